@@ -1,0 +1,117 @@
+"""HR to LR: blur, downsampling, noise; and what the network is told of it, the degradation map.
+
+LR = (HR ⊗ k) ↓s + n (paper, equation 1). A degradation may vary over the picture: it is then a mix of M uniform ones
+with weights on the LR grid. A uniform one is a mix of one.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from kernel import kernel_codes
+
+
+@dataclass(frozen=True)
+class Degradation:
+    """What is done to N pictures, or said to have been done; a mix of M parts each."""
+
+    kernels: Tensor  # (N, M, k, k), sum 1, correlation orientation
+    noise_levels: Tensor  # (N, M), 0 to 255
+    weights: Tensor | None = None  # (N, M, h, w) on the LR grid, sum 1 over M; None where M = 1
+
+    @classmethod
+    def uniform(cls, kernels: Tensor, noise_levels: Tensor) -> "Degradation":
+        """One kernel (N, k, k) and one noise level (N,) for the whole of each picture."""
+        return cls(kernels[:, None], noise_levels[:, None])
+
+    def mix(self, parts: Tensor) -> Tensor:
+        """Σ wᵢ · partᵢ: (N, M, C) or (N, M, C, h, w) to (N, C, h, w), or (N, C, 1, 1) where nothing varies."""
+        if parts.ndim == 3:
+            parts = parts[..., None, None]
+        return parts[:, 0] if self.weights is None else (self.weights[:, :, None] * parts).sum(1)
+
+
+def blur(pictures: Tensor, kernels: Tensor) -> Tensor:
+    """Correlates each picture (N, C, H, W) with its kernel (N, k, k), with replicated borders."""
+    n, channels, height, width = pictures.shape
+    half = kernels.shape[-1] // 2
+    padded = F.pad(pictures, [half] * 4, mode="replicate").reshape(1, n * channels, height + 2 * half, -1)
+    weight = kernels.to(pictures).repeat_interleave(channels, 0)[:, None]
+    return F.conv2d(padded, weight, groups=n * channels).view(n, channels, height, width)
+
+
+def imresize(pictures: Tensor, height: int, width: int) -> Tensor:
+    """MATLAB's bicubic `imresize` of (N, C, H, W): a = -0.5, antialiased when it shrinks, mirrored borders."""
+    rows = _resize_matrix(pictures.shape[-2], height, pictures.dtype, pictures.device)
+    columns = _resize_matrix(pictures.shape[-1], width, pictures.dtype, pictures.device)
+    return rows @ pictures @ columns.T
+
+
+@lru_cache(maxsize=32)
+def _resize_matrix(size: int, new_size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The weights (new_size, size) of each old pixel in each new one."""
+    stretch = max(size / new_size, 1)  # the kernel widens when it shrinks: antialiasing
+    centre = (np.arange(new_size) + 0.5) * size / new_size - 0.5
+    taps = np.floor(centre - 2 * stretch)[:, None] + np.arange(int(4 * stretch) + 2)
+    x = np.abs(centre[:, None] - taps) / stretch
+    near, far = (1.5 * x - 2.5) * x**2 + 1, ((-0.5 * x + 2.5) * x - 4) * x + 2
+    weights = np.where(x < 1, near, np.where(x < 2, far, 0))
+    taps = taps.astype(int) % (2 * size)
+    mirrored = np.minimum(taps, 2 * size - 1 - taps)
+    matrix = np.zeros((new_size, size))
+    np.add.at(matrix, (np.arange(new_size)[:, None], mirrored), weights / weights.sum(1, keepdims=True))
+    return torch.from_numpy(matrix).to(device, dtype)
+
+
+def downsample(pictures: Tensor, scale: int, downsampler: str = "bicubic") -> Tensor:
+    """(N, C, s·h, s·w) to (N, C, h, w): MATLAB's bicubic, or direct, the middle pixel of each s×s."""
+    if downsampler == "direct":
+        return pictures[..., scale // 2 :: scale, scale // 2 :: scale]
+    return imresize(pictures, pictures.shape[-2] // scale, pictures.shape[-1] // scale)
+
+
+def upsample(pictures: Tensor, scale: int) -> Tensor:
+    """(N, C, h, w) to (N, C, s·h, s·w) by MATLAB's bicubic: what every table compares with."""
+    return imresize(pictures, pictures.shape[-2] * scale, pictures.shape[-1] * scale)
+
+
+def modcrop(pictures: Tensor, scale: int) -> Tensor:
+    """Cuts the rows and columns at the end that do not fill a whole LR pixel."""
+    height, width = pictures.shape[-2:]
+    return pictures[..., : height - height % scale, : width - width % scale]
+
+
+def degrade(
+    hr: Tensor,
+    degradation: Degradation,
+    scale: int,
+    downsampler: str = "bicubic",
+    rounded: Tensor | None = None,
+    noise: Tensor | None = None,
+) -> Tensor:
+    """HR pictures (N, 3, s·h, s·w) to LR (N, 3, h, w), in the dtype of `hr`; not clipped.
+
+    `rounded` (N,) bool says which samples are rounded to 8 bits before the noise. `noise` is a standard normal draw
+    of LR's shape; the degradation's noise levels scale it.
+    """
+    parts = [downsample(blur(hr, kernels), scale, downsampler) for kernels in degradation.kernels.unbind(1)]
+    lr = degradation.mix(torch.stack(parts, 1))
+    if rounded is not None:
+        lr = torch.where(rounded[:, None, None, None], (lr.clamp(0, 1) * 255).round() / 255, lr)
+    if noise is not None:
+        lr = lr + degradation.mix(degradation.noise_levels[..., None]).to(lr) / 255 * noise
+    return lr
+
+
+def degradation_map(degradation: Degradation, pca: Tensor, noise_free: bool) -> Tensor:
+    """What the network is told: (N, 15 or 16, h, w), or (N, 15 or 16, 1, 1) where the degradation is uniform.
+
+    The kernel code, and the noise level / 255 unless the network is noise-free (paper, section 3.2).
+    """
+    codes = kernel_codes(degradation.kernels.to(pca), pca)
+    levels = (degradation.noise_levels / 255).to(pca)[..., None]
+    return degradation.mix(codes if noise_free else torch.cat([codes, levels], -1))

@@ -1,0 +1,463 @@
+"""kernel.py: families against their definitions, files in and out, and the laws of P."""
+
+import math
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import scipy.io
+import torch
+from PIL import Image
+
+import kernel
+from errors import InputError
+
+ROOT = Path(__file__).parent.parent
+PUBLISHED_PCA = ROOT.parent / "shared" / "reference" / "srmd_pca_matlab.mat"
+SHIPPED = ["delta", "isotropic_0.7", "isotropic_1.3", "isotropic_2.0", "isotropic_2.6"]
+SHIPPED += ["anisotropic_2.6_1.0_30", "anisotropic_3.0_1.5_120", "asymmetric"]
+
+
+@pytest.fixture(scope="module")
+def pca():
+    return kernel.pca_matrix()
+
+
+def gaussian_by_loops(width1, width2, degrees, size=15):
+    """An oriented Gaussian straight from its covariance matrix, one tap at a time."""
+    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    turn = np.array([[c, -s], [s, c]])
+    precision = np.linalg.inv(turn @ np.diag([width1**2, width2**2]) @ turn.T)
+    k = np.zeros((size, size))
+    for row in range(size):
+        for column in range(size):
+            xy = np.array([column - size // 2, row - size // 2], dtype=float)
+            k[row, column] = math.exp(-0.5 * xy @ precision @ xy)
+    return k / k.sum()
+
+
+def moments(k):
+    """Centre of mass (column, row) and 2×2 covariance in (column, row), summed in loops."""
+    half = len(k) // 2
+    points = [(k[r, c], np.array([c - half, r - half], dtype=float)) for r in range(len(k)) for c in range(len(k))]
+    mean = sum(w * p for w, p in points)
+    return mean, sum(w * np.outer(p - mean, p - mean) for w, p in points)
+
+
+def code_by_loops(k, pca):
+    """Column-major: tap (row, column) meets P's column 15·column + row."""
+    return np.array([sum(p[15 * c + r] * k[r, c] for c in range(15) for r in range(15)) for p in np.float64(pca)])
+
+
+def relative_error(k, pca):
+    vector, pca = k.flatten(order="F"), np.float64(pca)
+    return np.linalg.norm(vector - pca.T @ (pca @ vector)) / np.linalg.norm(vector)
+
+
+# --- families
+
+
+@pytest.mark.parametrize("width", [0.2, 0.7, 1.3, 2.6, 4.0])
+def test_an_isotropic_gaussian_is_the_sampled_cut_and_normalised_exponential(width):
+    np.testing.assert_allclose(kernel.gaussian(width), gaussian_by_loops(width, width, 0), atol=1e-14)
+
+
+def test_the_isotropic_gaussian_has_the_values_that_fspecial_gives():
+    """fspecial('gaussian', 3, 0.5), as MATLAB's documentation prints it."""
+    expected = [[0.0113, 0.0838, 0.0113], [0.0838, 0.6193, 0.0838], [0.0113, 0.0838, 0.0113]]
+    np.testing.assert_allclose(kernel.gaussian(0.5, size=3), expected, atol=6e-5)
+
+
+@pytest.mark.parametrize("degrees", [0, 30, 45, 90, 120, 179])
+def test_an_oriented_gaussian_is_the_one_of_its_covariance(degrees):
+    np.testing.assert_allclose(kernel.gaussian(2.6, 1.0, degrees), gaussian_by_loops(2.6, 1.0, degrees), atol=1e-14)
+
+
+def test_the_long_axis_lies_along_cosine_and_sine_in_column_and_row():
+    """30 degrees, off the axes and off 45: rows first, or rows growing upwards, would point elsewhere."""
+    _, covariance = moments(kernel.gaussian(2.0, 0.9, 30))
+    variances, axes = np.linalg.eigh(covariance)
+    long_axis = axes[:, 1] * np.sign(axes[0, 1])
+    np.testing.assert_allclose(long_axis, [math.cos(math.radians(30)), 0.5], atol=5e-3)
+    np.testing.assert_allclose(np.sqrt(variances), [0.9, 2.0], rtol=0.02)
+
+
+def test_arrays_of_widths_give_the_same_kernels_as_scalars_do():
+    width1, width2, angle = np.array([0.8, 2.6, 3.0]), np.array([0.5, 1.0, 1.5]), np.array([10.0, 30.0, 120.0])
+    together = kernel.gaussian(width1, width2, angle)
+    assert together.shape == (3, 15, 15)
+    for i, k in enumerate(together):
+        np.testing.assert_array_equal(k, kernel.gaussian(width1[i], width2[i], angle[i]))
+    np.testing.assert_array_equal(kernel.gaussian(width1)[1], kernel.gaussian(2.6))
+
+
+def test_delta_has_a_single_one_in_the_middle():
+    k = kernel.delta()
+    assert k.shape == (15, 15)
+    assert k[7, 7] == 1
+    assert np.count_nonzero(k) == 1
+
+
+# --- training's kernels
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return {s: kernel.random_kernels(np.random.default_rng(s), 4000, s) for s in (1, 2, 3, 4)}
+
+
+def spread(kernels):
+    """Second moments of every kernel about its middle, (N, 2) eigenvalues ascending: variances inside the window."""
+    offset = np.arange(15.0) - 7
+    xx, yy = np.einsum("nrc,c->n", kernels, offset**2), np.einsum("nrc,r->n", kernels, offset**2)
+    xy = np.einsum("nrc,c,r->n", kernels, offset, offset)
+    return np.linalg.eigvalsh(np.stack([np.stack([xx, xy], -1), np.stack([xy, yy], -1)], -2))
+
+
+def seen_variance(width):
+    """The variance that a cut and sampled Gaussian of this width shows inside the window."""
+    return moments(gaussian_by_loops(width, width, 0))[1][0, 0]
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3, 4])
+def test_training_kernels_are_15_by_15_positive_sum_to_one_and_are_centred(drawn, scale):
+    kernels = drawn[scale]
+    assert kernels.shape == (4000, 15, 15)
+    assert kernels.min() >= 0
+    np.testing.assert_allclose(kernels.sum((1, 2)), 1, atol=1e-12)
+    np.testing.assert_allclose(kernels, kernels[:, ::-1, ::-1], atol=1e-12)  # even, so the centre of mass is the middle
+
+
+def test_one_training_kernel_in_twenty_does_not_blur(drawn):
+    for kernels in drawn.values():
+        share = np.mean(kernels[:, 7, 7] == 1)
+        assert 0.035 < share < 0.075  # narrow Gaussians (width 0.2) come close to a delta, too
+
+
+def test_half_of_the_blurring_training_kernels_are_isotropic(drawn):
+    for kernels in drawn.values():
+        small, large = spread(kernels[kernels[:, 7, 7] < 1]).T
+        assert 0.45 < np.mean(large - small < 1e-9) < 0.55
+
+
+@pytest.mark.parametrize(("scale", "widest", "largest"), [(1, 2.6, 8), (2, 2.6, 8), (3, 3, 8), (4, 4, 10)])
+def test_training_kernels_fill_the_range_of_their_scale_and_stay_inside(drawn, scale, widest, largest):
+    small, large = spread(drawn[scale]).T
+    isotropic = large - small < 1e-9
+    assert 0.93 * seen_variance(widest) < large[isotropic].max() <= seen_variance(widest) * (1 + 1e-9)
+    assert small[isotropic].min() < 1e-3
+    assert 0.8 * seen_variance(math.sqrt(largest)) < large[~isotropic].max() <= largest
+    assert small[~isotropic].min() > 0.4  # variance 0.5 sampled on whole pixels, at any angle
+    assert np.mean(large[~isotropic] / small[~isotropic] > 4) > 0.1  # long ones are among them
+
+
+def test_oriented_training_kernels_point_everywhere(drawn):
+    offset = np.arange(15.0) - 7
+    kernels = drawn[2]
+    tilt = np.einsum("nrc,c,r->n", kernels, offset, offset)
+    flat = np.einsum("nrc,c->n", kernels, offset**2) - np.einsum("nrc,r->n", kernels, offset**2)
+    long = np.hypot(flat, 2 * tilt) > 0.5
+    angles = np.degrees(np.arctan2(2 * tilt[long], flat[long])) / 2 % 180
+    counts, _ = np.histogram(angles, bins=12, range=(0, 180))
+    assert counts.min() > 0.6 * counts.mean()
+
+
+def test_the_same_seed_draws_the_same_kernels_and_another_draws_others():
+    first, again, other = (kernel.random_kernels(np.random.default_rng(seed), 8, 2) for seed in (5, 5, 6))
+    np.testing.assert_array_equal(first, again)
+    assert not np.allclose(first, other)
+
+
+# --- P and codes
+
+
+def test_the_rows_of_p_are_orthonormal(pca):
+    assert pca.shape == (15, 225)
+    assert pca.dtype == np.float32
+    np.testing.assert_allclose(np.float64(pca) @ np.float64(pca).T, np.eye(15), atol=1e-6)
+
+
+def test_the_rows_of_p_are_even_under_a_half_turn(pca):
+    rows = pca.reshape(15, 15, 15)
+    np.testing.assert_allclose(rows, rows[:, ::-1, ::-1], atol=1e-5)
+
+
+def test_p_is_made_the_same_twice(pca):
+    np.testing.assert_array_equal(kernel.pca_matrix(), pca)
+
+
+@pytest.mark.parametrize(
+    ("name", "k", "bound"),
+    [
+        ("delta", gaussian_by_loops(0.01, 0.01, 0), 0.010),
+        ("width 1.3", gaussian_by_loops(1.3, 1.3, 0), 0.015),
+        ("width 2.6", gaussian_by_loops(2.6, 2.6, 0), 0.012),
+        ("width 4.0", gaussian_by_loops(4, 4, 0), 0.045),
+        ("2.6, 1.0 at 30 degrees", gaussian_by_loops(2.6, 1.0, 30), 0.045),
+    ],
+)
+def test_fifteen_numbers_hold_the_kernels_of_every_scale(pca, name, k, bound):
+    assert relative_error(k, pca) < bound, name
+
+
+def test_p_is_not_centred_for_a_code_of_nothing_is_zero_and_codes_are_linear(pca):
+    a, b = kernel.gaussian(1.3), kernel.gaussian(2.6, 1.0, 30)
+    mixed = kernel.kernel_codes(0.3 * a + 0.7 * b, pca)
+    np.testing.assert_allclose(mixed, 0.3 * kernel.kernel_codes(a, pca) + 0.7 * kernel.kernel_codes(b, pca), atol=1e-7)
+    assert np.abs(kernel.kernel_codes(np.zeros((15, 15)), pca)).max() == 0
+
+
+def test_a_code_is_p_times_the_columns_of_the_kernel_one_after_another(pca):
+    k = np.random.default_rng(0).random((15, 15))
+    np.testing.assert_allclose(kernel.kernel_codes(k, pca), code_by_loops(k, pca), atol=1e-4)
+
+
+def test_codes_of_many_kernels_equal_those_of_each_in_numpy_and_in_torch(pca):
+    kernels = np.random.default_rng(1).random((2, 3, 15, 15))
+    codes = kernel.kernel_codes(kernels, pca)
+    assert codes.shape == (2, 3, 15)
+    np.testing.assert_allclose(codes[1, 2], code_by_loops(kernels[1, 2], pca), atol=1e-4)
+    by_torch = kernel.kernel_codes(torch.from_numpy(kernels), torch.from_numpy(pca).double())
+    np.testing.assert_allclose(by_torch.numpy(), codes, atol=1e-4)
+
+
+def test_correlation_and_convolution_have_one_code(pca):
+    k = np.random.default_rng(2).random((15, 15))
+    np.testing.assert_allclose(kernel.kernel_codes(k, pca), kernel.kernel_codes(k[::-1, ::-1], pca), atol=1e-3)
+
+
+@pytest.mark.skipif(not PUBLISHED_PCA.is_file(), reason="the authors' P is not beside the repository")
+class TestThePublishedP:
+    @pytest.fixture(scope="class")
+    def published(self):
+        return scipy.io.loadmat(PUBLISHED_PCA)["P"]
+
+    @pytest.mark.parametrize(
+        ("parameters", "expected"),
+        [((0.5,), 0.03), ((1.3,), 0.018), ((2.6,), 0.012), ((4.0,), 0.15), ((2.6, 1, 30), 0.06), ((3, 0.5, 30), 0.25)],
+    )
+    def test_holds_our_kernels_as_well_as_measured_before(self, published, parameters, expected):
+        k = kernel.gaussian(*parameters)
+        code = kernel.kernel_codes(k, published)
+        error = np.linalg.norm(k.flatten(order="F") - published.T @ code) / np.linalg.norm(k)
+        assert error == pytest.approx(expected, rel=0.06)
+
+    def test_tells_rows_first_from_columns_first_by_the_signs_of_four_codes(self, published):
+        """Codes 1, 5, 6 and 11 of an oriented kernel change sign when it is read rows first, and no others do."""
+        k = kernel.gaussian(2.6, 1.0, 30)
+        right, rows_first = kernel.kernel_codes(k, published), published @ k.flatten(order="C")
+        signs = np.ones(15)
+        signs[[1, 5, 6, 11]] = -1
+        np.testing.assert_allclose(right, signs * rows_first, atol=1e-5)
+        np.testing.assert_allclose(right[[1, 5, 6, 11]], [-0.0110, 0.0043, -0.0230, -0.0344], atol=1e-3)
+
+    def test_gives_no_blur_the_code_of_width_a_fifth(self, published):
+        codes = kernel.kernel_codes(np.stack([kernel.delta(), kernel.gaussian(0.2)]), published)
+        assert np.abs(codes[0] - codes[1]).max() < 2e-5
+
+
+# --- files
+
+
+@pytest.fixture
+def kernel_file(tmp_path):
+    """Saves arrays as a .mat and gives its path as text."""
+
+    def save(name="k.mat", **arrays):
+        scipy.io.savemat(tmp_path / name, arrays)
+        return str(tmp_path / name)
+
+    return save
+
+
+def skewed(size=15):
+    k = np.random.default_rng(3).random((size, size))
+    return k / k.sum()
+
+
+def test_the_specs_of_families_mean_delta_and_gaussians():
+    np.testing.assert_array_equal(kernel.parse_kernel("delta"), kernel.delta())
+    np.testing.assert_allclose(kernel.parse_kernel("gaussian:1.3"), gaussian_by_loops(1.3, 1.3, 0), atol=1e-14)
+    np.testing.assert_allclose(kernel.parse_kernel("gaussian:2.6,1.0,30"), gaussian_by_loops(2.6, 1, 30), atol=1e-14)
+
+
+@pytest.mark.parametrize("key", ["kernel", "k", "blurKernel"])
+def test_a_mat_with_one_matrix_is_taken_whatever_its_key(kernel_file, key):
+    np.testing.assert_allclose(kernel.parse_kernel(kernel_file(**{key: skewed()})), skewed(), atol=1e-15)
+
+
+@pytest.mark.parametrize("matlab", ["4", "5"])
+def test_the_mat_formats_that_scipy_writes_are_read(tmp_path, matlab):
+    scipy.io.savemat(tmp_path / "k.mat", {"k": skewed()}, format=matlab)
+    np.testing.assert_allclose(kernel.parse_kernel(str(tmp_path / "k.mat")), skewed(), atol=1e-15)
+
+
+def test_a_mat_of_version_7_3_is_read_with_its_axes_turned_back(tmp_path):
+    """MATLAB writes columns as HDF5's rows, behind 512 bytes of its own header."""
+    path = tmp_path / "k.mat"
+    with h5py.File(path, "w", userblock_size=512) as file:
+        file["k"] = skewed().T
+        file["k"].attrs["MATLAB_class"] = np.bytes_("double")
+    header = b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(116) + bytes(8) + b"\x00\x02IM"
+    with open(path, "r+b") as file:
+        file.write(header)
+    np.testing.assert_allclose(kernel.parse_kernel(str(path)), skewed(), atol=1e-15)
+
+
+def test_an_npy_kernel_comes_back_normalised(tmp_path):
+    np.save(tmp_path / "k.npy", np.float32(5 * skewed(21)))
+    np.testing.assert_allclose(kernel.parse_kernel(str(tmp_path / "k.npy")), skewed(21), atol=1e-7)
+
+
+@pytest.mark.parametrize(("dtype", "peak"), [(np.uint8, 255), (np.uint16, 65535)])
+def test_a_picture_of_a_kernel_comes_back_normalised(tmp_path, dtype, peak):
+    levels = np.round(skewed() / skewed().max() * peak).astype(dtype)
+    Image.fromarray(levels).save(tmp_path / "k.png")
+    np.testing.assert_allclose(kernel.parse_kernel(str(tmp_path / "k.png")), levels / levels.sum(dtype=float))
+
+
+def test_a_colour_picture_of_a_grey_kernel_is_read_as_grey(tmp_path):
+    levels = np.round(skewed() / skewed().max() * 255).astype(np.uint8)
+    Image.fromarray(np.stack([levels] * 3, -1)).save(tmp_path / "k.png")
+    np.testing.assert_allclose(kernel.parse_kernel(str(tmp_path / "k.png")), levels / levels.sum(dtype=float))
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "",
+        "gauss",
+        "gaussian",
+        "gaussian:",
+        "gaussian:wide",
+        "gaussian:0",
+        "gaussian:-1",
+        "gaussian:nan",
+        "gaussian:inf",
+        "gaussian:1,2",
+        "gaussian:2,1,30,4",
+        "gaussian:2,0,30",
+        "gaussian:1,2,30",
+        "gaussian:2,1,nan",
+        "absent.mat",
+        "absent.npy",
+        "kernel.jpg",
+    ],
+)
+def test_a_spec_that_means_no_kernel_is_named_in_one_line(spec):
+    with pytest.raises(InputError) as error:
+        kernel.parse_kernel(spec)
+    assert spec in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("fault", "array"),
+    [
+        ("three axes", np.ones((3, 5, 5))),
+        ("even", np.ones((4, 4))),
+        ("not a square", np.ones((5, 7))),
+        ("nan", np.full((5, 5), np.nan)),
+        ("infinite", np.full((5, 5), np.inf)),
+        ("sum 0", np.zeros((5, 5))),
+        ("negative sum", -np.ones((5, 5))),
+        ("complex", np.ones((5, 5), dtype=complex)),
+        ("text", np.full((5, 5), "a")),
+        ("no axes", np.array(1.0)),
+    ],
+)
+def test_an_array_that_is_no_kernel_is_refused_with_its_files_name(tmp_path, fault, array):
+    np.save(tmp_path / "bad.npy", array)
+    with pytest.raises(InputError, match=r"bad\.npy"):
+        kernel.parse_kernel(str(tmp_path / "bad.npy"))
+
+
+def test_a_mat_with_several_matrices_is_refused_and_they_are_named(kernel_file):
+    with pytest.raises(InputError, match=r"(?s)first.*second"):
+        kernel.parse_kernel(kernel_file(first=skewed(), second=skewed(5)))
+
+
+def test_a_mat_without_a_matrix_is_refused(kernel_file):
+    with pytest.raises(InputError, match=r"k\.mat"):
+        kernel.parse_kernel(kernel_file(words="hello"))
+
+
+@pytest.mark.parametrize("name", ["rubbish.mat", "rubbish.npy", "rubbish.png"])
+@pytest.mark.parametrize("content", [b"", b"not a file of this kind" * 20])
+def test_rubbish_under_a_known_suffix_is_refused_in_one_line(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=name) as error:
+        kernel.parse_kernel(str(tmp_path / name))
+    assert "\n" not in str(error.value)
+
+
+def test_an_npy_with_a_pickle_inside_runs_no_code(tmp_path):
+    trap = tmp_path / "trap"
+
+    class Opens:
+        def __reduce__(self):
+            return open, (str(trap), "w")
+
+    np.save(tmp_path / "k.npy", np.array([[Opens()]], dtype=object), allow_pickle=True)
+    with pytest.raises(InputError):
+        kernel.parse_kernel(str(tmp_path / "k.npy"))
+    assert not trap.exists()
+
+
+def test_a_small_kernel_is_padded_and_a_large_one_cropped_about_its_middle():
+    small, large = skewed(5), skewed(21)
+    padded, cropped = kernel.fit_kernel(small, 15), kernel.fit_kernel(large, 15)
+    np.testing.assert_allclose(padded[5:10, 5:10], small)
+    assert padded.shape == (15, 15)
+    assert np.count_nonzero(padded) == 25
+    np.testing.assert_allclose(cropped, large[3:18, 3:18] / large[3:18, 3:18].sum())
+
+
+# --- the files that are shipped
+
+
+def test_every_shipped_kernel_opens_in_scipy_under_one_key_and_sums_to_one():
+    for name in SHIPPED:
+        arrays = {k: a for k, a in scipy.io.loadmat(ROOT / "kernels" / f"{name}.mat").items() if k[0] != "_"}
+        assert list(arrays) == ["kernel"], name
+        assert arrays["kernel"].shape == (15, 15), name
+        assert arrays["kernel"].sum() == pytest.approx(1, abs=1e-6), name
+
+
+def test_the_shipped_files_equal_those_made_afresh(tmp_path):
+    kernel.make_kernels(tmp_path / "kernels")
+    made, shipped = (sorted(p.name for p in f.glob("*.mat")) for f in (tmp_path / "kernels", ROOT / "kernels"))
+    assert made == shipped == sorted(f"{name}.mat" for name in [*SHIPPED, "pca"])
+    for name in made:
+        key = "P" if name == "pca.mat" else "kernel"
+        fresh, ours = (scipy.io.loadmat(f / name)[key] for f in (tmp_path / "kernels", ROOT / "kernels"))
+        np.testing.assert_allclose(fresh, ours, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("delta", gaussian_by_loops(0.01, 0.01, 0)),
+        ("isotropic_1.3", gaussian_by_loops(1.3, 1.3, 0)),
+        ("isotropic_2.6", gaussian_by_loops(2.6, 2.6, 0)),
+        ("anisotropic_2.6_1.0_30", gaussian_by_loops(2.6, 1.0, 30)),
+        ("anisotropic_3.0_1.5_120", gaussian_by_loops(3.0, 1.5, 120)),
+    ],
+)
+def test_a_shipped_kernel_is_what_its_name_says(name, expected):
+    np.testing.assert_allclose(kernel.parse_kernel(str(ROOT / "kernels" / f"{name}.mat")), expected, atol=1e-7)
+
+
+def test_the_shipped_asymmetric_kernel_equals_none_of_its_turns_and_flips():
+    k = scipy.io.loadmat(ROOT / "kernels" / "asymmetric.mat")["kernel"]
+    turned = [np.rot90(m, n) for m in (k, k.T) for n in range(4)][1:]
+    assert min(np.abs(k - t).sum() for t in turned) > 0.1
+
+
+def test_the_same_arrays_give_the_same_bytes_at_any_time(tmp_path, monkeypatch):
+    kernel.write_mat(tmp_path / "one.mat", {"kernel": skewed()})
+    monkeypatch.setattr("time.asctime", lambda *_: "Thu Jan  1 00:00:00 1970")
+    kernel.write_mat(tmp_path / "two.mat", {"kernel": skewed()})
+    assert (tmp_path / "one.mat").read_bytes() == (tmp_path / "two.mat").read_bytes()
+    np.testing.assert_array_equal(scipy.io.loadmat(tmp_path / "one.mat")["kernel"], skewed())
