@@ -12,7 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kernel import kernel_codes
+from kernel import KERNEL_SIZE, kernel_codes, random_kernels
+
+MAX_NOISE_LEVEL = 75  # in training
+NO_NOISE_SHARE = 1 / 10  # of training's samples
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,11 @@ class Degradation:
     def uniform(cls, kernels: Tensor, noise_levels: Tensor) -> "Degradation":
         """One kernel (N, k, k) and one noise level (N,) for the whole of each picture."""
         return cls(kernels[:, None], noise_levels[:, None])
+
+    def to(self, device: torch.device) -> "Degradation":
+        """The same on another device."""
+        weights = None if self.weights is None else self.weights.to(device)
+        return Degradation(self.kernels.to(device), self.noise_levels.to(device), weights)
 
     def mix(self, parts: Tensor) -> Tensor:
         """Σ wᵢ · partᵢ: (N, M, C) or (N, M, C, h, w) to (N, C, h, w), or (N, C, 1, 1) where nothing varies."""
@@ -115,3 +123,15 @@ def degradation_map(degradation: Degradation, pca: Tensor, noise_free: bool) -> 
     codes = kernel_codes(degradation.kernels.to(pca), pca)
     levels = (degradation.noise_levels / 255).to(pca)[..., None]
     return degradation.mix(codes if noise_free else torch.cat([codes, levels], -1))
+
+
+def border(scale: int, kernel_size: int = KERNEL_SIZE) -> int:
+    """LR pixels at a picture's edge that blur and bicubic downsampling let depend on what lies outside."""
+    return -(-(kernel_size // 2 + 2 * scale) // scale)
+
+
+def random_degradation(rng: np.random.Generator, count: int, scale: int, noise_free: bool) -> Degradation:
+    """Training's degradations: random kernels, noise levels 0 to 75, one in ten 0; all 0 for a noise-free network."""
+    kernels = random_kernels(rng, count, scale)
+    noise_levels = rng.uniform(0, MAX_NOISE_LEVEL, count) * (rng.random(count) >= NO_NOISE_SHARE) * (not noise_free)
+    return Degradation.uniform(torch.from_numpy(kernels).float(), torch.from_numpy(noise_levels).float())

@@ -1,4 +1,4 @@
-"""The one error that is the asker's to mend: a bad value, a missing file, a file that is not what its flag wants."""
+"""What ends a command early: something wrong with what was asked for, or a signal."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,6 +6,14 @@ from contextlib import contextmanager
 
 class InputError(Exception):
     """Says in one line, for a person, what was expected and what was found; `main.py` prints it and exits with 2."""
+
+
+class Stopped(Exception):
+    """A signal ended the work, after all was saved."""
+
+    def __init__(self, signal: int):
+        super().__init__(f"stopped by signal {signal}")
+        self.signal = signal
 
 
 @contextmanager

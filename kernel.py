@@ -92,12 +92,12 @@ def kernel_codes(kernels, pca):
     return kernels.mT.reshape(*kernels.shape[:-2], -1) @ pca.T
 
 
-def fit_kernel(kernel: NDArray, size: int = KERNEL_SIZE) -> NDArray:
+def fit_kernel(kernel: NDArray, size: int = KERNEL_SIZE, normalise: bool = True) -> NDArray:
     """The kernel in a window of size×size: padded with zeros, or cropped about its centre and normalised again."""
     pad = max(size - len(kernel), 0) // 2
     cut = max(len(kernel) - size, 0) // 2
     kernel = np.pad(kernel, pad)[cut : cut + size, cut : cut + size]
-    return kernel / kernel.sum()
+    return kernel / kernel.sum() if normalise else kernel
 
 
 def parse_kernel(spec: str) -> NDArray:
@@ -146,6 +146,14 @@ def _read_mat(path: Path) -> NDArray:
         found = ", ".join(f"{key} {a.shape[0]}×{a.shape[1]}" for key, a in arrays.items()) or "none"
         raise InputError(f"{path}: expected one 2-D numeric array, or one under the key kernel, found {found}")
     return arrays["kernel"] if "kernel" in arrays else next(iter(arrays.values()))
+
+
+def read_pca(path: Path) -> NDArray[np.float32]:
+    """P from a .mat file, under the key `P`; (15, 225) for a network that is told 15 numbers of a 15×15 kernel."""
+    pca = _mat_arrays(path).get("P")
+    if pca is None or pca.ndim != 2 or pca.dtype.kind != "f" or math.isqrt(pca.shape[1]) ** 2 != pca.shape[1]:
+        raise InputError(f"{path}: expected a matrix P of 15×225, found {'none' if pca is None else pca.shape}")
+    return pca.astype(np.float32)
 
 
 def _mat_arrays(path: Path) -> dict[str, NDArray]:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from errors import InputError
 from files import whole_file
-from model import SRMD, NetworkConfig
+from model import SRMD, NetworkConfig, merge_batch_norm
 
 KNOWN = "our .safetensors or checkpoint, or ncnn's .param and .bin"
 NCNN_FLOAT16 = 0x01306B47  # the tag in front of weights stored as float16
@@ -55,6 +55,14 @@ def write_weights(path: Path, weights: Weights, dtype: torch.dtype = torch.float
     metadata = weights.metadata | asdict(weights.network.config)
     with whole_file(path) as temporary:
         save_file(tensors, temporary, {"srmd": json.dumps(metadata, sort_keys=True)})
+
+
+def start_from(network: SRMD, source: SRMD) -> None:
+    """Copies the layers whose shapes agree into a fresh network; the others keep their identity initialisation."""
+    if source.config.batch_norm and not network.config.batch_norm:
+        source = merge_batch_norm(source)
+    fresh, given = network.state_dict(), source.state_dict()
+    network.load_state_dict({k: given[k] if k in given and given[k].shape == t.shape else t for k, t in fresh.items()})
 
 
 def _network(config: NetworkConfig, state: dict[str, Tensor], path: Path) -> SRMD:
@@ -121,7 +129,9 @@ def _read_ncnn(param: Path, binary: Path) -> Weights:
             raise InputError(f"{path}: no such file; ncnn's .param and .bin belong together")
     layers = [line.split() for line in param.read_text(errors="replace").splitlines()[2:]]
     kinds = [layer[0] for layer in layers if layer]
-    convolutions = [dict(p.split("=", 1) for p in layer[4:] if "=" in p) for layer in layers if layer[0] == "Convolution"]
+    convolutions = [
+        dict(p.split("=", 1) for p in layer[4:] if "=" in p) for layer in layers if layer[0] == "Convolution"
+    ]
     if kinds != ["Input", *["Convolution"] * len(convolutions), "PixelShuffle"]:
         raise InputError(f"{param}: expected Input, Convolution ×12, PixelShuffle, found {', '.join(kinds)}")
     data, offset = binary.read_bytes(), 0
@@ -158,5 +168,9 @@ def _plain_chain(tensors: list[tuple[Tensor, Tensor]], path: Path) -> SRMD:
         raise InputError(f"{path}: expected 18 or 19 channels in and 3·s² out, found {inputs} and {outputs}")
     config = NetworkConfig(scale, noise_free=inputs == 18, features=features, layers=len(tensors))
     names = [f"convs.{i}" for i in range(len(tensors) - 1)] + ["head"]
-    state = {f"{name}.{part}": t for name, pair in zip(names, tensors, strict=True) for part, t in zip(("weight", "bias"), pair, strict=True)}
+    state = {
+        f"{name}.{part}": t
+        for name, pair in zip(names, tensors, strict=True)
+        for part, t in zip(("weight", "bias"), pair, strict=True)
+    }
     return _network(config, state, path)

@@ -1,0 +1,74 @@
+"""What a mode was asked to do: the flags of `main.py`, checked and typed. No torch here."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+VERSION = "0.1.0"
+
+
+@dataclass(frozen=True)
+class NamedKernel:
+    """A kernel and the words it was asked for with."""
+
+    spec: str
+    array: np.ndarray  # (k, k), k odd, sum 1
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """`--mode=train`; stored as `config.json` of the run."""
+
+    scale_factor: int = 2
+    output: Path | None = None
+    weights: Path | None = None
+    train_data: Path | None = None
+    head: str = "subpixel"
+    noise_free: bool = False
+    batch_norm: bool = False
+    downsampler: str = "bicubic"
+    steps: int = 50_000
+    batch_size: int = 16
+    patch_size: int = 40
+    lr: float = 1e-3
+    loss: str = "l1"
+    save_every: int = 1000
+    resume: str | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    seed: int = 0
+    visdom: str = "auto"
+    debug: bool = False
+
+
+@dataclass(frozen=True)
+class TestConfig:
+    """`--mode=test`."""
+
+    scale_factor: int | None = None
+    output: Path | None = None
+    weights: Path | None = None
+    pca: Path | None = None
+    test_data: Path | None = None
+    input: list[Path] = field(default_factory=list)
+    kernel: NamedKernel | None = None
+    noise_level: float = 0.0
+    assumed_kernel: NamedKernel | None = None
+    assumed_noise_level: float | None = None
+    downsampler: str = "bicubic"
+    save_lr: bool = False
+    device: str = "auto"
+    precision: str = "auto"
+    seed: int = 0
+    visdom: str = "auto"
+    debug: bool = False
+
+
+@dataclass(frozen=True)
+class PrepareConfig:
+    """`--mode=prepare`."""
+
+    train_data: Path | None = None
+    output: Path | None = None
+    debug: bool = False

@@ -1,0 +1,60 @@
+"""A network as a function (LR, degradation map) → SR, and what this machine runs it with."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from errors import InputError
+from model import SRMD, merge_batch_norm
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What runs a network; `run` takes and gives float32 tensors on the CPU, (N, 3, h, w) → (N, 3, s·h, s·w)."""
+
+    name: str
+    precision: str
+    scale: int
+    halo: int  # LR pixels that an SR pixel can see on each side
+    run: Callable[[Tensor, Tensor], Tensor]
+
+
+def choose_device(device: str) -> torch.device:
+    """The device that `--device` means; `auto` takes a GPU where there is one."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    chosen = torch.device(device)
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise InputError(f"--device: this machine has {torch.cuda.device_count()} CUDA devices, found {device}")
+    return chosen
+
+
+def choose_precision(precision: str, device: torch.device) -> str:
+    """`fp32` or `bf16`; `auto` takes bfloat16 where the hardware multiplies it faster than float32."""
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp32"
+    capabilities = torch.cpu.get_capabilities()
+    return "bf16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "fp32"
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """The context in which a network computes in that precision."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def torch_engine(network: SRMD, device: torch.device, precision: str) -> Engine:
+    """PyTorch, channels last, batch norm merged."""
+    if network.config.batch_norm:
+        network = merge_batch_norm(network)
+    network = network.to(device, memory_format=torch.channels_last).eval()
+
+    @torch.inference_mode()
+    def run(lr: Tensor, degradation_map: Tensor) -> Tensor:
+        with autocast(device, precision):
+            return network(lr.to(device, memory_format=torch.channels_last), degradation_map.to(device)).float().cpu()
+
+    return Engine("torch", precision, network.config.scale, network.config.layers, run)

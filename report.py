@@ -1,0 +1,88 @@
+"""What people look at: the table, the loss curve, grids of samples, labelled comparisons."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from degradation import upsample
+from files import whole_file
+
+LABEL_HEIGHT = 28
+
+
+def to_rgb8(picture: Tensor) -> np.ndarray:
+    """(3, H, W) in 0 to 1 → (H, W, 3) uint8, clipped."""
+    return (picture.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+
+
+def sample_grid(lr: Tensor, sr: Tensor, hr: Tensor, scale: int) -> np.ndarray:
+    """LR | bicubic | SR | HR, a sample a row; batches (N, 3, …) → (H, W, 3) uint8."""
+    from torchvision.utils import make_grid
+
+    enlarged = torch.nn.functional.interpolate(lr, scale_factor=scale, mode="nearest")
+    columns = torch.stack([enlarged, upsample(lr, scale), sr, hr], 1).flatten(0, 1)
+    return to_rgb8(make_grid(columns.clamp(0, 1).cpu(), nrow=4))
+
+
+def kernel_picture(kernel: np.ndarray, zoom: int = 16) -> np.ndarray:
+    """A kernel (k, k) as a grey picture (zoom·k, zoom·k, 3) uint8, its peak white."""
+    grey = np.clip(kernel / kernel.max() * 255, 0, 255).round().astype(np.uint8)
+    return np.kron(grey, np.ones((zoom, zoom), np.uint8))[..., None].repeat(3, 2)
+
+
+def comparison(panels: dict[str, np.ndarray]) -> np.ndarray:
+    """Pictures (H, W, 3) uint8 of one size side by side, each under its label."""
+    height, width, _ = next(iter(panels.values())).shape
+    sheet = Image.new("RGB", (len(panels) * (width + 4) - 4, height + LABEL_HEIGHT), "white")
+    draw = ImageDraw.Draw(sheet)
+    for i, (label, picture) in enumerate(panels.items()):
+        left = i * (width + 4)
+        font = ImageFont.load_default(18)
+        while font.size > 8 and draw.textlength(label, font) > width:
+            font = ImageFont.load_default(font.size - 1)
+        draw.text((left + width / 2, LABEL_HEIGHT / 2), label, "black", font, anchor="mm")
+        sheet.paste(Image.fromarray(picture), (left, LABEL_HEIGHT))
+    return np.asarray(sheet)
+
+
+def draw_loss(rows: list[dict], path: Path) -> None:
+    """The loss over the steps, raw and smoothed, and the validation's PSNR beside bicubic's, as a picture."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    left = figure.subplots()
+    steps, loss = [row["step"] for row in rows], [row["loss"] for row in rows]
+    window = max(len(loss) // 50, 1)
+    smooth = [np.mean(loss[max(i - window, 0) : i + 1]) for i in range(len(loss))]
+    left.plot(steps, loss, color="tab:blue", alpha=0.25)
+    left.plot(steps, smooth, color="tab:blue")
+    left.set(xlabel="step", yscale="log")
+    left.set_ylabel("loss", color="tab:blue")
+    scored = [row for row in rows if "psnr_y" in row]
+    if scored:
+        right = left.twinx()
+        at = [row["step"] for row in scored]
+        right.plot(at, [row["psnr_y"] for row in scored], color="tab:orange", label="SRMD, validation")
+        right.plot(at, [row["bicubic_psnr_y"] for row in scored], color="tab:grey", ls="--", label="bicubic")
+        right.set_ylabel("PSNR of Y [dB]", color="tab:orange")
+        right.legend(loc="center right")
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, dpi=100)
+
+
+def table(rows: list[dict]) -> str:
+    """The scores of a test as text, a picture a line; without HR pictures, the seconds alone."""
+    width = max(len(row["name"]) for row in rows)
+    if "psnr_y" not in rows[0]:
+        return "\n".join(f"{row['name']:{width}}  {row['seconds']:7.2f} s" for row in rows)
+    header = f"{'':{width}}  bicubic PSNR / SSIM   SRMD PSNR / SSIM   gain [dB]"
+    return "\n".join([header, *(_table_row(row, width) for row in rows)])
+
+
+def _table_row(row: dict, width: int) -> str:
+    bicubic = f"{row['bicubic_psnr_y']:12.2f} / {row['bicubic_ssim_y']:.4f}"
+    srmd = f"{row['psnr_y']:10.2f} / {row['ssim_y']:.4f}"
+    return f"{row['name']:{width}}  {bicubic}{srmd}{row['psnr_y'] - row['bicubic_psnr_y']:12.2f}"

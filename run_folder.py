@@ -1,0 +1,115 @@
+"""A run's folder: its configuration, its metrics, where its checkpoints lie, and who may write to it."""
+
+import fcntl
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, fields, replace
+from datetime import datetime
+from pathlib import Path
+
+from config import TrainConfig
+from errors import InputError
+from files import whole_file
+
+RUNS = Path("runs")
+KEPT_CHECKPOINTS = 3
+MAY_CHANGE = {"device", "visdom", "save_every", "output", "resume", "debug"}  # when a run is resumed
+
+
+class RunFolder:
+    """`runs/NAME` with config.json, metrics.jsonl, checkpoint-STEP.pt, last.safetensors, loss.png and samples/."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.metrics = path / "metrics.jsonl"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps every other process out; the lock dies with the process that holds it."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / ".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise InputError(f"--output: {self.path} is in use by another process") from error
+            yield
+
+    def write_config(self, config: TrainConfig) -> None:
+        """config.json: every flag's value."""
+        with whole_file(self.path / "config.json") as temporary:
+            temporary.write_text(json.dumps(asdict(config), indent=2, default=str) + "\n")
+
+    def append(self, row: dict) -> None:
+        """One whole line more in metrics.jsonl."""
+        with self.metrics.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def rows(self) -> list[dict]:
+        """All that metrics.jsonl holds; a line that was cut short by a crash is left out."""
+        lines = self.metrics.read_text().split("\n")[:-1] if self.metrics.exists() else []
+        return [json.loads(line) for line in lines]
+
+    def drop_rows_after(self, step: int) -> None:
+        """Forgets what came after a checkpoint."""
+        kept = [row for row in self.rows() if row["step"] <= step]
+        with whole_file(self.metrics) as temporary:
+            temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))
+
+    def checkpoint(self, step: int) -> Path:
+        """Where the checkpoint of a step lies."""
+        return self.path / f"checkpoint-{step:07}.pt"
+
+    def checkpoints(self) -> list[Path]:
+        """Newest first."""
+        return sorted(self.path.glob("checkpoint-*.pt"), reverse=True)
+
+    def drop_old_checkpoints(self) -> None:
+        """Keeps the last few."""
+        for path in self.checkpoints()[KEPT_CHECKPOINTS:]:
+            path.unlink()
+
+
+def run_config(given: dict) -> TrainConfig:
+    """The configuration of the run that the given flags ask for: a new one, or one that is there and is resumed."""
+    asked = TrainConfig(**given)
+    folder = asked.output
+    if "resume" in given:
+        folder = Path(asked.resume) if asked.resume else asked.output or _newest_run()
+        if asked.output and folder != asked.output:
+            raise InputError(f"--resume: expected {asked.output}, as --output says, found {folder}")
+        if asked.resume and not folder.is_dir():
+            raise InputError(f"--resume: {folder}: no such run")
+    folder = folder or RUNS / _new_name(asked)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--output: expected a folder, found the file {folder}")
+    if not (folder / "config.json").exists():
+        return replace(asked, output=folder)
+    if "resume" not in given:
+        raise InputError(f"--output: {folder} holds a run already; --resume goes on with it")
+    stored = _stored_config(folder / "config.json")
+    for name in given.keys() - MAY_CHANGE:
+        if given[name] != getattr(stored, name):
+            raise InputError(f"--{name}: the run in {folder} has {getattr(stored, name)}, found {given[name]}")
+    changed = {name: given[name] for name in given.keys() & MAY_CHANGE}
+    return replace(stored, **changed | {"output": folder, "resume": str(folder)})
+
+
+def _new_name(config: TrainConfig) -> str:
+    kind = "srmdnf" if config.noise_free else "srmd"
+    return f"{kind}_x{config.scale_factor}_{datetime.now():%Y%m%d-%H%M%S}"
+
+
+def _newest_run() -> Path | None:
+    runs = sorted(RUNS.glob("*/config.json"), key=lambda path: path.parent.stat().st_mtime)
+    return runs[-1].parent if runs else None
+
+
+def _stored_config(path: Path) -> TrainConfig:
+    """config.json as it was written; InputError where it is anything else."""
+    try:
+        values = json.loads(path.read_text())
+        paths = {name: Path(values[name]) for name in ("output", "weights", "train_data") if values[name] is not None}
+        return TrainConfig(**{f.name: values[f.name] for f in fields(TrainConfig)} | paths)
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"--resume: {path}: expected a run's configuration, found {error!r}") from error

@@ -1,0 +1,298 @@
+"""Packing, random crops and the built-in set."""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+from data_loader import PackedPictures, builtin_test_pictures, dead_leaves, open_training_data, pack
+from errors import InputError
+
+ROOT = Path(__file__).parent.parent
+
+
+def random_picture(height: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def folder_of(folder: Path, *sizes: tuple[int, int]) -> Path:
+    """A folder with a random picture of each (height, width), named 1.png, 2.png, …"""
+    folder.mkdir(exist_ok=True)
+    for number, size in enumerate(sizes, start=1):
+        Image.fromarray(random_picture(*size, seed=number)).save(folder / f"{number}.png")
+    return folder
+
+
+def packed(tmp_path: Path, *sizes: tuple[int, int]) -> PackedPictures:
+    pack(folder_of(tmp_path / "pictures", *sizes), tmp_path / "pack.h5")
+    return PackedPictures(tmp_path / "pack.h5")
+
+
+def coordinates(height: int, width: int, number: int) -> Image.Image:
+    """A picture whose every pixel tells its row, its column and the picture's number."""
+    return Image.fromarray(np.stack([*np.mgrid[:height, :width], np.full((height, width), number)], 2).astype(np.uint8))
+
+
+def test_a_pack_holds_every_pixel_and_name_in_natural_order(tmp_path):
+    sizes = [(150 + number, 140) for number in range(12)]
+    with packed(tmp_path, *sizes) as pictures:
+        assert len(pictures) == 12
+        assert pictures.names == [f"{number}.png" for number in range(1, 13)]
+        np.testing.assert_array_equal(pictures.sizes, sizes)
+        for index in range(12):
+            np.testing.assert_array_equal(pictures.picture(index), random_picture(*sizes[index], seed=index + 1))
+
+
+def test_pictures_are_stored_in_chunks(tmp_path):
+    packed(tmp_path, (300, 400), (20, 30)).close()
+    with h5py.File(tmp_path / "pack.h5") as file:
+        assert [dataset.chunks for dataset in file["pictures"].values()] == [(128, 128, 3), (20, 30, 3)]
+
+
+def test_grey_deep_transparent_and_turned_pictures_are_packed_on_purpose(tmp_path):
+    folder = folder_of(tmp_path / "pictures")
+    Image.fromarray(np.full((8, 8), 90, np.uint8)).save(folder / "1.png")
+    Image.fromarray(np.full((8, 8), 90 * 257 + 128, np.uint16)).save(folder / "2.png")
+    Image.new("RGBA", (8, 8), (0, 0, 0, 51)).save(folder / "3.png")
+    turned = Image.Exif()
+    turned[274] = 6
+    Image.new("RGB", (8, 4), (10, 20, 30)).save(folder / "4.png", exif=turned)
+    pack(folder, tmp_path / "pack.h5")
+    with PackedPictures(tmp_path / "pack.h5") as pictures:
+        assert [pictures.picture(index)[0, 0].tolist() for index in range(3)] == [[90] * 3, [90] * 3, [204] * 3]
+        assert pictures.sizes[3].tolist() == [8, 4]
+
+
+def test_a_broken_picture_is_named_skipped_and_counted(tmp_path, capsys):
+    folder = folder_of(tmp_path / "pictures", (100, 200), (100, 300))
+    whole = (folder / "1.png").read_bytes()
+    (folder / "broken.png").write_bytes(whole[: len(whole) // 2])
+    summary = pack(folder, tmp_path / "pack.h5")
+    assert (summary.packed, summary.megapixels) == (2, 0.05)
+    assert [name for name, _ in summary.skipped] == ["broken.png"]
+    assert summary.bytes == (tmp_path / "pack.h5").stat().st_size
+    assert "broken.png" in capsys.readouterr().err
+    assert str(summary).startswith("packed 2 pictures into ")
+    assert str(summary).endswith("skipped 1 broken")
+
+
+def test_a_folder_of_broken_pictures_leaves_no_file(tmp_path):
+    folder = folder_of(tmp_path / "pictures")
+    (folder / "a.png").write_bytes(b"no picture")
+    (tmp_path / "out").mkdir()
+    with pytest.raises(InputError, match="at least one whole picture, found 1 broken"):
+        pack(folder, tmp_path / "out" / "pack.h5")
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_packing_onto_a_folder_is_refused(tmp_path):
+    with pytest.raises(InputError, match="found a folder"):
+        pack(folder_of(tmp_path / "pictures", (8, 8)), tmp_path)
+
+
+def test_a_missing_pack_is_refused_by_name(tmp_path):
+    with pytest.raises(InputError, match=r"none\.h5: .*no such file"):
+        PackedPictures(tmp_path / "none.h5")
+
+
+def test_what_is_no_hdf5_file_is_refused_by_name(tmp_path):
+    (tmp_path / "a.h5").write_text("hello")
+    with pytest.raises(InputError, match=r"a\.h5: .*no whole HDF5 file"):
+        PackedPictures(tmp_path / "a.h5")
+
+
+def test_a_truncated_pack_is_refused(tmp_path):
+    packed(tmp_path, (100, 100)).close()
+    whole = (tmp_path / "pack.h5").read_bytes()
+    (tmp_path / "pack.h5").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match="no whole HDF5 file"):
+        PackedPictures(tmp_path / "pack.h5")
+
+
+def test_a_foreign_hdf5_file_is_refused(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["pictures"] = np.zeros((3, 8, 8, 3), np.uint8)
+        file.attrs["format"] = np.arange(3)
+    with pytest.raises(InputError, match=r"a\.h5: expected a pack"):
+        PackedPictures(tmp_path / "a.h5")
+
+
+def test_crops_have_the_size_and_type_asked_for(tmp_path):
+    crops = packed(tmp_path, (150, 170)).sample(np.random.default_rng(0), 5, 104)
+    assert crops.shape == (5, 104, 104, 3)
+    assert crops.dtype == np.uint8
+
+
+def test_crops_of_the_largest_size_are_the_views_of_the_picture(tmp_path):
+    pictures = packed(tmp_path, (9, 9))
+    crops = pictures.sample(np.random.default_rng(0), 200, 9)
+    turns = [np.rot90(pictures.picture(0), turn) for turn in range(4)]
+    views = {view.tobytes() for turned in turns for view in (turned, turned[:, ::-1])}
+    assert len(views) == 8
+    assert {crop.tobytes() for crop in crops} == views
+
+
+def test_the_same_generator_gives_the_same_crops(tmp_path):
+    pictures = packed(tmp_path, (40, 50), (60, 30))
+    first, second = (pictures.sample(np.random.default_rng(7), 20, 16) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert (pictures.sample(np.random.default_rng(8), 20, 16) != first).any()
+
+
+def test_sampling_goes_on_where_the_generators_state_says(tmp_path):
+    pictures = packed(tmp_path, (40, 50))
+    rng = np.random.default_rng(7)
+    pictures.sample(rng, 3, 16)
+    state = rng.bit_generator.state
+    expected = pictures.sample(rng, 3, 16)
+    rng.bit_generator.state = state
+    np.testing.assert_array_equal(pictures.sample(rng, 3, 16), expected)
+
+
+def test_every_view_of_every_position_in_every_picture_is_equally_likely(tmp_path):
+    folder = folder_of(tmp_path / "pictures")
+    for number, (height, width) in enumerate([(10, 12), (9, 8), (7, 90)]):  # 3×5 positions of 8×8, 2×1 and none
+        coordinates(height, width, number).save(folder / f"{number}.png")
+    pack(folder, tmp_path / "pack.h5")
+    with PackedPictures(tmp_path / "pack.h5") as pictures:
+        crops = pictures.sample(np.random.default_rng(0), 20_000, 8)
+    counts = np.array(list(Counter(crop.tobytes() for crop in crops).values()))
+    kinds = (3 * 5 + 2) * 8
+    assert len(counts) == kinds
+    expected = 20_000 / kinds
+    chi_square = ((counts - expected) ** 2 / expected).sum()
+    assert chi_square < kinds + 3 * np.sqrt(2 * kinds)
+
+
+def test_split_is_disjoint_complete_and_always_the_same(tmp_path):
+    pictures = packed(tmp_path, *[(16, 16)] * 25)
+    training, validation = pictures.split()
+    assert len(validation) == 2
+    assert not set(training.names) & set(validation.names)
+    assert set(training.names) | set(validation.names) == set(pictures.names)
+    assert pictures.split()[1].names == validation.names
+    np.testing.assert_array_equal(validation.picture(0), random_picture(16, 16, seed=int(validation.names[0][:-4])))
+
+
+@pytest.mark.parametrize(("count", "held_out"), [(2, 1), (19, 1), (20, 2), (100, 8)])
+def test_split_holds_out_one_picture_in_ten_at_most_eight(tmp_path, count, held_out):
+    training, validation = packed(tmp_path, *[(4, 4)] * count).split()
+    assert (len(training), len(validation)) == (count - held_out, held_out)
+
+
+def test_a_single_picture_serves_training_and_validation(tmp_path):
+    training, validation = packed(tmp_path, (16, 16)).split()
+    assert training.names == validation.names == ["1.png"]
+
+
+def test_pictures_too_small_for_crops_are_told(tmp_path):
+    pictures = packed(tmp_path, (20, 90), (40, 30))
+    assert [pictures.usable(size) for size in (20, 30, 31)] == [2, 1, 0]
+    with pytest.raises(InputError, match="expected a picture of 31×31 pixels or more, found 30×40"):
+        pictures.sample(np.random.default_rng(0), 1, 31)
+
+
+def test_a_folder_is_packed_once_and_again_when_it_changed(tmp_path, capsys):
+    folder, cache = folder_of(tmp_path / "pictures", (20, 20)), tmp_path / "data"
+
+    def was_packed() -> bool:
+        with open_training_data(folder, cache) as pictures:
+            assert len(pictures) == len(list(folder.glob("*.png")))
+        assert len(list(cache.iterdir())) == 1  # the outdated pack is gone
+        return "packed" in capsys.readouterr().out
+
+    assert was_packed()
+    assert not was_packed()
+    folder_of(folder, (20, 20), (30, 30))
+    assert was_packed()
+    os.utime(folder / "1.png", (1, 1))
+    assert was_packed()
+    (folder / "2.png").unlink()
+    assert was_packed()
+    assert not was_packed()
+
+
+def test_packs_of_two_folders_do_not_displace_each_other(tmp_path):
+    for name in ("a", "b"):
+        open_training_data(folder_of(tmp_path / name, (20, 20)), tmp_path / "data").close()
+    assert len(list((tmp_path / "data").iterdir())) == 2
+
+
+def test_two_processes_may_pack_one_folder_at_once(tmp_path):
+    folder = folder_of(tmp_path / "pictures", *[(200, 300)] * 10)
+    script = (
+        "import sys; from pathlib import Path; from data_loader import *; folder, cache = map(Path, sys.argv[1:])\n"
+    )
+    script += "print(len(open_training_data(folder, cache).names), 'torch' in sys.modules)"
+    command = [sys.executable, "-c", script, str(folder), str(tmp_path / "data")]
+    processes = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    assert [process.communicate()[0].splitlines()[-1] for process in processes] == ["10 False"] * 2
+    assert len(list((tmp_path / "data").iterdir())) == 1
+
+
+def test_training_data_may_be_a_packed_file(tmp_path):
+    packed(tmp_path, (20, 20)).close()
+    assert open_training_data(tmp_path / "pack.h5", tmp_path / "data").names == ["1.png"]
+    assert not (tmp_path / "data").exists()
+
+
+def test_bad_training_data_is_refused(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "a.txt").write_text("hello")
+    for name in ("none", "empty", "a.txt"):
+        with pytest.raises(InputError, match=name):
+            open_training_data(tmp_path / name, tmp_path / "data")
+
+
+@pytest.fixture(scope="module")
+def builtin(tmp_path_factory) -> PackedPictures:
+    return open_training_data(None, tmp_path_factory.mktemp("data"))
+
+
+def test_the_builtin_set_has_photos_and_dead_leaves_large_enough_for_training(builtin):
+    leaves = [name for name in builtin.names if name.startswith("dead_leaves")]
+    assert len(leaves) == len(set(leaves)) == 24
+    assert len(set(builtin.names) - set(leaves)) == 12
+    assert builtin.usable(256) >= 34
+
+
+def test_the_builtin_set_is_packed_once(builtin, capsys):
+    with open_training_data(None, builtin.path.parent) as again:
+        assert again.names == builtin.names
+    assert capsys.readouterr().out == ""
+
+
+def test_validation_on_the_builtin_set_is_on_photos(builtin):
+    assert builtin.split()[1].names == ["camera", "coins", "page"]
+
+
+def test_test_photos_are_in_colour_and_none_is_trained_on(builtin):
+    photos = builtin_test_pictures()
+    assert {name: photo.shape for name, photo in photos.items()} == {
+        "astronaut": (512, 512, 3),
+        "chelsea": (300, 451, 3),
+        "coffee": (400, 600, 3),
+    }
+    assert not set(photos) & set(builtin.names)
+    assert all(photo.dtype == np.uint8 for photo in photos.values())
+
+
+def test_dead_leaves_follow_their_seed():
+    first = dead_leaves(96, 3)
+    assert first.shape == (96, 96, 3)
+    np.testing.assert_array_equal(first, dead_leaves(96, 3))
+    assert (first != dead_leaves(96, 4)).any()
+
+
+def test_dead_leaves_have_edges_and_flat_places_as_photos_have():
+    picture = dead_leaves(192, 0).astype(float)
+    steps = np.abs(np.diff(picture.mean(2), axis=1))
+    assert 35 < picture.std() < 80
+    assert np.median(steps) < 8
+    assert np.quantile(steps, 0.98) > 60

@@ -1,0 +1,217 @@
+"""model.py: sizes, what an untrained network does, how far it sees, and merged batch norm."""
+
+import dataclasses
+import itertools
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from model import SRMD, NetworkConfig, merge_batch_norm
+
+HEADS = ["subpixel", "upsample"]
+PAPER = {2: (1511692, 1510540), 3: (1528987, 1527835), 4: (1553200, 1552048)}  # SRMD and SRMDNF
+VARIANTS = [
+    NetworkConfig(scale, head, noise_free, batch_norm)
+    for scale, head, noise_free, batch_norm in itertools.product([1, 2, 3, 4, 8], HEADS, [False, True], [False, True])
+]
+
+
+def label(config):
+    return f"x{config.scale}-{config.head}-{'nf' if config.noise_free else 'noise'}{'-bn' * config.batch_norm}"
+
+
+def make(config=None, seed=0, **changes):
+    torch.manual_seed(seed)
+    return SRMD(dataclasses.replace(config or NetworkConfig(), **changes)).eval()
+
+
+def pictures(height=18, width=22):
+    """Two smooth pictures that use most of 0 to 1, (2, 3, height, width)."""
+    row, column = torch.meshgrid(torch.arange(height) / 5, torch.arange(width) / 6, indexing="ij")
+    waves = torch.stack([0.5 + 0.4 * torch.sin(row + c) * torch.cos(column - c) for c in range(3)])
+    return torch.stack([waves, 1 - waves.flip(-1)])
+
+
+def maps(network, n=2, height=1, width=1, seed=1):
+    """Codes of the usual size and noise levels, (n, C, height, width)."""
+    generator = torch.Generator().manual_seed(seed)
+    return 0.1 * torch.randn(n, 16 - network.config.noise_free, height, width, generator=generator)
+
+
+@torch.no_grad()
+def run(network, lr, told):
+    return network(lr, told)
+
+
+def psnr(a, b):
+    return -10 * float((a - b).square().mean().log10())
+
+
+def shake(network, seed=2):
+    """Random weights and statistics of batch norm, as if it had been trained."""
+    generator = torch.Generator().manual_seed(seed)
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert norms
+    for norm in norms:
+        for tensor, low, high in [(norm.weight, 0.3, 2), (norm.bias, -0.5, 0.5), (norm.running_mean, -0.4, 0.4)]:
+            tensor.data.uniform_(low, high, generator=generator)
+        norm.running_var.uniform_(0.2, 3, generator=generator)
+    return network
+
+
+# --- shape
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_the_networks_have_as_many_parameters_as_the_papers(scale):
+    counts = [sum(p.numel() for p in make(scale=scale, noise_free=nf).parameters()) for nf in (False, True)]
+    assert tuple(counts) == PAPER[scale]
+
+
+@pytest.mark.parametrize("config", VARIANTS, ids=label)
+def test_sr_is_scale_times_as_large_as_lr_whatever_its_shape(config):
+    network = make(config, features=8)
+    assert run(network, torch.rand(2, 3, 5, 7), maps(network)).shape == (2, 3, 5 * config.scale, 7 * config.scale)
+
+
+def test_the_first_layer_sees_the_picture_and_the_map_and_the_last_makes_the_subpixels():
+    convs = [m for m in make(scale=3).modules() if isinstance(m, nn.Conv2d)]
+    assert [(c.in_channels, c.out_channels) for c in convs] == [(19, 128)] + [(128, 128)] * 10 + [(128, 27)]
+    assert {(c.kernel_size, c.padding, c.bias is not None) for c in convs} == {((3, 3), (1, 1), True)}
+
+
+def test_batch_norm_lies_between_the_layers_but_not_behind_the_first_or_the_last():
+    norms = [m.num_features for m in make(batch_norm=True).modules() if isinstance(m, nn.BatchNorm2d)]
+    assert norms == [128] * 10
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in make().modules())
+
+
+# --- untrained
+
+
+@pytest.mark.parametrize("config", VARIANTS, ids=label)
+def test_an_untrained_network_passes_the_picture_through(config):
+    network, lr = make(config), pictures()
+    mode = "nearest" if config.head == "subpixel" else "bilinear"
+    sr = run(network, lr, maps(network))
+    assert psnr(sr, F.interpolate(lr, scale_factor=config.scale, mode=mode)) > (22 if mode == "nearest" else 28)
+
+
+@pytest.mark.parametrize("config", [c for c in VARIANTS if c.batch_norm], ids=label)
+def test_an_untrained_network_passes_the_picture_through_roughly_in_training_with_batch_norm(config):
+    network, lr = make(config).train(), pictures()
+    sr, hr = run(network, lr, maps(network)), F.interpolate(lr, scale_factor=config.scale)
+    assert psnr(sr, hr) > 13
+    assert torch.corrcoef(torch.stack([sr.flatten(), hr.flatten()]))[0, 1] > 0.8
+
+
+def test_untrained_networks_depend_on_the_seed_alone():
+    first, again, other = (run(make(seed=s), pictures(), maps(make())) for s in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.allclose(first, other)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_every_parameter_of_an_untrained_network_can_learn(head):
+    network = make(head=head, features=16, batch_norm=True).train()
+    target = F.interpolate(pictures(), scale_factor=2, mode="bicubic").clamp(0, 1)
+    F.l1_loss(network(pictures(), maps(network)), target).backward()
+    for name, parameter in network.named_parameters():
+        assert torch.isfinite(parameter.grad).all(), name
+    assert all(m.weight.grad.abs().sum() > 0 for m in network.modules() if isinstance(m, nn.Conv2d))
+
+
+def test_the_subpixel_head_does_not_clip_and_the_other_ends_in_a_sigmoid():
+    bright = 3 * pictures()
+    clipped, free = (run(make(head=h), bright, torch.zeros(2, 16, 1, 1)) for h in ("upsample", "subpixel"))
+    assert free.max() > 2
+    assert clipped.min() > 0
+    assert clipped.max() <= 1
+
+
+# --- the map
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("noise_free", [False, True])
+def test_a_uniform_map_tells_the_same_as_an_expanded_one(head, noise_free):
+    network, lr = make(head=head, noise_free=noise_free), pictures()
+    told = maps(network)
+    assert torch.equal(run(network, lr, told), run(network, lr, told.expand(-1, -1, *lr.shape[-2:]).contiguous()))
+
+
+@pytest.mark.parametrize("channel", [0, 14, 15])
+def test_every_channel_of_the_map_matters(channel):
+    network, lr = make(), pictures()
+    told = maps(network)
+    changed = told.clone()
+    changed[:, channel] += 0.3
+    assert (run(network, lr, told) - run(network, lr, changed)).abs().max() > 1e-3
+
+
+def test_samples_of_a_batch_do_not_see_each_other_and_inputs_stay_as_they_were():
+    network, lr = make(), pictures()
+    told, before = maps(network), lr.clone()
+    together = run(network, lr, told)
+    torch.testing.assert_close(together[1:], run(network, lr[1:], told[1:]), atol=1e-5, rtol=0)
+    assert torch.equal(lr, before)
+
+
+# --- receptive field
+
+
+def reach(network, height=33, width=31):
+    """How many LR pixels away SR changes when the middle LR pixel does, in rows and columns."""
+    lr = torch.rand(1, 3, height, width, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    told, changed = maps(network, 1).double(), lr.clone()
+    changed[:, :, height // 2, width // 2] += 0.5
+    _, _, rows, columns = torch.nonzero(run(network, lr, told) - run(network, changed, told), as_tuple=True)
+    s = network.config.scale
+    return int((rows // s - height // 2).abs().max()), int((columns // s - width // 2).abs().max())
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3])
+def test_the_subpixel_network_sees_12_lr_pixels_to_each_side_and_no_further(scale):
+    assert reach(make(scale=scale, features=32).double()) == (12, 12)
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3])
+def test_the_upsampling_network_sees_no_further_than_12_lr_pixels(scale):
+    assert max(reach(make(scale=scale, head="upsample", features=32).double())) <= 12
+
+
+# --- merging batch norm
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("noise_free", [False, True])
+@pytest.mark.parametrize(("dtype", "error"), [(torch.float32, 1e-4), (torch.float64, 1e-9)])
+def test_merged_batch_norm_computes_the_same(head, noise_free, dtype, error):
+    network = shake(make(head=head, noise_free=noise_free, batch_norm=True, scale=3, features=32)).to(dtype)
+    merged = merge_batch_norm(network)
+    assert merged.config == dataclasses.replace(network.config, batch_norm=False)
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in merged.modules())
+    lr, told = pictures().to(dtype), maps(network).to(dtype)
+    expected = run(network, lr, told)
+    assert expected.std() > 1e-3  # something to compare
+    assert (run(merged, lr, told) - expected).abs().max() < error * max(1, expected.abs().max())
+
+
+def test_merging_leaves_the_network_as_it_was():
+    network = shake(make(batch_norm=True, features=16))
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    merge_batch_norm(network)
+    assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
+
+
+def test_merging_a_network_in_training_gives_what_it_does_in_evaluation():
+    network = shake(make(batch_norm=True, features=16))
+    expected = run(network, pictures(), maps(network))
+    torch.testing.assert_close(run(merge_batch_norm(network.train()), pictures(), maps(network)), expected)
+
+
+def test_a_merged_network_fits_the_papers_count():
+    merged = merge_batch_norm(make(batch_norm=True))
+    assert sum(p.numel() for p in merged.parameters()) == PAPER[2][0]
