@@ -211,20 +211,20 @@ class Dashboard:
             known = next((window for window in self._windows if window not in self._unsent), None)
         if known is not None and not client.win_exists(known):  # another server, or emptied, while nothing was sent
             self._send_all_again()
-        while (window := self._next_unsent()) is not None:
-            _send(client, window[0], window[1])
+        with self._lock:  # those of now: points that come in meanwhile wait for the next sending
+            windows = [window for window in self._windows if window in self._unsent]  # in order of first showing
+            self._unsent.clear()
+        for window in windows:
+            if (content := self._copy(window)) is not None:
+                _send(client, window, content)
 
-    def _next_unsent(self) -> tuple[str, Content] | None:
-        """Takes one window that changed, with a copy of what it shows by now."""
+    def _copy(self, window: str) -> Content | None:
+        """What a window shows by now; None where it is a picture that newer ones have pushed out."""
         with self._lock:
-            if not self._unsent:
-                return None
-            window = next(window for window in self._windows if window in self._unsent)  # in order of first showing
-            self._unsent.remove(window)
-            content = self._windows[window]
+            content = self._windows.get(window)
             if isinstance(content, dict):
-                content = {name: (steps[:], points[:]) for name, (steps, points) in content.items()}
-            return window, content
+                return {name: (steps[:], points[:]) for name, (steps, points) in content.items()}
+            return content
 
     def _save(self, client: "visdom.Visdom") -> None:
         if self._windows:

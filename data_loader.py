@@ -20,7 +20,8 @@ from PIL import Image, ImageDraw
 from tqdm import tqdm
 
 from errors import InputError
-from images import Picture, list_pictures, over_white, read_picture, whole_file
+from files import whole_file
+from images import Picture, list_pictures, over_white, read_picture
 
 FORMAT, VERSION = "srmd pictures", 1
 CHUNK = 128
@@ -73,15 +74,15 @@ def _pictures(count: int) -> str:
     return f"{count} picture{'' if count == 1 else 's'}"
 
 
-def pack(source: Path, output: Path) -> PackSummary:
-    """Packs the pictures of a folder into one file, whole or not at all; broken ones are named and left out.
+def pack(source: Path | None, output: Path) -> PackSummary:
+    """Packs the pictures of a folder, or the built-in set, into one file, whole or not at all.
 
-    Raises InputError where the folder has no picture, or only broken ones.
+    Broken pictures are named and left out. Raises InputError where a folder has no whole one.
     """
-    paths, summary = list_pictures(source), PackSummary(Path(output))
-    if summary.output.is_dir():
+    summary = PackSummary(output)
+    if output.is_dir():
         raise InputError(f"{output}: expected the name of a file to write, found a folder")
-    _write_pack(_read_all(paths, summary), summary)
+    _write_pack(_read_all(list_pictures(source), summary) if source else builtin_training_pictures(), summary)
     return summary
 
 
@@ -232,9 +233,7 @@ def open_training_data(path: Path | None, cache: Path = Path("data")) -> PackedP
     if path is None:
         packed = cache / f"builtin-{BUILTIN_VERSION}.h5"
         if not packed.exists():
-            summary = PackSummary(packed)
-            _write_pack(builtin_training_pictures(), summary)
-            tqdm.write(str(summary))
+            tqdm.write(str(pack(None, packed)))
         return PackedPictures(packed)
     return PackedPictures(_packed_folder(path, cache) if path.is_dir() else path)
 

@@ -16,6 +16,7 @@ class Engine:
 
     name: str
     precision: str
+    device: str
     scale: int
     halo: int  # LR pixels that an SR pixel can see on each side
     run: Callable[[Tensor, Tensor], Tensor]
@@ -57,4 +58,4 @@ def torch_engine(network: SRMD, device: torch.device, precision: str) -> Engine:
         with autocast(device, precision):
             return network(lr.to(device, memory_format=torch.channels_last), degradation_map.to(device)).float().cpu()
 
-    return Engine("torch", precision, network.config.scale, network.config.layers, run)
+    return Engine("torch", precision, str(device), network.config.scale, network.config.layers, run)

@@ -4,13 +4,9 @@ Inside the program a picture is RGB. Colour of 16 bits comes as 8, for Pillow cu
 """
 
 import io
-import os
 import re
-import uuid
 import warnings
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from errors import InputError
+from files import whole_file
 
 Image.MAX_IMAGE_PIXELS = 2**28  # Pillow's own limit refuses large results of this very package
 NOT_PICTURES = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}  # programs for another program to run, data, films
@@ -195,19 +192,6 @@ def over_white(rgb: NDArray, alpha: NDArray[np.uint8]) -> NDArray:
     """A transparent picture, (H, W, C) in 0 to 1, as it looks on a white page."""
     opacity = alpha[..., None] / 255
     return rgb * opacity + 1 - opacity
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` to write to, synced and renamed at the end, removed after an error."""
-    temporary = path.parent / f".{uuid.uuid4().hex}.tmp"
-    try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def list_pictures(folder: Path) -> list[Path]:

@@ -84,7 +84,7 @@ def pca_matrix() -> NDArray[np.float32]:
     _, eigenvectors = np.linalg.eigh(vectors.T @ vectors)  # ascending
     pca = eigenvectors[:, : -PCA_DIM - 1 : -1].T
     signs = np.sign(pca @ np.cos(np.arange(pca.shape[1])))
-    return (pca * signs[:, None]).astype(np.float32)
+    return (pca * signs[:, None]).astype(np.float32, order="C")
 
 
 def kernel_codes(kernels, pca):

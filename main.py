@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from config import NamedKernel, PrepareConfig, TestConfig, TrainConfig
-from errors import InputError, Stopped
+from errors import InputError, Stopped, asked_by
 from kernel import delta, parse_kernel
 
 HERE = Path(__file__).parent
@@ -264,7 +264,8 @@ def run(config: TrainConfig | TestConfig | PrepareConfig) -> None:
     if isinstance(config, PrepareConfig):
         from data_loader import pack
 
-        print(pack(config.train_data, config.output))
+        with asked_by("--train_data"):
+            print(pack(config.train_data, config.output))
         return
     from solver import Solver
 

@@ -90,9 +90,10 @@ def _initialise_as_identity(network: SRMD) -> None:
 @torch.no_grad()
 def merge_batch_norm(network: SRMD) -> SRMD:
     """The network without batch norm that computes what this one does in evaluation mode."""
-    merged = SRMD(replace(network.config, batch_norm=False)).to(network.head.weight)
+    with torch.device("meta"):
+        merged = SRMD(replace(network.config, batch_norm=False))
     state = network.state_dict()
-    merged.load_state_dict({key: state[key] for key in merged.state_dict()})
+    merged.load_state_dict({key: state[key].clone() for key in merged.state_dict()}, assign=True)
     for conv, norm in zip(merged.convs[1:], network.norms, strict=True):
         gain = norm.weight / (norm.running_var + norm.eps).sqrt()
         conv.weight *= gain[:, None, None, None]

@@ -1,5 +1,7 @@
-"""What people look at: the table, the loss curve, grids of samples, labelled comparisons."""
+"""What people look at: what was asked and what came of it, in words, tables and pictures."""
 
+import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +9,12 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from config import VERSION, TestConfig
 from degradation import upsample
+from engine import Engine
 from files import whole_file
+from kernel import fit_kernel
+from model import NetworkConfig
 
 LABEL_HEIGHT = 28
 
@@ -73,8 +79,35 @@ def draw_loss(rows: list[dict], path: Path) -> None:
         figure.savefig(temporary, dpi=100)
 
 
+def announcement(config: TestConfig, network: NetworkConfig, engine: Engine) -> str:
+    """What runs, and which kernel and noise were applied and are assumed; with what a user should be warned of."""
+    kind, told = ("SRMDNF", "no noise") if network.noise_free else ("SRMD", f"noise {config.assumed_noise_level:g}")
+    inner = fit_kernel(config.assumed_kernel.array, network.kernel_size, normalise=False)
+    lines = [
+        f"{kind} x{network.scale} from {config.weights} ({engine.name}, {engine.device}, {engine.precision})",
+        f"applied: kernel {config.kernel.spec}, noise {config.noise_level:g}, downsampler {config.downsampler}",
+        f"assumed: kernel {config.assumed_kernel.spec}, {told}",
+    ]
+    if config.input:
+        del lines[1]
+    elif config.noise_level and network.noise_free:
+        lines.append("warning: a noise-free network is not told of the noise that is applied")
+    if len(config.assumed_kernel.array) > network.kernel_size:
+        size = f"{network.kernel_size}×{network.kernel_size}"
+        lines.append(f"warning: of the kernel the network is told the inner {size}, {inner.sum():.1%} of its sum")
+    if config.save_lr:
+        lines.append(f"LR pictures in {config.output / 'lr'} are clipped and rounded to 8 bits; those tested are not")
+    return "\n".join(lines)
+
+
+def mean_row(rows: list[dict]) -> dict:
+    """The mean of every number, under the name `mean`."""
+    return {"name": "mean"} | {key: float(np.mean([row[key] for row in rows])) for key in rows[0] if key != "name"}
+
+
 def table(rows: list[dict]) -> str:
-    """The scores of a test as text, a picture a line; without HR pictures, the seconds alone."""
+    """The scores of a test as text, a picture a line and the mean; without HR pictures, the seconds alone."""
+    rows = [*rows, mean_row(rows)]
     width = max(len(row["name"]) for row in rows)
     if "psnr_y" not in rows[0]:
         return "\n".join(f"{row['name']:{width}}  {row['seconds']:7.2f} s" for row in rows)
@@ -86,3 +119,34 @@ def _table_row(row: dict, width: int) -> str:
     bicubic = f"{row['bicubic_psnr_y']:12.2f} / {row['bicubic_ssim_y']:.4f}"
     srmd = f"{row['psnr_y']:10.2f} / {row['ssim_y']:.4f}"
     return f"{row['name']:{width}}  {bicubic}{srmd}{row['psnr_y'] - row['bicubic_psnr_y']:12.2f}"
+
+
+def write_metrics(config: TestConfig, network: NetworkConfig, engine: Engine, command: str, rows: list[dict]) -> None:
+    """metrics.json: what was asked, and the scores of every picture; an infinite PSNR is null."""
+    mean = {key: value for key, value in mean_row(rows).items() if key != "name"}
+    degradation = {
+        "kernel": config.kernel.spec,
+        "noise_level": config.noise_level,
+        "downsampler": config.downsampler,
+    }
+    metrics = {
+        "version": VERSION,
+        "command": command,
+        "scale": network.scale,
+        "weights": str(config.weights),
+        "engine": engine.name,
+        "precision": engine.precision,
+        "degradation": None if config.input else degradation,
+        "assumed": {
+            "kernel": config.assumed_kernel.spec,
+            "noise_level": 0.0 if network.noise_free else config.assumed_noise_level,
+        },
+        "images": [_finite(row) for row in rows],
+        "mean": _finite(mean),
+    }
+    with whole_file(config.output / "metrics.json") as temporary:
+        temporary.write_text(json.dumps(metrics, indent=2, allow_nan=False) + "\n")
+
+
+def _finite(row: dict) -> dict:
+    return {key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in row.items()}

@@ -1,7 +1,6 @@
 """`Solver`: owns network, optimizer, degradation and data; trains, and tests."""
 
 import copy
-import json
 import math
 import shlex
 import sys
@@ -21,12 +20,11 @@ from data_loader import PackedPictures, builtin_test_pictures, open_training_dat
 from degradation import Degradation, border, degradation_map, degrade, modcrop, random_degradation, upsample
 from engine import autocast, choose_device, choose_precision, torch_engine
 from errors import InputError, Stopped, asked_by
-from files import whole_file
 from images import Picture, list_pictures, read_picture, write_picture
-from kernel import KERNEL_SIZE, fit_kernel, read_pca
+from kernel import fit_kernel, read_pca
 from metrics import luma, psnr, score
 from model import SRMD, NetworkConfig
-from report import comparison, draw_loss, kernel_picture, sample_grid, table, to_rgb8
+from report import announcement, comparison, draw_loss, kernel_picture, sample_grid, table, to_rgb8, write_metrics
 from restore import restore
 from run_folder import RunFolder
 from signals import stop_requests
@@ -235,7 +233,7 @@ class Solver:
         for folder in [] if config.input else ["compare", "lr"] if config.save_lr else ["compare"]:
             (config.output / folder).mkdir(parents=True, exist_ok=True)
         config.output.mkdir(parents=True, exist_ok=True)
-        print(self._announcement())
+        print(announcement(config, self.network.config, self.engine))
         rows = []
         with open_dashboard(
             config.visdom, f"srmd_{config.output.name}", start_server=False, say=tqdm.write
@@ -246,10 +244,9 @@ class Solver:
                     picture = read_picture(source) if isinstance(source, Path) else Picture(source)
                 row = self._restore(name, picture) if config.input else self._score(name, picture, dashboard)
                 rows.append({"name": name} | row)
-            mean = {key: float(np.mean([row[key] for row in rows])) for key in rows[0] if key != "name"}
-            text = table([*rows, {"name": "mean"} | mean])
+            text = table(rows)
             dashboard.text("scores", f"<pre>{text}</pre>")
-        self._write_metrics(rows, mean)
+        write_metrics(config, self.network.config, self.engine, _command(), rows)
         print(f"{text}\nPictures and metrics.json are in {config.output}")
 
     def _assumed_map(self) -> Tensor:
@@ -260,30 +257,6 @@ class Solver:
             torch.from_numpy(kernel)[None].float(), torch.tensor([config.assumed_noise_level])
         )
         return degradation_map(assumed, self.pca, network.noise_free)
-
-    def _announcement(self) -> str:
-        """What runs, and which kernel and noise were applied and are assumed."""
-        config, kind = self.config, "SRMDNF" if self.network.config.noise_free else "SRMD"
-        told = "no noise" if self.network.config.noise_free else f"noise level {config.assumed_noise_level:g}"
-        lines = [
-            f"{kind} x{self.engine.scale} from {config.weights} ({self.engine.name}, {self.device}, {self.precision})",
-            f"applied: kernel {config.kernel.spec}, noise level {config.noise_level:g}, {config.downsampler} downsampling",
-            f"assumed: kernel {config.assumed_kernel.spec}, {told}",
-        ]
-        if config.input:
-            del lines[1]
-        elif config.noise_level and self.network.config.noise_free:
-            lines.append("warning: a noise-free network is not told of the noise level that is applied")
-        if len(config.assumed_kernel.array) > self.network.config.kernel_size:
-            kept = fit_kernel(config.assumed_kernel.array, self.network.config.kernel_size, normalise=False).sum()
-            lines.append(
-                f"warning: the network is told the kernel's inner {KERNEL_SIZE}×{KERNEL_SIZE}: {kept:.1%} of it"
-            )
-        if config.save_lr:
-            lines.append(
-                f"LR pictures in {config.output / 'lr'} are clipped and rounded to 8 bits; those tested are not"
-            )
-        return "\n".join(lines)
 
     def _restore(self, name: str, picture: Picture) -> dict:
         """An LR picture to a file; the seconds that it took."""
@@ -320,29 +293,6 @@ class Solver:
     def _applied(self) -> Degradation:
         kernel = torch.from_numpy(self.config.kernel.array)
         return Degradation.uniform(kernel[None], torch.tensor([self.config.noise_level]))
-
-    def _write_metrics(self, rows: list[dict], mean: dict) -> None:
-        config = self.config
-        degradation = {
-            "kernel": config.kernel.spec,
-            "noise_level": config.noise_level,
-            "downsampler": config.downsampler,
-        }
-        assumed = {"kernel": config.assumed_kernel.spec, "noise_level": config.assumed_noise_level}
-        metrics = {
-            "version": VERSION,
-            "command": _command(),
-            "scale": self.engine.scale,
-            "weights": str(config.weights),
-            "engine": self.engine.name,
-            "precision": self.precision,
-            "degradation": None if config.input else degradation,
-            "assumed": assumed,
-            "images": [_finite(row) for row in rows],
-            "mean": _finite(mean),
-        }
-        with whole_file(config.output / "metrics.json") as temporary:
-            temporary.write_text(json.dumps(metrics, indent=2, allow_nan=False) + "\n")
 
 
 def _fresh(config: TrainConfig) -> tuple[SRMD, Tensor]:
@@ -401,10 +351,6 @@ def _array(picture: Tensor) -> np.ndarray:
 def _mean_psnr_y(sr: Tensor, hr: Tensor) -> float:
     pairs = zip(sr.clamp(0, 1).cpu().double(), hr.cpu().double(), strict=True)
     return float(np.mean([psnr(luma(a.permute(1, 2, 0).numpy()), luma(b.permute(1, 2, 0).numpy())) for a, b in pairs]))
-
-
-def _finite(row: dict) -> dict:
-    return {key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in row.items()}
 
 
 def _command() -> str:

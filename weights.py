@@ -48,13 +48,14 @@ def read_weights(path: Path) -> Weights:
 
 def write_weights(path: Path, weights: Weights, dtype: torch.dtype = torch.float32) -> None:
     """A .safetensors file: the network's tensors in `dtype`, P in float32, configuration and metadata under `srmd`."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
-    tensors = {key: t.to(dtype).contiguous() for key, t in weights.network.state_dict().items()}
+    state = weights.network.state_dict()
+    tensors = {key: (t.to(dtype) if t.is_floating_point() else t).contiguous() for key, t in state.items()}
     tensors["pca"] = weights.pca.float().contiguous()
     metadata = weights.metadata | asdict(weights.network.config)
     with whole_file(path) as temporary:
-        save_file(tensors, temporary, {"srmd": json.dumps(metadata, sort_keys=True)})
+        temporary.write_bytes(save(tensors, {"srmd": json.dumps(metadata, sort_keys=True)}))
 
 
 def start_from(network: SRMD, source: SRMD) -> None:
@@ -66,9 +67,11 @@ def start_from(network: SRMD, source: SRMD) -> None:
 
 
 def _network(config: NetworkConfig, state: dict[str, Tensor], path: Path) -> SRMD:
-    network = SRMD(config)
+    with torch.device("meta"):  # no time is spent on weights that are replaced
+        network = SRMD(config)
+    state = {key: t.float() if t.is_floating_point() else t for key, t in state.items()}
     try:
-        network.load_state_dict({key: t.float() for key, t in state.items()})
+        network.load_state_dict(state, assign=True)
     except RuntimeError as error:
         raise InputError(f"{path}: its tensors do not fit its configuration: {' '.join(str(error).split())}") from error
     return network

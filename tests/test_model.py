@@ -18,6 +18,15 @@ VARIANTS = [
 ]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Pictures this small gain nothing from more threads, and lose much where other processes are busy."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def label(config):
     return f"x{config.scale}-{config.head}-{'nf' if config.noise_free else 'noise'}{'-bn' * config.batch_norm}"
 
@@ -27,7 +36,7 @@ def make(config=None, seed=0, **changes):
     return SRMD(dataclasses.replace(config or NetworkConfig(), **changes)).eval()
 
 
-def pictures(height=18, width=22):
+def pictures(height=12, width=14):
     """Two smooth pictures that use most of 0 to 1, (2, 3, height, width)."""
     row, column = torch.meshgrid(torch.arange(height) / 5, torch.arange(width) / 6, indexing="ij")
     waves = torch.stack([0.5 + 0.4 * torch.sin(row + c) * torch.cos(column - c) for c in range(3)])
@@ -85,7 +94,7 @@ def test_the_first_layer_sees_the_picture_and_the_map_and_the_last_makes_the_sub
 def test_batch_norm_lies_between_the_layers_but_not_behind_the_first_or_the_last():
     norms = [m.num_features for m in make(batch_norm=True).modules() if isinstance(m, nn.BatchNorm2d)]
     assert norms == [128] * 10
-    assert not any(isinstance(m, nn.BatchNorm2d) for m in make().modules())
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in make(features=8).modules())
 
 
 # --- untrained
@@ -93,7 +102,7 @@ def test_batch_norm_lies_between_the_layers_but_not_behind_the_first_or_the_last
 
 @pytest.mark.parametrize("config", VARIANTS, ids=label)
 def test_an_untrained_network_passes_the_picture_through(config):
-    network, lr = make(config), pictures()
+    network, lr = make(config, features=64), pictures()
     mode = "nearest" if config.head == "subpixel" else "bilinear"
     sr = run(network, lr, maps(network))
     assert psnr(sr, F.interpolate(lr, scale_factor=config.scale, mode=mode)) > (22 if mode == "nearest" else 28)
@@ -101,14 +110,14 @@ def test_an_untrained_network_passes_the_picture_through(config):
 
 @pytest.mark.parametrize("config", [c for c in VARIANTS if c.batch_norm], ids=label)
 def test_an_untrained_network_passes_the_picture_through_roughly_in_training_with_batch_norm(config):
-    network, lr = make(config).train(), pictures()
+    network, lr = make(config, features=64).train(), pictures()
     sr, hr = run(network, lr, maps(network)), F.interpolate(lr, scale_factor=config.scale)
     assert psnr(sr, hr) > 13
     assert torch.corrcoef(torch.stack([sr.flatten(), hr.flatten()]))[0, 1] > 0.8
 
 
 def test_untrained_networks_depend_on_the_seed_alone():
-    first, again, other = (run(make(seed=s), pictures(), maps(make())) for s in (0, 0, 1))
+    first, again, other = (run(n, pictures(), maps(n)) for n in (make(seed=s, features=32) for s in (0, 0, 1)))
     assert torch.equal(first, again)
     assert not torch.allclose(first, other)
 
@@ -125,7 +134,7 @@ def test_every_parameter_of_an_untrained_network_can_learn(head):
 
 def test_the_subpixel_head_does_not_clip_and_the_other_ends_in_a_sigmoid():
     bright = 3 * pictures()
-    clipped, free = (run(make(head=h), bright, torch.zeros(2, 16, 1, 1)) for h in ("upsample", "subpixel"))
+    clipped, free = (run(make(head=h, features=32), bright, torch.zeros(2, 16, 1, 1)) for h in ("upsample", "subpixel"))
     assert free.max() > 2
     assert clipped.min() > 0
     assert clipped.max() <= 1
@@ -137,14 +146,14 @@ def test_the_subpixel_head_does_not_clip_and_the_other_ends_in_a_sigmoid():
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("noise_free", [False, True])
 def test_a_uniform_map_tells_the_same_as_an_expanded_one(head, noise_free):
-    network, lr = make(head=head, noise_free=noise_free), pictures()
+    network, lr = make(head=head, noise_free=noise_free, features=32), pictures()
     told = maps(network)
     assert torch.equal(run(network, lr, told), run(network, lr, told.expand(-1, -1, *lr.shape[-2:]).contiguous()))
 
 
 @pytest.mark.parametrize("channel", [0, 14, 15])
 def test_every_channel_of_the_map_matters(channel):
-    network, lr = make(), pictures()
+    network, lr = make(features=32), pictures()
     told = maps(network)
     changed = told.clone()
     changed[:, channel] += 0.3
@@ -152,7 +161,7 @@ def test_every_channel_of_the_map_matters(channel):
 
 
 def test_samples_of_a_batch_do_not_see_each_other_and_inputs_stay_as_they_were():
-    network, lr = make(), pictures()
+    network, lr = make(features=32), pictures()
     told, before = maps(network), lr.clone()
     together = run(network, lr, told)
     torch.testing.assert_close(together[1:], run(network, lr[1:], told[1:]), atol=1e-5, rtol=0)

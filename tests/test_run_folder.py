@@ -1,0 +1,132 @@
+"""A run's folder, and which run the flags ask for."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from config import TrainConfig
+from errors import InputError
+from run_folder import RunFolder, run_config
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def started(path: str, **given: object) -> RunFolder:
+    folder = RunFolder(Path(path))
+    with folder.locked():
+        folder.write_config(TrainConfig(output=folder.path, **given))
+    return folder
+
+
+def test_a_new_run_is_named_after_its_network():
+    config = run_config({"scale_factor": 4, "noise_free": True})
+    assert config.output.match("runs/srmdnf_x4_*")
+    assert config.resume is None
+
+
+def test_a_folder_that_holds_a_run_is_not_written_over():
+    started("runs/a")
+    with pytest.raises(InputError, match=r"--output: runs/a holds a run already; --resume"):
+        run_config({"output": Path("runs/a")})
+
+
+def test_resuming_takes_the_configuration_of_the_run():
+    started("runs/a", steps=7, weights=Path("w.safetensors"), lr=2e-4)
+    config = run_config({"output": Path("runs/a"), "resume": ""})
+    assert (config.steps, config.weights, config.lr) == (7, Path("w.safetensors"), 2e-4)
+
+
+@pytest.mark.parametrize("given", [{"steps": 8}, {"lr": 1e-4}, {"noise_free": True}, {"train_data": Path("x")}])
+def test_resuming_with_another_value_is_an_error_that_names_the_flag(given: dict):
+    started("runs/a", steps=7)
+    with pytest.raises(InputError, match=f"--{next(iter(given))}: the run in runs/a has"):
+        run_config({"output": Path("runs/a"), "resume": ""} | given)
+
+
+def test_resuming_with_the_same_value_is_fine():
+    started("runs/a", steps=7)
+    assert run_config({"output": Path("runs/a"), "resume": "", "steps": 7}).steps == 7
+
+
+def test_device_dashboard_and_saving_may_change_on_resuming():
+    started("runs/a", steps=7)
+    config = run_config({"resume": "runs/a", "device": "cpu", "visdom": "off", "save_every": 3})
+    assert (config.device, config.visdom, config.save_every, config.steps) == ("cpu", "off", 3, 7)
+
+
+def test_resume_alone_takes_the_newest_run():
+    for age, name in enumerate(["runs/new", "runs/old"]):
+        started(name)
+        os.utime(name, (1e9 - age, 1e9 - age))
+    assert run_config({"resume": ""}).output == Path("runs/new")
+
+
+def test_resume_with_nothing_there_starts():
+    assert run_config({"resume": "", "steps": 5}).steps == 5
+    assert run_config({"resume": "", "output": Path("runs/b")}).output == Path("runs/b")
+
+
+def test_resuming_a_folder_that_is_not_there_is_an_error():
+    with pytest.raises(InputError, match="--resume: runs/none: no such run"):
+        run_config({"resume": "runs/none"})
+
+
+def test_resume_and_output_must_agree():
+    started("runs/a")
+    with pytest.raises(InputError, match="--resume: expected runs/b"):
+        run_config({"resume": "runs/a", "output": Path("runs/b")})
+
+
+def test_an_output_that_is_a_file_is_an_error():
+    Path("file").write_text("")
+    with pytest.raises(InputError, match="--output: expected a folder"):
+        run_config({"output": Path("file")})
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"steps": 3}', "{"])
+def test_a_configuration_that_is_none_is_an_error(text: str):
+    started("runs/a")
+    Path("runs/a/config.json").write_text(text)
+    with pytest.raises(InputError, match="expected a run's configuration"):
+        run_config({"resume": "runs/a"})
+
+
+def test_rows_behind_the_checkpoint_are_dropped_and_a_cut_line_too():
+    folder = started("runs/a")
+    for step in (1, 10, 20):
+        folder.append({"step": step, "loss": 0.5})
+    with folder.metrics.open("a") as file:
+        file.write('{"step": 30, "lo')
+    folder.drop_rows_after(10)
+    assert [json.loads(line)["step"] for line in folder.metrics.read_text().splitlines()] == [1, 10]
+
+
+def test_the_last_three_checkpoints_are_kept():
+    folder = started("runs/a")
+    for step in (5, 10, 100, 99):
+        folder.checkpoint(step).write_text("")
+    folder.drop_old_checkpoints()
+    assert [path.name for path in folder.checkpoints()] == [f"checkpoint-{s:07}.pt" for s in (100, 99, 10)]
+
+
+def test_a_second_process_is_refused_until_the_first_has_died():
+    hold = "import sys, time; from pathlib import Path; from run_folder import RunFolder\n"
+    hold += "with RunFolder(Path('runs/a')).locked(): print('held', flush=True); time.sleep(60)"
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    process = subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE, env=environment)
+    try:
+        assert process.stdout.readline() == b"held\n"
+        with pytest.raises(InputError, match="--output: runs/a is in use"), RunFolder(Path("runs/a")).locked():
+            pass
+    finally:
+        process.kill()
+        process.wait()
+    with RunFolder(Path("runs/a")).locked():
+        pass

@@ -1,0 +1,214 @@
+"""Weights in and out."""
+
+import json
+import shutil
+import struct
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from errors import InputError
+from kernel import pca_matrix
+from model import SRMD, NetworkConfig
+from weights import Weights, load_checkpoint, read_weights, save_checkpoint, start_from, write_weights
+
+SMALL = NetworkConfig(scale=3, features=8, layers=4)
+PUBLISHED = Path(__file__).parents[2] / "shared" / "reference" / "ncnn"
+
+
+def weights(config: NetworkConfig = SMALL, **metadata: object) -> Weights:
+    torch.manual_seed(0)
+    return Weights(SRMD(config).eval(), torch.from_numpy(pca_matrix()), metadata)
+
+
+def output(network: SRMD) -> torch.Tensor:
+    rng = torch.Generator().manual_seed(1)
+    told = torch.rand(1, network.config.map_channels, 1, 1, generator=rng)
+    return network.eval()(torch.rand(1, 3, 9, 7, generator=rng), told).detach()
+
+
+@pytest.mark.parametrize("head", ["subpixel", "upsample"])
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_a_network_comes_back_as_it_was_written(tmp_path: Path, head: str, batch_norm: bool):
+    written = weights(replace(SMALL, head=head, batch_norm=batch_norm), note="trained on leaves")
+    write_weights(tmp_path / "a.safetensors", written)
+    read = read_weights(tmp_path / "a.safetensors")
+    assert read.network.config == written.network.config
+    assert torch.equal(output(read.network), output(written.network))
+    assert torch.equal(read.pca, written.pca)
+    assert read.metadata["note"] == "trained on leaves"
+
+
+def test_weights_in_float16_have_half_the_size_and_nearly_the_same_output(tmp_path: Path):
+    written = weights(NetworkConfig(features=32))
+    write_weights(tmp_path / "full.safetensors", written)
+    write_weights(tmp_path / "half.safetensors", written, torch.float16)
+    half = read_weights(tmp_path / "half.safetensors")
+    assert (tmp_path / "half.safetensors").stat().st_size < 0.6 * (tmp_path / "full.safetensors").stat().st_size
+    assert (output(half.network) - output(written.network)).abs().max() < 5e-3
+    assert torch.equal(half.pca, written.pca)
+
+
+def test_the_format_is_told_by_content_not_by_name(tmp_path: Path):
+    write_weights(tmp_path / "network.bin.bak", weights())
+    assert read_weights(tmp_path / "network.bin.bak").network.config == SMALL
+
+
+def test_others_may_read_the_file(tmp_path: Path):
+    write_weights(tmp_path / "a.safetensors", weights())
+    assert (tmp_path / "a.safetensors").stat().st_mode & 0o044
+
+
+def checkpoint(path: Path) -> dict:
+    source = weights()
+    state = {"step": 5, "network_config": vars(SMALL), "ema": source.network.state_dict(), "pca": source.pca}
+    save_checkpoint(path, state)
+    return state
+
+
+def test_a_checkpoint_gives_its_ema_network(tmp_path: Path):
+    checkpoint(tmp_path / "checkpoint-5.pt")
+    read = read_weights(tmp_path / "checkpoint-5.pt")
+    assert torch.equal(output(read.network), output(weights().network))
+    assert read.pca is not None
+
+
+def test_a_checkpoint_that_was_cut_short_is_refused(tmp_path: Path):
+    checkpoint(tmp_path / "a.pt")
+    data = (tmp_path / "a.pt").read_bytes()
+    (tmp_path / "a.pt").write_bytes(data[: len(data) // 2])
+    with pytest.raises(InputError, match=r"a\.pt: not a checkpoint"):
+        load_checkpoint(tmp_path / "a.pt")
+
+
+def test_no_code_in_a_checkpoint_runs(tmp_path: Path):
+    class Evil:
+        def __reduce__(self):
+            return Path.touch, (tmp_path / "ran",)
+
+    torch.save({"step": Evil()}, tmp_path / "evil.pt")
+    with pytest.raises(InputError, match="not a checkpoint"):
+        read_weights(tmp_path / "evil.pt")
+    assert not (tmp_path / "ran").exists()
+
+
+def broken_files(folder: Path) -> dict[str, str]:
+    """Names of files that are no weights, and what is said of each."""
+    write_weights(folder / "good.safetensors", weights())
+    good = (folder / "good.safetensors").read_bytes()
+    (folder / "empty").write_bytes(b"")
+    (folder / "text").write_text("hello, I am no network")
+    (folder / "cut").write_bytes(good[:-100])
+    header = b'{"__metadata__":{}}'
+    (folder / "foreign").write_bytes(struct.pack("<Q", len(header)) + header)
+    torch.save(torch.zeros(3), folder / "tensor.pt")
+    return {
+        "missing": "no such file",
+        "empty": "expected our .safetensors",
+        "text": "found a file that starts with",
+        "cut": "broken .safetensors",
+        "foreign": "of another kind",
+        "tensor.pt": "expected a checkpoint",
+    }
+
+
+def test_what_holds_no_weights_is_refused_in_one_line(tmp_path: Path):
+    for name, message in broken_files(tmp_path).items():
+        with pytest.raises(InputError, match=message) as caught:
+            read_weights(tmp_path / name)
+        assert name in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("key", "value"), [("scale", 2), ("features", "8"), ("layers", None)])
+def test_a_configuration_that_does_not_fit_the_tensors_is_refused(tmp_path: Path, key: str, value: object):
+    from safetensors.torch import save_file
+
+    source = weights()
+    tensors = source.network.state_dict() | {"pca": source.pca}
+    save_file(tensors, tmp_path / "a", {"srmd": json.dumps(vars(SMALL) | {key: value})})
+    with pytest.raises(InputError, match="configuration"):
+        read_weights(tmp_path / "a")
+
+
+def test_starting_from_another_scale_copies_the_body_and_keeps_the_new_head():
+    source, target = weights().network, SRMD(replace(SMALL, scale=2))
+    head = target.head.weight.clone()
+    start_from(target, source)
+    assert all(torch.equal(a.weight, b.weight) for a, b in zip(source.convs, target.convs, strict=True))
+    assert torch.equal(target.head.weight, head)
+
+
+def test_starting_from_batch_norm_without_it_merges_it():
+    source = SRMD(replace(SMALL, batch_norm=True))
+    source.norms[0].running_var.fill_(3.0)
+    target = SRMD(SMALL)
+    start_from(target, source)
+    torch.testing.assert_close(output(target), output(source))
+
+
+def ncnn_files(folder: Path, network: SRMD, float16: bool = False) -> Path:
+    """The network in ncnn's format, written from its definition."""
+    convs = [*network.convs, network.head]
+    lines = ["7767517", f"{len(convs) + 2} {len(convs) + 2}", "Input input 0 1 b0"]
+    data = b""
+    for i, conv in enumerate(convs):
+        weight, bias = conv.weight.detach().numpy(), conv.bias.detach().numpy()
+        lines.append(f"Convolution c{i} 1 1 b{i} b{i + 1} 0={len(bias)} 1=3 4=1 5=1 6={weight.size} 9=1")
+        stored = weight.astype("<f2" if float16 else "<f4").tobytes()
+        data += struct.pack("<I", 0x01306B47 if float16 else 0) + stored + b"\0" * (-len(stored) % 4)
+        data += bias.astype("<f4").tobytes()
+    lines.append(f"PixelShuffle output 1 1 b{len(convs)} output 0={network.config.scale}")
+    (folder / "net.param").write_text("\n".join(lines) + "\n")
+    (folder / "net.bin").write_bytes(data)
+    return folder / "net.param"
+
+
+@pytest.mark.parametrize("noise_free", [False, True])
+@pytest.mark.parametrize("suffix", [".param", ".bin"])
+def test_an_ncnn_network_is_read_by_either_of_its_files(tmp_path: Path, noise_free: bool, suffix: str):
+    network = weights(replace(SMALL, noise_free=noise_free)).network
+    read = read_weights(ncnn_files(tmp_path, network).with_suffix(suffix))
+    assert read.network.config == network.config
+    assert torch.equal(output(read.network), output(network))
+    assert read.pca is None
+
+
+def test_an_ncnn_network_in_float16_is_read(tmp_path: Path):
+    network = weights().network
+    read = read_weights(ncnn_files(tmp_path, network, float16=True)).network
+    assert (output(read) - output(network)).abs().max() < 5e-3
+
+
+def test_an_ncnn_file_that_is_cut_or_alone_is_refused(tmp_path: Path):
+    path = ncnn_files(tmp_path, weights().network)
+    data = path.with_suffix(".bin").read_bytes()
+    path.with_suffix(".bin").write_bytes(data[:-8])
+    with pytest.raises(InputError, match="cut short"):
+        read_weights(path)
+    path.with_suffix(".bin").write_bytes(data + b"\0" * 4)
+    with pytest.raises(InputError, match=f"expected {len(data)} bytes"):
+        read_weights(path)
+    path.with_suffix(".bin").unlink()
+    with pytest.raises(InputError, match="belong together"):
+        read_weights(path)
+
+
+def test_an_ncnn_network_of_another_architecture_is_refused(tmp_path: Path):
+    path = ncnn_files(tmp_path, weights().network)
+    path.write_text(path.read_text().replace("PixelShuffle", "Deconvolution"))
+    with pytest.raises(InputError, match="Deconvolution"):
+        read_weights(path)
+
+
+@pytest.mark.skipif(not PUBLISHED.is_dir(), reason="the published networks are not on this machine")
+@pytest.mark.parametrize("name", ["srmd_x2", "srmd_x3", "srmd_x4", "srmdnf_x2", "srmdnf_x3", "srmdnf_x4"])
+def test_the_published_networks_load(name: str, tmp_path: Path):
+    shutil.copy(PUBLISHED / f"{name}.bin", tmp_path)
+    shutil.copy(PUBLISHED / f"{name}.param", tmp_path)
+    config = read_weights(tmp_path / f"{name}.param").network.config
+    assert config == NetworkConfig(int(name[-1]), noise_free="nf" in name)
+    assert np.isfinite(output(read_weights(tmp_path / f"{name}.bin").network).numpy()).all()
