@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from config import NamedKernel, PrepareConfig, TestConfig, TrainConfig
+from dashboard import check_address
 from errors import InputError, Stopped, asked_by
 from kernel import delta, parse_kernel
 
@@ -80,12 +81,26 @@ def existing(text: str) -> Path:
     return Path(text)
 
 
-def kernel(text: str) -> NamedKernel:
+def checked(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """A parser that says by InputError what is wrong, as argparse wants it said."""
+
+    def parse_or_say(text: str) -> Any:
+        try:
+            return parse(text)
+        except InputError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return parse_or_say
+
+
+def named_kernel(spec: str) -> NamedKernel:
     """A parser of kernels."""
-    try:
-        return NamedKernel(text, parse_kernel(text))
-    except InputError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+    return NamedKernel(spec, parse_kernel(spec))
+
+
+def dashboard_server(text: str) -> str:
+    """A parser of what `--visdom` takes."""
+    return text if text in ("auto", "off") else check_address(text)
 
 
 def words(*choices: str) -> dict:
@@ -135,10 +150,12 @@ FLAGS = (
         "test",
         "the blur: delta, gaussian:W, gaussian:W1,W2,ANGLE (widths, i.e. standard deviations, in HR pixels; degrees) "
         "or a .mat, .npy or .png file",
-        {"type": kernel, "metavar": "SPEC"},
+        {"type": checked(named_kernel), "metavar": "SPEC"},
     ),
     Flag("noise_level", "test", "standard deviation of the noise, 0 to 255", {"type": number(0, 255), "metavar": "X"}),
-    Flag("assumed_kernel", "test", "what the network is told instead", {"type": kernel, "metavar": "SPEC"}),
+    Flag(
+        "assumed_kernel", "test", "what the network is told instead", {"type": checked(named_kernel), "metavar": "SPEC"}
+    ),
     Flag("assumed_noise_level", "test", "what it is told instead", {"type": number(0, 255), "metavar": "X"}),
     Flag("downsampler", "train test", "MATLAB's bicubic, or every s-th pixel", words("bicubic", "direct")),
     Flag("save_lr", "test", "keep the LR pictures, clipped and rounded to 8 bits", ON),
@@ -154,7 +171,7 @@ FLAGS = (
         "visdom",
         "train test",
         "the dashboard's server; auto: on this machine, port 8097",
-        {"type": one_of("auto|off|https?://.+", "auto, off or a URL"), "metavar": "auto|off|URL"},
+        {"type": checked(dashboard_server), "metavar": "auto|off|URL"},
     ),
     Flag("debug", "train test prepare", "show tracebacks", ON),
 )
@@ -190,6 +207,19 @@ def mode_parser(mode: str) -> Parser:
             text = f"{flag.help} (default: {default(flag, mode)})".replace("%", "%%")
             parser.add_argument(f"--{flag.name}", default=argparse.SUPPRESS, help=text, **flag.options)
     return parser
+
+
+def flag_table() -> str:
+    """All flags as the README's table."""
+    lines = ["| flag | modes | means | default |", "|---|---|---|---|"]
+    for flag in FLAGS:
+        modes = flag.modes.split()
+        defaults = {mode: default(flag, mode) for mode in modes}
+        same = len(set(defaults.values())) == 1
+        stated = defaults[modes[0]] if same else "; ".join(f"{mode}: {text}" for mode, text in defaults.items())
+        name = " ".join(filter(None, [f"--{flag.name}", flag.options.get("metavar", "")])).replace("|", "\\|")
+        lines.append(f"| `{name}` | {', '.join(modes)} | {flag.help} | {stated} |")
+    return "\n".join(lines)
 
 
 def parse(arguments: list[str]) -> TrainConfig | TestConfig | PrepareConfig:

@@ -33,10 +33,10 @@ def sample_grid(lr: Tensor, sr: Tensor, hr: Tensor, scale: int) -> np.ndarray:
     return to_rgb8(make_grid(columns.clamp(0, 1).cpu(), nrow=4))
 
 
-def kernel_picture(kernel: np.ndarray, zoom: int = 16) -> np.ndarray:
-    """A kernel (k, k) as a grey picture (zoom·k, zoom·k, 3) uint8, its peak white."""
-    grey = np.clip(kernel / kernel.max() * 255, 0, 255).round().astype(np.uint8)
-    return np.kron(grey, np.ones((zoom, zoom), np.uint8))[..., None].repeat(3, 2)
+def kernel_picture(kernels: np.ndarray, zoom: int = 8) -> np.ndarray:
+    """Kernels (N, k, k) side by side as grey pictures (zoom·k, N·zoom·k, 3) uint8, each peak white."""
+    grey = np.clip(kernels / kernels.max((1, 2), keepdims=True) * 255, 0, 255).round().astype(np.uint8)
+    return np.kron(np.hstack(list(grey)), np.ones((zoom, zoom), np.uint8))[..., None].repeat(3, 2)
 
 
 def comparison(panels: dict[str, np.ndarray]) -> np.ndarray:

@@ -7,6 +7,7 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -36,9 +37,17 @@ VALIDATE_EVERY = 100
 WARM_UP = 100  # steps
 EMA_DECAY = 0.999
 ROUNDED_SHARE = 1 / 2  # of training's samples
+SAMPLES = 4  # of the validation batch that are shown
 SMALLEST = 11  # pixels: the window of SSIM
 
-Batch = tuple[Tensor, Tensor, Tensor]  # LR patches, degradation maps, HR patches
+
+class Batch(NamedTuple):
+    """Patches to train on."""
+
+    lr: Tensor  # (N, 3, h, w)
+    told: Tensor  # degradation maps, (N, C, 1, 1)
+    hr: Tensor  # (N, 3, s·h, s·w)
+    kernels: Tensor  # (N, 15, 15)
 
 
 class Solver:
@@ -86,6 +95,10 @@ class Solver:
 
     def _train(self, dashboard: Dashboard) -> None:
         config = self.config
+        for row in self.folder.rows():  # of a run that is resumed
+            self._show(row, dashboard)
+        kernels = self.validation_batch.kernels[:SAMPLES].cpu().numpy()
+        dashboard.image("kernels", kernel_picture(kernels), "kernels of the samples")
         clock, images = time.perf_counter(), 0
         bar = tqdm(total=config.steps, initial=self.step, unit="step", mininterval=0.5 if sys.stderr.isatty() else 10)
         with stop_requests() as stop, bar:
@@ -104,14 +117,14 @@ class Solver:
                     clock, images = time.perf_counter(), 0
                 if self.step % config.save_every == 0 or last or stop:
                     self._save()
-        if stop and not last:
+        if stop and self.step < config.steps:
             raise Stopped(stop[0])
 
     def _is_due(self, every: int) -> bool:
         return self.step == 1 or self.step % every == 0 or self.step == self.config.steps
 
     def _training_step(self) -> Tensor:
-        lr, told, hr = self._batch(self.training, np.random.default_rng((self.config.seed, self.step)))
+        lr, told, hr, _ = self._batch(self.training, np.random.default_rng((self.config.seed, self.step)))
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate()
         self.network.train()
@@ -151,28 +164,32 @@ class Solver:
         told = degradation_map(degradation, self.pca.to(self.device), config.noise_free)
         inner = slice(border(scale), -border(scale))
         inner_hr = slice(border(scale) * scale, -border(scale) * scale)
-        return lr[..., inner, inner].contiguous(memory_format=torch.channels_last), told, hr[..., inner_hr, inner_hr]
+        lr = lr[..., inner, inner].contiguous(memory_format=torch.channels_last)
+        return Batch(lr, told, hr[..., inner_hr, inner_hr], degradation.kernels[:, 0])
 
     @torch.no_grad()
     def _validate(self, dashboard: Dashboard) -> dict[str, float]:
         """PSNR of Y of the EMA network and of bicubic upscaling, over one fixed batch of held-out pictures."""
-        sr, hr = self._validation_sr(), self.validation_batch[2]
-        bicubic = upsample(self.validation_batch[0], self.config.scale_factor)
+        sr, hr = self._validation_sr(), self.validation_batch.hr
+        bicubic = upsample(self.validation_batch.lr, self.config.scale_factor)
         dashboard.image("samples", self._samples(sr), "LR | bicubic | SR | HR")
         return {"psnr_y": _mean_psnr_y(sr, hr), "bicubic_psnr_y": _mean_psnr_y(bicubic, hr)}
 
     @torch.no_grad()
     def _validation_sr(self) -> Tensor:
         with autocast(self.device, self.precision):
-            return self.ema(*self.validation_batch[:2])
+            return self.ema(self.validation_batch.lr, self.validation_batch.told)
 
-    def _samples(self, sr: Tensor, count: int = 4) -> np.ndarray:
-        lr, _, hr = self.validation_batch
-        return sample_grid(lr[:count], sr[:count], hr[:count], self.config.scale_factor)
+    def _samples(self, sr: Tensor) -> np.ndarray:
+        lr, hr = self.validation_batch.lr, self.validation_batch.hr
+        return sample_grid(lr[:SAMPLES], sr[:SAMPLES], hr[:SAMPLES], self.config.scale_factor)
 
     def _log(self, row: dict, bar: tqdm, dashboard: Dashboard) -> None:
         self.folder.append(row)
         bar.set_postfix(loss=f"{row['loss']:.4f}", images_per_s=f"{row['images_per_s']:.1f}", refresh=False)
+        self._show(row, dashboard)
+
+    def _show(self, row: dict, dashboard: Dashboard) -> None:
         dashboard.curves("loss", row["step"], {"loss": row["loss"]})
         dashboard.curves("learning rate", row["step"], {"learning rate": row["lr"]})
         dashboard.curves("throughput", row["step"], {"images/s": row["images_per_s"]})
@@ -238,7 +255,7 @@ class Solver:
         with open_dashboard(
             config.visdom, f"srmd_{config.output.name}", start_server=False, say=tqdm.write
         ) as dashboard:
-            dashboard.image("kernel", kernel_picture(config.kernel.array), f"kernel: {config.kernel.spec}")
+            dashboard.image("kernel", kernel_picture(config.kernel.array[None]), f"kernel: {config.kernel.spec}")
             for name, source in tqdm(pictures.items(), unit="picture", disable=not sys.stderr.isatty()):
                 with asked_by("--input" if config.input else "--test_data"):
                     picture = read_picture(source) if isinstance(source, Path) else Picture(source)
@@ -332,9 +349,17 @@ def _test_pictures(config: TestConfig) -> dict[str, Path | np.ndarray]:
         return builtin_test_pictures()
     with asked_by("--input" if config.input else "--test_data"):
         sources = config.input or [config.test_data]
-        paths = [path for source in sources for path in (list_pictures(source) if source.is_dir() else [source])]
-    stems = [path.stem for path in paths]
-    return {path.stem if stems.count(path.stem) == 1 else path.name: path for path in paths}
+        found = [path for source in sources for path in (list_pictures(source) if source.is_dir() else [source])]
+        paths = list(dict.fromkeys(found))
+    return {_result_name(path, paths): path for path in paths}
+
+
+def _result_name(path: Path, paths: list[Path]) -> str:
+    """The shortest of stem, name and whole path that no other picture shares."""
+    for name in (lambda p: p.stem, lambda p: p.name):
+        if [name(other) for other in paths].count(name(path)) == 1:
+            return name(path)
+    return "_".join(path.with_suffix("").parts).lstrip("/_.")
 
 
 def _scoring_noise(seed: int, hr: Tensor, scale: int) -> Tensor:

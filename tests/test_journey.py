@@ -1,0 +1,126 @@
+"""Whole commands, as people type them, in processes of their own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import scipy.io
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+QUICK = ["--batch_size=2", "--patch_size=12", "--visdom=off"]
+
+
+@pytest.fixture(autouse=True)
+def _folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def start(*arguments: str) -> subprocess.Popen:
+    command = [sys.executable, str(ROOT / "main.py"), *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess:
+    process = start(*arguments)
+    said, errors = process.communicate(timeout=240)
+    return subprocess.CompletedProcess(arguments, process.returncode, said, errors)
+
+
+def wait_for(condition, process: subprocess.Popen, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_prepare_train_test_and_restore():
+    Path("photos").mkdir()
+    for number, mode in enumerate(["RGB", "L", "RGBA"]):
+        Image.effect_mandelbrot((120, 100), (-2 + number, -1.5, 1, 1.5), 50).convert(mode).save(f"photos/{number}.png")
+    Path("photos/broken.png").write_text("no picture")
+
+    packed = run("--mode=prepare", "--train_data=photos", "--output=photos.h5")
+    assert packed.returncode == 0
+    assert "packed 3 pictures into photos.h5" in packed.stdout
+    assert "skipped 1 broken" in packed.stdout
+    assert "broken.png" in packed.stderr
+
+    trained = run("--mode=train", "--scale_factor=3", "--train_data=photos.h5", "--steps=3", "--output=run", *QUICK)
+    assert trained.returncode == 0, trained.stderr
+
+    kernel = str(ROOT / "kernels" / "isotropic_1.3.mat")
+    scipy.io.savemat("own.mat", {"any_name": scipy.io.loadmat(kernel)["kernel"]})
+    tested = run("--mode=test", "--weights=run/last.safetensors", "--kernel=own.mat", "--output=scored", "--save_lr")
+    assert tested.returncode == 0, tested.stderr
+    assert "applied: kernel own.mat" in tested.stdout
+    assert {image["name"] for image in json.loads(Path("scored/metrics.json").read_text())["images"]} == {
+        "astronaut",
+        "chelsea",
+        "coffee",
+    }
+
+    lr = Image.open("scored/lr/chelsea.png")
+    restored = run(
+        "--mode=test",
+        "--weights=run/last.safetensors",
+        "--input",
+        "scored/lr/chelsea.png",
+        f"--kernel={kernel}",
+        "--output=restored",
+    )
+    assert restored.returncode == 0, restored.stderr
+    assert Image.open("restored/chelsea.png").size == (3 * lr.width, 3 * lr.height)
+
+
+def test_training_as_the_owner_types_it_needs_no_data_and_ends_cleanly_on_ctrl_c():
+    process = start("--scale_factor=2", "--mode=train")
+    wait_for(lambda: list(Path().glob("runs/*/metrics.jsonl")), process)
+    process.send_signal(signal.SIGINT)
+    said, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in said + errors
+    (folder,) = Path("runs").iterdir()
+    assert list(folder.glob("checkpoint-*.pt"))
+    assert (folder / "last.safetensors").exists()
+    assert f"Training in {folder}" in said
+
+
+def test_sigterm_in_mid_training_saves_and_the_run_goes_on():
+    flags = ["--mode=train", "--steps=400", "--output=run", *QUICK]
+    process = start(*flags)
+    wait_for(lambda: Path("run/metrics.jsonl").exists(), process)
+    second = run(*flags[:1], "--resume", "--output=run", "--visdom=off")
+    assert second.returncode == 2
+    assert second.stderr == "--output: run is in use by another process\n"
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "Traceback" not in errors
+    (checkpoint,) = Path("run").glob("checkpoint-*.pt")
+    again = run(*flags)
+    assert again.returncode == 2
+    assert again.stderr.startswith("--output: run holds a run already")
+
+    process = start("--mode=train", "--resume", "--output=run", "--visdom=off")
+    step = int(checkpoint.stem.split("-")[1])
+    wait_for(lambda: f'"step": {(step // 10 + 1) * 10},' in Path("run/metrics.jsonl").read_text(), process)
+    os.kill(process.pid, signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    steps = [json.loads(line)["step"] for line in Path("run/metrics.jsonl").read_text().splitlines()]
+    assert steps == [1, *range(10, steps[-1] + 1, 10)]
+
+
+def test_help_comes_at_once_and_names_the_modes():
+    began = time.monotonic()
+    said = run("--help")
+    assert said.returncode == 0
+    assert time.monotonic() - began < 5
+    assert all(f"--mode={mode}" in said.stdout for mode in ("train", "test", "prepare"))

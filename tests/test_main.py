@@ -1,0 +1,191 @@
+"""Flags: what they become, and what is said when they are wrong."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import main
+from config import PrepareConfig, TrainConfig
+
+ROOT = Path(__file__).parents[1]
+TRAIN, TEST = "--mode=train", "--mode=test"
+
+
+@pytest.fixture(autouse=True)
+def _folder_with_some_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("two_kernels.npy", np.ones((2, 15, 15)))
+    np.save("even.npy", np.ones((4, 4)))
+    Path("file").write_text("text")
+    Path("text.mat").write_text("text")
+    Path("empty").mkdir()
+    Path("weights.safetensors").write_text("no weights")
+
+
+WRONG = [
+    ("", "--mode", "nothing"),
+    ("--mode=fly", "--mode", "fly"),
+    ("--mode", "--mode", "one argument"),
+    (f"{TRAIN} --nonsense=1", "--nonsense", "unknown"),
+    (f"{TRAIN} --step=5", "--step", "unknown"),  # no abbreviations
+    (f"{TRAIN} --noise_level=5", "--noise_level", "not used by --mode=train"),
+    (f"{TEST} --steps=5", "--steps", "not used by --mode=test"),
+    ("--mode=prepare --seed=5", "--seed", "not used by --mode=prepare"),
+    (f"{TRAIN} stray", "stray", "unknown"),
+    (f"{TRAIN} --scale_factor=0", "--scale_factor", "'0'"),
+    (f"{TRAIN} --scale_factor=2.5", "--scale_factor", "'2.5'"),
+    (f"{TEST} --scale_factor=two", "--scale_factor", "'two'"),
+    (f"{TEST} --scale_factor=7", "--weights", "--mode=train --scale_factor=7"),
+    (f"{TRAIN} --output=file", "--output", "file"),
+    (f"{TEST} --weights=weights.safetensors --output=file", "--output", "file"),
+    ("--mode=prepare --output=pack.zip", "--output", "pack.zip"),
+    ("--mode=prepare --train_data=file", "--train_data", "file"),
+    ("--mode=prepare --train_data=empty", "--train_data", "no file"),
+    (f"{TRAIN} --train_data=missing", "--train_data", "missing"),
+    (f"{TRAIN} --visdom=off --train_data=file", "--train_data", "file"),
+    (f"{TRAIN} --visdom=off --train_data=empty", "--train_data", "empty"),
+    (f"{TRAIN} --weights=missing", "--weights", "missing"),
+    (f"{TRAIN} --weights=file", "--weights", "file"),
+    (f"{TEST} --weights=weights.safetensors", "--weights", "weights.safetensors"),
+    (f"{TEST} --pca=missing.mat", "--pca", "missing.mat"),
+    (f"{TRAIN} --head=conv", "--head", "'conv'"),
+    (f"{TRAIN} --noise_free=1", "--noise_free", "'1'"),
+    (f"{TRAIN} --batch_norm=no", "--batch_norm", "'no'"),
+    (f"{TRAIN} --steps=0", "--steps", "'0'"),
+    (f"{TRAIN} --steps=1e4", "--steps", "'1e4'"),
+    (f"{TRAIN} --batch_size=-1", "--batch_size", "'-1'"),
+    (f"{TRAIN} --patch_size=3", "--patch_size", "'3'"),
+    (f"{TRAIN} --lr=0", "--lr", "'0'"),
+    (f"{TRAIN} --lr=nan", "--lr", "'nan'"),
+    (f"{TRAIN} --loss=l3", "--loss", "'l3'"),
+    (f"{TRAIN} --save_every=0", "--save_every", "'0'"),
+    (f"{TRAIN} --resume=missing", "--resume", "missing"),
+    (f"{TEST} --test_data=missing", "--test_data", "missing"),
+    (f"{TEST} --input", "--input", "at least one"),
+    (f"{TEST} --input missing", "--input", "missing"),
+    (f"{TEST} --input file", "--kernel", "required"),
+    (f"{TEST} --input file --kernel=delta --test_data=file", "--test_data", "--input"),
+    (f"{TEST} --input file --kernel=delta --save_lr", "--save_lr", "--input"),
+    (f"{TEST} --input file --kernel=delta --assumed_kernel=delta", "--assumed_kernel", "--input"),
+    (f"{TEST} --kernel=missing.mat", "--kernel", "missing.mat"),
+    (f"{TEST} --kernel=gauss:1", "--kernel", "gauss:1"),
+    (f"{TEST} --kernel=gaussian:0", "--kernel", "gaussian:0"),
+    (f"{TEST} --kernel=gaussian:1,2,30", "--kernel", "gaussian:1,2,30"),
+    (f"{TEST} --kernel=two_kernels.npy", "--kernel", "2×15×15"),
+    (f"{TEST} --kernel=even.npy", "--kernel", "4×4"),
+    (f"{TEST} --kernel=text.mat", "--kernel", "text.mat"),
+    (f"{TEST} --assumed_kernel=gaussian:x", "--assumed_kernel", "gaussian:x"),
+    (f"{TEST} --noise_level=256", "--noise_level", "'256'"),
+    (f"{TEST} --noise_level=-1", "--noise_level", "'-1'"),
+    (f"{TEST} --assumed_noise_level=much", "--assumed_noise_level", "'much'"),
+    (f"{TRAIN} --downsampler=nearest", "--downsampler", "'nearest'"),
+    (f"{TEST} --save_lr=yes", "--save_lr", "'yes'"),
+    (f"{TRAIN} --device=gpu", "--device", "'gpu'"),
+    (f"{TRAIN} --device=cuda:99", "--device", "cuda:99"),
+    (f"{TRAIN} --precision=fp16", "--precision", "'fp16'"),
+    (f"{TRAIN} --seed=-1", "--seed", "'-1'"),
+    (f"{TRAIN} --visdom=localhost", "--visdom", "'localhost'"),
+    (f"{TRAIN} --debug=1", "--debug", "'1'"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "flag", "found"), WRONG, ids=[f"{a} " for a, _, _ in WRONG])
+def test_a_wrong_request_is_one_line_that_names_the_flag_and_what_was_found(
+    arguments: str, flag: str, found: str, capsys: pytest.CaptureFixture
+):
+    assert main.main(arguments.split()) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"{flag}:")
+    assert found in said
+    assert said.count("\n") == 1
+
+
+def test_every_flag_has_a_bad_value_among_the_wrong_requests():
+    without_value = {"downsampler", "output"}  # named by the rows above in other words
+    assert {flag.name for flag in main.FLAGS} - without_value <= {flag.strip("-") for _, flag, _ in WRONG}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ("--mode=test --kernel=missing.mat", 2, "--kernel: missing.mat: no such file\n"),
+        ("--mode=train --steps=few", 2, "--steps: expected a whole number of at least 1, found 'few'\n"),
+        ("--mode=dance", 2, "--mode: expected train, test or prepare, found 'dance'\n"),
+    ],
+)
+def test_the_real_command_ends_with_the_code_and_one_line(arguments: str, code: int, said: str):
+    command = [sys.executable, str(ROOT / "main.py"), *arguments.split()]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", said)
+
+
+def test_flags_are_checked_before_torch_is_imported():
+    program = "import sys, main; main.main(sys.argv[1:]); sys.exit('torch' in sys.modules)"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    Image.new("RGB", (20, 20)).save("empty/a.png")
+    for arguments in (["--mode=test", "--kernel=gaussian:0"], ["--mode=prepare", "--train_data=empty"]):
+        subprocess.run([sys.executable, "-c", program, *arguments], env=environment, check=True, capture_output=True)
+
+
+def test_what_is_not_given_has_its_default():
+    config = main.parse(["--mode=train"])
+    assert config == TrainConfig(output=config.output)
+    assert (config.steps, config.batch_size, config.patch_size, config.lr) == (50_000, 16, 40, 1e-3)
+
+
+def test_the_network_is_told_what_was_applied_unless_said_otherwise():
+    config = main.parse(f"{TEST} --weights=file --kernel=gaussian:2 --noise_level=5".split())
+    assert config.assumed_kernel is config.kernel
+    assert config.assumed_noise_level == 5
+    config = main.parse(f"{TEST} --weights=file --noise_level=5 --assumed_noise_level=0".split())
+    assert config.kernel.spec == config.assumed_kernel.spec == "delta"
+    assert (config.noise_level, config.assumed_noise_level) == (5, 0)
+
+
+def test_the_shipped_network_fits_scale_and_assumed_noise(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    (tmp_path / "weights").mkdir()
+    for name in ("srmd_x2", "srmdnf_x2", "srmd_x3"):
+        (tmp_path / "weights" / f"{name}.safetensors").touch()
+    monkeypatch.setattr(main, "HERE", tmp_path)
+    for arguments, name in [
+        ("", "srmdnf_x2"),
+        ("--noise_level=3", "srmd_x2"),
+        ("--noise_level=3 --assumed_noise_level=0", "srmdnf_x2"),
+        ("--scale_factor=3", "srmd_x3"),
+    ]:
+        assert main.parse([TEST, *arguments.split()]).weights.stem == name
+
+
+def test_prepare_without_data_packs_the_built_in_set():
+    assert main.parse(["--mode=prepare"]) == PrepareConfig(output=Path("data/builtin.h5"))
+
+
+@pytest.mark.parametrize("mode", ["train", "test", "prepare"])
+def test_help_lists_what_a_mode_takes_with_defaults(mode: str, capsys: pytest.CaptureFixture):
+    with pytest.raises(SystemExit) as ended:
+        main.main([f"--mode={mode}", "--help"])
+    said = capsys.readouterr().out
+    assert ended.value.code == 0
+    for flag in main.FLAGS:
+        assert (f"--{flag.name} " in said or f"--{flag.name}\n" in said) == (mode in flag.modes.split())
+    assert said.count("(default:") == sum(mode in flag.modes.split() for flag in main.FLAGS)
+
+
+def test_failed_work_is_one_line_and_exit_code_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    def fail(_config: object) -> None:
+        raise OSError("disk\nfull")
+
+    monkeypatch.setattr(main, "run", fail)
+    assert main.main(["--mode=prepare"]) == 1
+    assert capsys.readouterr().err == "disk full\n"
+    assert main.main(["--mode=prepare", "--debug"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_the_readme_has_the_table_of_flags_that_the_parser_makes():
+    assert main.flag_table() in (ROOT / "README.md").read_text()

@@ -1,0 +1,286 @@
+"""Training and testing, in this process, on small pictures."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import main
+from kernel import gaussian
+from solver import Solver
+from weights import load_checkpoint, read_weights
+
+QUICK = [
+    "--batch_size=2",
+    "--patch_size=8",
+    "--precision=fp32",
+    "--device=cpu",
+    "--visdom=off",
+    "--train_data=pictures",
+]
+
+
+@pytest.fixture(autouse=True)
+def _folder_with_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    Path("pictures").mkdir()
+    rng = np.random.default_rng(0)
+    for name in "abc":
+        coarse = Image.fromarray(rng.integers(0, 256, (12, 14, 3), np.uint8))
+        coarse.resize((84, 72), Image.Resampling.BICUBIC).save(f"pictures/{name}.png")
+
+
+def train(output: str, *flags: str) -> int:
+    resuming = any(flag.startswith("--resume") for flag in flags)
+    return main.main(["--mode=train", f"--output={output}", *(QUICK if not resuming else ["--visdom=off"]), *flags])
+
+
+def rows(output: str) -> list[dict]:
+    return [json.loads(line) for line in Path(output, "metrics.jsonl").read_text().splitlines()]
+
+
+def losses(output: str) -> list[tuple[int, float]]:
+    return [(row["step"], row["loss"]) for row in rows(output)]
+
+
+def same_network(a: str, b: str) -> bool:
+    states = [read_weights(Path(folder, "last.safetensors")).network.state_dict() for folder in (a, b)]
+    return all(torch.equal(x, y) for x, y in zip(states[0].values(), states[1].values(), strict=True))
+
+
+def signal_at_step(monkeypatch: pytest.MonkeyPatch, step: int, number: int) -> None:
+    training_step = Solver._training_step
+
+    def step_and_signal(solver: Solver) -> torch.Tensor:
+        if solver.step == step:
+            os.kill(os.getpid(), number)
+        return training_step(solver)
+
+    monkeypatch.setattr(Solver, "_training_step", step_and_signal)
+
+
+def test_a_run_leaves_what_it_should(capsys: pytest.CaptureFixture):
+    assert train("run", "--steps=12", "--save_every=5") == 0
+    assert sorted(path.name for path in Path("run").iterdir() if not path.name.startswith(".")) == [
+        "checkpoint-0000005.pt",
+        "checkpoint-0000010.pt",
+        "checkpoint-0000012.pt",
+        "config.json",
+        "last.safetensors",
+        "loss.png",
+        "metrics.jsonl",
+        "samples",
+    ]
+    assert [row["step"] for row in rows("run")] == [1, 10, 12]
+    assert {"step", "loss", "lr", "images_per_s"} <= rows("run")[1].keys()
+    assert {"psnr_y", "bicubic_psnr_y"} <= rows("run")[-1].keys()
+    assert json.loads(Path("run/config.json").read_text())["steps"] == 12
+    assert Image.open("run/loss.png").size == (800, 450)
+    assert Image.open("run/samples/step-0000012.png").size[0] > 4 * 16
+    assert read_weights(Path("run/last.safetensors")).metadata["steps"] == 12
+    assert "run/last.safetensors" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "flags", ["", "--head=upsample", "--noise_free --loss=l2", "--batch_norm", "--downsampler=direct"]
+)
+def test_training_lowers_the_loss(flags: str):
+    assert train("run", "--steps=60", "--lr=3e-4", "--scale_factor=2", *flags.split()) == 0
+    values = [loss for _, loss in losses("run")]
+    assert np.mean(values[-3:]) < values[0]
+
+
+@pytest.mark.parametrize("scale", [1, 3, 4])
+def test_every_scale_trains(scale: int):
+    assert train("run", "--steps=2", f"--scale_factor={scale}") == 0
+    assert read_weights(Path("run/last.safetensors")).network.config.scale == scale
+
+
+def test_the_learning_rate_warms_up_and_ends_near_zero():
+    assert train("run", "--steps=40", "--lr=1e-3") == 0
+    rate = {row["step"]: row["lr"] for row in rows("run")}
+    assert rate[1] == pytest.approx(1e-3 / 4)
+    assert rate[10] > rate[20] > rate[30] > rate[40]
+    assert 0 < rate[40] < 1e-5
+
+
+def test_the_same_seed_gives_the_same_run_and_another_seed_another():
+    for output, seed in (("a", 1), ("b", 1), ("c", 2)):
+        assert train(output, "--steps=2", f"--seed={seed}") == 0
+    assert losses("a") == losses("b") != losses("c")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_run_goes_on_to_the_bit(monkeypatch: pytest.MonkeyPatch, number: int, code: int):
+    assert train("whole", "--steps=21") == 0
+    with monkeypatch.context() as patch:
+        signal_at_step(patch, 13, number)
+        assert train("parts", "--steps=21") == code
+    assert losses("parts") == losses("whole")[:2]
+    assert train("parts", "--resume") == 0
+    assert losses("parts") == losses("whole")
+    assert same_network("parts", "whole")
+
+
+def test_a_run_that_died_goes_on_from_its_newest_whole_checkpoint(capsys: pytest.CaptureFixture):
+    assert train("whole", "--steps=21") == 0
+    assert train("died", "--steps=21", "--save_every=7") == 0
+    for name in ("checkpoint-0000021.pt", "checkpoint-0000014.pt"):  # the newest cut short, as on a full disk
+        Path("died", name).write_bytes(Path("died", name).read_bytes()[:1000])
+    Path("died/checkpoint-0000021.pt").unlink()
+    assert train("died", "--resume") == 0
+    assert "checkpoint-0000014.pt: not a checkpoint" in capsys.readouterr().out
+    assert losses("died") == losses("whole")
+    assert same_network("died", "whole")
+
+
+def test_resuming_a_finished_run_says_so(capsys: pytest.CaptureFixture):
+    assert train("run", "--steps=2") == 0
+    before = Path("run/metrics.jsonl").read_bytes()
+    assert train("run", "--resume") == 0
+    assert "finished" in capsys.readouterr().out
+    assert Path("run/metrics.jsonl").read_bytes() == before
+
+
+def test_resuming_without_a_checkpoint_starts_and_says_so(capsys: pytest.CaptureFixture):
+    assert train("run", "--steps=2") == 0
+    for path in Path("run").glob("checkpoint-*"):
+        path.unlink()
+    assert train("run", "--resume") == 0
+    assert "No checkpoint" in capsys.readouterr().out
+    assert len(rows("run")) == 2
+
+
+def test_training_starts_from_other_weights_with_their_pca():
+    assert train("first", "--steps=30", "--scale_factor=3") == 0
+    assert train("second", "--steps=1", "--lr=1e-9", "--weights=first/last.safetensors") == 0
+    first, second = (load_checkpoint(next(Path(run).glob("checkpoint-*"))) for run in ("first", "second"))
+    assert torch.equal(first["pca"], second["pca"])
+    torch.testing.assert_close(first["ema"]["convs.5.weight"], second["network"]["convs.5.weight"], atol=1e-6, rtol=0)
+
+
+def test_pictures_that_are_too_small_are_refused_in_one_line(capsys: pytest.CaptureFixture):
+    assert train("run", "--patch_size=80") == 2
+    assert capsys.readouterr().err.startswith("--train_data:")
+
+
+# Testing.
+
+
+def check(*flags: str) -> int:
+    return main.main(["--mode=test", "--output=result", "--precision=fp32", "--visdom=off", *flags])
+
+
+def metrics() -> dict:
+    return json.loads(Path("result/metrics.json").read_text())
+
+
+@pytest.fixture
+def trained(request: pytest.FixtureRequest) -> str:
+    """A network that has seen few steps: near to nearest-neighbour upscaling."""
+    assert train("run", "--steps=1", *getattr(request, "param", "").split()) == 0
+    return "--weights=run/last.safetensors"
+
+
+def test_hr_pictures_are_degraded_restored_and_scored(trained: str, capsys: pytest.CaptureFixture):
+    assert check(trained, "--test_data=pictures", "--kernel=gaussian:1.3", "--noise_level=5", "--save_lr") == 0
+    found = metrics()
+    assert found["degradation"] == {"kernel": "gaussian:1.3", "noise_level": 5, "downsampler": "bicubic"}
+    assert found["assumed"] == {"kernel": "gaussian:1.3", "noise_level": 5}
+    assert [image["name"] for image in found["images"]] == ["a", "b", "c"]
+    assert found["images"][0].keys() == found["mean"].keys() | {"name"}
+    assert found["mean"]["psnr_y"] == pytest.approx(np.mean([image["psnr_y"] for image in found["images"]]))
+    assert found["scale"] == 2
+    assert found["version"]
+    assert "--mode" in found["command"] or "pytest" in found["command"]
+    assert Image.open("result/a.png").size == (84, 72)
+    assert Image.open("result/lr/a.png").size == (42, 36)
+    assert Image.open("result/compare/a.png").size[0] == 4 * 84 + 12
+    said = capsys.readouterr().out
+    assert "applied: kernel gaussian:1.3, noise 5" in said
+    assert "assumed: kernel gaussian:1.3, noise 5" in said
+    assert "rounded to 8 bits" in said
+
+
+def test_what_is_assumed_is_told_and_what_is_applied_is_done(trained: str):
+    assert check(trained, "--test_data=pictures", "--kernel=gaussian:1.3") == 0
+    right = metrics()["mean"]
+    assert check(trained, "--test_data=pictures", "--kernel=gaussian:1.3", "--assumed_kernel=delta") == 0
+    wrong = metrics()
+    assert wrong["assumed"]["kernel"] == "delta"
+    assert wrong["mean"]["bicubic_psnr_y"] == right["bicubic_psnr_y"]  # the same was applied
+    assert wrong["mean"]["psnr_y"] != right["psnr_y"]
+
+
+def test_the_kernel_is_applied_where_it_points(trained: str):
+    """A kernel that moves the picture by two columns: bicubic upscaling of its result is moved by two columns."""
+    shifted = np.zeros((15, 15))
+    shifted[7, 9] = 1  # correlation: each pixel takes its value from two columns to the right
+    np.save("shifted.npy", shifted)
+    hr = np.asarray(Image.open("pictures/a.png"))
+    Path("moved").mkdir()
+    Image.fromarray(np.concatenate([hr[:, 2:], hr[:, -1:], hr[:, -1:]], 1)).save("moved/a.png")
+    assert check(trained, "--test_data=pictures/a.png", "--kernel=shifted.npy", "--save_lr") == 0
+    lr = np.asarray(Image.open("result/lr/a.png")).astype(int)
+    assert check(trained, "--test_data=moved", "--kernel=delta", "--save_lr") == 0
+    assert np.abs(lr - np.asarray(Image.open("result/lr/a.png"))).max() <= 1
+
+
+@pytest.mark.parametrize("trained", ["--noise_free"], indirect=True)
+def test_a_noise_free_network_is_not_told_of_noise(trained: str, capsys: pytest.CaptureFixture):
+    assert check(trained, "--test_data=pictures", "--noise_level=25") == 0
+    assert capsys.readouterr().out.count("warning") == 1
+    assert metrics()["assumed"]["noise_level"] == 0
+    assert check(trained, "--input", "pictures", "--kernel=delta", "--noise_level=25") == 2
+    assert capsys.readouterr().err.startswith("--noise_level:")
+
+
+def test_lr_pictures_are_restored_under_their_names(trained: str):
+    Image.open("pictures/a.png").convert("L").save("pictures/a.jpg")
+    assert check(trained, "--input", "pictures", "pictures/b.png", "--kernel=delta") == 0
+    assert metrics()["degradation"] is None
+    assert metrics()["images"][0].keys() == {"name", "seconds"}
+    assert sorted(path.name for path in Path("result").glob("*.png")) == ["a.jpg.png", "a.png.png", "b.png", "c.png"]
+    Path("more").mkdir()
+    Path("more/b.png").write_bytes(Path("pictures/b.png").read_bytes())
+    assert check(trained, "--input", "pictures", "more", "--kernel=delta") == 0
+    assert {"more_b", "pictures_b"} < {image["name"] for image in metrics()["images"]}
+    assert Image.open("result/a.png.png").size == (168, 144)
+    assert Image.open("result/a.jpg.png").mode == "L"
+
+
+def test_a_scale_that_is_not_the_networks_is_refused(trained: str, capsys: pytest.CaptureFixture):
+    assert check(trained, "--scale_factor=3") == 2
+    assert capsys.readouterr().err.startswith("--scale_factor: run/last.safetensors is for x2, found 3")
+
+
+def test_a_pca_that_is_not_needed_is_refused(trained: str, capsys: pytest.CaptureFixture):
+    assert check(trained, "--pca=pictures/a.png") == 2
+    assert capsys.readouterr().err.startswith("--pca: not needed")
+
+
+def test_a_large_kernel_is_applied_whole_and_told_cropped(trained: str, capsys: pytest.CaptureFixture):
+    np.save("large.npy", gaussian(4.0, size=31))
+    assert check(trained, "--test_data=pictures", "--kernel=large.npy") == 0
+    assert "the inner 15×15, 88." in capsys.readouterr().out
+
+
+def test_a_broken_or_tiny_picture_is_named(trained: str, capsys: pytest.CaptureFixture):
+    Path("broken.png").write_bytes(Path("pictures/a.png").read_bytes()[:500])
+    Image.new("RGB", (9, 9)).save("tiny.png")
+    for flags in (["--test_data=broken.png"], ["--input", "broken.png", "--kernel=delta"], ["--test_data=tiny.png"]):
+        assert check(trained, *flags) == 2
+        said = capsys.readouterr().err
+        assert said.startswith(flags[0].split("=")[0])
+        assert "broken.png" in said or "tiny" in said
+
+
+def test_a_perfect_result_is_null_in_the_metrics(trained: str):
+    Image.new("RGB", (40, 40)).save("black.png")
+    assert check(trained, "--test_data=black.png") == 0
+    assert metrics()["mean"]["bicubic_psnr_y"] is None
