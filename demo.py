@@ -8,7 +8,7 @@ from pathlib import Path
 import main
 import visdom_server
 
-TRAINING = ["--mode=train", "--scale_factor=2", "--noise_free", "--steps=800", "--batch_size=8", "--patch_size=32"]
+TRAINING = ["--mode=train", "--scale_factor=2", "--noise_free", "--steps=600", "--batch_size=8", "--patch_size=32"]
 KERNEL = Path("kernels") / "isotropic_1.3.mat"
 LEAST_GAIN = 1.0  # dB over bicubic upscaling
 

@@ -1,0 +1,57 @@
+"""Makes the pictures of the README.
+
+    python benchmarks/figures.py    # img/results.png, from the shipped network
+
+Each row shows a part of a held-out built-in photo: LR, SR, HR.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+import main  # noqa: E402 - the package is the folder above
+from data_loader import builtin_test_pictures  # noqa: E402
+from files import whole_file  # noqa: E402
+from report import comparison  # noqa: E402
+
+KERNEL = "kernels/isotropic_1.3.mat"
+SIDE = 120  # HR pixels of the part that is shown,
+ZOOM = 3  # enlarged
+PARTS = {"astronaut": (60, 160), "chelsea": (70, 100), "coffee": (120, 200)}  # top and left, HR pixels
+
+
+def part(path: Path, name: str, scale: int = 1) -> np.ndarray:
+    """The shown part of a picture of 1/scale of HR's size, (SIDE·ZOOM, SIDE·ZOOM, 3)."""
+    top, left = (place // scale for place in PARTS[name])
+    side = SIDE // scale
+    picture = Image.open(path).convert("RGB").crop((left, top, left + side, top + side))
+    return np.asarray(picture.resize((SIDE * ZOOM, SIDE * ZOOM), Image.Resampling.NEAREST))
+
+
+def results(output: Path) -> None:
+    """LR, SR and HR of each photo in columns."""
+    with tempfile.TemporaryDirectory() as folder:
+        test = ["--mode=test", f"--kernel={KERNEL}", "--save_lr", "--visdom=off", f"--output={folder}"]
+        if main.main(test) != 0:
+            raise SystemExit(1)
+        rows = []
+        for name, hr in builtin_test_pictures().items():
+            hr_path = Path(folder, f"{name}_hr.png")
+            Image.fromarray(hr).save(hr_path)
+            columns = {
+                "LR": part(Path(folder, "lr", f"{name}.png"), name, 2),
+                "SR": part(Path(folder, f"{name}.png"), name),
+            }
+            rows.append(comparison(columns | {"HR": part(hr_path, name)}))
+    with whole_file(output) as temporary:
+        Image.fromarray(np.concatenate(rows)).save(temporary, optimize=True)
+
+
+if __name__ == "__main__":
+    results(ROOT / "img" / "results.png")
