@@ -40,7 +40,7 @@ class Degradation:
         """Σ wᵢ · partᵢ: (N, M, C) or (N, M, C, h, w) to (N, C, h, w), or (N, C, 1, 1) where nothing varies."""
         if parts.ndim == 3:
             parts = parts[..., None, None]
-        return parts[:, 0] if self.weights is None else (self.weights[:, :, None] * parts).sum(1)
+        return parts[:, 0] if self.weights is None else (self.weights[:, :, None].to(parts) * parts).sum(1)
 
 
 def blur(pictures: Tensor, kernels: Tensor) -> Tensor:
