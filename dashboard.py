@@ -34,6 +34,7 @@ POST_SECONDS = 5.0  # a server that takes longer counts as lost
 CLOSE_SECONDS = 3.0
 MOST_PICTURES = 32  # kept, so that a test of a thousand pictures does not keep them all in memory: the newest win
 CAPTION_PIXELS = 45  # the page writes a picture's caption above and below it
+TEXT_PIXELS = 580  # wide enough for a table of scores
 FEW_POINTS = 100  # up to here they get markers: a line of one point would not be seen
 
 Lines = dict[str, tuple[array, array]]  # name: (steps, values)
@@ -284,7 +285,7 @@ def _client(address: str, env: str) -> "visdom.Visdom":
 def _send(client: "visdom.Visdom", window: str, content: Content) -> None:
     """Sends one window, whole; raises ConnectionError."""
     if isinstance(content, str):
-        client.text(content, win=window, opts={"title": window})
+        client.text(content, win=window, opts={"title": window, "width": TEXT_PIXELS})
     elif isinstance(content, tuple):
         picture, caption = content
         height, width = picture.shape[:2]

@@ -45,11 +45,8 @@ class Degradation:
 
 def blur(pictures: Tensor, kernels: Tensor) -> Tensor:
     """Correlates each picture (N, C, H, W) with its kernel (N, k, k), with replicated borders."""
-    n, channels, height, width = pictures.shape
-    half = kernels.shape[-1] // 2
-    padded = F.pad(pictures, [half] * 4, mode="replicate").reshape(1, n * channels, height + 2 * half, -1)
-    weight = kernels.to(pictures).repeat_interleave(channels, 0)[:, None]
-    return F.conv2d(padded, weight, groups=n * channels).view(n, channels, height, width)
+    padded = F.pad(pictures, [kernels.shape[-1] // 2] * 4, mode="replicate").transpose(0, 1)  # (C, N, H, W)
+    return F.conv2d(padded, kernels.to(pictures)[:, None], groups=len(kernels)).transpose(0, 1)
 
 
 def imresize(pictures: Tensor, height: int, width: int) -> Tensor:

@@ -24,6 +24,7 @@ class Engine:
 
 def choose_device(device: str) -> torch.device:
     """The device that `--device` means; `auto` takes a GPU where there is one."""
+    torch.backends.cudnn.allow_tf32 = False  # float32 is asked for where 10 bits of mantissa would show
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     chosen = torch.device(device)

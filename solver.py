@@ -7,7 +7,6 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,10 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
+from batches import Batches
 from config import VERSION, TestConfig, TrainConfig
 from dashboard import Dashboard, open_dashboard
-from data_loader import PackedPictures, builtin_test_pictures, open_training_data
-from degradation import Degradation, border, degradation_map, degrade, modcrop, random_degradation, upsample
+from data_loader import builtin_test_pictures, open_training_data
+from degradation import Degradation, degradation_map, degrade, modcrop, upsample
 from engine import autocast, choose_device, choose_precision, torch_engine
 from errors import InputError, Stopped, asked_by
 from images import Picture, list_pictures, read_picture, write_picture
@@ -36,18 +36,8 @@ LOG_EVERY = 10
 VALIDATE_EVERY = 100
 WARM_UP = 100  # steps
 EMA_DECAY = 0.999
-ROUNDED_SHARE = 1 / 2  # of training's samples
 SAMPLES = 4  # of the validation batch that are shown
 SMALLEST = 11  # pixels: the window of SSIM
-
-
-class Batch(NamedTuple):
-    """Patches to train on."""
-
-    lr: Tensor  # (N, 3, h, w)
-    told: Tensor  # degradation maps, (N, C, 1, 1)
-    hr: Tensor  # (N, 3, s·h, s·w)
-    kernels: Tensor  # (N, 15, 15)
 
 
 class Solver:
@@ -74,23 +64,20 @@ class Solver:
             print(f"Training in {self.folder.path} on {self.device} in {self.precision}, {config.steps} steps")
             with open_dashboard(config.visdom, name, start_server=True, say=tqdm.write) as dashboard:
                 self._train(dashboard)
-        print(
-            f"The network is in {self.folder.path / 'last.safetensors'}, the loss curve in {self.folder.path}/loss.png"
-        )
+        print(f"{self.folder.path} holds the network, last.safetensors, and the loss curve, loss.png")
 
     def _prepare_training(self) -> None:
-        config, scale = self.config, self.config.scale_factor
+        config = self.config
         self.network.to(self.device, memory_format=torch.channels_last)
         self.ema = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.optimizer = torch.optim.Adam(self.network.parameters(), config.lr, fused=True)
         self.step = 0
-        self.crop = (config.patch_size + 2 * border(scale)) * scale  # HR pixels, with a margin for the borders
         with asked_by("--train_data"):
-            self.training, validation = open_training_data(config.train_data).split()
-            self.training.sample(np.random.default_rng(0), 1, self.crop)  # says when the pictures are too small
-            if not validation.usable(self.crop):
-                validation = self.training
-        self.validation_batch = self._batch(validation, np.random.default_rng((config.seed, 0)))
+            training, validation = open_training_data(config.train_data).split()
+            self.batches = Batches(training, config, self.pca, self.device)
+            if not validation.usable(self.batches.crop):
+                validation = training
+            self.validation_batch = Batches(validation, config, self.pca, self.device).draw(0)
         self.folder.write_config(config)
 
     def _train(self, dashboard: Dashboard) -> None:
@@ -124,7 +111,7 @@ class Solver:
         return self.step == 1 or self.step % every == 0 or self.step == self.config.steps
 
     def _training_step(self) -> Tensor:
-        lr, told, hr, _ = self._batch(self.training, np.random.default_rng((self.config.seed, self.step)))
+        lr, told, hr, _ = self.batches.draw(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate()
         self.network.train()
@@ -152,22 +139,6 @@ class Solver:
             averaged.copy_(current)
 
     @torch.no_grad()
-    def _batch(self, pictures: PackedPictures, rng: np.random.Generator) -> Batch:
-        """Random crops under random degradations, without the border where a crop differs from its picture."""
-        config, count, scale = self.config, self.config.batch_size, self.config.scale_factor
-        hr = torch.from_numpy(pictures.sample(rng, count, self.crop)).to(self.device).permute(0, 3, 1, 2).float() / 255
-        degradation = random_degradation(rng, count, scale, config.noise_free).to(self.device)
-        rounded = torch.from_numpy(rng.random(count) < ROUNDED_SHARE).to(self.device)
-        noise_shape = (count, 3, self.crop // scale, self.crop // scale)
-        noise = torch.from_numpy(rng.standard_normal(noise_shape, np.float32)).to(self.device)
-        lr = degrade(hr, degradation, scale, config.downsampler, rounded, noise)
-        told = degradation_map(degradation, self.pca.to(self.device), config.noise_free)
-        inner = slice(border(scale), -border(scale))
-        inner_hr = slice(border(scale) * scale, -border(scale) * scale)
-        lr = lr[..., inner, inner].contiguous(memory_format=torch.channels_last)
-        return Batch(lr, told, hr[..., inner_hr, inner_hr], degradation.kernels[:, 0])
-
-    @torch.no_grad()
     def _validate(self, dashboard: Dashboard) -> dict[str, float]:
         """PSNR of Y of the EMA network and of bicubic upscaling, over one fixed batch of held-out pictures."""
         sr, hr = self._validation_sr(), self.validation_batch.hr
@@ -178,7 +149,7 @@ class Solver:
     @torch.no_grad()
     def _validation_sr(self) -> Tensor:
         with autocast(self.device, self.precision):
-            return self.ema(self.validation_batch.lr, self.validation_batch.told)
+            return self.ema(self.validation_batch.lr, self.validation_batch.degradation_map)
 
     def _samples(self, sr: Tensor) -> np.ndarray:
         lr, hr = self.validation_batch.lr, self.validation_batch.hr

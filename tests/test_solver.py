@@ -83,7 +83,7 @@ def test_a_run_leaves_what_it_should(capsys: pytest.CaptureFixture):
     assert Image.open("run/loss.png").size == (800, 450)
     assert Image.open("run/samples/step-0000012.png").size[0] > 4 * 16
     assert read_weights(Path("run/last.safetensors")).metadata["steps"] == 12
-    assert "run/last.safetensors" in capsys.readouterr().out
+    assert "run holds the network, last.safetensors" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
