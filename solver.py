@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from batches import Batches
+from batches import Batch, Batches
 from config import VERSION, TestConfig, TrainConfig
 from dashboard import Dashboard, open_dashboard
-from data_loader import builtin_test_pictures, open_training_data
+from data_loader import PackedPictures, builtin_test_pictures, open_training_data
 from degradation import Degradation, degradation_map, degrade, modcrop, upsample
 from engine import autocast, choose_device, choose_precision, torch_engine
 from errors import InputError, Stopped, asked_by
@@ -57,7 +57,9 @@ class Solver:
         config = self.config
         self.folder = RunFolder(config.output)
         with self.folder.locked():
-            self._prepare_training()
+            with asked_by("--train_data"):
+                self.begin(*open_training_data(config.train_data).split())
+            self.folder.write_config(config)
             if config.resume is not None and not self._resume():
                 return
             name = f"srmd_{self.folder.path.name}"
@@ -66,19 +68,17 @@ class Solver:
                 self._train(dashboard)
         print(f"{self.folder.path} holds the network, last.safetensors, and the loss curve, loss.png")
 
-    def _prepare_training(self) -> None:
+    def begin(self, training: PackedPictures, validation: PackedPictures) -> None:
+        """Sets up everything that a training step needs, at step 0."""
         config = self.config
         self.network.to(self.device, memory_format=torch.channels_last)
         self.ema = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.optimizer = torch.optim.Adam(self.network.parameters(), config.lr, fused=True)
         self.step = 0
-        with asked_by("--train_data"):
-            training, validation = open_training_data(config.train_data).split()
-            self.batches = Batches(training, config, self.pca, self.device)
-            if not validation.usable(self.batches.crop):
-                validation = training
-            self.validation_batch = Batches(validation, config, self.pca, self.device).draw(0)
-        self.folder.write_config(config)
+        self.batches = Batches(training, config, self.pca, self.device)
+        if not validation.usable(self.batches.crop):
+            validation = training
+        self.validation_batch = Batches(validation, config, self.pca, self.device).draw(0)
 
     def _train(self, dashboard: Dashboard) -> None:
         config = self.config
@@ -91,7 +91,7 @@ class Solver:
         with stop_requests() as stop, bar:
             while self.step < config.steps and not stop:
                 self.step += 1
-                loss = self._training_step()
+                loss = self.training_step()
                 images += config.batch_size
                 bar.update()
                 last = self.step == config.steps
@@ -110,19 +110,28 @@ class Solver:
     def _is_due(self, every: int) -> bool:
         return self.step == 1 or self.step % every == 0 or self.step == self.config.steps
 
-    def _training_step(self) -> Tensor:
-        lr, told, hr, _ = self.batches.draw(self.step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self._learning_rate()
+    def training_step(self) -> Tensor:
+        """Learns from the batch of this step; its loss, still on the device."""
+        loss = self.backward(self.batches.draw(self.step))
+        self.update()
+        return loss
+
+    def backward(self, batch: Batch) -> Tensor:
+        """The loss of a batch, and its gradients."""
+        self.optimizer.zero_grad()
         self.network.train()
         with autocast(self.device, self.precision):
-            sr = self.network(lr, told)
-        loss = F.l1_loss(sr, hr) if self.config.loss == "l1" else F.mse_loss(sr, hr)
-        self.optimizer.zero_grad()
+            sr = self.network(batch.lr, batch.degradation_map)
+        loss = F.l1_loss(sr, batch.hr) if self.config.loss == "l1" else F.mse_loss(sr, batch.hr)
         loss.backward()
+        return loss.detach()
+
+    def update(self) -> None:
+        """Takes the optimizer's step and averages the network."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._learning_rate()
         self.optimizer.step()
         self._update_ema()
-        return loss.detach()
 
     def _learning_rate(self) -> float:
         """Warm-up, then a cosine to zero."""

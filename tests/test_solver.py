@@ -54,14 +54,14 @@ def same_network(a: str, b: str) -> bool:
 
 
 def signal_at_step(monkeypatch: pytest.MonkeyPatch, step: int, number: int) -> None:
-    training_step = Solver._training_step
+    training_step = Solver.training_step
 
     def step_and_signal(solver: Solver) -> torch.Tensor:
         if solver.step == step:
             os.kill(os.getpid(), number)
         return training_step(solver)
 
-    monkeypatch.setattr(Solver, "_training_step", step_and_signal)
+    monkeypatch.setattr(Solver, "training_step", step_and_signal)
 
 
 def test_a_run_leaves_what_it_should(capsys: pytest.CaptureFixture):
