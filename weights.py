@@ -59,11 +59,21 @@ def write_weights(path: Path, weights: Weights, dtype: torch.dtype = torch.float
 
 
 def start_from(network: SRMD, source: SRMD) -> None:
-    """Copies the layers whose shapes agree into a fresh network; the others keep their identity initialisation."""
+    """Copies what fits into a fresh network: the layers whose shapes agree, and of the first layer what both are told.
+
+    A network that is told a noise level thus starts as the noise-free one that it comes from, and the other way round.
+    The other layers, such as another scale's head, keep their identity initialisation.
+    """
     if source.config.batch_norm and not network.config.batch_norm:
         source = merge_batch_norm(source)
     fresh, given = network.state_dict(), source.state_dict()
-    network.load_state_dict({k: given[k] if k in given and given[k].shape == t.shape else t for k, t in fresh.items()})
+    fitting = {key: t for key, t in given.items() if key in fresh and t.shape == fresh[key].shape}
+    first = "convs.0.weight"
+    shared = min(fresh[first].shape[1], given[first].shape[1])
+    if fresh[first].shape[0] == given[first].shape[0]:
+        fitting[first] = torch.zeros_like(fresh[first])
+        fitting[first][:, :shared] = given[first][:, :shared]
+    network.load_state_dict(fresh | fitting)
 
 
 def _network(config: NetworkConfig, state: dict[str, Tensor], path: Path) -> SRMD:

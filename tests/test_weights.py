@@ -150,6 +150,17 @@ def test_starting_from_batch_norm_without_it_merges_it():
     torch.testing.assert_close(output(target), output(source))
 
 
+@pytest.mark.parametrize("noise_free", [False, True])
+def test_noisy_and_noise_free_networks_start_as_each_other(noise_free: bool):
+    source = SRMD(replace(SMALL, noise_free=noise_free))
+    target = SRMD(replace(SMALL, noise_free=not noise_free))
+    start_from(target, source)
+    lr, told = torch.rand(1, 3, 9, 7), torch.rand(1, 16, 1, 1)
+    told[:, 15] = 0
+    told = {True: told[:, :15], False: told}
+    torch.testing.assert_close(target(lr, told[not noise_free]), source(lr, told[noise_free]))
+
+
 def ncnn_files(folder: Path, network: SRMD, float16: bool = False) -> Path:
     """The network in ncnn's format, written from its definition."""
     convs = [*network.convs, network.head]
