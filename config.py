@@ -40,6 +40,7 @@ class TrainConfig:
     seed: int = 0
     visdom: str = "auto"
     debug: bool = False
+    command: str = ""  # as it was typed
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class TestConfig:
     seed: int = 0
     visdom: str = "auto"
     debug: bool = False
+    command: str = ""  # as it was typed
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ def _write_pack(pictures: Iterable[tuple[str, NDArray[np.uint8]]], summary: Pack
             for name, pixels in pictures:
                 chunks = (min(CHUNK, pixels.shape[0]), min(CHUNK, pixels.shape[1]), 3)
                 dataset = group.create_dataset(f"{summary.packed:06d}", data=pixels, chunks=chunks)
-                dataset.attrs["name"] = name
+                dataset.attrs["name"] = name.encode(errors="backslashreplace").decode()
                 summary.packed += 1
                 summary.pixels += pixels.shape[0] * pixels.shape[1]
         if not summary.packed:

@@ -45,8 +45,22 @@ class Degradation:
 
 def blur(pictures: Tensor, kernels: Tensor) -> Tensor:
     """Correlates each picture (N, C, H, W) with its kernel (N, k, k), with replicated borders."""
-    padded = F.pad(pictures, [kernels.shape[-1] // 2] * 4, mode="replicate").transpose(0, 1)  # (C, N, H, W)
-    return F.conv2d(padded, kernels.to(pictures)[:, None], groups=len(kernels)).transpose(0, 1)
+    kernels = kernels.to(pictures)
+    padded = F.pad(pictures, [kernels.shape[-1] // 2] * 4, mode="replicate")
+    if pictures.dtype == torch.float64:
+        return _sum_of_shifts(padded, kernels)
+    return F.conv2d(padded.transpose(0, 1), kernels[:, None], groups=len(kernels)).transpose(0, 1)
+
+
+def _sum_of_shifts(padded: Tensor, kernels: Tensor) -> Tensor:
+    """The correlation, a tap at a time: in float64 PyTorch's own copies the picture once for each tap."""
+    size = kernels.shape[-1]
+    height, width = padded.shape[-2] - size + 1, padded.shape[-1] - size + 1
+    total = padded.new_zeros(*padded.shape[:2], height, width)
+    for row, column in kernels.any(0).nonzero().tolist():
+        shifted = padded[..., row : row + height, column : column + width]
+        total.addcmul_(shifted, kernels[:, row, column, None, None, None])
+    return total
 
 
 def imresize(pictures: Tensor, height: int, width: int) -> Tensor:
@@ -56,7 +70,7 @@ def imresize(pictures: Tensor, height: int, width: int) -> Tensor:
     return rows @ pictures @ columns.T
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=8)
 def _resize_matrix(size: int, new_size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """The weights (new_size, size) of each old pixel in each new one."""
     stretch = max(size / new_size, 1)  # the kernel widens when it shrinks: antialiasing

@@ -9,6 +9,9 @@ from torch import Tensor
 from errors import InputError
 from model import SRMD, merge_batch_norm
 
+TILE = 512
+torch.backends.cudnn.allow_tf32 = False  # float32 is asked for where 10 bits of mantissa would show
+
 
 @dataclass(frozen=True)
 class Engine:
@@ -18,13 +21,13 @@ class Engine:
     precision: str
     device: str
     scale: int
+    tile: int  # LR pixels of a side that are computed at once: the features of 512×512 take 134 MB in float32
     halo: int  # LR pixels that an SR pixel can see on each side
     run: Callable[[Tensor, Tensor], Tensor]
 
 
 def choose_device(device: str) -> torch.device:
     """The device that `--device` means; `auto` takes a GPU where there is one."""
-    torch.backends.cudnn.allow_tf32 = False  # float32 is asked for where 10 bits of mantissa would show
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     chosen = torch.device(device)
@@ -59,4 +62,6 @@ def torch_engine(network: SRMD, device: torch.device, precision: str) -> Engine:
         with autocast(device, precision):
             return network(lr.to(device, memory_format=torch.channels_last), degradation_map.to(device)).float().cpu()
 
-    return Engine("torch", precision, str(device), network.config.scale, network.config.layers, run)
+    config = network.config
+    tile = TILE // config.scale if config.head == "upsample" else TILE  # whose features are as large as HR
+    return Engine("torch", precision, str(device), config.scale, tile, config.layers, run)

@@ -19,6 +19,7 @@ KERNEL_SIZE = 15
 PCA_DIM = 15
 NO_BLUR_SHARE = 1 / 20  # of training's kernels
 FORMS = "delta, gaussian:W, gaussian:W1,W2,ANGLE, or a .mat, .npy or .png file"
+LEAST_SUM = 0.1  # of a cropped kernel: below, it says nothing of the whole
 MAT_HEADER = b"MATLAB 5.0 MAT-file, a blur kernel or P of SRMD".ljust(116)
 
 
@@ -97,6 +98,10 @@ def fit_kernel(kernel: NDArray, size: int = KERNEL_SIZE, normalise: bool = True)
     pad = max(size - len(kernel), 0) // 2
     cut = max(len(kernel) - size, 0) // 2
     kernel = np.pad(kernel, pad)[cut : cut + size, cut : cut + size]
+    if kernel.sum() < LEAST_SUM:
+        raise InputError(
+            f"the inner {size}×{size} of the kernel, which the network is told, sums to {kernel.sum():.2g}"
+        )
     return kernel / kernel.sum() if normalise else kernel
 
 
@@ -151,8 +156,8 @@ def _read_mat(path: Path) -> NDArray:
 def read_pca(path: Path) -> NDArray[np.float32]:
     """P from a .mat file, under the key `P`; (15, 225) for a network that is told 15 numbers of a 15×15 kernel."""
     pca = _mat_arrays(path).get("P")
-    if pca is None or pca.ndim != 2 or pca.dtype.kind != "f" or math.isqrt(pca.shape[1]) ** 2 != pca.shape[1]:
-        raise InputError(f"{path}: expected a matrix P of 15×225, found {'none' if pca is None else pca.shape}")
+    if pca is None or pca.shape != (PCA_DIM, KERNEL_SIZE**2) or pca.dtype.kind != "f":
+        raise InputError(f"{path}: expected a real matrix P of 15×225, found {'none' if pca is None else pca.shape}")
     return pca.astype(np.float32)
 
 

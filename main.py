@@ -2,7 +2,7 @@
 
     python main.py --mode=train --scale_factor=2
     python main.py --mode=test --kernel=kernels/isotropic_1.3.mat
-    python main.py --mode=test --input photo.png --kernel=gaussian:1.3 --noise_level=5
+    python main.py --mode=test --input photo.png --kernel=gaussian:1.3
     python main.py --mode=prepare --train_data=pictures --output=pictures.h5
 
 Turns flags into a checked, typed configuration and dispatches one mode; --mode=MODE --help lists what that mode takes.
@@ -10,7 +10,9 @@ Turns flags into a checked, typed configuration and dispatches one mode; --mode=
 
 import argparse
 import math
+import os
 import re
+import shlex
 import signal
 import sys
 import traceback
@@ -23,6 +25,7 @@ from typing import Any, NoReturn
 from config import NamedKernel, PrepareConfig, TestConfig, TrainConfig
 from dashboard import check_address
 from errors import InputError, Stopped, asked_by
+from files import make_folder
 from kernel import delta, parse_kernel
 
 HERE = Path(__file__).parent
@@ -76,8 +79,15 @@ def one_of(pattern: str, expected: str) -> Callable[[str], str]:
 
 def existing(text: str) -> Path:
     """A parser of paths that exist."""
-    if not Path(text).exists():
+    if not os.path.exists(text):  # Path.exists raises where a name is too long
         raise argparse.ArgumentTypeError(f"{text}: no such file or folder")
+    return Path(text)
+
+
+def output_path(text: str) -> Path:
+    """A parser of paths to write to."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a path, found nothing")
     return Path(text)
 
 
@@ -116,64 +126,71 @@ class Flag:
     """A flag, the modes that take it, and what argparse is told of it."""
 
     name: str
-    modes: str
+    modes: tuple[str, ...]
     help: str
     options: dict[str, Any]
 
 
 ON = {"action": "store_true"}
 FLAGS = (
-    Flag("scale_factor", "train test", "HR pixels per LR pixel and axis", {"type": whole(1), "metavar": "N"}),
-    Flag("output", "train test prepare", "where results go", {"type": Path, "metavar": "PATH"}),
-    Flag("weights", "train test", "the network to test, or to start from", {"type": existing, "metavar": "FILE"}),
-    Flag("pca", "test", "P (.mat) for weights that carry none", {"type": existing, "metavar": "FILE"}),
-    Flag("train_data", "train prepare", "folder of pictures, or a packed .h5", {"type": existing, "metavar": "PATH"}),
-    Flag("head", "train", "the paper's sub-pixel head, or this project's own", words("subpixel", "upsample")),
-    Flag("noise_free", "train", "SRMDNF: train without noise, tell no noise level", ON),
-    Flag("batch_norm", "train", "batch norm behind the inner layers", ON),
-    Flag("steps", "train", "steps of the optimizer", {"type": whole(1), "metavar": "N"}),
-    Flag("batch_size", "train", "patches a step", {"type": whole(1), "metavar": "N"}),
-    Flag("patch_size", "train", "side of a patch in LR pixels", {"type": whole(4), "metavar": "N"}),
-    Flag("lr", "train", "learning rate after the warm-up", {"type": number(0, 1, above=True), "metavar": "X"}),
-    Flag("loss", "train", "mean absolute or mean squared error", words("l1", "l2")),
-    Flag("save_every", "train", "steps between checkpoints", {"type": whole(1), "metavar": "N"}),
+    Flag("scale_factor", ("train", "test"), "HR pixels per LR pixel and axis", {"type": whole(1), "metavar": "N"}),
+    Flag("output", ("train", "test", "prepare"), "where results go", {"type": output_path, "metavar": "PATH"}),
+    Flag("weights", ("train", "test"), "the network to test, or to start from", {"type": existing, "metavar": "FILE"}),
+    Flag("pca", ("test",), "P (.mat) for weights that carry none", {"type": existing, "metavar": "FILE"}),
+    Flag(
+        "train_data", ("train", "prepare"), "folder of pictures, or a packed .h5", {"type": existing, "metavar": "PATH"}
+    ),
+    Flag("head", ("train",), "the paper's sub-pixel head, or this project's own", words("subpixel", "upsample")),
+    Flag("noise_free", ("train",), "SRMDNF: train without noise, tell no noise level", ON),
+    Flag("batch_norm", ("train",), "batch norm behind the inner layers", ON),
+    Flag("steps", ("train",), "steps of the optimizer", {"type": whole(1), "metavar": "N"}),
+    Flag("batch_size", ("train",), "patches a step", {"type": whole(1), "metavar": "N"}),
+    Flag("patch_size", ("train",), "side of a patch in LR pixels", {"type": whole(4), "metavar": "N"}),
+    Flag("lr", ("train",), "learning rate after the warm-up", {"type": number(0, 1, above=True), "metavar": "X"}),
+    Flag("loss", ("train",), "mean absolute or mean squared error", words("l1", "l2")),
+    Flag("save_every", ("train",), "steps between checkpoints", {"type": whole(1), "metavar": "N"}),
     Flag(
         "resume",
-        "train",
+        ("train",),
         "go on from the newest checkpoint of PATH, of --output or of the newest run",
         {"nargs": "?", "const": "", "metavar": "PATH"},
     ),
-    Flag("test_data", "test", "HR pictures: degrade, restore, score", {"type": existing, "metavar": "PATH"}),
-    Flag("input", "test", "LR pictures or folders: restore", {"type": existing, "nargs": "+", "metavar": "PATH"}),
+    Flag("test_data", ("test",), "HR pictures: degrade, restore, score", {"type": existing, "metavar": "PATH"}),
+    Flag("input", ("test",), "LR pictures or folders: restore", {"type": existing, "nargs": "+", "metavar": "PATH"}),
     Flag(
         "kernel",
-        "test",
+        ("test",),
         "the blur: delta, gaussian:W, gaussian:W1,W2,ANGLE (widths, i.e. standard deviations, in HR pixels; degrees) "
         "or a .mat, .npy or .png file",
         {"type": checked(named_kernel), "metavar": "SPEC"},
     ),
-    Flag("noise_level", "test", "standard deviation of the noise, 0 to 255", {"type": number(0, 255), "metavar": "X"}),
     Flag(
-        "assumed_kernel", "test", "what the network is told instead", {"type": checked(named_kernel), "metavar": "SPEC"}
+        "noise_level", ("test",), "standard deviation of the noise, 0 to 255", {"type": number(0, 255), "metavar": "X"}
     ),
-    Flag("assumed_noise_level", "test", "what it is told instead", {"type": number(0, 255), "metavar": "X"}),
-    Flag("downsampler", "train test", "MATLAB's bicubic, or every s-th pixel", words("bicubic", "direct")),
-    Flag("save_lr", "test", "keep the LR pictures, clipped and rounded to 8 bits", ON),
+    Flag(
+        "assumed_kernel",
+        ("test",),
+        "what the network is told instead",
+        {"type": checked(named_kernel), "metavar": "SPEC"},
+    ),
+    Flag("assumed_noise_level", ("test",), "what it is told instead", {"type": number(0, 255), "metavar": "X"}),
+    Flag("downsampler", ("train", "test"), "MATLAB's bicubic, or every s-th pixel", words("bicubic", "direct")),
+    Flag("save_lr", ("test",), "keep the LR pictures, clipped and rounded to 8 bits", ON),
     Flag(
         "device",
-        "train test",
+        ("train", "test"),
         "what computes",
-        {"type": one_of(r"auto|cpu|cuda(:\d+)?", "auto, cpu or cuda[:N]"), "metavar": "auto|cpu|cuda[:N]"},
+        {"type": one_of(r"auto|cpu|cuda(:\d{1,2})?", "auto, cpu or cuda[:N]"), "metavar": "auto|cpu|cuda[:N]"},
     ),
-    Flag("precision", "train test", "auto: bf16 where the hardware gains by it", words("auto", "fp32", "bf16")),
-    Flag("seed", "train test", "of all that is random", {"type": whole(0), "metavar": "N"}),
+    Flag("precision", ("train", "test"), "auto: bf16 where the hardware gains by it", words("auto", "fp32", "bf16")),
+    Flag("seed", ("train", "test"), "of all that is random", {"type": whole(0), "metavar": "N"}),
     Flag(
         "visdom",
-        "train test",
+        ("train", "test"),
         "the dashboard's server; auto: on this machine, port 8097",
         {"type": checked(dashboard_server), "metavar": "auto|off|URL"},
     ),
-    Flag("debug", "train test prepare", "show tracebacks", ON),
+    Flag("debug", ("train", "test", "prepare"), "show tracebacks", ON),
 )
 DEFAULTS = {
     ("train", "output"): "runs/NAME",
@@ -203,7 +220,7 @@ def mode_parser(mode: str) -> Parser:
     parser = Parser(f"main.py --mode={mode}", description=f"--mode={mode} takes:", allow_abbrev=False)
     parser.add_argument("--mode", help=argparse.SUPPRESS)
     for flag in FLAGS:
-        if mode in flag.modes.split():
+        if mode in flag.modes:
             text = f"{flag.help} (default: {default(flag, mode)})".replace("%", "%%")
             parser.add_argument(f"--{flag.name}", default=argparse.SUPPRESS, help=text, **flag.options)
     return parser
@@ -213,7 +230,7 @@ def flag_table() -> str:
     """All flags as the README's table."""
     lines = ["| flag | modes | means | default |", "|---|---|---|---|"]
     for flag in FLAGS:
-        modes = flag.modes.split()
+        modes = flag.modes
         defaults = {mode: default(flag, mode) for mode in modes}
         same = len(set(defaults.values())) == 1
         stated = defaults[modes[0]] if same else "; ".join(f"{mode}: {text}" for mode, text in defaults.items())
@@ -236,9 +253,14 @@ def parse(arguments: list[str]) -> TrainConfig | TestConfig | PrepareConfig:
     if unknown:
         name = unknown[0].split("=")[0]
         modes = next((flag.modes for flag in FLAGS if f"--{flag.name}" == name), None)
-        raise InputError(f"{name}: not used by --mode={mode} (but by {modes})" if modes else f"{name}: unknown flag")
+        raise InputError(
+            f"{name}: not used by --mode={mode} (but by {', '.join(modes)})" if modes else f"{name}: unknown flag"
+        )
     values = {name: value for name, value in vars(given).items() if name != "mode"}
-    return {"train": _train_config, "test": _test_config, "prepare": _prepare_config}[mode](values)
+    if mode == "prepare":
+        return _prepare_config(values)
+    values["command"] = shlex.join(["python", "main.py", *arguments])
+    return _train_config(values) if mode == "train" else _test_config(values)
 
 
 def _train_config(given: dict) -> TrainConfig:
@@ -259,10 +281,8 @@ def _test_config(given: dict) -> TestConfig:
     noise_level = config.noise_level if config.assumed_noise_level is None else config.assumed_noise_level
     config = replace(config, kernel=applied, assumed_kernel=config.assumed_kernel or applied)
     config = replace(config, assumed_noise_level=noise_level, weights=config.weights or _shipped_weights(config))
-    output = config.output or Path("results") / f"{config.weights.stem}_{datetime.now():%Y%m%d-%H%M%S}"
-    if output.exists() and not output.is_dir():
-        raise InputError(f"--output: expected a folder, found the file {output}")
-    return replace(config, output=output)
+    name = f"{config.weights.stem}_{datetime.now():%Y%m%d-%H%M%S}"
+    return replace(config, output=config.output or Path("results") / name)
 
 
 def _shipped_weights(config: TestConfig) -> Path:
@@ -284,7 +304,7 @@ def _prepare_config(given: dict) -> PrepareConfig:
         raise InputError(f"--train_data: expected a folder of pictures, found the file {config.train_data}")
     name = config.train_data.resolve().name if config.train_data else "builtin"
     output = config.output or Path("data") / f"{name}.h5"
-    if output.suffix != ".h5":
+    if output.suffix != ".h5" or output.is_dir():
         raise InputError(f"--output: expected an .h5 file, found {output}")
     return replace(config, output=output)
 
@@ -294,6 +314,8 @@ def run(config: TrainConfig | TestConfig | PrepareConfig) -> None:
     if isinstance(config, PrepareConfig):
         from data_loader import pack
 
+        with asked_by("--output"):
+            make_folder(config.output.parent)
         with asked_by("--train_data"):
             print(pack(config.train_data, config.output))
         return
@@ -319,5 +341,12 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+def _terminate(number: int, _frame: object) -> NoReturn:
+    raise Stopped(number)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _terminate)  # ends as Ctrl-C does: what is half done is cleaned up
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # a name that the terminal can't show ends nothing
     sys.exit(main(sys.argv[1:]))

@@ -15,6 +15,11 @@ def psnr(a: NDArray, b: NDArray, peak: float = 255.0) -> float:
     return float(10 * np.log10(peak**2 / error)) if error else float("inf")
 
 
+def finite(row: dict) -> dict:
+    """The row for JSON, which knows no infinite PSNR: null."""
+    return {key: None if isinstance(v, float) and not np.isfinite(v) else v for key, v in row.items()}
+
+
 def ssim(a: NDArray, b: NDArray) -> float:
     """Wang's structural similarity of (H, W) arrays on the scale 0 to 255; sides of at least 11 pixels."""
     from skimage.metrics import structural_similarity

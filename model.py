@@ -88,6 +88,18 @@ def _initialise_as_identity(network: SRMD) -> None:
 
 
 @torch.no_grad()
+def round_as_autocast(network: SRMD) -> None:
+    """Rounds the inner layers to what bfloat16 autocast computes with.
+
+    Training in bfloat16 leaves the digits below it to chance, for they change no output: read in float32 they cost a
+    trained network 0.3 dB.
+    """
+    for conv in network.convs[1:]:
+        conv.weight.copy_(conv.weight.bfloat16())
+        conv.bias.copy_(conv.bias.bfloat16())
+
+
+@torch.no_grad()
 def merge_batch_norm(network: SRMD) -> SRMD:
     """The network without batch norm that computes what this one does in evaluation mode."""
     with torch.device("meta"):

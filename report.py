@@ -1,7 +1,6 @@
 """What people look at: what was asked and what came of it, in words, tables and pictures."""
 
 import json
-import math
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from degradation import upsample
 from engine import Engine
 from files import whole_file
 from kernel import fit_kernel
+from metrics import finite
 from model import NetworkConfig
 
 LABEL_HEIGHT = 28
@@ -67,7 +67,7 @@ def draw_loss(rows: list[dict], path: Path) -> None:
     left.plot(steps, smooth, color="tab:blue")
     left.set(xlabel="step", yscale="log")
     left.set_ylabel("loss", color="tab:blue")
-    scored = [row for row in rows if "psnr_y" in row]
+    scored = [row for row in rows if None not in (row.get("psnr_y"), row.get("bicubic_psnr_y"))]
     if scored:
         right = left.twinx()
         at = [row["step"] for row in scored]
@@ -90,8 +90,8 @@ def announcement(config: TestConfig, network: NetworkConfig, engine: Engine) -> 
     ]
     if config.input:
         del lines[1]
-    elif config.noise_level and network.noise_free:
-        lines.append("warning: a noise-free network is not told of the noise that is applied")
+    elif network.noise_free and (config.noise_level or config.assumed_noise_level):
+        lines.append("warning: a noise-free network is told of no noise, whatever is applied or assumed")
     if len(config.assumed_kernel.array) > network.kernel_size:
         size = f"{network.kernel_size}×{network.kernel_size}"
         lines.append(f"warning: of the kernel the network is told the inner {size}, {inner.sum():.1%} of its sum")
@@ -121,7 +121,7 @@ def _table_row(row: dict, width: int) -> str:
     return f"{row['name']:{width}}  {bicubic}{srmd}{row['psnr_y'] - row['bicubic_psnr_y']:12.2f}"
 
 
-def write_metrics(config: TestConfig, network: NetworkConfig, engine: Engine, command: str, rows: list[dict]) -> None:
+def write_metrics(config: TestConfig, network: NetworkConfig, engine: Engine, rows: list[dict]) -> None:
     """metrics.json: what was asked, and the scores of every picture; an infinite PSNR is null."""
     mean = {key: value for key, value in mean_row(rows).items() if key != "name"}
     degradation = {
@@ -131,7 +131,7 @@ def write_metrics(config: TestConfig, network: NetworkConfig, engine: Engine, co
     }
     metrics = {
         "version": VERSION,
-        "command": command,
+        "command": config.command,
         "scale": network.scale,
         "weights": str(config.weights),
         "engine": engine.name,
@@ -141,12 +141,8 @@ def write_metrics(config: TestConfig, network: NetworkConfig, engine: Engine, co
             "kernel": config.assumed_kernel.spec,
             "noise_level": 0.0 if network.noise_free else config.assumed_noise_level,
         },
-        "images": [_finite(row) for row in rows],
-        "mean": _finite(mean),
+        "images": [finite(row) for row in rows],
+        "mean": finite(mean),
     }
     with whole_file(config.output / "metrics.json") as temporary:
         temporary.write_text(json.dumps(metrics, indent=2, allow_nan=False) + "\n")
-
-
-def _finite(row: dict) -> dict:
-    return {key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in row.items()}

@@ -5,16 +5,14 @@ from torch import Tensor
 
 from engine import Engine
 
-TILE = 512  # LR pixels: 128 features of a tile take 134 MB in float32
 
-
-def restore(engine: Engine, lr: Tensor, degradation_map: Tensor, tile: int = TILE) -> Tensor:
+def restore(engine: Engine, lr: Tensor, degradation_map: Tensor) -> Tensor:
     """LR (1, 3, h, w) and its map (1, C, h, w) or (1, C, 1, 1) → SR (1, 3, s·h, s·w), float32, not clipped.
 
     Each tile sees a halo as wide as the network does, so that tiles leave no trace.
     """
     height, width = lr.shape[-2:]
-    scale = engine.scale
+    scale, tile = engine.scale, engine.tile
     sr = torch.empty(1, 3, scale * height, scale * width)
     for top in range(0, height, tile):
         for left in range(0, width, tile):

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
@@ -9,8 +10,9 @@ from datetime import datetime
 from pathlib import Path
 
 from config import TrainConfig
-from errors import InputError
-from files import whole_file
+from errors import InputError, asked_by
+from files import make_folder, whole_file
+from metrics import finite
 
 RUNS = Path("runs")
 KEPT_CHECKPOINTS = 3
@@ -27,7 +29,8 @@ class RunFolder:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keeps every other process out; the lock dies with the process that holds it."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        with asked_by("--output"):
+            make_folder(self.path)
         with (self.path / ".lock").open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -35,23 +38,27 @@ class RunFolder:
                 raise InputError(f"--output: {self.path} is in use by another process") from error
             yield
 
-    def write_config(self, config: TrainConfig) -> None:
-        """config.json: every flag's value."""
+    def begin(self, config: TrainConfig, step: int) -> None:
+        """Writes config.json where a run starts; where one goes on behind a step, forgets what was logged since."""
+        if (self.path / "config.json").exists():
+            if config.resume is None:  # another process was quicker
+                raise InputError(f"--output: {self.path} holds a run already; --resume goes on with it")
+            self._drop_rows_after(step)
+            return
         with whole_file(self.path / "config.json") as temporary:
             temporary.write_text(json.dumps(asdict(config), indent=2, default=str) + "\n")
 
     def append(self, row: dict) -> None:
         """One whole line more in metrics.jsonl."""
         with self.metrics.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+            file.write(json.dumps(finite(row), allow_nan=False) + "\n")
 
     def rows(self) -> list[dict]:
         """All that metrics.jsonl holds; a line that was cut short by a crash is left out."""
         lines = self.metrics.read_text().split("\n")[:-1] if self.metrics.exists() else []
         return [json.loads(line) for line in lines]
 
-    def drop_rows_after(self, step: int) -> None:
-        """Forgets what came after a checkpoint."""
+    def _drop_rows_after(self, step: int) -> None:
         kept = [row for row in self.rows() if row["step"] <= step]
         with whole_file(self.metrics) as temporary:
             temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))
@@ -62,7 +69,8 @@ class RunFolder:
 
     def checkpoints(self) -> list[Path]:
         """Newest first."""
-        return sorted(self.path.glob("checkpoint-*.pt"), reverse=True)
+        numbers = {path: re.fullmatch(r"checkpoint-(\d+)\.pt", path.name) for path in self.path.iterdir()}
+        return sorted((path for path, match in numbers.items() if match), key=lambda p: -int(numbers[p][1]))
 
     def drop_old_checkpoints(self) -> None:
         """Keeps the last few."""
@@ -88,7 +96,7 @@ def run_config(given: dict) -> TrainConfig:
     if "resume" not in given:
         raise InputError(f"--output: {folder} holds a run already; --resume goes on with it")
     stored = _stored_config(folder / "config.json")
-    for name in given.keys() - MAY_CHANGE:
+    for name in given.keys() - MAY_CHANGE - {"command"}:
         if given[name] != getattr(stored, name):
             raise InputError(f"--{name}: the run in {folder} has {getattr(stored, name)}, found {given[name]}")
     changed = {name: given[name] for name in given.keys() & MAY_CHANGE}
@@ -109,7 +117,11 @@ def _stored_config(path: Path) -> TrainConfig:
     """config.json as it was written; InputError where it is anything else."""
     try:
         values = json.loads(path.read_text())
-        paths = {name: Path(values[name]) for name in ("output", "weights", "train_data") if values[name] is not None}
-        return TrainConfig(**{f.name: values[f.name] for f in fields(TrainConfig)} | paths)
+        known = {f.name: values[f.name] for f in fields(TrainConfig)}
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"--resume: {path}: expected a run's configuration, found {error!r}") from error
+    for field in fields(TrainConfig):
+        if field.default is not None and type(known[field.name]) is not type(field.default):
+            raise InputError(f"--resume: {path}: expected a valid {field.name}, found {known[field.name]!r}")
+    paths = {name: Path(known[name]) for name in ("output", "weights", "train_data") if known[name] is not None}
+    return TrainConfig(**known | paths)

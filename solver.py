@@ -1,11 +1,11 @@
 """`Solver`: owns network, optimizer, degradation and data; trains, and tests."""
 
 import copy
+import html
 import math
-import shlex
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +17,13 @@ from tqdm import tqdm
 from batches import Batch, Batches
 from config import VERSION, TestConfig, TrainConfig
 from dashboard import Dashboard, open_dashboard
-from data_loader import PackedPictures, builtin_test_pictures, open_training_data
+from data_loader import PackedPictures, open_training_data
 from degradation import Degradation, degradation_map, degrade, modcrop, upsample
 from engine import autocast, choose_device, choose_precision, torch_engine
 from errors import InputError, Stopped, asked_by
-from images import Picture, list_pictures, read_picture, write_picture
+from files import make_folder
+from images import Picture, write_picture
+from inputs import Inputs
 from kernel import fit_kernel, read_pca
 from metrics import luma, psnr, score
 from model import SRMD, NetworkConfig
@@ -29,7 +31,7 @@ from report import announcement, comparison, draw_loss, kernel_picture, sample_g
 from restore import restore
 from run_folder import RunFolder
 from signals import stop_requests
-from weights import Weights, load_checkpoint, read_weights, save_checkpoint, start_from, write_weights
+from weights import load_checkpoint, read_weights, save_checkpoint, start_from, write_weights
 
 HERE = Path(__file__).parent
 LOG_EVERY = 10
@@ -47,34 +49,37 @@ class Solver:
         self.config = config
         self.device = choose_device(config.device)
         self.precision = choose_precision(config.precision, self.device)
-        torch.manual_seed(config.seed)
-        self.network, self.pca = _fresh(config) if isinstance(config, TrainConfig) else _trained(config)
 
     # Training. Every batch is a function of the seed and the step's number, which makes resuming exact.
 
     def train(self) -> None:
         """Trains to the last step; a signal ends it early, after saving."""
-        config = self.config
-        self.folder = RunFolder(config.output)
+        config, self.folder = self.config, RunFolder(self.config.output)
         with self.folder.locked():
-            with asked_by("--train_data"):
-                self.begin(*open_training_data(config.train_data).split())
-            self.folder.write_config(config)
-            if config.resume is not None and not self._resume():
+            state = self._newest_checkpoint() if config.resume is not None else None
+            if state and state["step"] >= config.steps:
+                print(f"The run in {self.folder.path} is finished: {state['step']} steps")
                 return
-            name = f"srmd_{self.folder.path.name}"
+            with asked_by("--train_data"):
+                self.begin(*open_training_data(config.train_data).split(), state)
+            self.folder.begin(config, self.step)
             print(f"Training in {self.folder.path} on {self.device} in {self.precision}, {config.steps} steps")
+            name = f"srmd_{self.folder.path.name}"
             with open_dashboard(config.visdom, name, start_server=True, say=tqdm.write) as dashboard:
                 self._train(dashboard)
         print(f"{self.folder.path} holds the network, last.safetensors, and the loss curve, loss.png")
 
-    def begin(self, training: PackedPictures, validation: PackedPictures) -> None:
-        """Sets up everything that a training step needs, at step 0."""
-        config = self.config
+    def begin(self, training: PackedPictures, validation: PackedPictures, state: dict | None = None) -> None:
+        """Sets up everything that a training step needs: at step 0, or as a checkpoint left it."""
+        config, self.step = self.config, 0
+        self.network, self.pca = _fresh(config) if state is None else _resumed(state)
         self.network.to(self.device, memory_format=torch.channels_last)
         self.ema = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.optimizer = torch.optim.Adam(self.network.parameters(), config.lr, fused=True)
-        self.step = 0
+        if state is not None:
+            self.step = state["step"]
+            self.ema.load_state_dict(state["ema"])
+            self.optimizer.load_state_dict(state["optimizer"])
         self.batches = Batches(training, config, self.pca, self.device)
         if not validation.usable(self.batches.crop):
             validation = training
@@ -86,25 +91,24 @@ class Solver:
             self._show(row, dashboard)
         kernels = self.validation_batch.kernels[:SAMPLES].cpu().numpy()
         dashboard.image("kernels", kernel_picture(kernels), "kernels of the samples")
-        clock, images = time.perf_counter(), 0
         bar = tqdm(total=config.steps, initial=self.step, unit="step", mininterval=0.5 if sys.stderr.isatty() else 10)
+        clock, counted, saved = time.perf_counter(), self.step, self.step
         with stop_requests() as stop, bar:
             while self.step < config.steps and not stop:
                 self.step += 1
                 loss = self.training_step()
-                images += config.batch_size
                 bar.update()
-                last = self.step == config.steps
                 if self._is_due(LOG_EVERY):
-                    row = {"step": self.step, "loss": loss.item(), "lr": self._learning_rate()}
-                    row["images_per_s"] = images / (time.perf_counter() - clock)
-                    if self._is_due(VALIDATE_EVERY):
-                        row |= self._validate(dashboard)
-                    self._log(row, bar, dashboard)
-                    clock, images = time.perf_counter(), 0
-                if self.step % config.save_every == 0 or last or stop:
+                    images_per_s = (self.step - counted) * config.batch_size / (time.perf_counter() - clock)
+                    self._log(loss.item(), images_per_s, bar, dashboard)
+                    clock, counted = time.perf_counter(), self.step
+                if self.step % config.save_every == 0:
                     self._save()
+                    clock, counted, saved = time.perf_counter(), self.step, self.step
+            if saved != self.step:
+                self._save()
         if stop and self.step < config.steps:
+            print(f"Stopped and saved at step {self.step}; --resume={self.folder.path} goes on")
             raise Stopped(stop[0])
 
     def _is_due(self, every: int) -> bool:
@@ -164,16 +168,21 @@ class Solver:
         lr, hr = self.validation_batch.lr, self.validation_batch.hr
         return sample_grid(lr[:SAMPLES], sr[:SAMPLES], hr[:SAMPLES], self.config.scale_factor)
 
-    def _log(self, row: dict, bar: tqdm, dashboard: Dashboard) -> None:
+    def _log(self, loss: float, images_per_s: float, bar: tqdm, dashboard: Dashboard) -> None:
+        if not math.isfinite(loss):
+            raise RuntimeError(f"the loss is {loss} at step {self.step}: expected a finite one; try a lower --lr")
+        row = {"step": self.step, "loss": loss, "lr": self._learning_rate(), "images_per_s": images_per_s}
+        if self._is_due(VALIDATE_EVERY):
+            row |= self._validate(dashboard)
         self.folder.append(row)
-        bar.set_postfix(loss=f"{row['loss']:.4f}", images_per_s=f"{row['images_per_s']:.1f}", refresh=False)
+        bar.set_postfix(loss=f"{loss:.4f}", images_per_s=f"{images_per_s:.1f}", refresh=False)
         self._show(row, dashboard)
 
     def _show(self, row: dict, dashboard: Dashboard) -> None:
         dashboard.curves("loss", row["step"], {"loss": row["loss"]})
         dashboard.curves("learning rate", row["step"], {"learning rate": row["lr"]})
         dashboard.curves("throughput", row["step"], {"images/s": row["images_per_s"]})
-        if "psnr_y" in row:
+        if None not in (row.get("psnr_y"), row.get("bicubic_psnr_y")):
             scores = {"SRMD": row["psnr_y"], "bicubic": row["bicubic_psnr_y"]}
             dashboard.curves("validation PSNR of Y [dB]", row["step"], scores)
 
@@ -182,6 +191,7 @@ class Solver:
         state = {
             "version": VERSION,
             "step": self.step,
+            "precision": self.precision,
             "network_config": asdict(self.network.config),
             "network": self.network.state_dict(),
             "ema": self.ema.state_dict(),
@@ -190,66 +200,62 @@ class Solver:
         }
         save_checkpoint(self.folder.checkpoint(self.step), state)
         self.folder.drop_old_checkpoints()
-        metadata = {"version": VERSION, "command": _command(), "steps": self.step}
-        write_weights(self.folder.path / "last.safetensors", Weights(self.ema, self.pca, metadata))
+        metadata = {"version": VERSION, "command": self.config.command, "steps": self.step}
+        weights = replace(read_weights(self.folder.checkpoint(self.step)), metadata=metadata)
+        write_weights(self.folder.path / "last.safetensors", weights)
         draw_loss(self.folder.rows(), self.folder.path / "loss.png")
         (self.folder.path / "samples").mkdir(exist_ok=True)
         samples = self._samples(self._validation_sr()) / 255
         write_picture(self.folder.path / "samples" / f"step-{self.step:07}.png", samples)
 
-    def _resume(self) -> bool:
-        """Goes on from the newest whole checkpoint; False where the run is finished."""
-        for path in self.folder.checkpoints():
+    def _newest_checkpoint(self) -> dict | None:
+        """The newest checkpoint that is whole; broken ones are removed, None where there never was one."""
+        paths, broken = self.folder.checkpoints(), []
+        for path in paths:
             try:
                 state = load_checkpoint(path)
             except InputError as error:
                 print(f"{error}; trying the one before")
-                continue
-            self.step = state["step"]
-            self.network.load_state_dict(state["network"])
-            self.ema.load_state_dict(state["ema"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.pca = state["pca"]
-            break
-        else:
-            print(f"No checkpoint in {self.folder.path} yet: starting at step 1")
-        self.folder.drop_rows_after(self.step)
-        if self.step >= self.config.steps:
-            print(f"The run in {self.folder.path} is finished: {self.step} steps")
-            return False
-        return True
+                broken.append(path)
+            else:
+                for path in broken:
+                    path.unlink()
+                return state
+        if broken:
+            raise InputError(f"--resume: none of the {len(broken)} checkpoints in {self.folder.path} can be read")
+        print(f"No checkpoint in {self.folder.path} yet: starting at step 1")
+        return None
 
     # Testing.
 
     def test(self) -> None:
         """Restores LR pictures, or degrades HR pictures, restores them and scores the result."""
         config = self.config
-        pictures = _test_pictures(config)
+        self.network, self.pca = _trained(config)
         self.engine = torch_engine(self.network, self.device, self.precision)
         self.told = self._assumed_map()
-        for folder in [] if config.input else ["compare", "lr"] if config.save_lr else ["compare"]:
-            (config.output / folder).mkdir(parents=True, exist_ok=True)
-        config.output.mkdir(parents=True, exist_ok=True)
+        inputs = Inputs(config)
+        with asked_by("--output"):
+            make_folder(config.output if config.input else config.output / "compare")
+            if config.save_lr:
+                make_folder(config.output / "lr")
         print(announcement(config, self.network.config, self.engine))
         rows = []
-        with open_dashboard(
-            config.visdom, f"srmd_{config.output.name}", start_server=False, say=tqdm.write
-        ) as dashboard:
+        name = f"srmd_{config.output.name}"
+        with open_dashboard(config.visdom, name, start_server=False, say=tqdm.write) as dashboard:
             dashboard.image("kernel", kernel_picture(config.kernel.array[None]), f"kernel: {config.kernel.spec}")
-            for name, source in tqdm(pictures.items(), unit="picture", disable=not sys.stderr.isatty()):
-                with asked_by("--input" if config.input else "--test_data"):
-                    picture = read_picture(source) if isinstance(source, Path) else Picture(source)
+            for name, picture in tqdm(inputs, unit="picture", disable=not sys.stderr.isatty()):
                 row = self._restore(name, picture) if config.input else self._score(name, picture, dashboard)
                 rows.append({"name": name} | row)
-            text = table(rows)
-            dashboard.text("scores", f"<pre>{text}</pre>")
-        write_metrics(config, self.network.config, self.engine, _command(), rows)
-        print(f"{text}\nPictures and metrics.json are in {config.output}")
+            dashboard.text("scores", f"<pre>{html.escape(table(rows))}</pre>")
+        write_metrics(config, self.network.config, self.engine, rows)
+        print(f"{table(rows)}\nPictures and metrics.json are in {config.output}")
 
     def _assumed_map(self) -> Tensor:
         """The degradation map that the network is told, (1, C, 1, 1)."""
         config, network = self.config, self.network.config
-        kernel = fit_kernel(config.assumed_kernel.array, network.kernel_size)
+        with asked_by("--kernel" if config.assumed_kernel is config.kernel else "--assumed_kernel"):
+            kernel = fit_kernel(config.assumed_kernel.array, network.kernel_size)
         assumed = Degradation.uniform(
             torch.from_numpy(kernel)[None].float(), torch.tensor([config.assumed_noise_level])
         )
@@ -279,7 +285,7 @@ class Solver:
         panels = {"LR": enlarged, f"bicubic {bicubic_scores['psnr_y']:.2f} dB": bicubic}
         panels |= {f"SRMD {scores['psnr_y']:.2f} dB": sr, "HR": hr}
         sheet = comparison({label: to_rgb8(panel[0]) for label, panel in panels.items()})
-        dashboard.image(name, sheet, f"{name}: {' | '.join(panels)}")
+        dashboard.image(f"picture {name}", sheet, f"{name}: {' | '.join(panels)}")
         write_picture(config.output / f"{name}.png", _array(sr), like=picture)
         write_picture(config.output / "compare" / f"{name}.png", sheet / 255)
         if config.save_lr:
@@ -294,6 +300,7 @@ class Solver:
 
 def _fresh(config: TrainConfig) -> tuple[SRMD, Tensor]:
     """A network to train: as new with the project's P, or started from other weights, P included."""
+    torch.manual_seed(config.seed)
     network = SRMD(NetworkConfig(config.scale_factor, config.head, config.noise_free, config.batch_norm))
     if config.weights is None:
         return network, torch.from_numpy(read_pca(HERE / "kernels" / "pca.mat"))
@@ -303,6 +310,13 @@ def _fresh(config: TrainConfig) -> tuple[SRMD, Tensor]:
             raise InputError(f"{config.weights}: expected weights with their P, found a format that carries none")
     start_from(network, source.network)
     return network, source.pca
+
+
+def _resumed(state: dict) -> tuple[SRMD, Tensor]:
+    """The network of a checkpoint and its P."""
+    network = SRMD(NetworkConfig(**state["network_config"]))
+    network.load_state_dict(state["network"])
+    return network, state["pca"]
 
 
 def _trained(config: TestConfig) -> tuple[SRMD, Tensor]:
@@ -323,25 +337,6 @@ def _trained(config: TestConfig) -> tuple[SRMD, Tensor]:
     return weights.network, pca
 
 
-def _test_pictures(config: TestConfig) -> dict[str, Path | np.ndarray]:
-    """Pictures by the name of their result: files, or the held-out built-in photos."""
-    if not config.input and config.test_data is None:
-        return builtin_test_pictures()
-    with asked_by("--input" if config.input else "--test_data"):
-        sources = config.input or [config.test_data]
-        found = [path for source in sources for path in (list_pictures(source) if source.is_dir() else [source])]
-        paths = list(dict.fromkeys(found))
-    return {_result_name(path, paths): path for path in paths}
-
-
-def _result_name(path: Path, paths: list[Path]) -> str:
-    """The shortest of stem, name and whole path that no other picture shares."""
-    for name in (lambda p: p.stem, lambda p: p.name):
-        if [name(other) for other in paths].count(name(path)) == 1:
-            return name(path)
-    return "_".join(path.with_suffix("").parts).lstrip("/_.")
-
-
 def _scoring_noise(seed: int, hr: Tensor, scale: int) -> Tensor:
     """A standard normal draw of LR's shape, the same for every picture of that size."""
     height, width = hr.shape[-2] // scale, hr.shape[-1] // scale
@@ -356,7 +351,3 @@ def _array(picture: Tensor) -> np.ndarray:
 def _mean_psnr_y(sr: Tensor, hr: Tensor) -> float:
     pairs = zip(sr.clamp(0, 1).cpu().double(), hr.cpu().double(), strict=True)
     return float(np.mean([psnr(luma(a.permute(1, 2, 0).numpy()), luma(b.permute(1, 2, 0).numpy())) for a, b in pairs]))
-
-
-def _command() -> str:
-    return shlex.join(["python", *sys.argv])

@@ -15,11 +15,13 @@ from torch import Tensor
 
 from errors import InputError
 from files import whole_file
-from model import SRMD, NetworkConfig, merge_batch_norm
+from model import SRMD, NetworkConfig, merge_batch_norm, round_as_autocast
 
 KNOWN = "our .safetensors or checkpoint, or ncnn's .param and .bin"
 NCNN_FLOAT16 = 0x01306B47  # the tag in front of weights stored as float16
 NCNN_FLOAT32 = 0
+HEADS = ("subpixel", "upsample")
+LEAST = {"scale": 1, "features": 3, "layers": 2, "kernel_size": 1, "pca_dim": 1}  # of what a file may say
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,12 @@ def read_weights(path: Path) -> Weights:
         raise InputError(f"{path}: no such file")
     with path.open("rb") as file:
         start = file.read(16)
+    if path.suffix == ".bin" or start[:7] == b"7767517":  # a .bin alone has no mark
+        return _read_ncnn(path.with_suffix(".param"), path.with_suffix(".bin"))
     if start[8:9] == b"{":
         return _read_safetensors(path)
     if start[:2] == b"PK":
         return _read_checkpoint_weights(path)
-    if path.suffix == ".bin" or start[:7] == b"7767517":
-        return _read_ncnn(path.with_suffix(".param"), path.with_suffix(".bin"))
     raise InputError(f"{path}: expected {KNOWN}, found a file that starts with {start[:8]!r}")
 
 
@@ -91,9 +93,18 @@ def _config(values: dict, path: Path) -> NetworkConfig:
     """The configuration among a file's metadata; InputError where a value is missing or of another type."""
     known = {f.name: f.type for f in fields(NetworkConfig)}
     wrong = [name for name, kind in known.items() if type(values.get(name)) is not kind]
+    wrong += [name for name, least in LEAST.items() if name not in wrong and values[name] < least]
+    wrong += ["head"] * (values.get("head") not in HEADS)
     if wrong:
         raise InputError(f"{path}: expected a network's configuration, found no valid {', '.join(wrong)}")
     return NetworkConfig(**{name: values[name] for name in known})
+
+
+def _checked_pca(pca: Tensor, config: NetworkConfig, path: Path) -> Tensor:
+    expected = (config.pca_dim, config.kernel_size**2)
+    if pca.shape != expected:
+        raise InputError(f"{path}: expected its P to be {expected}, found {tuple(pca.shape)}")
+    return pca.float()
 
 
 def _read_safetensors(path: Path) -> Weights:
@@ -107,8 +118,9 @@ def _read_safetensors(path: Path) -> Weights:
         raise InputError(f"{path}: a broken .safetensors file ({error})") from error
     if not isinstance(metadata, dict) or "pca" not in tensors:
         raise InputError(f"{path}: expected metadata under srmd and a tensor pca, found a .safetensors of another kind")
-    pca = tensors.pop("pca").float()
-    return Weights(_network(_config(metadata, path), tensors, path), pca, metadata)
+    config = _config(metadata, path)
+    pca = _checked_pca(tensors.pop("pca"), config, path)
+    return Weights(_network(config, tensors, path), pca, metadata)
 
 
 def save_checkpoint(path: Path, state: dict) -> None:
@@ -121,9 +133,12 @@ def load_checkpoint(path: Path) -> dict:
     """The dictionary that `save_checkpoint` was given, on the CPU."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, MemoryError):
+        raise  # says nothing of the file
     except Exception as error:  # a foreign or cut file breaks the unpickler in many ways
         raise InputError(f"{path}: not a checkpoint ({' '.join(str(error).split())[:100]})") from error
-    if not isinstance(state, dict) or not {"network_config", "ema", "pca", "step"} <= state.keys():
+    kinds = {"network_config": dict, "ema": dict, "pca": Tensor, "step": int}
+    if not isinstance(state, dict) or not all(isinstance(state.get(key), kind) for key, kind in kinds.items()):
         raise InputError(f"{path}: expected a checkpoint of a training run, found another PyTorch file")
     return state
 
@@ -132,7 +147,11 @@ def _read_checkpoint_weights(path: Path) -> Weights:
     """The EMA network of a checkpoint."""
     state = load_checkpoint(path)
     config = _config(state["network_config"], path)
-    return Weights(_network(config, state["ema"], path), state["pca"], {"step": state["step"]})
+    pca = _checked_pca(state["pca"], config, path)
+    network = _network(config, state["ema"], path)
+    if state.get("precision") == "bf16":
+        round_as_autocast(network)
+    return Weights(network, pca, {"step": state["step"]})
 
 
 def _read_ncnn(param: Path, binary: Path) -> Weights:
@@ -140,8 +159,8 @@ def _read_ncnn(param: Path, binary: Path) -> Weights:
     for path in (param, binary):
         if not path.is_file():
             raise InputError(f"{path}: no such file; ncnn's .param and .bin belong together")
-    layers = [line.split() for line in param.read_text(errors="replace").splitlines()[2:]]
-    kinds = [layer[0] for layer in layers if layer]
+    layers = [line.split() for line in param.read_text(errors="replace").splitlines()[2:] if line.strip()]
+    kinds = [layer[0] for layer in layers]
     convolutions = [
         dict(p.split("=", 1) for p in layer[4:] if "=" in p) for layer in layers if layer[0] == "Convolution"
     ]
@@ -150,8 +169,10 @@ def _read_ncnn(param: Path, binary: Path) -> Weights:
     data, offset = binary.read_bytes(), 0
     tensors = []
     for layer in convolutions:
-        outputs, count = int(layer["0"]), int(layer["6"])
-        weight, bias, offset = _ncnn_convolution(data, offset, outputs, count, binary)
+        if not {"0", "6"} <= layer.keys() or not int(layer["6"]) % (9 * int(layer["0"])) == 0:
+            raise InputError(f"{param}: expected 3×3 convolutions with their sizes, found {layer}")
+        outputs = int(layer["0"])
+        weight, bias, offset = _ncnn_convolution(data, offset, outputs, int(layer["6"]), binary)
         tensors.append((weight.reshape(outputs, -1, 3, 3), bias))
     if offset != len(data):
         raise InputError(f"{binary}: expected {offset} bytes from {param.name}, found {len(data)}")

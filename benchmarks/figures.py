@@ -1,6 +1,6 @@
 """Makes the pictures of the README.
 
-    python benchmarks/figures.py    # img/results.png, from the shipped network
+    python benchmarks/figures.py runs/srmdnf_x2    # img/results.png from the shipped network, img/loss.png from its run
 
 Each row shows a part of a held-out built-in photo: LR, SR, HR.
 """
@@ -18,7 +18,8 @@ sys.path.insert(0, str(ROOT))
 import main  # noqa: E402 - the package is the folder above
 from data_loader import builtin_test_pictures  # noqa: E402
 from files import whole_file  # noqa: E402
-from report import comparison  # noqa: E402
+from report import comparison, draw_loss  # noqa: E402
+from run_folder import RunFolder  # noqa: E402
 
 KERNEL = "kernels/isotropic_1.3.mat"
 SIDE = 120  # HR pixels of the part that is shown,
@@ -55,3 +56,4 @@ def results(output: Path) -> None:
 
 if __name__ == "__main__":
     results(ROOT / "img" / "results.png")
+    draw_loss(RunFolder(Path(sys.argv[1])).rows(), ROOT / "img" / "loss.png")
