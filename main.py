@@ -142,7 +142,7 @@ FLAGS = (
     ),
     Flag("head", ("train",), "the paper's sub-pixel head, or this project's own", words("subpixel", "upsample")),
     Flag("noise_free", ("train",), "SRMDNF: train without noise, tell no noise level", ON),
-    Flag("batch_norm", ("train",), "batch norm behind the inner layers", ON),
+    Flag("batch_norm", ("train",), "batch norm behind the inner layers; wants large batches", ON),
     Flag("steps", ("train",), "steps of the optimizer", {"type": whole(1), "metavar": "N"}),
     Flag("batch_size", ("train",), "patches a step", {"type": whole(1), "metavar": "N"}),
     Flag("patch_size", ("train",), "side of a patch in LR pixels", {"type": whole(4), "metavar": "N"}),
@@ -259,6 +259,8 @@ def parse(arguments: list[str]) -> TrainConfig | TestConfig | PrepareConfig:
     values = {name: value for name, value in vars(given).items() if name != "mode"}
     if mode == "prepare":
         return _prepare_config(values)
+    if "output" in values and values["output"].is_file():
+        raise InputError(f"--output: expected a folder, found the file {values['output']}")
     values["command"] = shlex.join(["python", "main.py", *arguments])
     return _train_config(values) if mode == "train" else _test_config(values)
 

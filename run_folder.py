@@ -89,8 +89,6 @@ def run_config(given: dict) -> TrainConfig:
         if asked.resume and not folder.is_dir():
             raise InputError(f"--resume: {folder}: no such run")
     folder = folder or RUNS / _new_name(asked)
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"--output: expected a folder, found the file {folder}")
     if not (folder / "config.json").exists():
         return replace(asked, output=folder)
     if "resume" not in given:

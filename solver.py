@@ -60,6 +60,7 @@ class Solver:
             if state and state["step"] >= config.steps:
                 print(f"The run in {self.folder.path} is finished: {state['step']} steps")
                 return
+            self.load(state)
             with asked_by("--train_data"):
                 self.begin(*open_training_data(config.train_data).split(), state)
             self.folder.begin(config, self.step)
@@ -69,10 +70,13 @@ class Solver:
                 self._train(dashboard)
         print(f"{self.folder.path} holds the network, last.safetensors, and the loss curve, loss.png")
 
+    def load(self, state: dict | None = None) -> None:
+        """The network to train and its P: new, started from other weights, or out of a checkpoint."""
+        self.network, self.pca = _fresh(self.config) if state is None else _resumed(state)
+
     def begin(self, training: PackedPictures, validation: PackedPictures, state: dict | None = None) -> None:
         """Sets up everything that a training step needs: at step 0, or as a checkpoint left it."""
         config, self.step = self.config, 0
-        self.network, self.pca = _fresh(config) if state is None else _resumed(state)
         self.network.to(self.device, memory_format=torch.channels_last)
         self.ema = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.optimizer = torch.optim.Adam(self.network.parameters(), config.lr, fused=True)

@@ -4,6 +4,7 @@ In: our own .safetensors and checkpoints, and ncnn's .param with .bin, recognise
 configuration in the metadata and P beside the tensors, for P belongs to the network. No reader runs code from a file.
 """
 
+import io
 import json
 import struct
 from dataclasses import asdict, dataclass, field, fields
@@ -131,10 +132,9 @@ def save_checkpoint(path: Path, state: dict) -> None:
 
 def load_checkpoint(path: Path) -> dict:
     """The dictionary that `save_checkpoint` was given, on the CPU."""
+    data = io.BytesIO(path.read_bytes())  # a failing disk says nothing of the file
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, MemoryError):
-        raise  # says nothing of the file
+        state = torch.load(data, map_location="cpu", weights_only=True)
     except Exception as error:  # a foreign or cut file breaks the unpickler in many ways
         raise InputError(f"{path}: not a checkpoint ({' '.join(str(error).split())[:100]})") from error
     kinds = {"network_config": dict, "ema": dict, "pca": Tensor, "step": int}

@@ -54,6 +54,7 @@ def main() -> None:
     """Prints the tables."""
     config = TrainConfig(output=Path("unused"), visdom="off")
     solver = Solver(config)
+    solver.load()
     solver.begin(*open_training_data(None).split())
     rng = np.random.default_rng(0)
     pictures, crop = solver.batches.pictures, solver.batches.crop

@@ -21,7 +21,7 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def started(path: str, **given: object) -> RunFolder:
     folder = RunFolder(Path(path))
     with folder.locked():
-        folder.write_config(TrainConfig(output=folder.path, **given))
+        folder.begin(TrainConfig(output=folder.path, **given), step=0)
     return folder
 
 
@@ -84,13 +84,7 @@ def test_resume_and_output_must_agree():
         run_config({"resume": "runs/a", "output": Path("runs/b")})
 
 
-def test_an_output_that_is_a_file_is_an_error():
-    Path("file").write_text("")
-    with pytest.raises(InputError, match="--output: expected a folder"):
-        run_config({"output": Path("file")})
-
-
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"steps": 3}', "{"])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"steps": 3}', "{", '"text"'])
 def test_a_configuration_that_is_none_is_an_error(text: str):
     started("runs/a")
     Path("runs/a/config.json").write_text(text)
@@ -104,16 +98,36 @@ def test_rows_behind_the_checkpoint_are_dropped_and_a_cut_line_too():
         folder.append({"step": step, "loss": 0.5})
     with folder.metrics.open("a") as file:
         file.write('{"step": 30, "lo')
-    folder.drop_rows_after(10)
+    folder.begin(TrainConfig(resume="runs/a"), step=10)
     assert [json.loads(line)["step"] for line in folder.metrics.read_text().splitlines()] == [1, 10]
+
+
+def test_a_number_that_json_does_not_know_is_null():
+    folder = started("runs/a")
+    folder.append({"step": 1, "psnr_y": float("inf")})
+    assert folder.metrics.read_text() == '{"step": 1, "psnr_y": null}\n'
+
+
+def test_a_process_that_waited_for_the_lock_does_not_write_over_the_run_of_the_other():
+    folder = started("runs/a", steps=7)
+    with pytest.raises(InputError, match="holds a run already"):
+        folder.begin(TrainConfig(output=folder.path), step=0)
+    assert run_config({"resume": "runs/a"}).steps == 7
+
+
+def test_the_command_of_a_run_is_that_of_its_start():
+    started("runs/a", command="main.py --mode=train")
+    assert run_config({"resume": "runs/a", "command": "main.py --resume"}).command == "main.py --mode=train"
 
 
 def test_the_last_three_checkpoints_are_kept():
     folder = started("runs/a")
-    for step in (5, 10, 100, 99):
+    for step in (5, 10, 10_000_000, 9_999_000):
         folder.checkpoint(step).write_text("")
+    (folder.path / "checkpoint-best.pt").write_text("somebody's own")
     folder.drop_old_checkpoints()
-    assert [path.name for path in folder.checkpoints()] == [f"checkpoint-{s:07}.pt" for s in (100, 99, 10)]
+    assert folder.checkpoints() == [folder.checkpoint(step) for step in (10_000_000, 9_999_000, 10)]
+    assert (folder.path / "checkpoint-best.pt").exists()
 
 
 def test_a_second_process_is_refused_until_the_first_has_died():
@@ -130,3 +144,12 @@ def test_a_second_process_is_refused_until_the_first_has_died():
         process.wait()
     with RunFolder(Path("runs/a")).locked():
         pass
+
+
+@pytest.mark.parametrize(("name", "value"), [("steps", "7"), ("lr", None), ("noise_free", 1)])
+def test_a_value_of_another_kind_in_a_configuration_is_named(name: str, value: object):
+    folder = started("runs/a")
+    path = folder.path / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {name: value}))
+    with pytest.raises(InputError, match=f"expected a valid {name}"):
+        run_config({"resume": "runs/a"})

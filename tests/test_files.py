@@ -1,0 +1,44 @@
+"""A file is there whole, or not at all."""
+
+from pathlib import Path
+
+import pytest
+
+from errors import InputError
+from files import make_folder, whole_file
+
+
+def test_a_file_appears_whole(tmp_path: Path):
+    with whole_file(tmp_path / "a.txt") as temporary:
+        temporary.write_text("all")
+        assert not (tmp_path / "a.txt").exists()
+        assert temporary.suffix == ".txt"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_after_an_error_the_old_file_is_there_and_nothing_else(tmp_path: Path):
+    (tmp_path / "a.txt").write_text("old")
+
+    def fail() -> None:
+        with whole_file(tmp_path / "a.txt") as temporary:
+            temporary.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a.txt": "old"}
+
+
+def test_the_longest_name_is_written(tmp_path: Path):
+    path = tmp_path / ("x" * 251 + ".png")
+    with whole_file(path) as temporary:
+        temporary.write_text("all")
+    assert path.read_text() == "all"
+
+
+def test_a_folder_that_cannot_be_made_is_the_askers_to_mend(tmp_path: Path):
+    make_folder(tmp_path / "a" / "b")
+    make_folder(tmp_path / "a" / "b")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="file/sub: expected a folder to write to"):
+        make_folder(tmp_path / "file" / "sub")
