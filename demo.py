@@ -30,7 +30,10 @@ def demo() -> int:
         if server and sys.stdin.isatty():
             print("The dashboard stays up until Ctrl-C.")
             server.wait()
-        return 0 if gain(result) >= LEAST_GAIN else 1
+        if gain(result) < LEAST_GAIN:
+            print(f"That is less than the {LEAST_GAIN} dB that this training should reach.", file=sys.stderr)
+            return 1
+        return 0
     except KeyboardInterrupt:
         return 0
     finally:

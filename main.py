@@ -234,7 +234,8 @@ def flag_table() -> str:
         defaults = {mode: default(flag, mode) for mode in modes}
         same = len(set(defaults.values())) == 1
         stated = defaults[modes[0]] if same else "; ".join(f"{mode}: {text}" for mode, text in defaults.items())
-        name = " ".join(filter(None, [f"--{flag.name}", flag.options.get("metavar", "")])).replace("|", "\\|")
+        pattern = {None: "{} {}", "+": "{} {} ...", "?": "{}[={}]"}[flag.options.get("nargs")]
+        name = pattern.format(f"--{flag.name}", flag.options.get("metavar", "")).strip().replace("|", "\\|")
         lines.append(f"| `{name}` | {', '.join(modes)} | {flag.help} | {stated} |")
     return "\n".join(lines)
 

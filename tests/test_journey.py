@@ -3,14 +3,19 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+import requests
 import scipy.io
+import visdom
 from PIL import Image
+
+import visdom_server
 
 ROOT = Path(__file__).parents[1]
 QUICK = ["--batch_size=2", "--patch_size=12", "--visdom=off"]
@@ -19,6 +24,7 @@ QUICK = ["--batch_size=2", "--patch_size=12", "--visdom=off"]
 @pytest.fixture(autouse=True)
 def _folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))  # where a visdom server keeps what it saves
 
 
 def start(*arguments: str) -> subprocess.Popen:
@@ -116,6 +122,65 @@ def test_sigterm_in_mid_training_saves_and_the_run_goes_on():
     assert process.returncode == 130
     steps = [json.loads(line)["step"] for line in Path("run/metrics.jsonl").read_text().splitlines()]
     assert steps == [1, *range(10, steps[-1] + 1, 10)]
+
+
+def shown(port: int, window: str) -> dict | None:
+    """What a visdom server has in a window of the run's environment; None where there is no server or no window."""
+    try:
+        client = visdom.Visdom(port=port, env="srmd_run", use_incoming_socket=False, raise_exceptions=True)
+        return json.loads(client.get_window_data(window) or "null")
+    except (ConnectionError, requests.exceptions.ConnectionError):
+        return None
+
+
+def points(port: int) -> list[float]:
+    content = shown(port, "loss")
+    return content["content"]["data"][0]["x"] if content else []
+
+
+@pytest.mark.filterwarnings("ignore:The 'warn' method:DeprecationWarning")
+def test_training_is_watched_and_goes_on_while_the_server_is_stopped_killed_and_started_again():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = visdom_server.start(port, Path("saved"))
+    flags = ["--batch_size=1", "--patch_size=12", f"--visdom=http://127.0.0.1:{port}"]
+    process = start("--mode=train", "--steps=100000", "--output=run", *flags)
+    rows = Path("run/metrics.jsonl")
+    try:
+        wait_for(lambda: len(points(port)) >= 3, process)
+        for window in ("samples", "kernels", "learning rate", "throughput", "validation PSNR of Y [dB]"):
+            wait_for(lambda window=window: shown(port, window), process)
+
+        server.send_signal(signal.SIGSTOP)
+        before = len(rows.read_text().splitlines())
+        wait_for(lambda: len(rows.read_text().splitlines()) > before + 5, process)
+        server.send_signal(signal.SIGCONT)
+        visdom_server.stop(server)
+        before = len(rows.read_text().splitlines())
+        wait_for(lambda: len(rows.read_text().splitlines()) > before + 5, process)
+
+        server = visdom_server.start(port, Path("saved"))
+        wait_for(lambda: len(points(port)) > before + 5, process)  # all points again, also those of the dark time
+        logged = [json.loads(row) for row in rows.read_text().splitlines()]
+        steps = points(port)
+        assert steps == [row["step"] for row in logged][: len(steps)]
+    finally:
+        process.send_signal(signal.SIGINT)
+        said, errors = process.communicate(timeout=60)
+        visdom_server.stop(server)
+    assert process.returncode == 130
+    assert "Traceback" not in said + errors
+    assert len([line for line in said.splitlines() if line.startswith("dashboard")]) <= 6
+
+
+def test_the_shipped_network_restores_without_being_named():
+    kernel = str(ROOT / "kernels" / "isotropic_1.3.mat")
+    tested = run("--mode=test", f"--kernel={kernel}", "--output=scored")
+    assert tested.returncode == 0, tested.stderr
+    metrics = json.loads(Path("scored/metrics.json").read_text())
+    assert metrics["weights"].endswith("weights/srmdnf_x2.safetensors")
+    assert metrics["mean"]["psnr_y"] > metrics["mean"]["bicubic_psnr_y"] + 3
 
 
 def test_help_comes_at_once_and_names_the_modes():
