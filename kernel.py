@@ -93,6 +93,12 @@ def kernel_codes(kernels, pca):
     return kernels.mT.reshape(*kernels.shape[:-2], -1) @ pca.T
 
 
+def code_error(kernel: NDArray, pca: NDArray) -> float:
+    """How much of a kernel (k, k) its code leaves out: ‖k - Pᵀ·P·k‖ / ‖k‖, 0 to 1."""
+    vector = kernel.T.reshape(-1)
+    return float(np.linalg.norm(vector - pca.T @ kernel_codes(kernel, pca)) / np.linalg.norm(vector))
+
+
 def fit_kernel(kernel: NDArray, size: int = KERNEL_SIZE, normalise: bool = True) -> NDArray:
     """The kernel in a window of size×size: padded with zeros, or cropped about its centre and normalised again."""
     pad = max(size - len(kernel), 0) // 2

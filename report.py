@@ -12,11 +12,12 @@ from config import VERSION, TestConfig
 from degradation import upsample
 from engine import Engine
 from files import whole_file
-from kernel import fit_kernel
+from kernel import code_error, fit_kernel
 from metrics import finite
 from model import NetworkConfig
 
 LABEL_HEIGHT = 28
+MOST_LEFT_OUT = 0.05  # of a kernel by its code, before one is warned
 
 
 def to_rgb8(picture: Tensor) -> np.ndarray:
@@ -79,14 +80,15 @@ def draw_loss(rows: list[dict], path: Path) -> None:
         figure.savefig(temporary, dpi=100)
 
 
-def announcement(config: TestConfig, network: NetworkConfig, engine: Engine) -> str:
+def announcement(config: TestConfig, network: NetworkConfig, pca: np.ndarray, engine: Engine) -> str:
     """What runs, and which kernel and noise were applied and are assumed; with what a user should be warned of."""
     kind, told = ("SRMDNF", "no noise") if network.noise_free else ("SRMD", f"noise {config.assumed_noise_level:g}")
     inner = fit_kernel(config.assumed_kernel.array, network.kernel_size, normalise=False)
+    left_out = code_error(inner, pca)
     lines = [
         f"{kind} x{network.scale} from {config.weights} ({engine.name}, {engine.device}, {engine.precision})",
         f"applied: kernel {config.kernel.spec}, noise {config.noise_level:g}, downsampler {config.downsampler}",
-        f"assumed: kernel {config.assumed_kernel.spec}, {told}",
+        f"assumed: kernel {config.assumed_kernel.spec} (its code leaves out {left_out:.1%}), {told}",
     ]
     if config.input:
         del lines[1]
@@ -95,6 +97,8 @@ def announcement(config: TestConfig, network: NetworkConfig, engine: Engine) -> 
     if len(config.assumed_kernel.array) > network.kernel_size:
         size = f"{network.kernel_size}×{network.kernel_size}"
         lines.append(f"warning: of the kernel the network is told the inner {size}, {inner.sum():.1%} of its sum")
+    if left_out > MOST_LEFT_OUT:
+        lines.append("warning: the network's kernel code describes this kernel badly; the result may be poor")
     if config.save_lr:
         lines.append(f"LR pictures in {config.output / 'lr'} are clipped and rounded to 8 bits; those tested are not")
     return "\n".join(lines)

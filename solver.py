@@ -243,7 +243,7 @@ class Solver:
             make_folder(config.output if config.input else config.output / "compare")
             if config.save_lr:
                 make_folder(config.output / "lr")
-        print(announcement(config, self.network.config, self.engine))
+        print(announcement(config, self.network.config, self.pca.numpy(), self.engine))
         rows = []
         name = f"srmd_{config.output.name}"
         with open_dashboard(config.visdom, name, start_server=False, say=tqdm.write) as dashboard:

@@ -272,7 +272,8 @@ def test_hr_pictures_are_degraded_restored_and_scored(trained: str, capsys: pyte
     assert Image.open("result/compare/a.png").size[0] == 4 * 84 + 12
     said = capsys.readouterr().out
     assert "applied: kernel gaussian:1.3, noise 5" in said
-    assert "assumed: kernel gaussian:1.3, noise 5" in said
+    assert "assumed: kernel gaussian:1.3 (its code leaves out 0.7%), noise 5" in said
+    assert "warning" not in said
     assert "rounded to 8 bits" in said
 
 
@@ -347,6 +348,13 @@ def test_a_broken_or_tiny_picture_is_named(trained: str, capsys: pytest.CaptureF
         said = capsys.readouterr().err
         assert said.startswith(flags[0].split("=")[0])
         assert "broken.png" in said or "tiny" in said
+
+
+def test_a_kernel_that_its_code_describes_badly_is_warned_of(trained: str, capsys: pytest.CaptureFixture):
+    np.save("box.npy", np.ones((5, 5)))
+    assert check(trained, "--test_data=pictures/a.png", "--kernel=box.npy") == 0
+    assert "leaves out 24.3%" in (said := capsys.readouterr().out)
+    assert "warning: the network's kernel code describes this kernel badly" in said
 
 
 def test_a_kernel_of_which_the_network_would_see_nothing_is_refused(trained: str, capsys: pytest.CaptureFixture):
