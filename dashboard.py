@@ -247,6 +247,9 @@ def open_dashboard(
     """
     if visdom == "off":
         return Dashboard(None)
+    if not visdom_server.is_installed():
+        say("dashboard: none, for visdom is not installed")
+        return Dashboard(None)
     if visdom == "auto":
         absent = Absent.START if start_server else Absent.OFF
         return Dashboard(f"http://127.0.0.1:{port}", env, absent, say, env_path)

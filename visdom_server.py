@@ -84,6 +84,11 @@ socket.setdefaulttimeout(None)
 """
 
 
+def is_installed() -> bool:
+    """Whether visdom is; training and testing do without."""
+    return importlib.util.find_spec("visdom") is not None
+
+
 def _visdom_folder() -> Path:
     spec = importlib.util.find_spec("visdom")  # importing visdom would import torch
     return Path(spec.origin).parent

@@ -382,3 +382,11 @@ def test_a_browser_shows_the_curve_and_the_picture(shared, tmp_path):
         browser.close()
     shown.close()
     assert missing == []
+
+
+def test_without_visdom_there_is_no_dashboard_and_one_line_says_so(monkeypatch):
+    monkeypatch.setattr(visdom_server.importlib.util, "find_spec", lambda name: None)
+    said = []
+    with open_dashboard("auto", "srmd_test", start_server=True, say=said.append) as board:
+        board.curves("loss", 1, {"loss": 0.5})
+    assert said == ["dashboard: none, for visdom is not installed"]
