@@ -2,7 +2,7 @@
 
     python main.py --mode=train --scale_factor=2
     python main.py --mode=test --kernel=kernels/isotropic_1.3.mat
-    python main.py --mode=test --input photo.png --kernel=gaussian:1.3
+    python main.py --mode=test --input photo.png --kernel=gaussian:1.3 --noise_level=5
     python main.py --mode=prepare --train_data=pictures --output=pictures.h5
 
 Turns flags into a checked, typed configuration and dispatches one mode; --mode=MODE --help lists what that mode takes.
