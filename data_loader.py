@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from tqdm import tqdm
 
-from errors import InputError
+from errors import InputError, Stopped
 from files import whole_file
 from images import Picture, list_pictures, over_white, read_picture
+from signals import stop_requests
 
 FORMAT, VERSION = "srmd pictures", 1
 CHUNK = 128
@@ -112,10 +113,13 @@ def _training_pixels(picture: Picture) -> NDArray[np.uint8]:
 def _write_pack(pictures: Iterable[tuple[str, NDArray[np.uint8]]], summary: PackSummary) -> None:
     summary.output.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(summary.output) as temporary:
-        with h5py.File(temporary, "w") as file:
+        # HDF5 swallows what a signal's handler raises: the signal waits for the next picture.
+        with stop_requests() as stop, h5py.File(temporary, "w") as file:
             file.attrs.update(format=FORMAT, version=VERSION)
             group = file.create_group("pictures")
             for name, pixels in pictures:
+                if stop:
+                    raise Stopped(stop[0])
                 chunks = (min(CHUNK, pixels.shape[0]), min(CHUNK, pixels.shape[1]), 3)
                 dataset = group.create_dataset(f"{summary.packed:06d}", data=pixels, chunks=chunks)
                 dataset.attrs["name"] = name.encode(errors="backslashreplace").decode()

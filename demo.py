@@ -2,6 +2,7 @@
 
 import json
 import sys
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -32,9 +33,8 @@ def demo() -> int:
         say_where_to_look(run, result)
         if server and sys.stdin.isatty():
             print("The dashboard stays up until Ctrl-C.")
-            server.wait()
-        return 0
-    except KeyboardInterrupt:
+            with suppress(KeyboardInterrupt):
+                server.wait()
         return 0
     finally:
         if server:
@@ -57,4 +57,5 @@ def say_where_to_look(run: Path, result: Path) -> None:
 
 
 if __name__ == "__main__":
+    main.end_on_sigterm()
     sys.exit(demo())

@@ -8,8 +8,8 @@ class InputError(Exception):
     """Says in one line, for a person, what was expected and what was found; `main.py` prints it and exits with 2."""
 
 
-class Stopped(Exception):
-    """A signal ended the work, after all was saved."""
+class Stopped(BaseException):
+    """A signal ends the work; like KeyboardInterrupt it is no error, so that no reader takes it for a broken file."""
 
     def __init__(self, signal: int):
         super().__init__(f"stopped by signal {signal}")

@@ -15,20 +15,22 @@ from images import Picture, list_pictures, read_picture
 class Inputs:
     """Pictures by the name of their result: files and folders that were given, or the held-out built-in photos."""
 
-    def __init__(self, config: TestConfig):
+    def __init__(self, config: TestConfig, least_side: int = 1):
+        self.least_side = least_side  # pixels; smaller pictures count as broken
         self.flag = "--input" if config.input else "--test_data"
         given = config.input or ([config.test_data] if config.test_data else [])
         with asked_by(self.flag):
             paths = [path for item in given for path in (list_pictures(item) if item.is_dir() else [item])]
         self.paths = result_names(list(dict.fromkeys(paths)))
-        self._check_nothing_is_overwritten(config.output)
+        folders = ["."] if config.input else [".", "compare", "lr"] if config.save_lr else [".", "compare"]
+        self._check_nothing_is_overwritten([config.output / folder for folder in folders])
 
-    def _check_nothing_is_overwritten(self, output: Path) -> None:
-        sources = {path.resolve(): path for path in self.paths.values()}
-        for name in self.paths:
-            for target in (output / f"{name}.png", output / "lr" / f"{name}.png", output / "compare" / f"{name}.png"):
-                if target.resolve() in sources:
-                    raise InputError(f"--output: {output}: the result {target} would overwrite an input")
+    def _check_nothing_is_overwritten(self, folders: list[Path]) -> None:
+        sources = {path.resolve() for path in self.paths.values()}
+        for folder in folders:
+            for name in self.paths:
+                if (folder / f"{name}.png").resolve() in sources:
+                    raise InputError(f"--output: the result {folder / name}.png would overwrite an input")
 
     def __len__(self) -> int:
         return len(self.paths) or len(builtin_test_pictures())
@@ -41,7 +43,7 @@ class Inputs:
         for name, path in self.paths.items():
             try:
                 with asked_by(self.flag):
-                    picture = read_picture(path)
+                    picture = self._read(path)
             except InputError as error:
                 broken.append(error)
                 if len(broken) == len(self.paths):
@@ -49,6 +51,13 @@ class Inputs:
                 tqdm.write(f"left out: {error}")
             else:
                 yield name, picture
+
+    def _read(self, path: Path) -> Picture:
+        picture = read_picture(path)
+        if min(picture.pixels.shape[:2]) < self.least_side:
+            height, width = picture.pixels.shape[:2]
+            raise InputError(f"{path}: expected sides of at least {self.least_side} pixels, found {width}×{height}")
+        return picture
 
 
 def result_names(paths: list[Path]) -> dict[str, Path]:

@@ -212,6 +212,8 @@ def default(flag: Flag, mode: str) -> str:
     """What a flag means where it is not given, for a person."""
     values = {f.name: f.default for f in fields(CONFIGS[mode])}
     value = DEFAULTS.get((mode, flag.name), values[flag.name])
+    if isinstance(value, float):
+        return f"{value:g}"
     return "off" if value is False else "none" if value in (None, MISSING) else str(value)
 
 
@@ -283,7 +285,8 @@ def _test_config(given: dict) -> TestConfig:
     applied = config.kernel or NamedKernel("delta", delta())
     noise_level = config.noise_level if config.assumed_noise_level is None else config.assumed_noise_level
     config = replace(config, kernel=applied, assumed_kernel=config.assumed_kernel or applied)
-    config = replace(config, assumed_noise_level=noise_level, weights=config.weights or _shipped_weights(config))
+    config = replace(config, assumed_noise_level=noise_level)
+    config = replace(config, weights=config.weights or _shipped_weights(config))
     name = f"{config.weights.stem}_{datetime.now():%Y%m%d-%H%M%S}"
     return replace(config, output=config.output or Path("results") / name)
 
@@ -291,13 +294,13 @@ def _test_config(given: dict) -> TestConfig:
 def _shipped_weights(config: TestConfig) -> Path:
     """SRMDNF where no noise is assumed, SRMD otherwise or where there is no SRMDNF."""
     scale = config.scale_factor or 2
-    noise_level = config.noise_level if config.assumed_noise_level is None else config.assumed_noise_level
-    kinds = ["srmd"] if noise_level else ["srmdnf", "srmd"]
+    kinds = ["srmd"] if config.assumed_noise_level else ["srmdnf", "srmd"]
     for kind in kinds:
         path = HERE / "weights" / f"{kind}_x{scale}.safetensors"
         if path.exists():
             return path
-    train = f"python main.py --mode=train --scale_factor={scale}" + (" --noise_free" if not noise_level else "")
+    noise_free = "" if config.assumed_noise_level else " --noise_free"
+    train = f"python main.py --mode=train --scale_factor={scale}{noise_free}"
     raise InputError(f"--weights: no {' or '.join(kinds)} network for x{scale} is shipped; train one: {train}")
 
 
@@ -332,7 +335,7 @@ def main(arguments: list[str]) -> int:
     """Runs what the flags ask for; 0, 2 (wrong request), 1 (failed work), 130 or 143 (stopped, after saving)."""
     try:
         run(parse(arguments))
-    except (Exception, KeyboardInterrupt) as error:
+    except (Exception, KeyboardInterrupt, Stopped) as error:
         if "--debug" in arguments and not isinstance(error, (InputError, Stopped)):
             traceback.print_exc()
         if isinstance(error, Stopped):
@@ -344,12 +347,17 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _terminate(number: int, _frame: object) -> NoReturn:
-    raise Stopped(number)
+def end_on_sigterm() -> None:
+    """Makes SIGTERM end the process as Ctrl-C does, so that what is half done is cleaned up."""
+
+    def end(number: int, _frame: object) -> NoReturn:
+        raise Stopped(number)
+
+    signal.signal(signal.SIGTERM, end)
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _terminate)  # ends as Ctrl-C does: what is half done is cleaned up
+    end_on_sigterm()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # a name that the terminal can't show ends nothing
     sys.exit(main(sys.argv[1:]))

@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+SSIM_WINDOW = 11
+
 
 def luma(rgb: NDArray) -> NDArray:
     """Y of ITU-R BT.601, 16 to 235, not rounded; (H, W, 3) in 0 to 1 → (H, W)."""
@@ -27,6 +29,11 @@ def ssim(a: NDArray, b: NDArray) -> float:
     return float(
         structural_similarity(a, b, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255)
     )
+
+
+def least_side(scale: int) -> int:
+    """The shortest side, a multiple of the scale, whose shaved picture still holds a window of SSIM."""
+    return -(-(SSIM_WINDOW + 2 * scale) // scale) * scale
 
 
 def score(sr: NDArray, hr: NDArray, scale: int) -> dict[str, float]:

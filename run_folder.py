@@ -4,7 +4,7 @@ import fcntl
 import json
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, fields, replace
 from datetime import datetime
 from pathlib import Path
@@ -31,7 +31,11 @@ class RunFolder:
         """Keeps every other process out; the lock dies with the process that holds it."""
         with asked_by("--output"):
             make_folder(self.path)
-        with (self.path / ".lock").open("w") as file:
+        try:
+            lock = (self.path / ".lock").open("w")
+        except OSError as error:
+            raise InputError(f"--output: {self.path}: can't be written to ({error.strerror})") from error
+        with lock as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -54,9 +58,13 @@ class RunFolder:
             file.write(json.dumps(finite(row), allow_nan=False) + "\n")
 
     def rows(self) -> list[dict]:
-        """All that metrics.jsonl holds; a line that was cut short by a crash is left out."""
-        lines = self.metrics.read_text().split("\n")[:-1] if self.metrics.exists() else []
-        return [json.loads(line) for line in lines]
+        """All that metrics.jsonl holds; a line that a crash cut short or spoilt is left out."""
+        lines = self.metrics.read_text(errors="replace").splitlines() if self.metrics.exists() else []
+        rows = []
+        for line in lines:
+            with suppress(ValueError):
+                rows.append(json.loads(line))
+        return [row for row in rows if isinstance(row, dict) and "step" in row]
 
     def _drop_rows_after(self, step: int) -> None:
         kept = [row for row in self.rows() if row["step"] <= step]
@@ -90,6 +98,8 @@ def run_config(given: dict) -> TrainConfig:
             raise InputError(f"--resume: {folder}: no such run")
     folder = folder or RUNS / _new_name(asked)
     if not (folder / "config.json").exists():
+        if folder.is_dir() and RunFolder(folder).checkpoints():
+            raise InputError(f"--output: {folder}: expected a run, found checkpoints without their config.json")
         return replace(asked, output=folder)
     if "resume" not in given:
         raise InputError(f"--output: {folder} holds a run already; --resume goes on with it")
@@ -121,5 +131,5 @@ def _stored_config(path: Path) -> TrainConfig:
     for field in fields(TrainConfig):
         if field.default is not None and type(known[field.name]) is not type(field.default):
             raise InputError(f"--resume: {path}: expected a valid {field.name}, found {known[field.name]!r}")
-    paths = {name: Path(known[name]) for name in ("output", "weights", "train_data") if known[name] is not None}
+    paths = {name: Path(str(known[name])) for name in ("output", "weights", "train_data") if known[name] is not None}
     return TrainConfig(**known | paths)

@@ -5,7 +5,7 @@ import html
 import math
 import sys
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -25,13 +25,13 @@ from files import make_folder
 from images import Picture, write_picture
 from inputs import Inputs
 from kernel import fit_kernel, read_pca
-from metrics import luma, psnr, score
-from model import SRMD, NetworkConfig
+from metrics import least_side, luma, psnr, score
+from model import SRMD, NetworkConfig, round_as_autocast
 from report import announcement, comparison, draw_loss, kernel_picture, sample_grid, table, to_rgb8, write_metrics
 from restore import restore
 from run_folder import RunFolder
 from signals import stop_requests
-from weights import load_checkpoint, read_weights, save_checkpoint, start_from, write_weights
+from weights import Weights, load_checkpoint, read_weights, save_checkpoint, start_from, write_weights
 
 HERE = Path(__file__).parent
 LOG_EVERY = 10
@@ -39,7 +39,6 @@ VALIDATE_EVERY = 100
 WARM_UP = 100  # steps
 EMA_DECAY = 0.999
 SAMPLES = 4  # of the validation batch that are shown
-SMALLEST = 11  # pixels: the window of SSIM
 
 
 class Solver:
@@ -65,8 +64,8 @@ class Solver:
                 self.begin(*open_training_data(config.train_data).split(), state)
             self.folder.begin(config, self.step)
             print(f"Training in {self.folder.path} on {self.device} in {self.precision}, {config.steps} steps")
-            name = f"srmd_{self.folder.path.name}"
-            with open_dashboard(config.visdom, name, start_server=True, say=tqdm.write) as dashboard:
+            env = f"srmd_{self.folder.path.name}"
+            with open_dashboard(config.visdom, env, start_server=True, say=tqdm.write) as dashboard:
                 self._train(dashboard)
         print(f"{self.folder.path} holds the network, last.safetensors, and the loss curve, loss.png")
 
@@ -104,16 +103,22 @@ class Solver:
                 bar.update()
                 if self._is_due(LOG_EVERY):
                     images_per_s = (self.step - counted) * config.batch_size / (time.perf_counter() - clock)
-                    self._log(loss.item(), images_per_s, bar, dashboard)
+                    self._log(self._finite(loss), images_per_s, bar, dashboard)
                     clock, counted = time.perf_counter(), self.step
                 if self.step % config.save_every == 0:
-                    self._save()
+                    self._save(loss)
                     clock, counted, saved = time.perf_counter(), self.step, self.step
             if saved != self.step:
-                self._save()
+                self._save(loss)
         if stop and self.step < config.steps:
             print(f"Stopped and saved at step {self.step}; --resume={self.folder.path} goes on")
             raise Stopped(stop[0])
+
+    def _finite(self, loss: Tensor) -> float:
+        value = loss.item()
+        if not math.isfinite(value):
+            raise RuntimeError(f"the loss is {value} at step {self.step}: start a new run with a lower --lr")
+        return value
 
     def _is_due(self, every: int) -> bool:
         return self.step == 1 or self.step % every == 0 or self.step == self.config.steps
@@ -173,8 +178,6 @@ class Solver:
         return sample_grid(lr[:SAMPLES], sr[:SAMPLES], hr[:SAMPLES], self.config.scale_factor)
 
     def _log(self, loss: float, images_per_s: float, bar: tqdm, dashboard: Dashboard) -> None:
-        if not math.isfinite(loss):
-            raise RuntimeError(f"the loss is {loss} at step {self.step}: expected a finite one; try a lower --lr")
         row = {"step": self.step, "loss": loss, "lr": self._learning_rate(), "images_per_s": images_per_s}
         if self._is_due(VALIDATE_EVERY):
             row |= self._validate(dashboard)
@@ -190,8 +193,18 @@ class Solver:
             scores = {"SRMD": row["psnr_y"], "bicubic": row["bicubic_psnr_y"]}
             dashboard.curves("validation PSNR of Y [dB]", row["step"], scores)
 
-    def _save(self) -> None:
-        """The checkpoint, the EMA network ready to use, the loss curve and samples."""
+    def _save(self, loss: Tensor) -> None:
+        """The EMA network ready to use, loss curve, samples; and last the checkpoint, for then all is there."""
+        self._finite(loss)  # a network that has diverged must not take the place of a good one
+        network = copy.deepcopy(self.ema).cpu()
+        if self.precision == "bf16":
+            round_as_autocast(network)
+        metadata = {"version": VERSION, "command": self.config.command, "steps": self.step}
+        write_weights(self.folder.path / "last.safetensors", Weights(network, self.pca, metadata))
+        draw_loss(self.folder.rows(), self.folder.path / "loss.png")
+        make_folder(self.folder.path / "samples")
+        samples = self._samples(self._validation_sr()) / 255
+        write_picture(self.folder.path / "samples" / f"step-{self.step:07}.png", samples)
         state = {
             "version": VERSION,
             "step": self.step,
@@ -204,16 +217,9 @@ class Solver:
         }
         save_checkpoint(self.folder.checkpoint(self.step), state)
         self.folder.drop_old_checkpoints()
-        metadata = {"version": VERSION, "command": self.config.command, "steps": self.step}
-        weights = replace(read_weights(self.folder.checkpoint(self.step)), metadata=metadata)
-        write_weights(self.folder.path / "last.safetensors", weights)
-        draw_loss(self.folder.rows(), self.folder.path / "loss.png")
-        (self.folder.path / "samples").mkdir(exist_ok=True)
-        samples = self._samples(self._validation_sr()) / 255
-        write_picture(self.folder.path / "samples" / f"step-{self.step:07}.png", samples)
 
     def _newest_checkpoint(self) -> dict | None:
-        """The newest checkpoint that is whole; broken ones are removed, None where there never was one."""
+        """The newest checkpoint that is whole; broken newer ones are put aside, None where there never was one."""
         paths, broken = self.folder.checkpoints(), []
         for path in paths:
             try:
@@ -223,7 +229,7 @@ class Solver:
                 broken.append(path)
             else:
                 for path in broken:
-                    path.unlink()
+                    path.rename(path.with_suffix(".broken"))
                 return state
         if broken:
             raise InputError(f"--resume: none of the {len(broken)} checkpoints in {self.folder.path} can be read")
@@ -238,15 +244,15 @@ class Solver:
         self.network, self.pca = _trained(config)
         self.engine = torch_engine(self.network, self.device, self.precision)
         self.told = self._assumed_map()
-        inputs = Inputs(config)
+        inputs = Inputs(config, 1 if config.input else least_side(self.engine.scale))
         with asked_by("--output"):
             make_folder(config.output if config.input else config.output / "compare")
             if config.save_lr:
                 make_folder(config.output / "lr")
         print(announcement(config, self.network.config, self.pca.numpy(), self.engine))
         rows = []
-        name = f"srmd_{config.output.name}"
-        with open_dashboard(config.visdom, name, start_server=False, say=tqdm.write) as dashboard:
+        env = f"srmd_{config.output.name}"
+        with open_dashboard(config.visdom, env, start_server=False, say=tqdm.write) as dashboard:
             dashboard.image("kernel", kernel_picture(config.kernel.array[None]), f"kernel: {config.kernel.spec}")
             for name, picture in tqdm(inputs, unit="picture", disable=not sys.stderr.isatty()):
                 row = self._restore(name, picture) if config.input else self._score(name, picture, dashboard)
@@ -279,8 +285,6 @@ class Solver:
         """An HR picture degraded and restored; scores of SR and of bicubic upscaling."""
         config, scale = self.config, self.engine.scale
         hr = modcrop(torch.from_numpy(picture.to_float()).permute(2, 0, 1)[None], scale)
-        if min(hr.shape[-2:]) < SMALLEST + 2 * scale:
-            raise InputError(f"--test_data: {name}: expected sides of at least {SMALLEST + 2 * scale} pixels")
         lr = degrade(hr, self._applied(), scale, config.downsampler, noise=_scoring_noise(config.seed, hr, scale))
         sr, seconds = self._timed_restore(lr.float())
         bicubic = upsample(lr, scale)

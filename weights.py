@@ -37,7 +37,7 @@ class Weights:
 def read_weights(path: Path) -> Weights:
     """The network in a file of any known format; InputError says what was found instead."""
     if not path.is_file():
-        raise InputError(f"{path}: no such file")
+        raise InputError(f"{path}: expected a file, found {'a folder' if path.is_dir() else 'nothing'}")
     with path.open("rb") as file:
         start = file.read(16)
     if path.suffix == ".bin" or start[:7] == b"7767517":  # a .bin alone has no mark
@@ -135,9 +135,11 @@ def load_checkpoint(path: Path) -> dict:
     data = io.BytesIO(path.read_bytes())  # a failing disk says nothing of the file
     try:
         state = torch.load(data, map_location="cpu", weights_only=True)
+    except MemoryError:
+        raise
     except Exception as error:  # a foreign or cut file breaks the unpickler in many ways
         raise InputError(f"{path}: not a checkpoint ({' '.join(str(error).split())[:100]})") from error
-    kinds = {"network_config": dict, "ema": dict, "pca": Tensor, "step": int}
+    kinds = {"network_config": dict, "network": dict, "ema": dict, "optimizer": dict, "pca": Tensor, "step": int}
     if not isinstance(state, dict) or not all(isinstance(state.get(key), kind) for key, kind in kinds.items()):
         raise InputError(f"{path}: expected a checkpoint of a training run, found another PyTorch file")
     return state

@@ -55,7 +55,7 @@ def ship(run: Path, folders: list[Path]) -> None:
     output = ROOT / "weights" / f"{'srmdnf' if config.noise_free else 'srmd'}_x{config.scale}.safetensors"
     rows = [row for row in RunFolder(run).rows() if "psnr_y" in row]
     training = json.loads((run / "config.json").read_text())
-    keys = ("train_data", "steps", "batch_size", "patch_size", "lr", "loss", "seed")
+    keys = ("train_data", "weights", "noise_free", "downsampler", "steps", "batch_size", "patch_size", "lr", "loss")
     metadata = weights.metadata | {
         "training": {key: training[key] for key in keys},
         "validation": {key: rows[-1][key] for key in ("psnr_y", "bicubic_psnr_y")},

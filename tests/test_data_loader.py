@@ -1,6 +1,7 @@
 """Packing, random crops and the built-in set."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -11,8 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import data_loader
 from data_loader import PackedPictures, builtin_test_pictures, dead_leaves, open_training_data, pack
-from errors import InputError
+from errors import InputError, Stopped
+from images import Picture, read_picture
 
 ROOT = Path(__file__).parent.parent
 
@@ -296,3 +299,20 @@ def test_dead_leaves_have_edges_and_flat_places_as_photos_have():
     assert 35 < picture.std() < 80
     assert np.median(steps) < 8
     assert np.quantile(steps, 0.98) > 60
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_packing_and_leaves_no_file(tmp_path, monkeypatch, number):
+    folder_of(tmp_path / "pictures", (20, 20), (20, 20), (20, 20))
+    reads = []
+
+    def read_and_signal(path: Path) -> Picture:
+        reads.append(path)
+        if len(reads) == 2:
+            os.kill(os.getpid(), number)
+        return read_picture(path)
+
+    monkeypatch.setattr(data_loader, "read_picture", read_and_signal)
+    with pytest.raises(Stopped):
+        pack(tmp_path / "pictures", tmp_path / "pack.h5")
+    assert [path.name for path in tmp_path.iterdir()] == ["pictures"]

@@ -70,7 +70,7 @@ def test_nobody_loses_an_original_to_its_result(output: str):
     with pytest.raises(InputError, match=r"--output: .*would overwrite an input"):
         Inputs(Config(input=[original], output=Path(output)))
     with pytest.raises(InputError, match="would overwrite"):
-        Inputs(Config(test_data=picture("lr/photo.png"), output=Path(output)))
+        Inputs(Config(test_data=picture("lr/photo.png"), output=Path(output), save_lr=True))
 
 
 def test_a_broken_picture_is_named_and_left_out(capsys: pytest.CaptureFixture):
@@ -78,6 +78,18 @@ def test_a_broken_picture_is_named_and_left_out(capsys: pytest.CaptureFixture):
     Path("set/broken.png").write_bytes(b"\x89PNG")
     assert [name for name, _ in Inputs(Config(test_data=Path("set"), output=Path("out")))] == ["a"]
     assert "left out: --test_data: set/broken.png" in capsys.readouterr().out
+
+
+def test_a_picture_that_is_too_small_to_score_is_named_and_left_out(capsys: pytest.CaptureFixture):
+    picture("set/a.png")
+    Image.new("L", (30, 15)).save("set/small.png")
+    inputs = Inputs(Config(test_data=Path("set"), output=Path("out")), least_side=16)
+    assert [name for name, _ in inputs] == ["a"]
+    assert "expected sides of at least 16 pixels, found 30×15" in capsys.readouterr().out
+
+
+def test_what_save_lr_wrote_can_be_restored_beside_it():
+    assert len(Inputs(Config(input=[picture("out/lr/photo.png")], output=Path("out")))) == 1
 
 
 def test_where_all_are_broken_that_is_an_error():

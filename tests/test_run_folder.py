@@ -97,9 +97,18 @@ def test_rows_behind_the_checkpoint_are_dropped_and_a_cut_line_too():
     for step in (1, 10, 20):
         folder.append({"step": step, "loss": 0.5})
     with folder.metrics.open("a") as file:
-        file.write('{"step": 30, "lo')
+        file.write('\x00\x00\n[1]\n{"step": 30, "lo')
     folder.begin(TrainConfig(resume="runs/a"), step=10)
     assert [json.loads(line)["step"] for line in folder.metrics.read_text().splitlines()] == [1, 10]
+
+
+def test_checkpoints_without_their_configuration_are_neither_written_over_nor_guessed_at():
+    folder = started("runs/a")
+    folder.checkpoint(3).write_text("")
+    Path("runs/a/config.json").unlink()
+    for given in ({"output": Path("runs/a")}, {"resume": "runs/a"}):
+        with pytest.raises(InputError, match=r"checkpoints without their config\.json"):
+            run_config(given)
 
 
 def test_a_number_that_json_does_not_know_is_null():

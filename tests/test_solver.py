@@ -143,6 +143,7 @@ def test_a_run_that_died_goes_on_from_its_newest_whole_checkpoint(capsys: pytest
     Path("died/checkpoint-0000021.pt").unlink()
     assert train("died", "--resume") == 0
     assert "checkpoint-0000014.pt: not a checkpoint" in capsys.readouterr().out
+    assert Path("died/checkpoint-0000014.broken").exists()
     assert losses("died") == losses("whole")
     assert same_network("died", "whole")
 
@@ -219,8 +220,9 @@ def test_a_run_that_diverges_fails_and_keeps_what_was_saved(
 
     monkeypatch.setattr(Solver, "backward", diverge)
     assert train("run", "--steps=100", "--save_every=8") == 1
-    assert "the loss is nan at step 20: expected a finite one; try a lower --lr" in capsys.readouterr().err
+    assert "the loss is nan at step 16: start a new run with a lower --lr" in capsys.readouterr().err
     assert [row["step"] for row in rows("run")] == [1, 10]
+    assert [path.name for path in Path("run").glob("checkpoint-*")] == ["checkpoint-0000008.pt"]
 
 
 def test_where_no_checkpoint_can_be_read_nothing_is_thrown_away(capsys: pytest.CaptureFixture):

@@ -65,6 +65,7 @@ def test_others_may_read_the_file(tmp_path: Path):
 def checkpoint(path: Path) -> dict:
     source = weights()
     state = {"step": 5, "network_config": vars(SMALL), "ema": source.network.state_dict(), "pca": source.pca}
+    state |= {"network": state["ema"], "optimizer": {}}
     save_checkpoint(path, state)
     return state
 
@@ -106,7 +107,7 @@ def broken_files(folder: Path) -> dict[str, str]:
     (folder / "foreign").write_bytes(struct.pack("<Q", len(header)) + header)
     torch.save(torch.zeros(3), folder / "tensor.pt")
     return {
-        "missing": "no such file",
+        "missing": "expected a file, found nothing",
         "empty": "expected our .safetensors",
         "text": "found a file that starts with",
         "cut": "broken .safetensors",
