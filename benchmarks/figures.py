@@ -1,6 +1,6 @@
 """Makes the pictures of the README.
 
-    python benchmarks/figures.py runs/srmdnf_x2    # img/results.png from the shipped network, img/loss.png from its run
+    python -m benchmarks.figures runs/srmdnf_x2    # img/results.png from the shipped network, img/loss.png from its run
 
 Each row shows a part of a held-out built-in photo: LR, SR, HR.
 """
@@ -12,15 +12,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+import main
+from data_loader import builtin_test_pictures
+from files import whole_file
+from report import comparison, draw_loss
+from run_folder import RunFolder
+
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-import main  # noqa: E402 - the package is the folder above
-from data_loader import builtin_test_pictures  # noqa: E402
-from files import whole_file  # noqa: E402
-from report import comparison, draw_loss  # noqa: E402
-from run_folder import RunFolder  # noqa: E402
-
 KERNEL = "kernels/isotropic_1.3.mat"
 SIDE = 120  # HR pixels of the part that is shown,
 ZOOM = 3  # enlarged

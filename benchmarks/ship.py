@@ -1,6 +1,6 @@
 """Ships a trained network: scores it, and writes it in float16 with its scores and its training in the metadata.
 
-    python benchmarks/ship.py runs/srmdnf_x2 Set5    # the run, then folders of HR pictures to score on
+    python -m benchmarks.ship runs/srmdnf_x2 Set5    # the run, then folders of HR pictures to score on
 
 The card's table is printed; bf16 is what a test uses by default where the processor has it.
 """
@@ -13,13 +13,11 @@ from pathlib import Path
 
 import torch
 
+import main
+from run_folder import RunFolder
+from weights import read_weights, write_weights
+
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-import main  # noqa: E402 - the package is the folder above
-from run_folder import RunFolder  # noqa: E402
-from weights import read_weights, write_weights  # noqa: E402
-
 KERNELS = ("delta", "gaussian:1.3", "gaussian:2.6", "gaussian:2.6,1.0,30")
 NOISE_LEVELS = (0, 15, 50)
 

@@ -1,6 +1,6 @@
 """Where the time of a training step goes, and crops a second beside a straightforward loader.
 
-    python benchmarks/training.py    # about a minute; prints a table, and `ratio NAME X.XX` lines
+    python -m benchmarks.training    # about a minute; prints a table, and `ratio NAME X.XX` lines
 
 The straightforward loader does what common SRMD code does: it blurs a whole picture with SciPy, then downsamples it,
 then crops. Ratios are taken in turns within one run, for machines drift.
@@ -8,7 +8,6 @@ then crops. Ratios are taken in turns within one run, for machines drift.
 
 import platform
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,14 +16,11 @@ import numpy as np
 import scipy.ndimage
 import torch
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-from config import TrainConfig  # noqa: E402 - the package is the folder above
-from data_loader import PackedPictures, open_training_data  # noqa: E402
-from degradation import imresize  # noqa: E402
-from kernel import random_kernels  # noqa: E402
-from solver import Solver  # noqa: E402
+from config import TrainConfig
+from data_loader import PackedPictures, open_training_data
+from degradation import imresize
+from kernel import random_kernels
+from solver import Solver
 
 ROUNDS = 5
 
