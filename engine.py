@@ -1,13 +1,16 @@
 """A network as a function (LR, degradation map) → SR, and what this machine runs it with."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from errors import InputError
 from model import SRMD, merge_batch_norm
+from winograd import conv_relu
 
 TILE = 512
 torch.backends.cudnn.allow_tf32 = False  # float32 is asked for where 10 bits of mantissa would show
@@ -49,6 +52,26 @@ def choose_precision(precision: str, device: torch.device) -> str:
 def autocast(device: torch.device, precision: str) -> torch.autocast:
     """The context in which a network computes in that precision."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def winograd_pays(network: SRMD, device: torch.device, precision: str, size: tuple[int, int, int]) -> bool:
+    """Whether training's inner layers are faster by Winograd's algorithm here; tried on (N, h, w) pictures."""
+    if device.type != "cpu" or precision != "fp32" or network.config.batch_norm:
+        return False
+    conv, (count, height, width) = network.convs[1], size
+    features = torch.rand(count, conv.in_channels, height, width).to(memory_format=torch.channels_last).requires_grad_()
+    weight, bias = (tensor.detach().requires_grad_() for tensor in (conv.weight, conv.bias))
+
+    def seconds(layer: Callable[[Tensor, Tensor, Tensor], Tensor]) -> float:
+        start = time.perf_counter()
+        layer(features, weight, bias).sum().backward()
+        return time.perf_counter() - start
+
+    def direct(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return F.relu(F.conv2d(x, weight, bias, padding=1), inplace=True)
+
+    times = [(seconds(direct), seconds(conv_relu)) for _ in range(3)]
+    return min(winograd for _, winograd in times) < min(direct for direct, _ in times)
 
 
 def torch_engine(network: SRMD, device: torch.device, precision: str) -> Engine:

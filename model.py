@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from winograd import conv_relu
+
 
 @dataclass(frozen=True)
 class NetworkConfig:
@@ -37,6 +39,7 @@ class SRMD(nn.Module):
     def __init__(self, config: NetworkConfig):
         super().__init__()
         self.config = config
+        self.winograd = False  # how the inner layers are computed: engine.py and solver.py choose what is faster here
         widths = [3 + config.map_channels] + [config.features] * (config.layers - 1)
         self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in itertools.pairwise(widths))
         norm = nn.BatchNorm2d if config.batch_norm else nn.Identity
@@ -49,11 +52,16 @@ class SRMD(nn.Module):
         x = torch.cat([lr, degradation_map.expand(-1, -1, *lr.shape[-2:])], 1)  # (N, 3 + C, h, w)
         x = F.relu(_in_float32(self.convs[0], x), inplace=True)  # (N, 128, h, w)
         for conv, norm in zip(self.convs[1:], self.norms, strict=True):
-            x = F.relu(norm(conv(x)), inplace=True)  # (N, 128, h, w)
+            x = self._inner(conv, norm, x)  # (N, 128, h, w)
         if self.config.head == "subpixel":
             return F.pixel_shuffle(_in_float32(self.head, x), self.config.scale)
         x = F.interpolate(x, scale_factor=self.config.scale, mode="bilinear", align_corners=False)
         return torch.sigmoid(_in_float32(self.head, x))
+
+    def _inner(self, conv: nn.Conv2d, norm: nn.Module, x: Tensor) -> Tensor:
+        if self.winograd:
+            return conv_relu(x, conv.weight, conv.bias)
+        return F.relu(norm(conv(x)), inplace=True)
 
 
 def _in_float32(conv: nn.Conv2d, x: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from config import VERSION, TestConfig, TrainConfig
 from dashboard import Dashboard, open_dashboard
 from data_loader import PackedPictures, open_training_data
 from degradation import Degradation, degradation_map, degrade, modcrop, upsample
-from engine import autocast, choose_device, choose_precision, torch_engine
+from engine import autocast, choose_device, choose_precision, torch_engine, winograd_pays
 from errors import InputError, Stopped, asked_by
 from files import make_folder
 from images import Picture, write_picture
@@ -77,6 +77,10 @@ class Solver:
         """Sets up everything that a training step needs: at step 0, or as a checkpoint left it."""
         config, self.step = self.config, 0
         self.network.to(self.device, memory_format=torch.channels_last)
+        size = (config.batch_size, config.patch_size, config.patch_size)
+        self.network.winograd = (
+            winograd_pays(self.network, self.device, self.precision, size) if state is None else state["winograd"]
+        )
         self.ema = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.optimizer = torch.optim.Adam(self.network.parameters(), config.lr, fused=True)
         if state is not None:
@@ -209,6 +213,7 @@ class Solver:
             "version": VERSION,
             "step": self.step,
             "precision": self.precision,
+            "winograd": self.network.winograd,
             "network_config": asdict(self.network.config),
             "network": self.network.state_dict(),
             "ema": self.ema.state_dict(),

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from engine import choose_device, choose_precision, torch_engine
+from engine import choose_device, choose_precision, torch_engine, winograd_pays
 from errors import InputError
 from model import SRMD, NetworkConfig
 
@@ -43,3 +43,10 @@ def test_a_gpu_that_is_not_there_is_refused():
     assert choose_device("cpu") == CPU
     with pytest.raises(InputError, match=r"--device.*cuda:99"):
         choose_device("cuda:99")
+
+
+def test_winograd_is_tried_only_where_it_can_be_used():
+    size = (2, 16, 16)
+    assert winograd_pays(SRMD(NetworkConfig()), CPU, "fp32", size) in (True, False)  # as this machine likes
+    assert not winograd_pays(SRMD(NetworkConfig()), CPU, "bf16", size)
+    assert not winograd_pays(SRMD(NetworkConfig(batch_norm=True)), CPU, "fp32", size)

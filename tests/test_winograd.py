@@ -1,0 +1,52 @@
+"""Convolution and ReLU in fewer multiplications."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from model import SRMD, NetworkConfig
+from winograd import conv_relu
+
+SIZES = [(1, 1), (4, 4), (5, 3), (8, 13), (41, 18)]  # whole tiles and parts of them, one strip and several
+
+
+def layer(height: int, width: int, count: int = 2) -> tuple[Tensor, Tensor, Tensor]:
+    """Input, weight and bias of a layer whose results are positive and negative."""
+    generator = torch.Generator().manual_seed(0)
+    x, weight, bias = (torch.randn(size, generator=generator) for size in ((count, 6, height, width), (9, 6, 3, 3), 9))
+    return x.to(memory_format=torch.channels_last), weight / 7, bias
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_it_is_the_convolution(height: int, width: int):
+    x, weight, bias = layer(height, width)
+    expected = F.conv2d(x.double(), weight.double(), bias.double(), padding=1).relu()
+    torch.testing.assert_close(conv_relu(x, weight, bias).double(), expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+@pytest.mark.parametrize("shift", [0, 50])  # with a large bias nothing is cut off: every path of the gradient is open
+def test_it_has_the_gradients_of_the_convolution(height: int, width: int, shift: float):
+    inputs = [tensor.requires_grad_() for tensor in layer(height, width)]
+    doubles = [tensor.detach().double().requires_grad_() for tensor in inputs]
+    result = conv_relu(inputs[0], inputs[1], inputs[2] + shift)
+    expected = F.conv2d(doubles[0], doubles[1], doubles[2] + shift, padding=1).relu()
+    given = torch.randn(result.shape, generator=torch.Generator().manual_seed(1))
+    for mine, theirs in zip(
+        torch.autograd.grad(result, inputs, given), torch.autograd.grad(expected, doubles, given.double()), strict=True
+    ):
+        assert (mine - theirs).abs().max() < 2e-5 * theirs.abs().max()
+
+
+def test_a_network_learns_the_same_by_it():
+    torch.manual_seed(0)
+    network = SRMD(NetworkConfig(features=16)).to(memory_format=torch.channels_last)
+    lr, told, hr = torch.rand(2, 3, 14, 18), torch.rand(2, 16, 1, 1), torch.rand(2, 3, 28, 36)
+    gradients = []
+    for network.winograd in (False, True):
+        network.zero_grad()
+        F.mse_loss(network(lr.to(memory_format=torch.channels_last), told), hr).backward()
+        gradients.append([parameter.grad.clone() for parameter in network.parameters()])
+    for direct, winograd in zip(*gradients, strict=True):
+        torch.testing.assert_close(winograd, direct, atol=1e-5, rtol=1e-3)
