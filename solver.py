@@ -18,19 +18,19 @@ from batches import Batch, Batches
 from config import VERSION, TestConfig, TrainConfig
 from dashboard import Dashboard, open_dashboard
 from data_loader import PackedPictures, open_training_data
-from degradation import Degradation, degradation_map, degrade, modcrop, upsample
+from degradation import upsample
 from engine import autocast, choose_device, choose_precision, torch_engine, winograd_pays
 from errors import InputError, Stopped, asked_by
 from files import make_folder
-from images import Picture, write_picture
+from images import write_picture
 from inputs import Inputs
-from kernel import fit_kernel, read_pca
-from metrics import least_side, luma, psnr, score
+from kernel import read_pca
+from metrics import least_side, luma, psnr
 from model import SRMD, NetworkConfig, round_as_autocast
-from report import announcement, comparison, draw_loss, kernel_picture, sample_grid, table, to_rgb8, write_metrics
-from restore import restore
+from report import announcement, draw_loss, kernel_picture, sample_grid, table, write_metrics
 from run_folder import RunFolder
 from signals import stop_requests
+from trial import Trial, trained
 from weights import Weights, load_checkpoint, read_weights, save_checkpoint, start_from, write_weights
 
 HERE = Path(__file__).parent
@@ -246,69 +246,25 @@ class Solver:
     def test(self) -> None:
         """Restores LR pictures, or degrades HR pictures, restores them and scores the result."""
         config = self.config
-        self.network, self.pca = _trained(config)
-        self.engine = torch_engine(self.network, self.device, self.precision)
-        self.told = self._assumed_map()
-        inputs = Inputs(config, 1 if config.input else least_side(self.engine.scale))
+        self.network, self.pca = trained(config)
+        engine = torch_engine(self.network, self.device, self.precision)
+        trial = Trial(config, engine, self.network.config, self.pca)
+        inputs = Inputs(config, 1 if config.input else least_side(engine.scale))
         with asked_by("--output"):
             make_folder(config.output if config.input else config.output / "compare")
             if config.save_lr:
                 make_folder(config.output / "lr")
-        print(announcement(config, self.network.config, self.pca.numpy(), self.engine))
+        print(announcement(config, self.network.config, self.pca.numpy(), engine))
         rows = []
         env = f"srmd_{config.output.name}"
         with open_dashboard(config.visdom, env, start_server=False, say=tqdm.write) as dashboard:
             dashboard.image("kernel", kernel_picture(config.kernel.array[None]), f"kernel: {config.kernel.spec}")
             for name, picture in tqdm(inputs, unit="picture", disable=not sys.stderr.isatty()):
-                row = self._restore(name, picture) if config.input else self._score(name, picture, dashboard)
+                row = trial.restore(name, picture) if config.input else trial.score(name, picture, dashboard)
                 rows.append({"name": name} | row)
             dashboard.text("scores", f"<pre>{html.escape(table(rows))}</pre>")
-        write_metrics(config, self.network.config, self.engine, rows)
+        write_metrics(config, self.network.config, engine, rows)
         print(f"{table(rows)}\nPictures and metrics.json are in {config.output}")
-
-    def _assumed_map(self) -> Tensor:
-        """The degradation map that the network is told, (1, C, 1, 1)."""
-        config, network = self.config, self.network.config
-        with asked_by("--kernel" if config.assumed_kernel is config.kernel else "--assumed_kernel"):
-            kernel = fit_kernel(config.assumed_kernel.array, network.kernel_size)
-        assumed = Degradation.uniform(
-            torch.from_numpy(kernel)[None].float(), torch.tensor([config.assumed_noise_level])
-        )
-        return degradation_map(assumed, self.pca, network.noise_free)
-
-    def _restore(self, name: str, picture: Picture) -> dict:
-        """An LR picture to a file; the seconds that it took."""
-        sr, seconds = self._timed_restore(torch.from_numpy(picture.to_float()).permute(2, 0, 1)[None].float())
-        write_picture(self.config.output / f"{name}.png", _array(sr), like=picture)
-        return {"seconds": seconds}
-
-    def _timed_restore(self, lr: Tensor) -> tuple[Tensor, float]:
-        start = time.perf_counter()
-        return restore(self.engine, lr, self.told), time.perf_counter() - start
-
-    def _score(self, name: str, picture: Picture, dashboard: Dashboard) -> dict:
-        """An HR picture degraded and restored; scores of SR and of bicubic upscaling."""
-        config, scale = self.config, self.engine.scale
-        hr = modcrop(torch.from_numpy(picture.to_float()).permute(2, 0, 1)[None], scale)
-        lr = degrade(hr, self._applied(), scale, config.downsampler, noise=_scoring_noise(config.seed, hr, scale))
-        sr, seconds = self._timed_restore(lr.float())
-        bicubic = upsample(lr, scale)
-        scores, bicubic_scores = (score(_array(restored), _array(hr), scale) for restored in (sr, bicubic))
-        enlarged = F.interpolate(lr, scale_factor=scale, mode="nearest")
-        panels = {"LR": enlarged, f"bicubic {bicubic_scores['psnr_y']:.2f} dB": bicubic}
-        panels |= {f"SRMD {scores['psnr_y']:.2f} dB": sr, "HR": hr}
-        sheet = comparison({label: to_rgb8(panel[0]) for label, panel in panels.items()})
-        dashboard.image(f"picture {name}", sheet, f"{name}: {' | '.join(panels)}")
-        write_picture(config.output / f"{name}.png", _array(sr), like=picture)
-        write_picture(config.output / "compare" / f"{name}.png", sheet / 255)
-        if config.save_lr:
-            write_picture(config.output / "lr" / f"{name}.png", _array(lr), like=picture)
-        bicubic_scores = {f"bicubic_{key}": bicubic_scores[key] for key in ("psnr_y", "ssim_y")}
-        return scores | bicubic_scores | {"seconds": seconds}
-
-    def _applied(self) -> Degradation:
-        kernel = torch.from_numpy(self.config.kernel.array)
-        return Degradation.uniform(kernel[None], torch.tensor([self.config.noise_level]))
 
 
 def _fresh(config: TrainConfig) -> tuple[SRMD, Tensor]:
@@ -330,35 +286,6 @@ def _resumed(state: dict) -> tuple[SRMD, Tensor]:
     network = SRMD(NetworkConfig(**state["network_config"]))
     network.load_state_dict(state["network"])
     return network, state["pca"]
-
-
-def _trained(config: TestConfig) -> tuple[SRMD, Tensor]:
-    """A network to test, with the P that belongs to it."""
-    with asked_by("--weights"):
-        weights = read_weights(config.weights)
-    network, pca = weights.network.config, weights.pca
-    if config.scale_factor not in (None, network.scale):
-        raise InputError(f"--scale_factor: {config.weights} is for x{network.scale}, found {config.scale_factor}")
-    if network.noise_free and config.input and config.noise_level:
-        raise InputError(f"--noise_level: {config.weights} is noise-free (SRMDNF), found {config.noise_level:g}")
-    if (pca is None) != (config.pca is not None):
-        needed = "needed: the weights carry no P" if pca is None else "not needed: the weights carry their own P"
-        raise InputError(f"--pca: {needed} ({config.weights})")
-    if pca is None:
-        with asked_by("--pca"):
-            pca = torch.from_numpy(read_pca(config.pca))
-    return weights.network, pca
-
-
-def _scoring_noise(seed: int, hr: Tensor, scale: int) -> Tensor:
-    """A standard normal draw of LR's shape, the same for every picture of that size."""
-    height, width = hr.shape[-2] // scale, hr.shape[-1] // scale
-    noise = np.random.Generator(np.random.PCG64(seed)).standard_normal((height, width, 3))
-    return torch.from_numpy(noise).permute(2, 0, 1)[None]
-
-
-def _array(picture: Tensor) -> np.ndarray:
-    return picture[0].permute(1, 2, 0).numpy()
 
 
 def _mean_psnr_y(sr: Tensor, hr: Tensor) -> float:

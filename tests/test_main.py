@@ -12,6 +12,7 @@ from PIL import Image
 import demo
 import main
 from config import PrepareConfig, TrainConfig
+from flags import FLAGS, flag_table
 
 ROOT = Path(__file__).parents[1]
 TRAIN, TEST = "--mode=train", "--mode=test"
@@ -114,7 +115,7 @@ def test_a_wrong_request_is_one_line_that_names_the_flag_and_what_was_found(
 
 
 def test_every_flag_has_a_bad_value_among_the_wrong_requests():
-    assert {flag.name for flag in main.FLAGS} <= {flag.strip("-") for _, flag, _ in WRONG}
+    assert {flag.name for flag in FLAGS} <= {flag.strip("-") for _, flag, _ in WRONG}
 
 
 @pytest.mark.parametrize(
@@ -187,9 +188,9 @@ def test_help_lists_what_a_mode_takes_with_defaults(mode: str, capsys: pytest.Ca
         main.main([f"--mode={mode}", "--help"])
     said = capsys.readouterr().out
     assert ended.value.code == 0
-    for flag in main.FLAGS:
+    for flag in FLAGS:
         assert (f"--{flag.name} " in said or f"--{flag.name}\n" in said) == (mode in flag.modes)
-    assert said.count("(default:") == sum(mode in flag.modes for flag in main.FLAGS)
+    assert said.count("(default:") == sum(mode in flag.modes for flag in FLAGS)
 
 
 def test_failed_work_is_one_line_and_exit_code_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
@@ -204,4 +205,4 @@ def test_failed_work_is_one_line_and_exit_code_1(monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_readme_has_the_table_of_flags_that_the_parser_makes():
-    assert main.flag_table() in (ROOT / "README.md").read_text()
+    assert flag_table() in (ROOT / "README.md").read_text()

@@ -1,0 +1,227 @@
+"""Every flag: what it takes, which modes take it, what it means and what it is where it is not given."""
+
+import argparse
+import math
+import os
+import re
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Any, NoReturn
+
+from config import NamedKernel, PrepareConfig, TestConfig, TrainConfig
+from dashboard import check_address
+from errors import InputError
+from kernel import parse_kernel
+
+CONFIGS = {"train": TrainConfig, "test": TestConfig, "prepare": PrepareConfig}
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line that starts with the flag."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(re.sub(r"^argument (-\S+?)(/\S+)?:", r"\1:", message))
+
+
+def number(least: float, most: float = math.inf, above: bool = False) -> Callable[[str], float]:
+    """A parser of finite numbers from `least` (itself excluded where `above`) to `most`."""
+    bounds = f"{'above' if above else 'of at least'} {least:g}" + (f" and at most {most:g}" if most < math.inf else "")
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value) or not least <= value <= most or (above and value == least):
+            raise argparse.ArgumentTypeError(f"expected a number {bounds}, found {text!r}")
+        return value
+
+    return parse
+
+
+def whole(least: int) -> Callable[[str], int]:
+    """A parser of whole numbers from `least` on."""
+
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"\d{1,12}", text) or int(text) < least:
+            raise argparse.ArgumentTypeError(f"expected a whole number of at least {least}, found {text!r}")
+        return int(text)
+
+    return parse
+
+
+def one_of(pattern: str, expected: str) -> Callable[[str], str]:
+    """A parser of words that a regular expression describes."""
+
+    def parse(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise argparse.ArgumentTypeError(f"expected {expected}, found {text!r}")
+        return text
+
+    return parse
+
+
+def existing(text: str) -> Path:
+    """A parser of paths that exist."""
+    if not os.path.exists(text):  # Path.exists raises where a name is too long
+        raise argparse.ArgumentTypeError(f"{text}: no such file or folder")
+    return Path(text)
+
+
+def output_path(text: str) -> Path:
+    """A parser of paths to write to."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a path, found nothing")
+    return Path(text)
+
+
+def checked(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """A parser that says by InputError what is wrong, as argparse wants it said."""
+
+    def parse_or_say(text: str) -> Any:
+        try:
+            return parse(text)
+        except InputError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return parse_or_say
+
+
+def named_kernel(spec: str) -> NamedKernel:
+    """A parser of kernels."""
+    return NamedKernel(spec, parse_kernel(spec))
+
+
+def dashboard_server(text: str) -> str:
+    """A parser of what `--visdom` takes."""
+    return text if text in ("auto", "off") else check_address(text)
+
+
+def words(*choices: str) -> dict:
+    """The arguments of a flag that takes one of a few words."""
+    return {
+        "type": one_of("|".join(choices), ", ".join(choices[:-1]) + f" or {choices[-1]}"),
+        "metavar": "|".join(choices),
+    }
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A flag, the modes that take it, and what argparse is told of it."""
+
+    name: str
+    modes: tuple[str, ...]
+    help: str
+    options: dict[str, Any]
+
+
+ON = {"action": "store_true"}
+FLAGS = (
+    Flag("scale_factor", ("train", "test"), "HR pixels per LR pixel and axis", {"type": whole(1), "metavar": "N"}),
+    Flag("output", ("train", "test", "prepare"), "where results go", {"type": output_path, "metavar": "PATH"}),
+    Flag("weights", ("train", "test"), "the network to test, or to start from", {"type": existing, "metavar": "FILE"}),
+    Flag("pca", ("test",), "P (.mat) for weights that carry none", {"type": existing, "metavar": "FILE"}),
+    Flag(
+        "train_data", ("train", "prepare"), "folder of pictures, or a packed .h5", {"type": existing, "metavar": "PATH"}
+    ),
+    Flag("head", ("train",), "the paper's sub-pixel head, or this project's own", words("subpixel", "upsample")),
+    Flag("noise_free", ("train",), "SRMDNF: train without noise, tell no noise level", ON),
+    Flag("batch_norm", ("train",), "batch norm behind the inner layers; wants large batches", ON),
+    Flag("steps", ("train",), "steps of the optimizer", {"type": whole(1), "metavar": "N"}),
+    Flag("batch_size", ("train",), "patches a step", {"type": whole(1), "metavar": "N"}),
+    Flag("patch_size", ("train",), "side of a patch in LR pixels", {"type": whole(4), "metavar": "N"}),
+    Flag("lr", ("train",), "learning rate after the warm-up", {"type": number(0, 1, above=True), "metavar": "X"}),
+    Flag("loss", ("train",), "mean absolute or mean squared error", words("l1", "l2")),
+    Flag("save_every", ("train",), "steps between checkpoints", {"type": whole(1), "metavar": "N"}),
+    Flag(
+        "resume",
+        ("train",),
+        "go on from the newest checkpoint of PATH, of --output or of the newest run",
+        {"nargs": "?", "const": "", "metavar": "PATH"},
+    ),
+    Flag("test_data", ("test",), "HR pictures: degrade, restore, score", {"type": existing, "metavar": "PATH"}),
+    Flag("input", ("test",), "LR pictures or folders: restore", {"type": existing, "nargs": "+", "metavar": "PATH"}),
+    Flag(
+        "kernel",
+        ("test",),
+        "the blur: delta, gaussian:W, gaussian:W1,W2,ANGLE (widths, i.e. standard deviations, in HR pixels; degrees) "
+        "or a .mat, .npy or .png file",
+        {"type": checked(named_kernel), "metavar": "SPEC"},
+    ),
+    Flag(
+        "noise_level", ("test",), "standard deviation of the noise, 0 to 255", {"type": number(0, 255), "metavar": "X"}
+    ),
+    Flag(
+        "assumed_kernel",
+        ("test",),
+        "what the network is told instead",
+        {"type": checked(named_kernel), "metavar": "SPEC"},
+    ),
+    Flag("assumed_noise_level", ("test",), "what it is told instead", {"type": number(0, 255), "metavar": "X"}),
+    Flag("downsampler", ("train", "test"), "MATLAB's bicubic, or every s-th pixel", words("bicubic", "direct")),
+    Flag("save_lr", ("test",), "keep the LR pictures, clipped and rounded to 8 bits", ON),
+    Flag(
+        "device",
+        ("train", "test"),
+        "what computes",
+        {"type": one_of(r"auto|cpu|cuda(:\d{1,2})?", "auto, cpu or cuda[:N]"), "metavar": "auto|cpu|cuda[:N]"},
+    ),
+    Flag("precision", ("train", "test"), "auto: bf16 where the hardware gains by it", words("auto", "fp32", "bf16")),
+    Flag("seed", ("train", "test"), "of all that is random", {"type": whole(0), "metavar": "N"}),
+    Flag(
+        "visdom",
+        ("train", "test"),
+        "the dashboard's server; auto: on this machine, port 8097",
+        {"type": checked(dashboard_server), "metavar": "auto|off|URL"},
+    ),
+    Flag("debug", ("train", "test", "prepare"), "show tracebacks", ON),
+)
+DEFAULTS = {
+    ("train", "output"): "runs/NAME",
+    ("test", "output"): "results/NAME",
+    ("prepare", "output"): "data/NAME.h5",
+    ("train", "train_data"): "the built-in set",
+    ("prepare", "train_data"): "the built-in set",
+    ("train", "weights"): "none",
+    ("test", "weights"): "the shipped network for scale and noise",
+    ("test", "scale_factor"): "the weights' own, else 2",
+    ("test", "test_data"): "the held-out built-in photos",
+    ("test", "kernel"): "delta; required with --input",
+    ("test", "assumed_kernel"): "--kernel",
+    ("test", "assumed_noise_level"): "--noise_level",
+}
+
+
+def default(flag: Flag, mode: str) -> str:
+    """What a flag means where it is not given, for a person."""
+    values = {f.name: f.default for f in fields(CONFIGS[mode])}
+    value = DEFAULTS.get((mode, flag.name), values[flag.name])
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "off" if value is False else "none" if value in (None, MISSING) else str(value)
+
+
+def mode_parser(mode: str) -> Parser:
+    """The parser of one mode; flags that are not given leave no trace, so that a run can tell them apart."""
+    parser = Parser(f"main.py --mode={mode}", description=f"--mode={mode} takes:", allow_abbrev=False)
+    parser.add_argument("--mode", help=argparse.SUPPRESS)
+    for flag in FLAGS:
+        if mode in flag.modes:
+            text = f"{flag.help} (default: {default(flag, mode)})".replace("%", "%%")
+            parser.add_argument(f"--{flag.name}", default=argparse.SUPPRESS, help=text, **flag.options)
+    return parser
+
+
+def flag_table() -> str:
+    """All flags as the README's table."""
+    lines = ["| flag | modes | means | default |", "|---|---|---|---|"]
+    for flag in FLAGS:
+        modes = flag.modes
+        defaults = {mode: default(flag, mode) for mode in modes}
+        same = len(set(defaults.values())) == 1
+        stated = defaults[modes[0]] if same else "; ".join(f"{mode}: {text}" for mode, text in defaults.items())
+        pattern = {None: "{} {}", "+": "{} {} ...", "?": "{}[={}]"}[flag.options.get("nargs")]
+        name = pattern.format(f"--{flag.name}", flag.options.get("metavar", "")).strip().replace("|", "\\|")
+        lines.append(f"| `{name}` | {', '.join(modes)} | {flag.help} | {stated} |")
+    return "\n".join(lines)

@@ -1,0 +1,102 @@
+"""A picture of a test: degraded, restored, scored, written."""
+
+import time
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from config import TestConfig
+from dashboard import Dashboard
+from degradation import Degradation, degradation_map, degrade, modcrop, upsample
+from engine import Engine
+from errors import InputError, asked_by
+from images import Picture, write_picture
+from kernel import fit_kernel, read_pca
+from metrics import score
+from model import SRMD, NetworkConfig
+from report import comparison, to_rgb8
+from restore import restore
+from weights import read_weights
+
+
+class Trial:
+    """What is done to each picture of a test, with a network that is told one degradation."""
+
+    def __init__(self, config: TestConfig, engine: Engine, network: NetworkConfig, pca: Tensor):
+        self.config, self.engine, self.network, self.pca = config, engine, network, pca
+        self.told = self._assumed_map()
+
+    def _assumed_map(self) -> Tensor:
+        """The degradation map that the network is told, (1, C, 1, 1)."""
+        config, network = self.config, self.network
+        with asked_by("--kernel" if config.assumed_kernel is config.kernel else "--assumed_kernel"):
+            kernel = fit_kernel(config.assumed_kernel.array, network.kernel_size)
+        assumed = Degradation.uniform(
+            torch.from_numpy(kernel)[None].float(), torch.tensor([config.assumed_noise_level])
+        )
+        return degradation_map(assumed, self.pca, network.noise_free)
+
+    def restore(self, name: str, picture: Picture) -> dict:
+        """An LR picture to a file; the seconds that it took."""
+        sr, seconds = self._timed(torch.from_numpy(picture.to_float()).permute(2, 0, 1)[None].float())
+        write_picture(self.config.output / f"{name}.png", _array(sr), like=picture)
+        return {"seconds": seconds}
+
+    def _timed(self, lr: Tensor) -> tuple[Tensor, float]:
+        start = time.perf_counter()
+        return restore(self.engine, lr, self.told), time.perf_counter() - start
+
+    def score(self, name: str, picture: Picture, dashboard: Dashboard) -> dict:
+        """An HR picture degraded and restored; scores of SR and of bicubic upscaling."""
+        config, scale = self.config, self.engine.scale
+        hr = modcrop(torch.from_numpy(picture.to_float()).permute(2, 0, 1)[None], scale)
+        lr = degrade(hr, self._applied(), scale, config.downsampler, noise=_scoring_noise(config.seed, hr, scale))
+        sr, seconds = self._timed(lr.float())
+        bicubic = upsample(lr, scale)
+        scores, bicubic_scores = (score(_array(restored), _array(hr), scale) for restored in (sr, bicubic))
+        enlarged = F.interpolate(lr, scale_factor=scale, mode="nearest")
+        panels = {"LR": enlarged, f"bicubic {bicubic_scores['psnr_y']:.2f} dB": bicubic}
+        panels |= {f"SRMD {scores['psnr_y']:.2f} dB": sr, "HR": hr}
+        sheet = comparison({label: to_rgb8(panel[0]) for label, panel in panels.items()})
+        dashboard.image(f"picture {name}", sheet, f"{name}: {' | '.join(panels)}")
+        write_picture(config.output / f"{name}.png", _array(sr), like=picture)
+        write_picture(config.output / "compare" / f"{name}.png", sheet / 255)
+        if config.save_lr:
+            write_picture(config.output / "lr" / f"{name}.png", _array(lr), like=picture)
+        bicubic_scores = {f"bicubic_{key}": bicubic_scores[key] for key in ("psnr_y", "ssim_y")}
+        return scores | bicubic_scores | {"seconds": seconds}
+
+    def _applied(self) -> Degradation:
+        kernel = torch.from_numpy(self.config.kernel.array)
+        return Degradation.uniform(kernel[None], torch.tensor([self.config.noise_level]))
+
+
+def trained(config: TestConfig) -> tuple[SRMD, Tensor]:
+    """A network to test, with the P that belongs to it."""
+    with asked_by("--weights"):
+        weights = read_weights(config.weights)
+    network, pca = weights.network.config, weights.pca
+    if config.scale_factor not in (None, network.scale):
+        raise InputError(f"--scale_factor: {config.weights} is for x{network.scale}, found {config.scale_factor}")
+    if network.noise_free and config.input and config.noise_level:
+        raise InputError(f"--noise_level: {config.weights} is noise-free (SRMDNF), found {config.noise_level:g}")
+    if (pca is None) != (config.pca is not None):
+        needed = "needed: the weights carry no P" if pca is None else "not needed: the weights carry their own P"
+        raise InputError(f"--pca: {needed} ({config.weights})")
+    if pca is None:
+        with asked_by("--pca"):
+            pca = torch.from_numpy(read_pca(config.pca))
+    return weights.network, pca
+
+
+def _scoring_noise(seed: int, hr: Tensor, scale: int) -> Tensor:
+    """A standard normal draw of LR's shape, the same for every picture of that size."""
+    height, width = hr.shape[-2] // scale, hr.shape[-1] // scale
+    noise = np.random.Generator(np.random.PCG64(seed)).standard_normal((height, width, 3))
+    return torch.from_numpy(noise).permute(2, 0, 1)[None]
+
+
+def _array(picture: Tensor) -> np.ndarray:
+    return picture[0].permute(1, 2, 0).numpy()
