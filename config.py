@@ -60,6 +60,7 @@ class TestConfig:
     downsampler: str = "bicubic"
     save_lr: bool = False
     device: str = "auto"
+    engine: str = "auto"
     precision: str = "auto"
     seed: int = 0
     visdom: str = "auto"

@@ -1,32 +1,57 @@
-"""A network as a function (LR, degradation map) → SR, and what this machine runs it with."""
+"""A network as a function (LR, degradation map) → SR, the fastest way that this machine has."""
 
+import copy
+import importlib.metadata
+import importlib.util
+import json
+import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from errors import InputError
+from files import whole_file
 from model import SRMD, merge_batch_norm
 from winograd import conv_relu
 
 TILE = 512
+TRIAL_SIDE = 128  # LR pixels
+TRIAL_ROUNDS = 3
+OPTIONAL = ("ncnn", "openvino")
 torch.backends.cudnn.allow_tf32 = False  # float32 is asked for where 10 bits of mantissa would show
+
+Run = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to run a network."""
+
+    engine: str  # torch, ncnn or openvino
+    precision: str  # fp32 or bf16
+    device: str  # cpu, cuda[:N], or vulkan
+    winograd: bool = False  # in PyTorch; the others choose for themselves
+
+    def __str__(self) -> str:
+        return f"{self.engine}{' winograd' if self.winograd else ''} {self.precision} {self.device}"
 
 
 @dataclass(frozen=True)
 class Engine:
-    """What runs a network; `run` takes and gives float32 tensors on the CPU, (N, 3, h, w) → (N, 3, s·h, s·w)."""
+    """What runs a network; `run` takes and gives float32 tensors on the CPU, (1, 3, h, w) → (1, 3, s·h, s·w)."""
 
-    name: str
-    precision: str
-    device: str
+    way: Way
     scale: int
     tile: int  # LR pixels of a side that are computed at once: the features of 512×512 take 134 MB in float32
     halo: int  # LR pixels that an SR pixel can see on each side
-    run: Callable[[Tensor, Tensor], Tensor]
+    run: Run
 
 
 def choose_device(device: str) -> torch.device:
@@ -62,29 +87,151 @@ def winograd_pays(network: SRMD, device: torch.device, precision: str, size: tup
     features = torch.rand(count, conv.in_channels, height, width).to(memory_format=torch.channels_last).requires_grad_()
     weight, bias = (tensor.detach().requires_grad_() for tensor in (conv.weight, conv.bias))
 
-    def seconds(layer: Callable[[Tensor, Tensor, Tensor], Tensor]) -> float:
-        start = time.perf_counter()
-        layer(features, weight, bias).sum().backward()
-        return time.perf_counter() - start
-
     def direct(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return F.relu(F.conv2d(x, weight, bias, padding=1), inplace=True)
 
-    times = [(seconds(direct), seconds(conv_relu)) for _ in range(3)]
-    return min(winograd for _, winograd in times) < min(direct for direct, _ in times)
+    def learn(layer: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
+        layer(features, weight, bias).sum().backward()
+
+    return _fastest([partial(learn, direct), partial(learn, conv_relu)]) == 1
 
 
-def torch_engine(network: SRMD, device: torch.device, precision: str) -> Engine:
-    """PyTorch, channels last, batch norm merged."""
+def _fastest(works: list[Callable[[], object]]) -> int:
+    """The number of the work that took the least time in any of a few turns."""
+    times: list[list[float]] = [[] for _ in works]
+    for _ in range(TRIAL_ROUNDS):
+        for work, taken in zip(works, times, strict=True):
+            start = time.perf_counter()
+            work()
+            taken.append(time.perf_counter() - start)
+    return times.index(min(times, key=min))
+
+
+def choose_engine(network: SRMD, device: torch.device, engine: str = "auto", precision: str = "auto") -> Engine:
+    """The fastest of the ways that `--engine`, `--precision` and `--device` leave; InputError where there is none."""
     if network.config.batch_norm:
         network = merge_batch_norm(network)
-    network = network.to(device, memory_format=torch.channels_last).eval()
+    found = ways(network, device, engine, precision)
+    if len(found) == 1:
+        return make_engine(network, found[0])
+    situation = _situation(network, found)
+    verdict = _kept_verdicts().get(situation)
+    if verdict not in map(str, found):
+        verdict = _try(network, found)
+        _keep_verdict(situation, verdict)
+    return make_engine(network, next(way for way in found if str(way) == verdict))
+
+
+def ways(network: SRMD, device: torch.device, engine: str, precision: str) -> list[Way]:
+    """All ways to run a network here that are asked for."""
+    if engine in OPTIONAL:
+        _check_optional(network, device, engine)
+    precisions = [precision]
+    if precision == "auto":
+        precisions = list(dict.fromkeys(["fp32", choose_precision("auto", device)]))
+    found = []
+    if engine in ("auto", "torch"):
+        found += [Way("torch", p, str(device)) for p in precisions if device.type == "cpu" or p == precisions[-1]]
+        found += [Way("torch", "fp32", "cpu", winograd=True)] * ("fp32" in precisions and device.type == "cpu")
+    if device.type == "cpu" and network.config.head == "subpixel":
+        # With the first and the last layer in bfloat16 too, as these do it, more is lost than --precision=auto allows.
+        precision = "fp32" if precision == "auto" else precision
+        found += [Way(name, precision, "cpu") for name in OPTIONAL if engine in ("auto", name) and is_installed(name)]
+        vulkan = engine in ("auto", "ncnn") and precision == "fp32" and is_installed("ncnn") and _has_vulkan()
+        found += [Way("ncnn", "fp32", "vulkan")] * vulkan
+    return found
+
+
+def is_installed(name: str) -> bool:
+    """Whether an optional engine can be imported."""
+    return importlib.util.find_spec(name) is not None
+
+
+def _check_optional(network: SRMD, device: torch.device, engine: str) -> None:
+    if not is_installed(engine):
+        raise InputError(f"--engine: {engine} is not installed: pip install -r requirements-engines.txt")
+    if device.type != "cpu":
+        raise InputError(f"--engine: {engine} runs on the CPU, or ncnn by Vulkan, found --device={device}")
+    if network.config.head != "subpixel":
+        raise InputError(f"--engine: {engine} runs networks with the sub-pixel head, found {network.config.head}")
+
+
+def _has_vulkan() -> bool:
+    from engine_ncnn import has_vulkan
+
+    return has_vulkan()
+
+
+def make_engine(network: SRMD, way: Way) -> Engine:
+    """The engine that runs a network without batch norm in one way."""
+    threads = torch.get_num_threads()
+    if way.engine == "ncnn":
+        from engine_ncnn import ncnn_run
+
+        run = ncnn_run(network, way.precision, threads, vulkan=way.device == "vulkan")
+    elif way.engine == "openvino":
+        from engine_openvino import openvino_run
+
+        run = openvino_run(network, way.precision, threads)
+    else:
+        run = _torch_run(network, way)
+    config = network.config
+    tile = TILE // config.scale if config.head == "upsample" else TILE  # whose features are as large as HR
+    return Engine(way, config.scale, tile, config.layers, run)
+
+
+def _torch_run(network: SRMD, way: Way) -> Run:
+    """PyTorch, channels last."""
+    device = torch.device(way.device)
+    network = copy.deepcopy(network).to(device, memory_format=torch.channels_last).eval()
+    network.winograd = way.winograd
 
     @torch.inference_mode()
     def run(lr: Tensor, degradation_map: Tensor) -> Tensor:
-        with autocast(device, precision):
+        with autocast(device, way.precision):
             return network(lr.to(device, memory_format=torch.channels_last), degradation_map.to(device)).float().cpu()
 
-    config = network.config
-    tile = TILE // config.scale if config.head == "upsample" else TILE  # whose features are as large as HR
-    return Engine("torch", precision, str(device), config.scale, tile, config.layers, run)
+    return run
+
+
+def _try(network: SRMD, found: list[Way]) -> str:
+    """The name of the fastest way by a short trial."""
+    lr, told = torch.rand(1, 3, TRIAL_SIDE, TRIAL_SIDE), torch.rand(1, network.config.map_channels, 1, 1)
+    runs = [make_engine(network, way).run for way in found]
+    return str(found[_fastest([partial(run, lr, told) for run in runs])])
+
+
+def _situation(network: SRMD, found: list[Way]) -> str:
+    """All that a verdict depends on: processor, threads, network, the ways and the versions of what runs them."""
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in sorted({way.engine for way in found})]
+    size = f"{network.config.layers}×{network.config.features}"
+    return ", ".join([processor(), f"{torch.get_num_threads()} threads", size, *map(str, found), *versions])
+
+
+def processor() -> str:
+    """The processor's name and what it can do that counts here."""
+    name = "CPU"
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), name)
+    known = ("avx2", "avx512_f", "avx512_bf16", "amx_bf16")
+    return " ".join([name, *(known_one for known_one in known if torch.cpu.get_capabilities().get(known_one))])
+
+
+def _kept_verdicts() -> dict[str, str]:
+    try:
+        verdicts = json.loads(_verdicts_file().read_text())
+    except (OSError, ValueError):
+        return {}
+    return verdicts if isinstance(verdicts, dict) else {}
+
+
+def _keep_verdict(situation: str, verdict: str) -> None:
+    with suppress(OSError):  # a home that can't be written to costs a trial each time, no more
+        _verdicts_file().parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(_verdicts_file()) as temporary:
+            temporary.write_text(json.dumps(_kept_verdicts() | {situation: verdict}, indent=2) + "\n")
+
+
+def _verdicts_file() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "srmd" / "engines.json"

@@ -167,6 +167,12 @@ FLAGS = (
         "what computes",
         {"type": one_of(r"auto|cpu|cuda(:\d{1,2})?", "auto, cpu or cuda[:N]"), "metavar": "auto|cpu|cuda[:N]"},
     ),
+    Flag(
+        "engine",
+        ("test",),
+        "what runs the network; auto: the fastest by a short trial, whose verdict is kept",
+        words("auto", "torch", "ncnn", "openvino"),
+    ),
     Flag("precision", ("train", "test"), "auto: bf16 where the hardware gains by it", words("auto", "fp32", "bf16")),
     Flag("seed", ("train", "test"), "of all that is random", {"type": whole(0), "metavar": "N"}),
     Flag(

@@ -86,7 +86,7 @@ def announcement(config: TestConfig, network: NetworkConfig, pca: np.ndarray, en
     inner = fit_kernel(config.assumed_kernel.array, network.kernel_size, normalise=False)
     left_out = code_error(inner, pca)
     lines = [
-        f"{kind} x{network.scale} from {config.weights} ({engine.name}, {engine.device}, {engine.precision})",
+        f"{kind} x{network.scale} from {config.weights} ({engine.way})",
         f"applied: kernel {config.kernel.spec}, noise {config.noise_level:g}, downsampler {config.downsampler}",
         f"assumed: kernel {config.assumed_kernel.spec} (its code leaves out {left_out:.1%}), {told}",
     ]
@@ -138,8 +138,8 @@ def write_metrics(config: TestConfig, network: NetworkConfig, engine: Engine, ro
         "command": config.command,
         "scale": network.scale,
         "weights": str(config.weights),
-        "engine": engine.name,
-        "precision": engine.precision,
+        "engine": engine.way.engine,
+        "precision": engine.way.precision,
         "degradation": None if config.input else degradation,
         "assumed": {
             "kernel": config.assumed_kernel.spec,

@@ -19,7 +19,7 @@ from config import VERSION, TestConfig, TrainConfig
 from dashboard import Dashboard, open_dashboard
 from data_loader import PackedPictures, open_training_data
 from degradation import upsample
-from engine import autocast, choose_device, choose_precision, torch_engine, winograd_pays
+from engine import autocast, choose_device, choose_engine, choose_precision, winograd_pays
 from errors import InputError, Stopped, asked_by
 from files import make_folder
 from images import write_picture
@@ -47,7 +47,6 @@ class Solver:
     def __init__(self, config: TrainConfig | TestConfig):
         self.config = config
         self.device = choose_device(config.device)
-        self.precision = choose_precision(config.precision, self.device)
 
     # Training. Every batch is a function of the seed and the step's number, which makes resuming exact.
 
@@ -76,6 +75,7 @@ class Solver:
     def begin(self, training: PackedPictures, validation: PackedPictures, state: dict | None = None) -> None:
         """Sets up everything that a training step needs: at step 0, or as a checkpoint left it."""
         config, self.step = self.config, 0
+        self.precision = choose_precision(config.precision, self.device)
         self.network.to(self.device, memory_format=torch.channels_last)
         size = (config.batch_size, config.patch_size, config.patch_size)
         self.network.winograd = (
@@ -247,7 +247,7 @@ class Solver:
         """Restores LR pictures, or degrades HR pictures, restores them and scores the result."""
         config = self.config
         self.network, self.pca = trained(config)
-        engine = torch_engine(self.network, self.device, self.precision)
+        engine = choose_engine(self.network, self.device, config.engine, config.precision)
         trial = Trial(config, engine, self.network.config, self.pca)
         inputs = Inputs(config, 1 if config.input else least_side(engine.scale))
         with asked_by("--output"):

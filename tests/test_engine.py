@@ -1,35 +1,57 @@
 """What runs a network, and how."""
 
+import time
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
+from torch import Tensor
 
-from engine import choose_device, choose_precision, torch_engine, winograd_pays
+import engine
+from engine import Way, choose_device, choose_engine, choose_precision, make_engine, ways, winograd_pays
 from errors import InputError
 from model import SRMD, NetworkConfig
 
 CPU = torch.device("cpu")
+TORCH = Way("torch", "fp32", "cpu")
+EXACT = [TORCH, replace(TORCH, winograd=True), Way("ncnn", "fp32", "cpu"), Way("openvino", "fp32", "cpu")]
 
 
-def test_the_engine_computes_what_the_network_does():
-    network = SRMD(NetworkConfig(features=8)).eval()
-    lr, told = torch.rand(1, 3, 12, 10), torch.rand(1, 16, 1, 1)
-    expected = network(lr, told)
-    torch.testing.assert_close(torch_engine(network, CPU, "fp32").run(lr, told), expected.detach())
+def lr_and_map(network: SRMD, height: int = 12, width: int = 10) -> tuple[Tensor, Tensor]:
+    """A picture and a map that varies over it."""
+    generator = torch.Generator().manual_seed(0)
+    channels = (3, network.config.map_channels)
+    return tuple(torch.rand(1, count, height, width, generator=generator) for count in channels)
+
+
+@pytest.mark.parametrize("way", EXACT, ids=str)
+@pytest.mark.parametrize("config", [NetworkConfig(features=8), NetworkConfig(3, noise_free=True, features=16)])
+def test_every_engine_computes_what_the_network_does(way: Way, config: NetworkConfig):
+    if way.engine != "torch":
+        pytest.importorskip(way.engine, reason=f"{way.engine} is not installed (requirements-engines.txt)")
+    network = SRMD(config).eval()
+    for size in ((12, 10), (1, 1), (37, 23)):  # one after the other: engines prepare themselves for a size
+        lr, told = lr_and_map(network, *size)
+        for given in (told, told[..., :1, :1]):
+            expected = network(lr, given).detach()
+            torch.testing.assert_close(make_engine(network, way).run(lr, given), expected, atol=1e-4, rtol=0)
 
 
 def test_batch_norm_is_merged():
     network = SRMD(NetworkConfig(features=8, batch_norm=True)).eval()
     network.norms[2].running_mean.fill_(0.3)
-    lr, told = torch.rand(1, 3, 12, 10), torch.rand(1, 16, 1, 1)
-    torch.testing.assert_close(torch_engine(network, CPU, "fp32").run(lr, told), network(lr, told).detach())
+    lr, told = lr_and_map(network)
+    run = choose_engine(network, CPU, "torch", "fp32").run
+    torch.testing.assert_close(run(lr, told), network(lr, told).detach(), atol=1e-5, rtol=0)
 
 
 def test_bfloat16_stays_close_and_comes_out_as_float32():
     network = SRMD(NetworkConfig(features=32)).eval()
-    lr, told = torch.rand(1, 3, 24, 24), torch.rand(1, 16, 1, 1)
-    sr = torch_engine(network, CPU, "bf16").run(lr, told)
+    lr, told = lr_and_map(network, 24, 24)
+    sr = make_engine(network, replace(TORCH, precision="bf16")).run(lr, told)
     assert sr.dtype == torch.float32
-    assert 0 < (sr - torch_engine(network, CPU, "fp32").run(lr, told)).abs().max() < 0.02
+    assert 0 < (sr - make_engine(network, TORCH).run(lr, told)).abs().max() < 0.02
 
 
 def test_auto_takes_bfloat16_where_the_processor_multiplies_it(monkeypatch: pytest.MonkeyPatch):
@@ -37,6 +59,47 @@ def test_auto_takes_bfloat16_where_the_processor_multiplies_it(monkeypatch: pyte
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda found=capabilities: found)
         assert choose_precision("auto", CPU) == expected
         assert choose_precision("fp32", CPU) == "fp32"
+        tried = {way.precision for way in ways(SRMD(NetworkConfig(features=8)), CPU, "auto", "auto")}
+        assert tried == {"fp32", expected}
+
+
+def test_the_fastest_is_taken_and_remembered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    trials = []
+
+    def slow_but_for(winner: str):
+        def run_of(network: SRMD, way: Way):
+            def run(lr: Tensor, _told: Tensor) -> Tensor:
+                trials.append(str(way))
+                time.sleep(0.0 if str(way) == winner else 0.01)
+                return lr
+
+            return run
+
+        return run_of
+
+    network = SRMD(NetworkConfig(features=8))
+    monkeypatch.setattr(engine, "is_installed", lambda name: False)
+    monkeypatch.setattr(engine, "_torch_run", slow_but_for("torch winograd fp32 cpu"))
+    assert choose_engine(network, CPU, "torch", "fp32").way.winograd
+    assert set(trials) == {"torch fp32 cpu", "torch winograd fp32 cpu"}
+    trials.clear()
+    monkeypatch.setattr(engine, "_torch_run", slow_but_for("torch fp32 cpu"))
+    assert choose_engine(network, CPU, "torch", "fp32").way.winograd  # the verdict is kept
+    assert not trials
+    next(tmp_path.rglob("*.json")).write_text("no JSON")
+    assert not choose_engine(network, CPU, "torch", "fp32").way.winograd
+
+
+def test_an_engine_that_cannot_be_had_is_refused(monkeypatch: pytest.MonkeyPatch):
+    network = SRMD(NetworkConfig(head="upsample", features=8))
+    monkeypatch.setattr(engine, "is_installed", lambda name: name == "ncnn")
+    with pytest.raises(InputError, match=r"--engine: openvino is not installed.*requirements-engines"):
+        choose_engine(network, CPU, "openvino")
+    with pytest.raises(InputError, match=r"--engine: ncnn.*sub-pixel head, found upsample"):
+        choose_engine(network, CPU, "ncnn")
+    with pytest.raises(InputError, match=r"--engine: ncnn runs on the CPU.*cuda"):
+        choose_engine(network, torch.device("cuda"), "ncnn")
 
 
 def test_a_gpu_that_is_not_there_is_refused():

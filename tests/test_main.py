@@ -96,6 +96,7 @@ WRONG = [
     (f"{TEST} --save_lr=yes", "--save_lr", "'yes'"),
     (f"{TRAIN} --device=gpu", "--device", "'gpu'"),
     (f"{TRAIN} --device=cuda:99", "--device", "cuda:99"),
+    (f"{TEST} --engine=tensorrt", "--engine", "'tensorrt'"),
     (f"{TRAIN} --precision=fp16", "--precision", "'fp16'"),
     (f"{TRAIN} --seed=-1", "--seed", "'-1'"),
     (f"{TRAIN} --visdom=localhost", "--visdom", "'localhost'"),

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from engine import torch_engine
+from engine import Way, make_engine
 from model import SRMD, NetworkConfig
 from restore import restore
 
-CPU = torch.device("cpu")
+TORCH = Way("torch", "fp32", "cpu")
 
 
 @torch.no_grad()
@@ -27,7 +27,7 @@ def shifting_network(scale: int, head: str, row: int, column: int) -> SRMD:
 @pytest.mark.parametrize("head", ["subpixel", "upsample"])
 @pytest.mark.parametrize("scale", [1, 2, 3])
 def test_tiles_leave_no_trace_however_far_a_network_sees(scale: int, head: str, row: int, column: int):
-    engine = replace(torch_engine(shifting_network(scale, head, row, column), CPU, "fp32"), tile=14)
+    engine = replace(make_engine(shifting_network(scale, head, row, column), TORCH), tile=14)
     lr, told = torch.rand(1, 3, 50, 41), torch.zeros(1, 16, 1, 1)
     whole = engine.run(lr, told)
     assert whole.std() > 0.01
@@ -36,16 +36,16 @@ def test_tiles_leave_no_trace_however_far_a_network_sees(scale: int, head: str, 
 
 def test_each_tile_gets_its_part_of_a_map_that_varies():
     torch.manual_seed(0)
-    engine = replace(torch_engine(SRMD(NetworkConfig(features=8)), CPU, "fp32"), tile=13)
+    engine = replace(make_engine(SRMD(NetworkConfig(features=8)), TORCH), tile=13)
     lr, told = torch.rand(1, 3, 40, 33), torch.rand(1, 16, 40, 33)
     assert (restore(engine, lr, told) - engine.run(lr, told)).abs().max() < 1e-5
 
 
 def test_tiles_are_smaller_where_the_features_are_large():
-    paper, own = (torch_engine(SRMD(NetworkConfig(4, head)), CPU, "fp32") for head in ("subpixel", "upsample"))
+    paper, own = (make_engine(SRMD(NetworkConfig(4, head)), TORCH) for head in ("subpixel", "upsample"))
     assert own.tile * 4 == paper.tile
 
 
 def test_a_picture_of_one_pixel_is_restored():
-    engine = torch_engine(SRMD(NetworkConfig(4, features=8)), CPU, "fp32")
+    engine = make_engine(SRMD(NetworkConfig(4, features=8)), TORCH)
     assert restore(engine, torch.rand(1, 3, 1, 1), torch.rand(1, 16, 1, 1)).shape == (1, 3, 4, 4)

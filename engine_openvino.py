@@ -1,0 +1,41 @@
+"""A network in OpenVINO."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model import SRMD
+
+
+def openvino_run(network: SRMD, precision: str, threads: int):
+    """A network with merged batch norm and the sub-pixel head as a function (LR, map) → SR, (1, C, h, w), float32."""
+    import openvino
+
+    settings = {
+        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
+        "INFERENCE_NUM_THREADS": threads,
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    compiled = openvino.Core().compile_model(_model(network), "CPU", settings)
+
+    def run(lr: Tensor, degradation_map: Tensor) -> Tensor:
+        told = degradation_map.expand(-1, -1, *lr.shape[-2:])
+        return torch.from_numpy(compiled(torch.cat([lr, told], 1).numpy())[0].copy())
+
+    return run
+
+
+def _model(network: SRMD):
+    from openvino import Model, PartialShape
+    from openvino import opset13 as ops
+
+    def array(tensor: Tensor) -> np.ndarray:
+        return tensor.detach().float().contiguous().numpy()
+
+    convs = [*network.convs, network.head]
+    x = given = ops.parameter(PartialShape([1, convs[0].in_channels, -1, -1]), np.float32)
+    for conv in convs:
+        x = ops.convolution(x, array(conv.weight), [1, 1], [1, 1], [1, 1], [1, 1])
+        x = ops.add(x, array(conv.bias)[None, :, None, None])
+        x = x if conv is network.head else ops.relu(x)
+    return Model([ops.depth_to_space(x, "depth_first", network.config.scale)], [given])
