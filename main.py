@@ -8,6 +8,7 @@
 Turns flags into a checked, typed configuration and dispatches one mode; --mode=MODE --help lists what that mode takes.
 """
 
+import os
 import shlex
 import signal
 import sys
@@ -116,9 +117,15 @@ def run(config: TrainConfig | TestConfig | PrepareConfig) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Runs what the flags ask for; 0, 2 (wrong request), 1 (failed work), 130 or 143 (stopped, after saving)."""
+    """Runs what the flags ask for; 0, 2 (wrong request), 1 (failed work), 130 or 143 (stopped, after saving), 141 (closed pipe)."""
     try:
-        run(parse(arguments))
+        try:
+            run(parse(arguments))
+        finally:
+            sys.stdout.flush()  # here, and not when Python has ended, it is known what to do with a closed pipe
+    except BrokenPipeError:  # whoever read the output has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except (Exception, KeyboardInterrupt, Stopped) as error:
         if "--debug" in arguments and not isinstance(error, (InputError, Stopped)):
             traceback.print_exc()

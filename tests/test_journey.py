@@ -189,3 +189,12 @@ def test_help_comes_at_once_and_names_the_modes():
     assert said.returncode == 0
     assert time.monotonic() - began < 5
     assert all(f"--mode={mode}" in said.stdout for mode in ("train", "test", "prepare"))
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_closed_pipe_ends_it_without_a_word(unbuffered: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    process = start("--help")
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(timeout=30) == 128 + signal.SIGPIPE
