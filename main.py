@@ -117,7 +117,7 @@ def run(config: TrainConfig | TestConfig | PrepareConfig) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Runs what the flags ask for; 0, 2 (wrong request), 1 (failed work), 130 or 143 (stopped, after saving), 141 (closed pipe)."""
+    """Runs what the flags ask for; 0, 2 (wrong request), 1 (failed work), 130, 143 (stopped, saved), 141 (pipe closed)."""
     try:
         try:
             run(parse(arguments))
