@@ -123,7 +123,10 @@ FLAGS = (
     Flag("weights", ("train", "test"), "the network to test, or to start from", {"type": existing, "metavar": "FILE"}),
     Flag("pca", ("test",), "P (.mat) for weights that carry none", {"type": existing, "metavar": "FILE"}),
     Flag(
-        "train_data", ("train", "prepare"), "folder of pictures, or a packed .h5", {"type": existing, "metavar": "PATH"}
+        "train_data",
+        ("train", "prepare"),
+        "folder of pictures; to train, a packed .h5 too",
+        {"type": existing, "metavar": "PATH"},
     ),
     Flag("head", ("train",), "the paper's sub-pixel head, or this project's own", words("subpixel", "upsample")),
     Flag("noise_free", ("train",), "SRMDNF: train without noise, tell no noise level", ON),

@@ -40,6 +40,8 @@ def parse(arguments: list[str]) -> TrainConfig | TestConfig | PrepareConfig:
     given, unknown = mode_parser(mode).parse_known_args(arguments)
     if unknown:
         name = unknown[0].split("=")[0]
+        if not name.startswith("-"):
+            raise InputError(f"{name}: expected a flag, such as --input or --test_data in front of pictures")
         modes = next((flag.modes for flag in FLAGS if f"--{flag.name}" == name), None)
         raise InputError(
             f"{name}: not used by --mode={mode} (but by {', '.join(modes)})" if modes else f"{name}: unknown flag"
@@ -117,7 +119,7 @@ def run(config: TrainConfig | TestConfig | PrepareConfig) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Runs what the flags ask for; 0, 2 (wrong request), 1 (failed work), 130, 143 (stopped, saved), 141 (pipe closed)."""
+    """Runs what the flags ask for; 0, 1 (failed), 2 (wrong request), 130 or 143 (stopped, saved), 141 (closed pipe)."""
     try:
         try:
             run(parse(arguments))

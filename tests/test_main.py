@@ -39,7 +39,7 @@ WRONG = [
     (f"{TRAIN} --noise_level=5", "--noise_level", "not used by --mode=train"),
     (f"{TEST} --steps=5", "--steps", "not used by --mode=test"),
     ("--mode=prepare --seed=5", "--seed", "not used by --mode=prepare"),
-    (f"{TRAIN} stray", "stray", "unknown"),
+    (f"{TRAIN} stray", "stray", "expected a flag"),
     (f"{TRAIN} --scale_factor=0", "--scale_factor", "'0'"),
     (f"{TRAIN} --scale_factor=2.5", "--scale_factor", "'2.5'"),
     (f"{TEST} --scale_factor=two", "--scale_factor", "'two'"),
