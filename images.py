@@ -1,13 +1,16 @@
 """Picture files in and out, keeping what came in: greyness, 16 bits, transparency, colour profile, EXIF.
 
-Inside the program a picture is RGB. Colour of 16 bits comes as 8, for Pillow cuts it; grey keeps its 16.
+Inside the program a picture is RGB. Pillow cuts colours of 16 bits to 8: in PNG they are read and written past it, in
+other formats they come as 8.
 """
 
 import io
 import re
+import struct
 import warnings
+import zlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +31,8 @@ QUALITY = {  # these formats lose detail by default, which is what people come h
     "WEBP": {"quality": 95},
     "AVIF": {"quality": 95},
 }
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PNG_UP = 2  # the filter of a row that is stored less the one above
 # Of a TIFF's tags only these describe the picture; the others say how that very file is laid out.
 SUB_IFDS = (34665, 34853)  # of the camera's settings, of the place
 TIFF_EXIF_TAGS = (270, 271, 272, 305, 306, 315, 33432, *SUB_IFDS)
@@ -37,7 +42,7 @@ TIFF_EXIF_TAGS = (270, 271, 272, 305, 306, 315, 33432, *SUB_IFDS)
 class Picture:
     """A picture as it lay in its file, turned upright.
 
-    `pixels` are (H, W, 3), RGB, uint8 or, from 16-bit grey, uint16; `alpha` is (H, W) uint8. `grey` says that the file
+    `pixels` are (H, W, 3), RGB, uint8 or, from 16 bits, uint16; `alpha` is (H, W) uint8. `grey` says that the file
     had one channel; `exif` has no orientation left to apply.
     """
 
@@ -65,7 +70,8 @@ def read_picture(path: Path) -> Picture:
             warnings.simplefilter("ignore")  # Pillow warns of oddities that it then reads well
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=_readable_formats()) as image:
-                return _to_picture(_upright(image))
+                picture = _to_picture(_upright(image))
+            return replace(picture, pixels=_deep_colours(path)) if _has_deep_colours(path) else picture
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except UnidentifiedImageError as error:
@@ -74,6 +80,20 @@ def read_picture(path: Path) -> Picture:
         raise InputError(f"{path}: expected at most {Image.MAX_IMAGE_PIXELS / 1e6:.0f} megapixels") from error
     except Exception as error:  # a broken file can fail in any way inside Pillow's many readers
         raise InputError(f"{path}: a broken picture ({error})") from error
+
+
+def _has_deep_colours(path: Path) -> bool:
+    """Whether it is a PNG of 16 bits a colour, with or without alpha."""
+    with path.open("rb") as file:
+        header = file.read(26)
+    return header[:8] == PNG_SIGNATURE and header[24:] in (b"\x10\x02", b"\x10\x06")  # bits, kind of colours
+
+
+def _deep_colours(path: Path) -> NDArray[np.uint16]:
+    from torchvision.io import ImageReadMode, decode_image  # costs seconds
+
+    pixels = decode_image(str(path), ImageReadMode.UNCHANGED, apply_exif_orientation=True)
+    return pixels[:3].permute(1, 2, 0).contiguous().numpy()
 
 
 def _readable_formats() -> list[str]:
@@ -162,6 +182,8 @@ def _encode(path: Path, rgb: NDArray, like: Picture) -> bytes:
     name = Image.registered_extensions().get(path.suffix.lower())
     if name not in Image.SAVE or name in NOT_PICTURES | ICONS:
         raise InputError(f"{path}: expected a suffix of a picture format, such as .png, found {path.suffix!r}")
+    if name == "PNG" and like.pixels.dtype == np.uint16 and not like.grey:
+        return _deep_png(np.clip(rgb, 0, 1), like)
     kept = {key: value for key, value in (("icc_profile", like.icc), ("exif", like.exif)) if value}
     buffer = io.BytesIO()
     try:
@@ -174,11 +196,31 @@ def _encode(path: Path, rgb: NDArray, like: Picture) -> bytes:
 def _to_image(rgb: NDArray, like: Picture, name: str) -> Image.Image:
     colours = rgb.mean(2, keepdims=True) if like.grey else rgb
     if like.alpha is None:
-        deep = like.pixels.dtype == np.uint16 and name in DEEP
+        deep = like.grey and like.pixels.dtype == np.uint16 and name in DEEP
         return Image.fromarray(np.rint(colours[..., 0] * 65535).astype(np.uint16)) if deep else _eight_bits(colours)
-    height, width = rgb.shape[:2]
-    alpha = np.asarray(Image.fromarray(like.alpha).resize((width, height), Image.Resampling.BICUBIC))
+    alpha = _resized(like.alpha, *rgb.shape[:2])
     return _eight_bits(np.dstack([colours, alpha / 255]) if name in TRANSPARENT else over_white(colours, alpha))
+
+
+def _resized(alpha: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    return np.asarray(Image.fromarray(alpha).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def _deep_png(rgb: NDArray, like: Picture) -> bytes:
+    """A PNG of 16 bits a colour, as its specification (W3C, third edition) has it; each row less the one above."""
+    height, width = rgb.shape[:2]
+    values = rgb if like.alpha is None else np.dstack([rgb, _resized(like.alpha, height, width) / 255])
+    rows = np.rint(values * 65535).astype(">u2").reshape(height, -1).view(np.uint8)
+    above = np.vstack([np.zeros_like(rows[:1]), rows[:-1]])
+    filtered = np.hstack([np.full((height, 1), PNG_UP), rows - above]).astype(np.uint8)
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 2 if like.alpha is None else 6, 0, 0, 0))]
+    chunks += [(b"iCCP", b"ICC profile\0\0" + zlib.compress(like.icc))] if like.icc else []
+    chunks += [(b"eXIf", like.exif.removeprefix(b"Exif\0\0"))] if like.exif else []
+    chunks += [(b"IDAT", zlib.compress(filtered.tobytes())), (b"IEND", b"")]
+    parts = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    ]
+    return PNG_SIGNATURE + b"".join(parts)
 
 
 def _eight_bits(values: NDArray) -> Image.Image:

@@ -1,5 +1,9 @@
 """Picture files: every mode that Pillow reads comes in rightly, and what came in goes out again."""
 
+import struct
+import zlib
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
@@ -32,6 +36,29 @@ def deep_greys() -> np.ndarray:
 def saved(folder, name: str, image: Image.Image, **options):
     image.save(folder / name, **options)
     return folder / name
+
+
+def deep_colours(channels: int = 3) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 65536, (HEIGHT, WIDTH, channels), dtype=np.uint16)
+
+
+def saved_deep(path, values: np.ndarray, exif: bytes = b""):
+    """A PNG of 16 bits a colour, unfiltered, as the specification spells it out."""
+    height, width, channels = values.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    header = struct.pack(">IIBBBBB", width, height, 16, {3: 2, 4: 6}[channels], 0, 0, 0)
+    chunks = [
+        (b"IHDR", header),
+        (b"eXIf", exif.removeprefix(b"Exif\0\0")),
+        (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    ]
+    file = b"\x89PNG\r\n\x1a\n"
+    for kind, data in chunks:
+        if data or kind != b"eXIf":
+            file += struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    path.write_bytes(file)
+    return path
 
 
 def exif(orientation: int) -> bytes:
@@ -147,10 +174,50 @@ def test_grey_values_out_of_every_range_are_refused(tmp_path, value):
         read_picture(path)
 
 
-def test_colour_of_16_bits_comes_as_8(tmp_path):
+def test_colour_of_16_bits_comes_as_8_from_other_formats_than_png(tmp_path):
     path = tmp_path / "a.ppm"  # Pillow writes no such file; this format is a line and the values
     path.write_bytes(b"P6 %d %d 65535\n" % (WIDTH, HEIGHT) + np.dstack([deep_greys()] * 3).astype(">u2").tobytes())
     np.testing.assert_allclose(read_picture(path).pixels[..., 0], deep_greys() / 257, atol=1)
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_colour_of_16_bits_keeps_them_in_png(tmp_path, channels):
+    values = deep_colours(channels)
+    picture = read_picture(saved_deep(tmp_path / "a.png", values))
+    np.testing.assert_array_equal(picture.pixels, values[..., :3])
+    assert not picture.grey
+    assert (picture.alpha is None) == (channels == 3)
+    write_picture(tmp_path / "b.png", picture.to_float(), picture)
+    again = read_picture(tmp_path / "b.png")
+    np.testing.assert_array_equal(again.pixels, picture.pixels)
+    np.testing.assert_array_equal(again.alpha, picture.alpha)
+
+
+def test_colour_of_16_bits_stands_upright_and_keeps_profile_and_exif(tmp_path):
+    values = deep_colours()
+    picture = read_picture(saved_deep(tmp_path / "a.png", values, exif(orientation=6)))
+    np.testing.assert_array_equal(picture.pixels, np.rot90(values, -1))
+    write_picture(tmp_path / "b.png", picture.to_float(), replace(picture, icc=srgb_profile()))
+    with Image.open(tmp_path / "b.png") as image:
+        image.load()
+        assert image.info["icc_profile"] == srgb_profile()
+        assert image.getexif()[MAKER] == "Maker"
+        assert ORIENTATION not in image.getexif()
+        np.testing.assert_array_equal(np.asarray(image), picture.pixels >> 8)
+
+
+def test_a_broken_picture_of_16_bits_a_colour_is_said_to_be_broken(tmp_path):
+    path = saved_deep(tmp_path / "a.png", deep_colours())
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(InputError, match=r"a\.png: a broken picture"):
+        read_picture(path)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "tif", "webp"])
+def test_colour_of_16_bits_becomes_8_where_not_png(tmp_path, suffix):
+    came = read_picture(saved_deep(tmp_path / "a.png", np.full((8, 8, 3), 30000, np.uint16)))
+    write_picture(tmp_path / f"b.{suffix}", came.to_float(), came)
+    np.testing.assert_allclose(read_picture(tmp_path / f"b.{suffix}").pixels, 117, atol=1)
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp", "avif"])
