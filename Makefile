@@ -1,9 +1,11 @@
-# make: prepare .venv; make demo: train and test in minutes; make test: every test.
+# make: prepare .venv; make demo: restore, train and test in minutes; make test: every test;
+# make bench: how fast all is here, beside other engines;
+# make weights [BUDGET=minutes] [DATA=pictures] [TEST_DATA=folders]: train the networks of weights/.
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 
-.PHONY: setup demo test
+.PHONY: setup demo test bench weights
 setup: $(VENV)/installed
 
 # Old pips read PIP_CONSTRAINT for building packages too, new ones PIP_BUILD_CONSTRAINT.
@@ -21,3 +23,11 @@ test: setup
 	$(VENV)/bin/ruff check --quiet .
 	$(VENV)/bin/ruff format --quiet --check .
 	$(PY) -m pytest
+
+bench: setup
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	$(PY) -m benchmarks
+
+weights: setup
+	$(PY) -m benchmarks.train_weights $(if $(BUDGET),--minutes=$(BUDGET)) $(if $(DATA),--train_data=$(DATA)) \
+		$(if $(TEST_DATA),--test_data $(TEST_DATA))

@@ -175,8 +175,10 @@ def test_the_command_is_kept_as_it_was_typed():
     assert main.parse([TRAIN, "--steps=5"]).command == ("python main.py --mode=train --steps=5")
 
 
-def test_what_the_demo_asks_for_is_understood():
+def test_what_the_demo_asks_for_is_understood(monkeypatch: pytest.MonkeyPatch):
     assert main.parse(demo.TRAINING).steps == 600
+    monkeypatch.chdir(ROOT)
+    assert main.parse(demo.RESTORING).kernel.array.shape == (15, 15)
 
 
 def test_prepare_without_data_packs_the_built_in_set():
