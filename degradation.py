@@ -23,7 +23,7 @@ class Degradation:
     """What is done to N pictures, or said to have been done; a mix of M parts each."""
 
     kernels: Tensor  # (N, M, k, k), sum 1, correlation orientation
-    noise_levels: Tensor  # (N, M), 0 to 255
+    noise_levels: Tensor  # (N, M), or (N, M, h, w) where a part's own varies; 0 to 255
     weights: Tensor | None = None  # (N, M, h, w) on the LR grid, sum 1 over M; None where M = 1
 
     @classmethod
@@ -40,7 +40,14 @@ class Degradation:
         """Σ wᵢ · partᵢ: (N, M, C) or (N, M, C, h, w) to (N, C, h, w), or (N, C, 1, 1) where nothing varies."""
         if parts.ndim == 3:
             parts = parts[..., None, None]
-        return parts[:, 0] if self.weights is None else (self.weights[:, :, None].to(parts) * parts).sum(1)
+        if self.weights is None:
+            return parts[:, 0]
+        weighted = zip(self.weights[:, :, None].to(parts).unbind(1), parts.unbind(1), strict=True)
+        return sum(weights * part for weights, part in weighted)  # one by one: M codes a pixel would take much memory
+
+    def noise_level(self) -> Tensor:
+        """Σ wᵢσᵢ, (N, 1, h, w), or (N, 1, 1, 1) where nothing varies."""
+        return self.mix(self.noise_levels[:, :, None])
 
 
 def blur(pictures: Tensor, kernels: Tensor) -> Tensor:
@@ -122,7 +129,7 @@ def degrade(
     if rounded is not None:
         lr = torch.where(rounded[:, None, None, None], (lr.clamp(0, 1) * 255).round() / 255, lr)
     if noise is not None:
-        lr = lr + degradation.mix(degradation.noise_levels[..., None]).to(lr) / 255 * noise
+        lr = lr + degradation.noise_level().to(lr) / 255 * noise
     return lr
 
 
@@ -131,9 +138,12 @@ def degradation_map(degradation: Degradation, pca: Tensor, noise_free: bool) -> 
 
     The kernel code, and the noise level / 255 unless the network is noise-free (paper, section 3.2).
     """
-    codes = kernel_codes(degradation.kernels.to(pca), pca)
-    levels = (degradation.noise_levels / 255).to(pca)[..., None]
-    return degradation.mix(codes if noise_free else torch.cat([codes, levels], -1))
+    codes = degradation.mix(kernel_codes(degradation.kernels.to(pca), pca))
+    if noise_free:
+        return codes
+    levels = degradation.noise_level().to(pca) / 255
+    size = torch.broadcast_shapes(codes.shape[-2:], levels.shape[-2:])  # either may vary alone
+    return torch.cat([codes.expand(-1, -1, *size), levels.expand(-1, -1, *size)], 1)
 
 
 def border(scale: int, kernel_size: int = KERNEL_SIZE) -> int:

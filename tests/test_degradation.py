@@ -259,6 +259,14 @@ def test_a_mix_has_one_noise_draw_of_the_mixed_level():
         assert_close(added[n, :, row, column], level / 255 * noise[n, :, row, column], 1e-13)
 
 
+@pytest.mark.parametrize("parts", [1, 3])
+def test_noise_levels_may_vary_from_pixel_to_pixel_with_the_kernels_or_alone(parts: int):
+    mix, hr, noise = random_mix(parts=parts), random_picture(2, 3, 16, 18), torch.randn(2, 3, 8, 9).double()
+    levels = 50 * random_picture(2, 1, 8, 9, seed=5)
+    mapped = Degradation(mix.kernels, levels.expand(-1, parts, -1, -1), mix.weights if parts > 1 else None)
+    assert_close(degrade(hr, mapped, 2, noise=noise), degrade(hr, mix, 2) + levels / 255 * noise, 1e-12)
+
+
 def test_a_mix_is_mixed_before_it_is_rounded():
     mix, hr = random_mix(), random_picture(2, 3, 16, 18)
     lr = degrade(hr, mix, 2, rounded=torch.tensor([True, True]))
@@ -345,6 +353,17 @@ def test_the_map_of_a_mix_is_the_code_of_each_pixels_mixed_kernel_and_its_mixed_
         assert_close(told[n, :15, row, column], kernel_codes(kernel, pca.double().numpy()), 1e-6)
         assert_close(told[n, 15, row, column], weights @ mix.noise_levels[n].numpy() / 255, 1e-7)
     assert_close(degradation_map(mix, pca, noise_free=True), told[:, :15], 0)
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_the_map_of_noise_levels_that_vary_holds_each_pixels_level(pca, parts: int):
+    mix, levels = random_mix(parts=parts), 50 * random_picture(2, 1, 8, 9, seed=5)
+    mapped = Degradation(mix.kernels, levels.expand(-1, parts, -1, -1), mix.weights if parts > 1 else None)
+    told = degradation_map(mapped, pca, noise_free=False)
+    assert told.shape == (2, 16, 8, 9)
+    assert_close(told[:, 15:], levels / 255, 1e-6)
+    alone = degradation_map(mix, pca, noise_free=True)
+    assert_close(told[:, :15], alone.expand(-1, -1, 8, 9), 1e-6)
 
 
 def test_a_mix_of_equal_parts_is_told_and_degrades_as_the_part_alone(pca):
