@@ -17,6 +17,27 @@ class NamedKernel:
 
 
 @dataclass(frozen=True)
+class NamedMap:
+    """Labels or noise levels, a pixel a number, and where they came from."""
+
+    path: Path
+    values: np.ndarray  # (H, W), LR's or HR's size
+
+
+@dataclass(frozen=True)
+class NamedDegradation:
+    """What is done to a picture, or said to have been done, as it was asked for."""
+
+    kernels: list[NamedKernel]  # one, or one for each label of the regions
+    noise: float | NamedMap  # 0 to 255
+
+    @property
+    def noisy(self) -> bool:
+        """Whether there is any noise."""
+        return bool(self.noise.values.any() if isinstance(self.noise, NamedMap) else self.noise)
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """`--mode=train`; stored as `config.json` of the run."""
 
@@ -53,8 +74,11 @@ class TestConfig:
     pca: Path | None = None
     test_data: Path | None = None
     input: list[Path] = field(default_factory=list)
-    kernel: NamedKernel | None = None
+    kernel: list[NamedKernel] = field(default_factory=list)
+    regions: NamedMap | None = None
+    region_blend: float = 0.0
     noise_level: float = 0.0
+    noise_map: NamedMap | None = None
     assumed_kernel: NamedKernel | None = None
     assumed_noise_level: float | None = None
     downsampler: str = "bicubic"
@@ -66,6 +90,18 @@ class TestConfig:
     visdom: str = "auto"
     debug: bool = False
     command: str = ""  # as it was typed
+
+    @property
+    def applied(self) -> NamedDegradation:
+        """What HR pictures are degraded by."""
+        return NamedDegradation(self.kernel, self.noise_map or self.noise_level)
+
+    @property
+    def assumed(self) -> NamedDegradation:
+        """What the network is told."""
+        kernels = [self.assumed_kernel] if self.assumed_kernel else self.kernel
+        noise = self.applied.noise if self.assumed_noise_level is None else self.assumed_noise_level
+        return NamedDegradation(kernels, noise)
 
 
 @dataclass(frozen=True)

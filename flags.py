@@ -9,10 +9,13 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, NoReturn
 
-from config import NamedKernel, PrepareConfig, TestConfig, TrainConfig
+import numpy as np
+
+from config import NamedKernel, NamedMap, PrepareConfig, TestConfig, TrainConfig
 from dashboard import check_address
 from errors import InputError
 from kernel import parse_kernel
+from regions import read_labels, read_noise_map
 
 CONFIGS = {"train": TrainConfig, "test": TestConfig, "prepare": PrepareConfig}
 
@@ -93,6 +96,11 @@ def named_kernel(spec: str) -> NamedKernel:
     return NamedKernel(spec, parse_kernel(spec))
 
 
+def named_map(read: Callable[[Path], np.ndarray]) -> Callable[[str], NamedMap]:
+    """A parser of the paths of maps."""
+    return lambda text: NamedMap(Path(text), read(existing(text)))
+
+
 def dashboard_server(text: str) -> str:
     """A parser of what `--visdom` takes."""
     return text if text in ("auto", "off") else check_address(text)
@@ -149,11 +157,30 @@ FLAGS = (
         "kernel",
         ("test",),
         "the blur: delta, gaussian:W, gaussian:W1,W2,ANGLE (widths, i.e. standard deviations, in HR pixels; degrees) "
-        "or a .mat, .npy or .png file",
-        {"type": checked(named_kernel), "metavar": "SPEC"},
+        "or a .mat, .npy or .png file; several times with --regions",
+        {"type": checked(named_kernel), "action": "append", "metavar": "SPEC"},
+    ),
+    Flag(
+        "regions",
+        ("test",),
+        "which kernel is where: a picture of LR's or HR's size whose pixels have the value i for the i-th --kernel, "
+        "counted from 0",
+        {"type": checked(named_map(read_labels)), "metavar": "FILE"},
+    ),
+    Flag(
+        "region_blend",
+        ("test",),
+        "standard deviation, in LR pixels, of the Gaussian that softens the borders of --regions, 0 to 100",
+        {"type": number(0, 100), "metavar": "X"},
     ),
     Flag(
         "noise_level", ("test",), "standard deviation of the noise, 0 to 255", {"type": number(0, 255), "metavar": "X"}
+    ),
+    Flag(
+        "noise_map",
+        ("test",),
+        "a noise level for each pixel instead: a grey picture or .npy of LR's or HR's size, 0 to 255",
+        {"type": checked(named_map(read_noise_map)), "metavar": "FILE"},
     ),
     Flag(
         "assumed_kernel",
@@ -198,7 +225,7 @@ DEFAULTS = {
     ("test", "test_data"): "the held-out built-in photos",
     ("test", "kernel"): "delta; required with --input",
     ("test", "assumed_kernel"): "--kernel",
-    ("test", "assumed_noise_level"): "--noise_level",
+    ("test", "assumed_noise_level"): "--noise_level or --noise_map",
 }
 
 

@@ -111,6 +111,12 @@ def fit_kernel(kernel: NDArray, size: int = KERNEL_SIZE, normalise: bool = True)
     return kernel / kernel.sum() if normalise else kernel
 
 
+def stack_kernels(kernels: list[NDArray]) -> NDArray:
+    """Kernels of several sizes as one array, (M, k, k), the smaller ones padded with zeros."""
+    size = max(len(kernel) for kernel in kernels)
+    return np.stack([fit_kernel(kernel, size, normalise=False) for kernel in kernels])
+
+
 def parse_kernel(spec: str) -> NDArray:
     """The kernel that `delta`, `gaussian:W`, `gaussian:W1,W2,ANGLE` or the path of a .mat, .npy or .png file means.
 

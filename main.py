@@ -23,6 +23,7 @@ from errors import InputError, Stopped, asked_by
 from files import make_folder
 from flags import CONFIGS, FLAGS, Parser, mode_parser, words
 from kernel import delta
+from regions import check_labels
 
 HERE = Path(__file__).parent
 
@@ -67,26 +68,42 @@ def _test_config(given: dict) -> TestConfig:
         for name in ("test_data", "save_lr", "assumed_kernel", "assumed_noise_level", "downsampler"):
             if name in given:
                 raise InputError(f"--{name}: for HR pictures, found --input, which takes LR pictures")
-        if config.kernel is None:
+        if not config.kernel:
             raise InputError("--kernel: required with --input: there is no honest default (delta: no blur)")
-    applied = config.kernel or NamedKernel("delta", delta())
-    noise_level = config.noise_level if config.assumed_noise_level is None else config.assumed_noise_level
-    config = replace(config, kernel=applied, assumed_kernel=config.assumed_kernel or applied)
-    config = replace(config, assumed_noise_level=noise_level)
+    config = replace(config, kernel=config.kernel or [NamedKernel("delta", delta())])
+    _check_maps(config, given)
     config = replace(config, weights=config.weights or _shipped_weights(config))
     name = f"{config.weights.stem}_{datetime.now():%Y%m%d-%H%M%S}"
     return replace(config, output=config.output or Path("results") / name)
 
 
+def _check_maps(config: TestConfig, given: dict) -> None:
+    """Raises InputError where kernels, regions and noise don't belong together."""
+    count = len(config.kernel)
+    if config.regions is None:
+        if count > 1:
+            raise InputError(f"--kernel: found {count}, which need --regions to say where each one is")
+        if "region_blend" in given:
+            raise InputError("--region_blend: softens the borders of --regions, found none")
+    else:
+        if count == 1:
+            raise InputError("--regions: says which of several --kernel is where, found one kernel")
+        with asked_by(f"--regions: {config.regions.path}"):
+            check_labels(config.regions.values, count)
+    if "noise_map" in given and "noise_level" in given:
+        raise InputError("--noise_map: takes the place of --noise_level, found both")
+
+
 def _shipped_weights(config: TestConfig) -> Path:
     """SRMDNF where no noise is assumed, SRMD otherwise or where there is no SRMDNF."""
     scale = config.scale_factor or 2
-    kinds = ["srmd"] if config.assumed_noise_level else ["srmdnf", "srmd"]
+    noisy = config.assumed.noisy
+    kinds = ["srmd"] if noisy else ["srmdnf", "srmd"]
     for kind in kinds:
         path = HERE / "weights" / f"{kind}_x{scale}.safetensors"
         if path.exists():
             return path
-    noise_free = "" if config.assumed_noise_level else " --noise_free"
+    noise_free = "" if noisy else " --noise_free"
     train = f"python main.py --mode=train --scale_factor={scale}{noise_free}"
     raise InputError(f"--weights: no {' or '.join(kinds)} network for x{scale} is shipped; train one: {train}")
 

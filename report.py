@@ -1,6 +1,7 @@
 """What people look at: what was asked and what came of it, in words, tables and pictures."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,11 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from config import VERSION, TestConfig
+from config import VERSION, NamedDegradation, NamedMap, TestConfig
 from degradation import upsample
 from engine import Engine
 from files import whole_file
-from kernel import code_error, fit_kernel
+from kernel import code_error, fit_kernel, stack_kernels
 from metrics import finite
 from model import NetworkConfig
 
@@ -38,6 +39,24 @@ def kernel_picture(kernels: np.ndarray, zoom: int = 8) -> np.ndarray:
     """Kernels (N, k, k) side by side as grey pictures (zoom·k, N·zoom·k, 3) uint8, each peak white."""
     grey = np.clip(kernels / kernels.max((1, 2), keepdims=True) * 255, 0, 255).round().astype(np.uint8)
     return np.kron(np.hstack(list(grey)), np.ones((zoom, zoom), np.uint8))[..., None].repeat(3, 2)
+
+
+def map_picture(values: np.ndarray, white: float) -> np.ndarray:
+    """Numbers (H, W) from 0 to `white` as a grey picture (H, W, 3) uint8."""
+    return np.rint(values / white * 255).astype(np.uint8)[..., None].repeat(3, 2)
+
+
+def degradation_pictures(config: TestConfig) -> dict[str, tuple[np.ndarray, str]]:
+    """Kernels, regions and noise map that a test was given, by window: a picture, and its caption."""
+    kernels = stack_kernels([kernel.array for kernel in config.kernel])
+    specs = ", ".join(kernel.spec for kernel in config.kernel)
+    pictures = {"kernel": (kernel_picture(kernels), f"kernel: {specs}")}
+    if config.regions:
+        labels = map_picture(config.regions.values, len(kernels) - 1)
+        pictures["regions"] = labels, f"regions: {config.regions.path}, black for the first kernel"
+    if config.noise_map:
+        pictures["noise map"] = map_picture(config.noise_map.values, 255), f"noise map: {config.noise_map.path}"
+    return pictures
 
 
 def comparison(panels: dict[str, np.ndarray]) -> np.ndarray:
@@ -81,27 +100,47 @@ def draw_loss(rows: list[dict], path: Path) -> None:
 
 
 def announcement(config: TestConfig, network: NetworkConfig, pca: np.ndarray, engine: Engine) -> str:
-    """What runs, and which kernel and noise were applied and are assumed; with what a user should be warned of."""
-    kind, told = ("SRMDNF", "no noise") if network.noise_free else ("SRMD", f"noise {config.assumed_noise_level:g}")
-    inner = fit_kernel(config.assumed_kernel.array, network.kernel_size, normalise=False)
-    left_out = code_error(inner, pca)
+    """What runs, and which kernels and noise were applied and are assumed; with what a user should be warned of."""
+    applied, assumed = config.applied, config.assumed
+    kind, told = ("SRMDNF", "no noise") if network.noise_free else ("SRMD", _noise_words(assumed.noise))
+    inner = [fit_kernel(kernel.array, network.kernel_size, normalise=False) for kernel in assumed.kernels]
+    left_out = [code_error(kernel, pca) for kernel in inner]
+    specs = [kernel.spec for kernel in applied.kernels]
+    told_specs = [
+        f"{kernel.spec} (its code leaves out {share:.1%})"
+        for kernel, share in zip(assumed.kernels, left_out, strict=True)
+    ]
     lines = [
         f"{kind} x{network.scale} from {config.weights} ({engine.way})",
-        f"applied: kernel {config.kernel.spec}, noise {config.noise_level:g}, downsampler {config.downsampler}",
-        f"assumed: kernel {config.assumed_kernel.spec} (its code leaves out {left_out:.1%}), {told}",
+        f"applied: {_kernel_words(specs, config)}, {_noise_words(applied.noise)}, downsampler {config.downsampler}",
+        f"assumed: {_kernel_words(told_specs, config)}, {told}",
     ]
     if config.input:
         del lines[1]
-    elif network.noise_free and (config.noise_level or config.assumed_noise_level):
+    elif network.noise_free and (applied.noisy or assumed.noisy):
         lines.append("warning: a noise-free network is told of no noise, whatever is applied or assumed")
-    if len(config.assumed_kernel.array) > network.kernel_size:
-        size = f"{network.kernel_size}×{network.kernel_size}"
-        lines.append(f"warning: of the kernel the network is told the inner {size}, {inner.sum():.1%} of its sum")
-    if left_out > MOST_LEFT_OUT:
-        lines.append("warning: the network's kernel code describes this kernel badly; the result may be poor")
+    for kernel, seen, share in zip(assumed.kernels, inner, left_out, strict=True):
+        if len(kernel.array) > network.kernel_size:
+            size = f"{network.kernel_size}×{network.kernel_size}"
+            lines.append(f"warning: of {kernel.spec} the network is told the inner {size}, {seen.sum():.1%} of its sum")
+        if share > MOST_LEFT_OUT:
+            lines.append(f"warning: the network's kernel code describes {kernel.spec} badly; the result may be poor")
     if config.save_lr:
         lines.append(f"LR pictures in {config.output / 'lr'} are clipped and rounded to 8 bits; those tested are not")
     return "\n".join(lines)
+
+
+def _kernel_words(specs: list[str], config: TestConfig) -> str:
+    if len(specs) == 1:
+        return f"kernel {specs[0]}"
+    softened = f" (softened by {config.region_blend:g} LR pixels)" if config.region_blend else ""
+    return f"kernels {', '.join(specs)} by {config.regions.path}{softened}"
+
+
+def _noise_words(noise: float | NamedMap) -> str:
+    if isinstance(noise, NamedMap):
+        return f"noise {noise.values.min():g} to {noise.values.max():g} by {noise.path}"
+    return f"noise {noise:g}"
 
 
 def mean_row(rows: list[dict]) -> dict:
@@ -128,11 +167,9 @@ def _table_row(row: dict, width: int) -> str:
 def write_metrics(config: TestConfig, network: NetworkConfig, engine: Engine, rows: list[dict]) -> None:
     """metrics.json: what was asked, and the scores of every picture; an infinite PSNR is null."""
     mean = {key: value for key, value in mean_row(rows).items() if key != "name"}
-    degradation = {
-        "kernel": config.kernel.spec,
-        "noise_level": config.noise_level,
-        "downsampler": config.downsampler,
-    }
+    assumed = config.assumed
+    if network.noise_free:
+        assumed = replace(assumed, noise=0.0)
     metrics = {
         "version": VERSION,
         "command": config.command,
@@ -140,13 +177,21 @@ def write_metrics(config: TestConfig, network: NetworkConfig, engine: Engine, ro
         "weights": str(config.weights),
         "engine": engine.way.engine,
         "precision": engine.way.precision,
-        "degradation": None if config.input else degradation,
-        "assumed": {
-            "kernel": config.assumed_kernel.spec,
-            "noise_level": 0.0 if network.noise_free else config.assumed_noise_level,
-        },
+        "degradation": None if config.input else _stated(config.applied, config) | {"downsampler": config.downsampler},
+        "assumed": _stated(assumed, config),
         "images": [finite(row) for row in rows],
         "mean": finite(mean),
     }
     with whole_file(config.output / "metrics.json") as temporary:
         temporary.write_text(json.dumps(metrics, indent=2, allow_nan=False) + "\n")
+
+
+def _stated(degradation: NamedDegradation, config: TestConfig) -> dict:
+    """A degradation for metrics.json: of several kernels a list, with regions; of a noise map the path."""
+    specs, noise = [kernel.spec for kernel in degradation.kernels], degradation.noise
+    stated = {"kernel": specs[0], "noise_level": noise}
+    if len(specs) > 1:
+        stated |= {"kernel": specs, "regions": str(config.regions.path), "region_blend": config.region_blend}
+    if isinstance(noise, NamedMap):
+        stated |= {"noise_level": None, "noise_map": str(noise.path)}
+    return stated

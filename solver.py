@@ -27,7 +27,7 @@ from inputs import Inputs
 from kernel import read_pca
 from metrics import least_side, luma, psnr
 from model import SRMD, NetworkConfig, round_as_autocast
-from report import announcement, draw_loss, kernel_picture, sample_grid, table, write_metrics
+from report import announcement, degradation_pictures, draw_loss, kernel_picture, sample_grid, table, write_metrics
 from run_folder import RunFolder
 from signals import stop_requests
 from trial import Trial, trained
@@ -258,7 +258,8 @@ class Solver:
         rows = []
         env = f"srmd_{config.output.name}"
         with open_dashboard(config.visdom, env, start_server=False, say=tqdm.write) as dashboard:
-            dashboard.image("kernel", kernel_picture(config.kernel.array[None]), f"kernel: {config.kernel.spec}")
+            for window, (picture, caption) in degradation_pictures(config).items():
+                dashboard.image(window, picture, caption)
             for name, picture in tqdm(inputs, unit="picture", disable=not sys.stderr.isatty()):
                 row = trial.restore(name, picture) if config.input else trial.score(name, picture, dashboard)
                 rows.append({"name": name} | row)

@@ -7,53 +7,73 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from config import TestConfig
+from config import NamedMap, TestConfig
 from dashboard import Dashboard
 from degradation import Degradation, degradation_map, degrade, modcrop, upsample
 from engine import Engine
 from errors import InputError, asked_by
 from images import Picture, write_picture
-from kernel import fit_kernel, read_pca
+from kernel import fit_kernel, read_pca, stack_kernels
 from metrics import score
 from model import SRMD, NetworkConfig
+from regions import lr_map, region_weights
 from report import comparison, to_rgb8
 from restore import restore
 from weights import read_weights
 
 
 class Trial:
-    """What is done to each picture of a test, with a network that is told one degradation."""
+    """What is done to each picture of a test, with a network that is told a degradation."""
 
     def __init__(self, config: TestConfig, engine: Engine, network: NetworkConfig, pca: Tensor):
         self.config, self.engine, self.network, self.pca = config, engine, network, pca
-        self.told = self._assumed_map()
+        self.kernels = torch.from_numpy(stack_kernels([kernel.array for kernel in config.applied.kernels]))
+        with asked_by("--assumed_kernel" if config.assumed_kernel else "--kernel"):
+            fitted = [fit_kernel(kernel.array, network.kernel_size) for kernel in config.assumed.kernels]
+        self.assumed_kernels = torch.from_numpy(np.stack(fitted))
 
-    def _assumed_map(self) -> Tensor:
-        """The degradation map that the network is told, (1, C, 1, 1)."""
-        config, network = self.config, self.network
-        with asked_by("--kernel" if config.assumed_kernel is config.kernel else "--assumed_kernel"):
-            kernel = fit_kernel(config.assumed_kernel.array, network.kernel_size)
-        assumed = Degradation.uniform(
-            torch.from_numpy(kernel)[None].float(), torch.tensor([config.assumed_noise_level])
-        )
-        return degradation_map(assumed, self.pca, network.noise_free)
+    def _told(self, name: str, hr_size: tuple[int, int]) -> Tensor:
+        """The degradation map that the network is told of a picture, (1, C, h, w) or (1, C, 1, 1)."""
+        assumed = self._degradation(self.assumed_kernels, self.config.assumed.noise, name, hr_size)
+        return degradation_map(assumed, self.pca, self.network.noise_free)
+
+    def _degradation(
+        self, kernels: Tensor, noise: float | NamedMap, name: str, hr_size: tuple[int, int]
+    ) -> Degradation:
+        """Kernels (M, k, k) and noise, each where the maps say, for a picture whose HR is (H, W)."""
+        config, scale, count = self.config, self.engine.scale, len(kernels)
+        weights = None
+        if count > 1:
+            with asked_by(f"--regions: {config.regions.path} for {name}"):
+                shares = region_weights(config.regions.values, count, hr_size, scale, config.region_blend)
+            weights = torch.from_numpy(shares)[None]
+        if isinstance(noise, NamedMap):
+            with asked_by(f"--noise_map: {noise.path} for {name}"):
+                levels = torch.from_numpy(lr_map(noise.values, hr_size, scale)).expand(1, count, -1, -1)
+        else:
+            levels = torch.full((1, count), noise, dtype=torch.float64)
+        return Degradation(kernels[None], levels, weights)
 
     def restore(self, name: str, picture: Picture) -> dict:
         """An LR picture to a file; the seconds that it took."""
-        sr, seconds = self._timed(torch.from_numpy(picture.to_float()).permute(2, 0, 1)[None].float())
+        lr = torch.from_numpy(picture.to_float()).permute(2, 0, 1)[None].float()
+        height, width = (side * self.engine.scale for side in lr.shape[-2:])
+        sr, seconds = self._timed(lr, self._told(name, (height, width)))
         write_picture(self.config.output / f"{name}.png", _array(sr), like=picture)
         return {"seconds": seconds}
 
-    def _timed(self, lr: Tensor) -> tuple[Tensor, float]:
+    def _timed(self, lr: Tensor, told: Tensor) -> tuple[Tensor, float]:
         start = time.perf_counter()
-        return restore(self.engine, lr, self.told), time.perf_counter() - start
+        return restore(self.engine, lr, told), time.perf_counter() - start
 
     def score(self, name: str, picture: Picture, dashboard: Dashboard) -> dict:
         """An HR picture degraded and restored; scores of SR and of bicubic upscaling."""
         config, scale = self.config, self.engine.scale
         hr = modcrop(torch.from_numpy(picture.to_float()).permute(2, 0, 1)[None], scale)
-        lr = degrade(hr, self._applied(), scale, config.downsampler, noise=_scoring_noise(config.seed, hr, scale))
-        sr, seconds = self._timed(lr.float())
+        size = picture.pixels.shape[:2]
+        applied = self._degradation(self.kernels, config.applied.noise, name, size)
+        lr = degrade(hr, applied, scale, config.downsampler, noise=_scoring_noise(config.seed, hr, scale))
+        sr, seconds = self._timed(lr.float(), self._told(name, size))
         bicubic = upsample(lr, scale)
         scores, bicubic_scores = (score(_array(restored), _array(hr), scale) for restored in (sr, bicubic))
         enlarged = F.interpolate(lr, scale_factor=scale, mode="nearest")
@@ -68,10 +88,6 @@ class Trial:
         bicubic_scores = {f"bicubic_{key}": bicubic_scores[key] for key in ("psnr_y", "ssim_y")}
         return scores | bicubic_scores | {"seconds": seconds}
 
-    def _applied(self) -> Degradation:
-        kernel = torch.from_numpy(self.config.kernel.array)
-        return Degradation.uniform(kernel[None], torch.tensor([self.config.noise_level]))
-
 
 def trained(config: TestConfig) -> tuple[SRMD, Tensor]:
     """A network to test, with the P that belongs to it."""
@@ -80,8 +96,11 @@ def trained(config: TestConfig) -> tuple[SRMD, Tensor]:
     network, pca = weights.network.config, weights.pca
     if config.scale_factor not in (None, network.scale):
         raise InputError(f"--scale_factor: {config.weights} is for x{network.scale}, found {config.scale_factor}")
-    if network.noise_free and config.input and config.noise_level:
-        raise InputError(f"--noise_level: {config.weights} is noise-free (SRMDNF), found {config.noise_level:g}")
+    if network.noise_free and config.input and config.applied.noisy:
+        flag, found = "--noise_level", f"{config.noise_level:g}"
+        if config.noise_map:
+            flag, found = "--noise_map", config.noise_map.path
+        raise InputError(f"{flag}: {config.weights} is noise-free (SRMDNF), found {found}")
     if (pca is None) != (config.pca is not None):
         needed = "needed: the weights carry no P" if pca is None else "not needed: the weights carry their own P"
         raise InputError(f"--pca: {needed} ({config.weights})")

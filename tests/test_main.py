@@ -25,6 +25,11 @@ def _folder_with_some_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     np.save("even.npy", np.ones((4, 4)))
     Path("file").write_text("text")
     Path("text.mat").write_text("text")
+    Image.fromarray(np.eye(20, dtype=np.uint8)).save("labels.png")
+    Image.effect_mandelbrot((20, 20), (-2, -1, 1, 1), 20).save("fractal.png")
+    Image.new("RGB", (20, 20), "red").save("red.png")
+    np.save("noise.npy", 20 * np.eye(20))
+    np.save("loud.npy", 400 * np.eye(20))
     Path("empty").mkdir()
     Path("folder.h5").mkdir()
     Path("weights.safetensors").write_text("no weights")
@@ -88,6 +93,20 @@ WRONG = [
     (f"{TEST} --kernel=two_kernels.npy", "--kernel", "2×15×15"),
     (f"{TEST} --kernel=even.npy", "--kernel", "4×4"),
     (f"{TEST} --kernel=text.mat", "--kernel", "text.mat"),
+    (f"{TEST} --kernel=delta --kernel=gaussian:2", "--kernel", "--regions"),
+    (f"{TEST} --kernel=delta --regions=labels.png", "--regions", "one kernel"),
+    (f"{TEST} --kernel=delta --kernel=gaussian:2 --regions=missing.png", "--regions", "missing.png"),
+    (f"{TEST} --kernel=delta --kernel=gaussian:2 --regions=file", "--regions", "file"),
+    (f"{TEST} --kernel=delta --kernel=gaussian:2 --regions=empty", "--regions", "empty"),
+    (f"{TEST} --kernel=delta --kernel=gaussian:2 --regions=red.png", "--regions", "colours"),
+    (f"{TEST} --kernel=delta --kernel=gaussian:2 --regions=fractal.png", "--regions", "has no kernel: 2"),
+    (f"{TEST} --kernel=delta --region_blend=2", "--region_blend", "--regions"),
+    (f"{TEST} --kernel=delta --region_blend=-1", "--region_blend", "'-1'"),
+    (f"{TEST} --noise_map=noise.npy --noise_level=5", "--noise_map", "--noise_level"),
+    (f"{TEST} --noise_map=missing.npy", "--noise_map", "missing.npy"),
+    (f"{TEST} --noise_map=red.png", "--noise_map", "colours"),
+    (f"{TEST} --noise_map=loud.npy", "--noise_map", "0 to 400"),
+    (f"{TEST} --noise_map=two_kernels.npy", "--noise_map", "(2, 15, 15)"),
     (f"{TEST} --assumed_kernel=gaussian:x", "--assumed_kernel", "gaussian:x"),
     (f"{TEST} --noise_level=256", "--noise_level", "'256'"),
     (f"{TEST} --noise_level=-1", "--noise_level", "'-1'"),
@@ -150,11 +169,22 @@ def test_what_is_not_given_has_its_default():
 
 def test_the_network_is_told_what_was_applied_unless_said_otherwise():
     config = main.parse(f"{TEST} --weights=file --kernel=gaussian:2 --noise_level=5".split())
-    assert config.assumed_kernel is config.kernel
-    assert config.assumed_noise_level == 5
+    assert config.assumed == config.applied
+    assert config.assumed.noise == 5
     config = main.parse(f"{TEST} --weights=file --noise_level=5 --assumed_noise_level=0".split())
-    assert config.kernel.spec == config.assumed_kernel.spec == "delta"
-    assert (config.noise_level, config.assumed_noise_level) == (5, 0)
+    assert config.assumed.kernels[0].spec == config.applied.kernels[0].spec == "delta"
+    assert (config.applied.noise, config.assumed.noise) == (5, 0)
+
+
+def test_maps_are_told_unless_one_kernel_or_noise_level_is_said_to_be_assumed():
+    mapped = f"{TEST} --weights=file --kernel=delta --kernel=gaussian:2 --regions=labels.png --noise_map=noise.npy"
+    config = main.parse(mapped.split())
+    assert [kernel.spec for kernel in config.assumed.kernels] == ["delta", "gaussian:2"]
+    assert config.assumed.noise is config.applied.noise
+    config = main.parse(f"{mapped} --assumed_kernel=gaussian:1 --assumed_noise_level=3".split())
+    assert [kernel.spec for kernel in config.assumed.kernels] == ["gaussian:1"]
+    assert config.assumed.noise == 3
+    assert len(config.applied.kernels) == 2
 
 
 def test_the_shipped_network_fits_scale_and_assumed_noise(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -165,6 +195,7 @@ def test_the_shipped_network_fits_scale_and_assumed_noise(monkeypatch: pytest.Mo
     for arguments, name in [
         ("", "srmdnf_x2"),
         ("--noise_level=3", "srmd_x2"),
+        ("--noise_map=noise.npy", "srmd_x2"),
         ("--noise_level=3 --assumed_noise_level=0", "srmdnf_x2"),
         ("--scale_factor=3", "srmd_x3"),
     ]:

@@ -356,7 +356,7 @@ def test_a_kernel_that_its_code_describes_badly_is_warned_of(trained: str, capsy
     np.save("box.npy", np.ones((5, 5)))
     assert check(trained, "--test_data=pictures/a.png", "--kernel=box.npy") == 0
     assert "leaves out 24.3%" in (said := capsys.readouterr().out)
-    assert "warning: the network's kernel code describes this kernel badly" in said
+    assert "warning: the network's kernel code describes box.npy badly" in said
 
 
 def test_a_kernel_of_which_the_network_would_see_nothing_is_refused(trained: str, capsys: pytest.CaptureFixture):
