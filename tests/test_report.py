@@ -7,7 +7,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from report import comparison, draw_loss, kernel_picture, mean_row, sample_grid, table, to_rgb8
+from config import NamedKernel, NamedMap
+from config import TestConfig as Config
+from kernel import delta, gaussian
+from report import comparison, degradation_pictures, draw_loss, kernel_picture, mean_row, sample_grid, table, to_rgb8
 
 
 def row(name: str, **values: float) -> dict:
@@ -66,6 +69,23 @@ def test_kernels_are_shown_with_a_white_peak():
     assert (picture[14, 14] == 255).all()
     assert (picture[6, 38] == 255).all()
     assert (picture[6, 40] == 128).all()
+
+
+def test_kernels_regions_and_noise_map_of_a_test_are_shown():
+    kernels = [NamedKernel("delta", delta()), NamedKernel("large.npy", gaussian(2, size=21))]
+    regions = NamedMap(Path("labels.png"), np.eye(6, dtype=np.uint8))
+    pictures = degradation_pictures(
+        Config(kernel=kernels, regions=regions, noise_map=NamedMap(Path("n.npy"), np.eye(3)))
+    )
+    assert {window: caption for window, (_, caption) in pictures.items()} == {
+        "kernel": "kernel: delta, large.npy",
+        "regions": "regions: labels.png, black for the first kernel",
+        "noise map": "noise map: n.npy",
+    }
+    assert pictures["kernel"][0].shape == (8 * 21, 2 * 8 * 21, 3)
+    assert np.array_equal(pictures["regions"][0][..., 1], 255 * np.eye(6))
+    assert np.array_equal(pictures["noise map"][0][..., 1], np.eye(3))
+    assert degradation_pictures(Config(kernel=kernels[:1])).keys() == {"kernel"}
 
 
 def test_pixels_are_clipped_and_rounded():
