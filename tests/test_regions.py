@@ -134,7 +134,7 @@ UNIFORM = {  # the degradation of either half, told for the whole
 
 def check(*flags: str) -> dict:
     weights = f"--weights={ROOT}/weights/srmd_x2.safetensors"
-    assert main.main(["--mode=test", weights, "--output=result", "--visdom=off", *flags]) == 0
+    assert main.main(["--mode=test", weights, "--output=result", "--precision=fp32", "--visdom=off", *flags]) == 0
     return json.loads(Path("result/metrics.json").read_text())
 
 
