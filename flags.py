@@ -17,6 +17,7 @@ from errors import InputError
 from kernel import parse_kernel
 from regions import read_labels, read_noise_map
 
+MAX_SCALE = 8  # beyond, the last layer and the crops of a batch outgrow memory, and nothing is left to restore
 CONFIGS = {"train": TrainConfig, "test": TestConfig, "prepare": PrepareConfig}
 
 
@@ -43,12 +44,13 @@ def number(least: float, most: float = math.inf, above: bool = False) -> Callabl
     return parse
 
 
-def whole(least: int) -> Callable[[str], int]:
-    """A parser of whole numbers from `least` on."""
+def whole(least: int, most: int = 10**12) -> Callable[[str], int]:
+    """A parser of whole numbers from `least` to `most`."""
+    bounds = f"of at least {least}" if most == 10**12 else f"from {least} to {most}"
 
     def parse(text: str) -> int:
-        if not re.fullmatch(r"\d{1,12}", text) or int(text) < least:
-            raise argparse.ArgumentTypeError(f"expected a whole number of at least {least}, found {text!r}")
+        if not re.fullmatch(r"\d{1,12}", text) or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"expected a whole number {bounds}, found {text!r}")
         return int(text)
 
     return parse
@@ -126,7 +128,12 @@ class Flag:
 
 ON = {"action": "store_true"}
 FLAGS = (
-    Flag("scale_factor", ("train", "test"), "HR pixels per LR pixel and axis", {"type": whole(1), "metavar": "N"}),
+    Flag(
+        "scale_factor",
+        ("train", "test"),
+        "HR pixels per LR pixel and axis",
+        {"type": whole(1, MAX_SCALE), "metavar": "N"},
+    ),
     Flag("output", ("train", "test", "prepare"), "where results go", {"type": output_path, "metavar": "PATH"}),
     Flag("weights", ("train", "test"), "the network to test, or to start from", {"type": existing, "metavar": "FILE"}),
     Flag("pca", ("test",), "P (.mat) for weights that carry none", {"type": existing, "metavar": "FILE"}),

@@ -28,7 +28,11 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keeps every other process out; the lock dies with the process that holds it."""
+        """Keeps every other process out; the lock dies with the process that holds it.
+
+        A run that never began, for something else was wrong with it, leaves no folder that wasn't there before.
+        """
+        was_there = self.path.exists()
         with asked_by("--output"):
             make_folder(self.path)
         try:
@@ -40,7 +44,13 @@ class RunFolder:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise InputError(f"--output: {self.path} is in use by another process") from error
-            yield
+            try:
+                yield
+            finally:
+                if [path.name for path in self.path.iterdir()] == [".lock"]:
+                    (self.path / ".lock").unlink()
+                    if not was_there:
+                        self.path.rmdir()
 
     def begin(self, config: TrainConfig, step: int) -> None:
         """Writes config.json where a run starts; where one goes on behind a step, forgets what was logged since."""

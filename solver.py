@@ -106,8 +106,9 @@ class Solver:
                 loss = self.training_step()
                 bar.update()
                 if self._is_due(LOG_EVERY):
+                    value = self._finite(loss)  # waits for the device: only then has the time passed that steps take
                     images_per_s = (self.step - counted) * config.batch_size / (time.perf_counter() - clock)
-                    self._log(self._finite(loss), images_per_s, bar, dashboard)
+                    self._log(value, images_per_s, bar, dashboard)
                     clock, counted = time.perf_counter(), self.step
                 if self.step % config.save_every == 0:
                     self._save(loss)

@@ -46,6 +46,7 @@ WRONG = [
     ("--mode=prepare --seed=5", "--seed", "not used by --mode=prepare"),
     (f"{TRAIN} stray", "stray", "expected a flag"),
     (f"{TRAIN} --scale_factor=0", "--scale_factor", "'0'"),
+    (f"{TRAIN} --scale_factor=9", "--scale_factor", "from 1 to 8, found '9'"),
     (f"{TRAIN} --scale_factor=2.5", "--scale_factor", "'2.5'"),
     (f"{TEST} --scale_factor=two", "--scale_factor", "'two'"),
     (f"{TEST} --scale_factor=7", "--weights", "--mode=train --scale_factor=7"),

@@ -32,6 +32,7 @@ QUICK = [
 @pytest.fixture(autouse=True)
 def _folder_with_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("solver.winograd_pays", lambda *_: False)  # a trial of speed may end otherwise in the next run
     Path("pictures").mkdir()
     rng = np.random.default_rng(0)
     for name in "abc":
@@ -238,6 +239,13 @@ def test_where_no_checkpoint_can_be_read_nothing_is_thrown_away(capsys: pytest.C
 def test_pictures_that_are_too_small_are_refused_in_one_line(capsys: pytest.CaptureFixture):
     assert train("run", "--patch_size=80") == 2
     assert capsys.readouterr().err.startswith("--train_data:")
+    assert not Path("run").exists()
+
+
+def test_a_request_that_is_refused_leaves_a_folder_that_was_there_as_it_was():
+    Path("run").mkdir()
+    assert train("run", "--patch_size=80") == 2
+    assert list(Path("run").iterdir()) == []
 
 
 # Testing.
