@@ -1,4 +1,8 @@
-"""What a network is trained on: random crops under random degradations, and what it is told of them."""
+"""What a network is trained on: random crops under random degradations, and what it is told of them.
+
+The host draws where crops lie, kernels and noise levels: little, and the same on every device. What is large, pixels
+and noise, is made on the device; on a GPU the host only queues that work, and draws the next batch meanwhile.
+"""
 
 from typing import NamedTuple
 
@@ -6,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cache import HeldPictures, moved
 from config import TrainConfig
 from data_loader import PackedPictures
-from degradation import border, degradation_map, degrade, random_degradation
+from degradation import Degradation, border, degradation_map, degrade, random_degradation
 
 ROUNDED_SHARE = 1 / 2  # of the samples: LR pictures from files are rounded to 8 bits, those of the tables are not
 
@@ -25,8 +30,9 @@ class Batch(NamedTuple):
 class Batches:
     """The batches of a run by their number; each is a function of the run's seed and that number alone."""
 
-    def __init__(self, pictures: PackedPictures, config: TrainConfig, pca: Tensor, device: torch.device):
+    def __init__(self, pictures: PackedPictures | HeldPictures, config: TrainConfig, pca: Tensor, device: torch.device):
         self.pictures, self.config, self.pca, self.device = pictures, config, pca.to(device), device
+        self.generator = None if device.type == "cpu" else torch.Generator(device)
         self.border = border(config.scale_factor)
         self.crop = (config.patch_size + 2 * self.border) * config.scale_factor  # HR pixels
         pictures.sample(np.random.default_rng(0), 1, self.crop)  # says when all pictures are too small
@@ -36,14 +42,24 @@ class Batches:
         """A batch without the border where the degradation of a crop differs from that of its picture."""
         config, count, scale = self.config, self.config.batch_size, self.config.scale_factor
         rng = np.random.default_rng((config.seed, number))
-        crops = torch.from_numpy(self.pictures.sample(rng, count, self.crop)).to(self.device)
+        crops = self._moved(torch.as_tensor(self.pictures.sample(rng, count, self.crop)))
         hr = crops.permute(0, 3, 1, 2).float() / 255
-        degradation = random_degradation(rng, count, scale, config.noise_free).to(self.device)
-        rounded = torch.from_numpy(rng.random(count) < ROUNDED_SHARE).to(self.device)
-        noise_shape = (count, 3, self.crop // scale, self.crop // scale)
-        noise = torch.from_numpy(rng.standard_normal(noise_shape, np.float32)).to(self.device)
+        chosen = random_degradation(rng, count, scale, config.noise_free)
+        degradation = Degradation(self._moved(chosen.kernels), self._moved(chosen.noise_levels))
+        rounded = self._moved(torch.from_numpy(rng.random(count) < ROUNDED_SHARE))
+        noise = self._noise(rng, (count, 3, self.crop // scale, self.crop // scale))
         lr = degrade(hr, degradation, scale, config.downsampler, rounded, noise)
         told = degradation_map(degradation, self.pca, config.noise_free)
         inner, inner_hr = slice(self.border, -self.border), slice(self.border * scale, -self.border * scale)
         lr = lr[..., inner, inner].contiguous(memory_format=torch.channels_last)
         return Batch(lr, told, hr[..., inner_hr, inner_hr], degradation.kernels[:, 0])
+
+    def _moved(self, tensor: Tensor) -> Tensor:
+        return moved(tensor, self.device)
+
+    def _noise(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
+        """A standard normal draw: by NumPy on a CPU, and on a GPU, whose steps are shorter than that, by itself."""
+        if self.generator is None:
+            return torch.from_numpy(rng.standard_normal(shape, np.float32))
+        self.generator.manual_seed(int(rng.integers(2**63)))
+        return torch.randn(shape, generator=self.generator, device=self.generator.device)

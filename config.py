@@ -54,6 +54,7 @@ class TrainConfig:
     patch_size: int = 40
     lr: float = 1e-3
     loss: str = "l1"
+    cache: str = "auto"
     save_every: int = 1000
     resume: str | None = None
     device: str = "auto"

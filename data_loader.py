@@ -136,6 +136,8 @@ class PackedPictures:
     Parts made by `split` share the open file: closing one closes all. Raises InputError for a file that isn't ours.
     """
 
+    place = "on disk"
+
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
         if not self.path.is_file():
@@ -177,19 +179,24 @@ class PackedPictures:
         Every position in every picture that is large enough is equally likely, so large pictures give more crops. The
         state of `rng` alone decides. Raises InputError where no picture is as large as `size`.
         """
+        crops = np.empty((count, size, size, 3), np.uint8)
+        windows = self.windows(rng, count, size).tolist()
+        for crop, (index, row, column, view) in zip(_whole_pixels(crops), windows, strict=True):
+            window = self._datasets[index][row : row + size, column : column + size]
+            crop[:] = view_of_square(_whole_pixels(window), view)
+        return crops
+
+    def windows(self, rng: np.random.Generator, count: int, size: int) -> NDArray[np.int64]:
+        """Where random crops lie, (count, 4): picture, row, column, view."""
         places = np.maximum(self.sizes - size + 1, 0)
         ends = places.prod(1).cumsum()
         if not ends[-1]:
             height, width = self.sizes[self.sizes.min(1).argmax()]
             raise InputError(f"{self.path}: expected a picture of {size}×{size} pixels or more, found {width}×{height}")
-        crops = np.empty((count, size, size, 3), np.uint8)
-        draws = zip(rng.integers(ends[-1], size=count), rng.integers(VIEWS, size=count), strict=True)
-        for crop, (place, view) in zip(_whole_pixels(crops), draws, strict=True):
-            index = int(ends.searchsorted(place, side="right"))
-            row, column = divmod(int(ends[index] - place) - 1, int(places[index, 1]))
-            window = self._datasets[index][row : row + size, column : column + size]
-            crop[:] = _view(_whole_pixels(window), view)
-        return crops
+        place, view = rng.integers(ends[-1], size=count), rng.integers(VIEWS, size=count)
+        index = ends.searchsorted(place, side="right")
+        row, column = np.divmod(ends[index] - place - 1, places[index, 1])
+        return np.stack([index, row, column, view], 1)
 
     def split(self) -> tuple["PackedPictures", "PackedPictures"]:
         """Training and validation pictures; the latter are one in ten, 1 to 8, evenly spaced, always the same.
@@ -223,8 +230,8 @@ def _whole_pixels(rgb: NDArray[np.uint8]) -> NDArray:
     return rgb.view("V3")[..., 0]
 
 
-def _view(crop: NDArray, view: int) -> NDArray:
-    """One of the 8 flips and turns of a square."""
+def view_of_square(crop: NDArray, view: int) -> NDArray:
+    """One of the 8 flips and turns of a square, (size, size, ...)."""
     return np.rot90(crop if view < 4 else crop[:, ::-1], view % 4)
 
 

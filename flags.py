@@ -151,6 +151,13 @@ FLAGS = (
     Flag("patch_size", ("train",), "side of a patch in LR pixels", {"type": whole(4), "metavar": "N"}),
     Flag("lr", ("train",), "learning rate after the warm-up", {"type": number(0, 1, above=True), "metavar": "X"}),
     Flag("loss", ("train",), "mean absolute or mean squared error", words("l1", "l2")),
+    Flag(
+        "cache",
+        ("train",),
+        "where the packed pictures lie: read from disk, in memory or on the device; auto: for a GPU the nearest that "
+        "has room",
+        words("auto", "off", "memory", "device"),
+    ),
     Flag("save_every", ("train",), "steps between checkpoints", {"type": whole(1), "metavar": "N"}),
     Flag(
         "resume",

@@ -16,7 +16,8 @@ from metrics import finite
 
 RUNS = Path("runs")
 KEPT_CHECKPOINTS = 3
-MAY_CHANGE = {"device", "visdom", "save_every", "output", "resume", "debug"}  # when a run is resumed
+NEWER = {"cache"}  # flags that runs of older versions don't know: their defaults hold
+MAY_CHANGE = {"cache", "device", "visdom", "save_every", "output", "resume", "debug"}  # when a run is resumed
 
 
 class RunFolder:
@@ -135,7 +136,9 @@ def _stored_config(path: Path) -> TrainConfig:
     """config.json as it was written; InputError where it is anything else."""
     try:
         values = json.loads(path.read_text())
-        known = {f.name: values[f.name] for f in fields(TrainConfig)}
+        known = {
+            f.name: values.get(f.name, f.default) if f.name in NEWER else values[f.name] for f in fields(TrainConfig)
+        }
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"--resume: {path}: expected a run's configuration, found {error!r}") from error
     for field in fields(TrainConfig):

@@ -15,6 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from batches import Batch, Batches
+from cache import hold
 from config import VERSION, TestConfig, TrainConfig
 from dashboard import Dashboard, open_dashboard
 from data_loader import PackedPictures, open_training_data
@@ -62,7 +63,8 @@ class Solver:
             with asked_by("--train_data"):
                 self.begin(*open_training_data(config.train_data).split(), state)
             self.folder.begin(config, self.step)
-            print(f"Training in {self.folder.path} on {self.device} in {self.precision}, {config.steps} steps")
+            where = f"on {self.device} in {self.precision}, {config.steps} steps"
+            print(f"Training in {self.folder.path} {where}, pictures {self.batches.pictures.place}")
             env = f"srmd_{self.folder.path.name}"
             with open_dashboard(config.visdom, env, start_server=True, say=tqdm.write) as dashboard:
                 self._train(dashboard)
@@ -87,7 +89,7 @@ class Solver:
             self.step = state["step"]
             self.ema.load_state_dict(state["ema"])
             self.optimizer.load_state_dict(state["optimizer"])
-        self.batches = Batches(training, config, self.pca, self.device)
+        self.batches = Batches(hold(training, config.cache, self.device), config, self.pca, self.device)
         if not validation.usable(self.batches.crop):
             validation = training
         self.validation_batch = Batches(validation, config, self.pca, self.device).draw(0)

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from batches import Batch, Batches
+from cache import HeldPictures
 from config import TrainConfig
 from data_loader import PackedPictures, pack
 from degradation import blur, border, downsample
@@ -28,7 +29,7 @@ def pictures(tmp_path: Path) -> PackedPictures:
     return PackedPictures(tmp_path / "pack.h5")
 
 
-def draw(pictures: PackedPictures, number: int = 1, **given: object) -> Batch:
+def draw(pictures: PackedPictures | HeldPictures, number: int = 1, **given: object) -> Batch:
     config = TrainConfig(**{"batch_size": 24, "patch_size": 20} | given)
     return Batches(pictures, config, PCA, torch.device("cpu")).draw(number)
 
@@ -42,6 +43,26 @@ def test_a_batch_is_a_function_of_seed_and_number(pictures: PackedPictures):
     assert equal(first, draw(pictures))
     assert not equal(first, draw(pictures, number=2))
     assert not equal(first, draw(pictures, seed=1))
+
+
+def test_a_batch_is_what_it_was_wherever_the_pictures_lie(pictures: PackedPictures):
+    held = HeldPictures(pictures, torch.device("cpu"))
+    assert equal(draw(pictures), draw(held))
+
+
+def test_noise_drawn_by_the_device_is_a_function_of_seed_and_number_too(pictures: PackedPictures):
+    def draw_there(number: int, seed: int = 0) -> Batch:
+        batches = Batches(pictures, TrainConfig(batch_size=8, patch_size=20, seed=seed), PCA, torch.device("cpu"))
+        batches.generator = torch.Generator()
+        batches.draw(7)
+        return batches.draw(number)
+
+    first = draw_there(1)
+    assert equal(first, draw_there(1))
+    assert not torch.equal(first.lr, draw_there(2).lr)
+    assert not torch.equal(first.lr, draw_there(1, seed=1).lr)
+    told, clean = first.degradation_map[:, 15, 0, 0], draw(pictures, batch_size=8, noise_free=True)
+    assert ((first.lr - clean.lr).std((1, 2, 3)) - told).abs().max() < 0.1 * 75 / 255
 
 
 @pytest.mark.parametrize("scale", [1, 2, 3])

@@ -78,6 +78,7 @@ WRONG = [
     (f"{TRAIN} --lr=0", "--lr", "'0'"),
     (f"{TRAIN} --lr=nan", "--lr", "'nan'"),
     (f"{TRAIN} --loss=l3", "--loss", "'l3'"),
+    (f"{TRAIN} --cache=disk", "--cache", "'disk'"),
     (f"{TRAIN} --save_every=0", "--save_every", "'0'"),
     (f"{TRAIN} --resume=missing", "--resume", "missing"),
     (f"{TEST} --test_data=missing", "--test_data", "missing"),

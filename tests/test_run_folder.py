@@ -84,6 +84,14 @@ def test_resume_and_output_must_agree():
         run_config({"resume": "runs/a", "output": Path("runs/b")})
 
 
+def test_a_run_that_an_older_version_began_goes_on():
+    folder = started("runs/a", steps=7)
+    path = folder.path / "config.json"
+    path.write_text(json.dumps({name: v for name, v in json.loads(path.read_text()).items() if name != "cache"}))
+    assert run_config({"resume": "runs/a"}).cache == "auto"
+    assert run_config({"resume": "runs/a", "cache": "memory"}).cache == "memory"
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"steps": 3}', "{", '"text"'])
 def test_a_configuration_that_is_none_is_an_error(text: str):
     started("runs/a")
