@@ -54,6 +54,8 @@ def blur(pictures: Tensor, kernels: Tensor) -> Tensor:
     """Correlates each picture (N, C, H, W) with its kernel (N, k, k), with replicated borders."""
     kernels = kernels.to(pictures)
     padded = F.pad(pictures, [kernels.shape[-1] // 2] * 4, mode="replicate")
+    if pictures.is_cuda:
+        return _product_of_spectra(padded, kernels)
     if pictures.dtype == torch.float64:
         return _sum_of_shifts(padded, kernels)
     return F.conv2d(padded.transpose(0, 1), kernels[:, None], groups=len(kernels)).transpose(0, 1)
@@ -68,6 +70,20 @@ def _sum_of_shifts(padded: Tensor, kernels: Tensor) -> Tensor:
         shifted = padded[..., row : row + height, column : column + width]
         total.addcmul_(shifted, kernels[:, row, column, None, None, None])
     return total
+
+
+def _product_of_spectra(padded: Tensor, kernels: Tensor) -> Tensor:
+    """The correlation by the Fourier transform, for GPUs.
+
+    A training batch of 128 crops of 120×120 takes 1.2 billion multiplications by a 15×15 convolution that no tensor
+    core does, about 1 ms beside the network's 8; composed with the bicubic's 8×8 into one 22×22 of stride 2 it takes
+    half of that; the transforms read and write 0.4 GB in all, 0.1 ms.
+    """
+    size = kernels.shape[-1]
+    height, width = padded.shape[-2] - size + 1, padded.shape[-1] - size + 1
+    fast = [-(-side // 16) * 16 for side in padded.shape[-2:]]  # no large prime in them
+    spectra = torch.fft.rfft2(padded, fast) * torch.fft.rfft2(kernels, fast).conj()[:, None]
+    return torch.fft.irfft2(spectra, fast)[..., :height, :width]
 
 
 def imresize(pictures: Tensor, height: int, width: int) -> Tensor:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from degradation import (
     Degradation,
+    _product_of_spectra,
     blur,
     border,
     degradation_map,
@@ -314,6 +315,24 @@ def test_lr_has_the_type_of_hr_whatever_the_degradations_is(dtype, other):
 def test_float32_keeps_to_a_millionth_of_float64():
     hr, kernels = random_picture(2, 3, 48, 48), skewed(2)
     assert_close(degrade(hr.float(), uniform(kernels.float()), 2), degrade(hr, uniform(kernels), 2), 1e-6)
+
+
+@pytest.mark.parametrize(("scale", "size"), [(2, 120), (3, 153), (4, 170)])  # of crops for patches of 48, and others
+def test_a_gpus_blur_by_spectra_degrades_as_the_plain_one(scale, size, monkeypatch):
+    hr, kernels = random_picture(2, 3, size // scale * scale, 10 * scale).float(), skewed(2).float()
+    plain = degrade(hr, uniform(kernels), scale)
+    monkeypatch.setattr(torch.Tensor, "is_cuda", True)
+    calls = []
+    monkeypatch.setattr("degradation._product_of_spectra", lambda *a: calls.append(1) or _product_of_spectra(*a))
+    assert_close(degrade(hr, uniform(kernels), scale), plain, 1e-6)
+    assert calls
+
+
+@pytest.mark.parametrize("size", [1, 9, 15, 21])
+def test_blur_by_spectra_is_the_correlation_to_the_last_digits(size):
+    pictures, kernels = random_picture(2, 3, 33, 20), skewed(2, size)
+    padded = torch.nn.functional.pad(pictures, [size // 2] * 4, mode="replicate")
+    assert_close(_product_of_spectra(padded, kernels), blur(pictures, kernels), 1e-12)
 
 
 # --- what the network is told

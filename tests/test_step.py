@@ -1,0 +1,136 @@
+"""A GPU's step: as far as it goes on a CPU, with the recording replaced by plain calls; and on a GPU where one is."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from test_data_loader import packed
+
+import step
+from config import TrainConfig
+from data_loader import PackedPictures
+from model import SRMD, NetworkConfig
+from solver import Solver
+from step import compiled, cuda_graph, fast_convolutions
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> PackedPictures:
+    return packed(tmp_path, (90, 80), (70, 100), (64, 64))
+
+
+def solver(pictures: PackedPictures, **given: object) -> Solver:
+    """Ready for its first step, with a network that is small."""
+    defaults = {"batch_size": 2, "patch_size": 8, "device": "cpu", "precision": "fp32", "steps": 50, "visdom": "off"}
+    made = Solver(TrainConfig(**defaults | given))
+    torch.manual_seed(0)
+    config = NetworkConfig(batch_norm=made.config.batch_norm, features=8, layers=4)
+    made.network, made.pca = SRMD(config), torch.eye(15, 225)
+    made.begin(pictures, pictures)
+    made.network.winograd = False
+    return made
+
+
+def losses(made: Solver, steps: int = 4) -> list[float]:
+    """Copied at once: a recorded step gives the same tensor again and again."""
+    found = []
+    for number in range(1, steps + 1):
+        made.step = number
+        found.append(made.training_step().item())
+    return found
+
+
+@pytest.fixture
+def _plain_calls(monkeypatch: pytest.MonkeyPatch):
+    """Traces what would be compiled, whole, and runs it as it is; plays back by calling again."""
+    monkeypatch.setattr(step.torch, "compile", partial(torch.compile, backend="aot_eager"))
+    monkeypatch.setattr(step, "cuda_graph", lambda work: work)
+
+
+@pytest.mark.usefixtures("_plain_calls")
+@pytest.mark.parametrize("given", [{}, {"precision": "bf16"}, {"batch_norm": True, "loss": "l2"}, {"cache": "device"}])
+def test_a_recorded_step_learns_what_a_plain_one_does(pictures: PackedPictures, given: dict):
+    plain, recorded = solver(pictures, **given), solver(pictures, **given)
+    recorded._record()
+    assert losses(recorded) == pytest.approx(losses(plain), rel=2e-3 if given.get("precision") else 1e-5)
+    for a, b in zip(plain.ema.state_dict().values(), recorded.ema.state_dict().values(), strict=True):
+        torch.testing.assert_close(a, b, atol=2e-3 if given.get("precision") else 1e-5, rtol=0)
+
+
+@pytest.mark.usefixtures("_plain_calls")
+def test_recording_leaves_the_network_as_it_was(pictures: PackedPictures):
+    made = solver(pictures, batch_norm=True)
+    before = {name: tensor.clone() for name, tensor in made.network.state_dict().items()}
+    made._record()
+    for name, tensor in made.network.state_dict().items():
+        assert torch.equal(tensor, before[name])
+
+
+def test_what_can_not_be_compiled_is_recorded_as_it_is(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    def failing(function: Callable, **_: object) -> Callable:
+        def call(*_: torch.Tensor) -> torch.Tensor:
+            raise RuntimeError("Failed to find C compiler.\nMore lines")
+
+        return call
+
+    monkeypatch.setattr(step.torch, "compile", failing)
+    assert compiled(torch.sum, torch.ones(2, requires_grad=True)) is torch.sum
+    assert capsys.readouterr().out == "warning: the step is not compiled, only recorded (Failed to find C compiler.)\n"
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_only_in_bf16_may_the_outer_layers_lose_digits_and_only_while_recording(precision: str):
+    with fast_convolutions(precision):
+        assert torch.backends.cudnn.benchmark
+        assert torch.backends.cudnn.allow_tf32 == (precision == "bf16")
+    assert not torch.backends.cudnn.benchmark
+    assert not torch.backends.cudnn.allow_tf32
+
+
+def test_work_is_warmed_up_recorded_once_and_played_back(monkeypatch: pytest.MonkeyPatch):
+    said = []
+
+    class Stream:
+        def wait_stream(self, other: object) -> None:
+            said.append("wait")
+
+    class Graph:
+        def replay(self) -> None:
+            said.append("replay")
+
+    for name, replacement in {
+        "Stream": Stream,
+        "current_stream": Stream,
+        "stream": nullcontext,
+        "CUDAGraph": Graph,
+        "graph": lambda _: nullcontext(said.append("record")),
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, replacement)
+    result = torch.ones(())
+    play = cuda_graph(lambda: said.append("work") or result)
+    assert said == ["wait", "work", "work", "work", "wait", "record", "work"]
+    assert play() is result
+    assert said[-1] == "replay"
+
+
+@needs_cuda
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_on_a_gpu_steps_wait_for_nothing_and_learn_what_a_cpu_does(pictures: PackedPictures, precision: str):
+    there = solver(pictures, device="cuda", precision=precision, cache="device", noise_free=False)
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        found = []
+        for number in range(1, 5):
+            there.step = number
+            found.append(there.training_step().clone())
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    again = losses(solver(pictures, device="cuda", precision=precision, cache="off"))
+    assert np.allclose([loss.item() for loss in found], again, rtol=2e-2)
