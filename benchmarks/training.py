@@ -1,13 +1,15 @@
 """Where the time of a training step goes, and crops a second beside a straightforward loader.
 
-    python -m benchmarks.training    # about a minute; prints a table, and `ratio NAME X.XX` lines
+    python -m benchmarks.training              # a minute; a table, and `ratio NAME X.XX` lines
+    python -m benchmarks.training pictures     # the same with pictures of your own
 
 The straightforward loader does what common SRMD code does: it blurs a whole picture with SciPy, then downsamples it,
-then crops. Ratios are taken in turns within one run, for machines drift.
+then crops. Ratios are taken in turns within one run, for machines drift. With a GPU the step is that of 128 patches of
+48×48, and the share of the rate of a large matrix product that it reaches is shown.
 """
 
-import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,13 +18,18 @@ import numpy as np
 import scipy.ndimage
 import torch
 
+from cache import HeldPictures
 from config import TrainConfig
 from data_loader import PackedPictures, open_training_data
 from degradation import imresize
+from engine import processor
 from kernel import random_kernels
+from model import SRMD
 from solver import Solver
 
 ROUNDS = 5
+ASKED_CROPS = 2000  # a second, from disk
+MATRIX = 8192  # rows and columns of the product whose rate is the measure
 
 
 def straightforward_batch(pictures: PackedPictures, rng: np.random.Generator, config: TrainConfig) -> np.ndarray:
@@ -40,47 +47,87 @@ def straightforward_batch(pictures: PackedPictures, rng: np.random.Generator, co
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """How long one call takes."""
+    """How long one call takes, what it queued on a GPU included."""
     start = time.perf_counter()
     work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
     return time.perf_counter() - start
 
 
-def main() -> None:
+def in_turns(works: dict[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[str, list[float]]:
+    """The seconds of each work in each round, after one to warm up."""
+    for work in works.values():
+        work()
+    times: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(rounds):
+        for name, work in works.items():
+            times[name].append(seconds(work))
+    return times
+
+
+def ratio(a: list[float], b: list[float]) -> float:
+    """The median of a / b over the rounds."""
+    return statistics.median(x / y for x, y in zip(a, b, strict=True))
+
+
+def step_operations(network: SRMD, config: TrainConfig) -> float:
+    """Multiplications and additions of a step's convolutions: forward, and twice as many backward.
+
+    The first layer's input wants no gradient.
+    """
+    layers = [conv.weight.numel() for conv in [*network.convs, network.head]]
+    return 2 * (3 * sum(layers) - layers[0]) * config.batch_size * config.patch_size**2
+
+
+def matrix_rate(device: torch.device) -> float:
+    """Operations a second of a large matrix product in bfloat16."""
+    a = torch.randn(MATRIX, MATRIX, device=device, dtype=torch.bfloat16)
+    times = in_turns({"ten products": lambda: [a @ a for _ in range(10)]})
+    return 10 * 2 * MATRIX**3 / statistics.median(times["ten products"])
+
+
+def main(train_data: Path | None) -> None:
     """Prints the tables."""
-    config = TrainConfig(output=Path("unused"), visdom="off")
+    gpu = torch.cuda.is_available()
+    size = {"batch_size": 128, "patch_size": 48} if gpu else {}
+    config = TrainConfig(output=Path("unused"), visdom="off", **size)
     solver = Solver(config)
     solver.load()
-    solver.begin(*open_training_data(None).split())
-    rng = np.random.default_rng(0)
-    pictures, crop = solver.batches.pictures, solver.batches.crop
-    batch = solver.batches.draw(1)
+    training, validation = open_training_data(train_data).split()
+    solver.begin(training, validation)
     solver.step = 1
-    parts: dict[str, Callable[[], object]] = {
+    rng, crop, count = np.random.default_rng(0), solver.batches.crop, config.batch_size
+    batch, in_memory = solver.batches.draw(1), HeldPictures(training, torch.device("cpu"))
+    works: dict[str, Callable[[], object]] = {
         "whole step": solver.training_step,
-        "forward and backward": lambda: solver.backward(batch),
+        "forward and backward": lambda: solver.learn(batch),
         "making the batch": lambda: solver.batches.draw(1),
-        "crops from HDF5": lambda: pictures.sample(rng, config.batch_size, crop),
+        "crops, --cache=off": lambda: training.sample(rng, count, crop),
+        "crops, --cache=memory": lambda: in_memory.sample(rng, count, crop),
         "optimizer and averaging": solver.update,
-        "straightforward batch": lambda: straightforward_batch(pictures, rng, config),
+        "straightforward batch": lambda: straightforward_batch(training, rng, config),
     }
-    for work in parts.values():
-        work()
-    times = {name: [] for name in parts}
-    for _ in range(ROUNDS):
-        for name, work in parts.items():
-            times[name].append(seconds(work))
-    median = {name: statistics.median(values) for name, values in times.items()}
-    print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, {solver.precision}")
-    for name, value in median.items():
-        print(f"| {name} | {1000 * value:.1f} ms | {config.batch_size / value:.0f} crops/s |")
-    network = statistics.median(a / b for a, b in zip(times["forward and backward"], times["whole step"], strict=True))
-    loader = statistics.median(
-        a / b for a, b in zip(times["straightforward batch"], times["making the batch"], strict=True)
-    )
-    print(f"ratio network_share_of_step {network:.2f}")
+    if gpu:
+        on_device = HeldPictures(training, solver.device)
+        works["crops, --cache=device"] = lambda: on_device.sample(rng, count, crop)
+    times = in_turns(works)
+    print(f"{processor()}, {torch.get_num_threads()} threads; {solver.device} in {solver.precision}")
+    print(f"{count} patches of {config.patch_size}×{config.patch_size}, x2, crops of {crop}×{crop}")
+    for name, taken in times.items():
+        value = statistics.median(taken)
+        print(f"| {name} | {1000 * value:.1f} ms | {count / value:.0f} crops/s |")
+    if gpu:
+        rate = matrix_rate(solver.device)
+        reached = step_operations(solver.network, config) / statistics.median(times["whole step"])
+        print(f"{torch.cuda.get_device_name(solver.device)}: {reached / 1e12:.0f} of {rate / 1e12:.0f} TFLOP/s")
+        print(f"ratio share_of_bf16_matrix_rate {reached / rate:.2f}")
+    from_disk = count / statistics.median(times["crops, --cache=off"])
+    loader = ratio(times["straightforward batch"], times["making the batch"])
+    print(f"ratio network_share_of_step {ratio(times['forward and backward'], times['whole step']):.2f}")
+    print(f"ratio crops_per_second_from_disk_over_{ASKED_CROPS} {from_disk / ASKED_CROPS:.2f}")
     print(f"ratio crops_per_second_over_straightforward {loader:.2f}")
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else None)

@@ -1,0 +1,84 @@
+"""Cost as work grows: seconds per LR megapixel of restoring and of training, over three sizes each, in float32.
+
+    python -m benchmarks.scaling    # under a minute; a table, `ratio NAME X.XX` lines, and img/scaling.png
+
+A ratio is the dearest megapixel over the cheapest: 1 is flat.
+"""
+
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+
+from benchmarks.training import in_turns
+from config import TrainConfig
+from data_loader import open_training_data
+from engine import choose_engine, processor
+from files import whole_file
+from model import SRMD, NetworkConfig
+from restore import restore
+from solver import Solver
+
+ROOT = Path(__file__).parents[1]
+SIDES = (256, 512, 768)  # LR pixels; the largest is restored in four tiles
+BATCH_SIZES = (4, 8, 16)
+ROUNDS = 3
+
+
+def restoring() -> tuple[str, dict[int, Callable[[], object]]]:
+    """How pictures are restored, and the work by the LR pixels that it takes in."""
+    engine = choose_engine(SRMD(NetworkConfig()), torch.device("cpu"), precision="fp32")
+    told = torch.rand(1, 16, 1, 1)
+    pictures = {side**2: torch.rand(1, 3, side, side) for side in SIDES}
+    return str(engine.way), {pixels: lambda lr=lr: restore(engine, lr, told) for pixels, lr in pictures.items()}
+
+
+def training() -> tuple[str, dict[int, Callable[[], object]]]:
+    """How the network is trained, and a step by the LR pixels that it takes in."""
+    steps, winograd = {}, None
+    for batch_size in BATCH_SIZES:
+        config = TrainConfig(output=Path("unused"), visdom="off", device="cpu", precision="fp32", batch_size=batch_size)
+        solver = Solver(config)
+        solver.load()
+        solver.begin(*open_training_data(None).split())
+        winograd = solver.network.winograd if winograd is None else winograd
+        solver.network.winograd, solver.step = winograd, 1  # one way for all sizes
+        steps[batch_size * config.patch_size**2] = solver.training_step
+    return f"torch{' winograd' if winograd else ''} fp32 cpu", steps
+
+
+def draw(costs: dict[str, dict[int, float]], path: Path) -> None:
+    """Seconds per megapixel over megapixels, a panel each, with 15 % about the middle."""
+    figure = Figure(figsize=(8, 3.2), layout="constrained")
+    for panel, (name, cost) in zip(figure.subplots(1, len(costs)), costs.items(), strict=True):
+        middle = (min(cost.values()) + max(cost.values())) / 2
+        panel.axhspan(middle * 0.925, middle * 1.075, color="tab:blue", alpha=0.12, lw=0, label="15 %")
+        panel.plot([pixels / 1e6 for pixels in cost], list(cost.values()), "o-", color="tab:blue")
+        panel.set(title=name, xlabel="LR megapixels", ylabel="seconds per LR megapixel", xscale="log")
+        panel.set_ylim(0, 1.3 * max(cost.values()))
+        panel.set_xticks([pixels / 1e6 for pixels in cost], [f"{pixels / 1e6:.2g}" for pixels in cost])
+        panel.minorticks_off()
+        panel.legend(loc="lower right")
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, dpi=100)
+
+
+def main() -> None:
+    """Prints the table and draws the picture."""
+    print(f"{processor()}, {torch.get_num_threads()} threads")
+    costs, ratios = {}, {}
+    for name, (way, works) in {"restoring": restoring(), "training": training()}.items():
+        times = in_turns(works, ROUNDS)
+        cost = {pixels: 1e6 * statistics.median(taken) / pixels for pixels, taken in times.items()}
+        for pixels, value in cost.items():
+            print(f"| {name}, {way} | {pixels / 1e6:.3f} megapixels | {value:.2f} s per megapixel |")
+        costs[f"{name}, {way}"], ratios[name] = cost, max(cost.values()) / min(cost.values())
+    draw(costs, ROOT / "img" / "scaling.png")
+    for name, value in ratios.items():
+        print(f"ratio {name}_dearest_megapixel_over_cheapest {value:.2f}")
+
+
+if __name__ == "__main__":
+    main()
