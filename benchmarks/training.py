@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import scipy.ndimage
@@ -27,7 +28,10 @@ from kernel import random_kernels
 from model import SRMD
 from solver import Solver
 
+Key = TypeVar("Key")
 ROUNDS = 5
+STEPS_AT_ONCE = 20  # on a GPU, which works on one while the next is queued
+STRAIGHTFORWARD = 4  # crops of such a batch, which take a second or two
 ASKED_CROPS = 2000  # a second, from disk
 MATRIX = 8192  # rows and columns of the product whose rate is the measure
 
@@ -36,7 +40,7 @@ def straightforward_batch(pictures: PackedPictures, rng: np.random.Generator, co
     """LR patches (N, 3, h, w): each from a whole picture, blurred and downsampled before it is cropped."""
     scale, patch = config.scale_factor, config.patch_size
     patches = []
-    for kernel in random_kernels(rng, config.batch_size, scale):
+    for kernel in random_kernels(rng, STRAIGHTFORWARD, scale):
         hr = pictures.picture(int(rng.integers(len(pictures)))) / 255
         blurred = np.stack([scipy.ndimage.correlate(hr[..., c], kernel, mode="nearest") for c in range(3)])
         height, width = blurred.shape[1] // scale, blurred.shape[2] // scale
@@ -46,23 +50,24 @@ def straightforward_batch(pictures: PackedPictures, rng: np.random.Generator, co
     return np.stack(patches)
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """How long one call takes, what it queued on a GPU included."""
+def seconds(work: Callable[[], object], calls: int = 1) -> float:
+    """How long a call takes, what it queues on a GPU included."""
     start = time.perf_counter()
-    work()
+    for _ in range(calls):
+        work()
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-    return time.perf_counter() - start
+    return (time.perf_counter() - start) / calls
 
 
-def in_turns(works: dict[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[str, list[float]]:
-    """The seconds of each work in each round, after one to warm up."""
+def in_turns(works: dict[Key, Callable[[], object]], rounds: int = ROUNDS, calls: int = 1) -> dict[Key, list[float]]:
+    """The seconds of a call of each work in each round, after one to warm up."""
     for work in works.values():
         work()
-    times: dict[str, list[float]] = {name: [] for name in works}
+    times: dict[Key, list[float]] = {name: [] for name in works}
     for _ in range(rounds):
         for name, work in works.items():
-            times[name].append(seconds(work))
+            times[name].append(seconds(work, calls))
     return times
 
 
@@ -83,8 +88,8 @@ def step_operations(network: SRMD, config: TrainConfig) -> float:
 def matrix_rate(device: torch.device) -> float:
     """Operations a second of a large matrix product in bfloat16."""
     a = torch.randn(MATRIX, MATRIX, device=device, dtype=torch.bfloat16)
-    times = in_turns({"ten products": lambda: [a @ a for _ in range(10)]})
-    return 10 * 2 * MATRIX**3 / statistics.median(times["ten products"])
+    times = in_turns({"product": lambda: a @ a}, calls=10)
+    return 2 * MATRIX**3 / statistics.median(times["product"])
 
 
 def main(train_data: Path | None) -> None:
@@ -99,31 +104,33 @@ def main(train_data: Path | None) -> None:
     solver.step = 1
     rng, crop, count = np.random.default_rng(0), solver.batches.crop, config.batch_size
     batch, in_memory = solver.batches.draw(1), HeldPictures(training, torch.device("cpu"))
-    works: dict[str, Callable[[], object]] = {
+    steps: dict[str, Callable[[], object]] = {
         "whole step": solver.training_step,
         "forward and backward": lambda: solver.learn(batch),
+        "optimizer and averaging": solver.update,
+    }
+    batches: dict[str, Callable[[], object]] = {
         "making the batch": lambda: solver.batches.draw(1),
         "crops, --cache=off": lambda: training.sample(rng, count, crop),
         "crops, --cache=memory": lambda: in_memory.sample(rng, count, crop),
-        "optimizer and averaging": solver.update,
         "straightforward batch": lambda: straightforward_batch(training, rng, config),
     }
     if gpu:
         on_device = HeldPictures(training, solver.device)
-        works["crops, --cache=device"] = lambda: on_device.sample(rng, count, crop)
-    times = in_turns(works)
+        batches["crops, --cache=device"] = lambda: on_device.sample(rng, count, crop)
+    times = in_turns(steps, calls=STEPS_AT_ONCE if gpu else 1) | in_turns(batches)
     print(f"{processor()}, {torch.get_num_threads()} threads; {solver.device} in {solver.precision}")
     print(f"{count} patches of {config.patch_size}×{config.patch_size}, x2, crops of {crop}×{crop}")
     for name, taken in times.items():
-        value = statistics.median(taken)
-        print(f"| {name} | {1000 * value:.1f} ms | {count / value:.0f} crops/s |")
+        value, crops = statistics.median(taken), STRAIGHTFORWARD if name == "straightforward batch" else count
+        print(f"| {name}, {crops} crops | {1000 * value:.1f} ms | {crops / value:.0f} crops/s |")
     if gpu:
         rate = matrix_rate(solver.device)
         reached = step_operations(solver.network, config) / statistics.median(times["whole step"])
         print(f"{torch.cuda.get_device_name(solver.device)}: {reached / 1e12:.0f} of {rate / 1e12:.0f} TFLOP/s")
         print(f"ratio share_of_bf16_matrix_rate {reached / rate:.2f}")
     from_disk = count / statistics.median(times["crops, --cache=off"])
-    loader = ratio(times["straightforward batch"], times["making the batch"])
+    loader = ratio(times["straightforward batch"], times["making the batch"]) * count / STRAIGHTFORWARD
     print(f"ratio network_share_of_step {ratio(times['forward and backward'], times['whole step']):.2f}")
     print(f"ratio crops_per_second_from_disk_over_{ASKED_CROPS} {from_disk / ASKED_CROPS:.2f}")
     print(f"ratio crops_per_second_over_straightforward {loader:.2f}")
