@@ -118,7 +118,7 @@ def main(train_data: Path | None) -> None:
     if gpu:
         on_device = HeldPictures(training, solver.device)
         batches["crops, --cache=device"] = lambda: on_device.sample(rng, count, crop)
-    times = in_turns(steps, calls=STEPS_AT_ONCE if gpu else 1) | in_turns(batches)
+    times = in_turns(steps, calls=STEPS_AT_ONCE if gpu else 1) | in_turns(batches, rounds=3)
     print(f"{processor()}, {torch.get_num_threads()} threads; {solver.device} in {solver.precision}")
     print(f"{count} patches of {config.patch_size}×{config.patch_size}, x2, crops of {crop}×{crop}")
     for name, taken in times.items():
