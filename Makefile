@@ -1,11 +1,14 @@
 # make: prepare .venv; make demo: restore, train and test in minutes; make test: every test;
 # make bench: how fast all is here, beside other engines;
-# make weights [BUDGET=minutes] [DATA=pictures] [TEST_DATA=folders]: train the networks of weights/.
+# make weights [BUDGET=minutes] [DATA=pictures] [TEST_DATA=folders]: train the networks of weights/;
+# make reproduce WEIGHTS=folder PCA=file DATA=folder: the published networks' scores, theirs beside ours.
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 
-.PHONY: setup demo test bench weights
+.PHONY: setup demo test bench weights reproduce
+
+.PHONY: setup demo test reproduce
 setup: $(VENV)/installed
 
 # Old pips read PIP_CONSTRAINT for building packages too, new ones PIP_BUILD_CONSTRAINT.
@@ -31,3 +34,6 @@ bench: setup
 weights: setup
 	$(PY) -m benchmarks.train_weights $(if $(BUDGET),--minutes=$(BUDGET)) $(if $(DATA),--train_data=$(DATA)) \
 		$(if $(TEST_DATA),--test_data $(TEST_DATA))
+
+reproduce: setup
+	$(PY) -m benchmarks.reproduce "$(WEIGHTS)" "$(DATA)" $(if $(PCA),--pca="$(PCA)")

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from errors import InputError
+from matlab import read_mat
 
 KERNEL_SIZE = 15
 PCA_DIM = 15
@@ -158,7 +159,8 @@ def _checked(kernel: NDArray, source: str) -> NDArray:
 
 def _read_mat(path: Path) -> NDArray:
     """The one 2-D numeric array of a .mat file; where there are several, the one under `kernel`."""
-    arrays = {key: a for key, a in _mat_arrays(path).items() if a.ndim == 2 and a.dtype.kind in "biuf" and a.size > 1}
+    arrays = {key: a for key, a in read_mat(path).items() if isinstance(a, np.ndarray)}
+    arrays = {key: a for key, a in arrays.items() if a.ndim == 2 and a.dtype.kind in "biuf" and a.size > 1}
     if len(arrays) != 1 and "kernel" not in arrays:
         found = ", ".join(f"{key} {a.shape[0]}×{a.shape[1]}" for key, a in arrays.items()) or "none"
         raise InputError(f"{path}: expected one 2-D numeric array, or one under the key kernel, found {found}")
@@ -167,31 +169,10 @@ def _read_mat(path: Path) -> NDArray:
 
 def read_pca(path: Path) -> NDArray[np.float32]:
     """P from a .mat file, under the key `P`; (15, 225) for a network that is told 15 numbers of a 15×15 kernel."""
-    pca = _mat_arrays(path).get("P")
-    if pca is None or pca.shape != (PCA_DIM, KERNEL_SIZE**2) or pca.dtype.kind != "f":
-        raise InputError(f"{path}: expected a real matrix P of 15×225, found {'none' if pca is None else pca.shape}")
+    pca = read_mat(path).get("P")
+    if not isinstance(pca, np.ndarray) or pca.shape != (PCA_DIM, KERNEL_SIZE**2) or pca.dtype.kind != "f":
+        raise InputError(f"{path}: expected a real matrix P of 15×225, found {getattr(pca, 'shape', 'none')}")
     return pca.astype(np.float32)
-
-
-def _mat_arrays(path: Path) -> dict[str, NDArray]:
-    import scipy.io
-
-    try:
-        return {k: a for k, a in scipy.io.loadmat(path).items() if isinstance(a, np.ndarray)}
-    except NotImplementedError:  # MATLAB 7.3 is HDF5
-        return _mat_arrays_hdf5(path)
-    except Exception as error:  # a foreign file can break SciPy's parser in many ways
-        raise InputError(f"{path}: not a MATLAB file ({error})") from error
-
-
-def _mat_arrays_hdf5(path: Path) -> dict[str, NDArray]:
-    import h5py
-
-    try:
-        with h5py.File(path) as file:  # MATLAB's columns come as HDF5's rows
-            return {key: np.asarray(item).T for key, item in file.items() if isinstance(item, h5py.Dataset)}
-    except Exception as error:
-        raise InputError(f"{path}: not a MATLAB file ({error})") from error
 
 
 def _read_npy(path: Path) -> NDArray:

@@ -1,6 +1,7 @@
 """A picture of a test: degraded, restored, scored, written."""
 
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,6 +21,8 @@ from regions import lr_map, region_weights
 from report import comparison, to_rgb8
 from restore import restore
 from weights import read_weights
+
+OWN_PCA = Path(__file__).parent / "kernels" / "pca.mat"
 
 
 class Trial:
@@ -72,7 +75,7 @@ class Trial:
         hr = modcrop(torch.from_numpy(picture.to_float()).permute(2, 0, 1)[None], scale)
         size = picture.pixels.shape[:2]
         applied = self._degradation(self.kernels, config.applied.noise, name, size)
-        lr = degrade(hr, applied, scale, config.downsampler, noise=_scoring_noise(config.seed, hr, scale))
+        lr = degrade(hr, applied, scale, config.downsampler, noise=scoring_noise(config.seed, hr, scale))
         sr, seconds = self._timed(lr.float(), self._told(name, size))
         bicubic = upsample(lr, scale)
         scores, bicubic_scores = (score(_array(restored), _array(hr), scale) for restored in (sr, bicubic))
@@ -106,11 +109,19 @@ def trained(config: TestConfig) -> tuple[SRMD, Tensor]:
         raise InputError(f"--pca: {needed} ({config.weights})")
     if pca is None:
         with asked_by("--pca"):
-            pca = torch.from_numpy(read_pca(config.pca))
+            pca = _foreign_pca(config.pca, config.weights)
     return weights.network, pca
 
 
-def _scoring_noise(seed: int, hr: Tensor, scale: int) -> Tensor:
+def _foreign_pca(path: Path, weights: Path) -> Tensor:
+    """P for a foreign network; this project's own would give codes that it has never seen, and cost it 3 to 6 dB."""
+    pca = read_pca(path)
+    if np.allclose(pca, read_pca(OWN_PCA), atol=1e-5):
+        raise InputError(f"{path}: expected the P that {weights} was trained with, found this project's own")
+    return torch.from_numpy(pca)
+
+
+def scoring_noise(seed: int, hr: Tensor, scale: int) -> Tensor:
     """A standard normal draw of LR's shape, the same for every picture of that size."""
     height, width = hr.shape[-2] // scale, hr.shape[-1] // scale
     noise = np.random.Generator(np.random.PCG64(seed)).standard_normal((height, width, 3))

@@ -1,26 +1,39 @@
 """Weights in and out, and checkpoints.
 
-In: our own .safetensors and checkpoints, and ncnn's .param with .bin, recognised by content. Out: .safetensors with the
-configuration in the metadata and P beside the tensors, for P belongs to the network. No reader runs code from a file.
+In: our own .safetensors and checkpoints, and the files that `foreign_weights.py` knows, recognised by content. Out:
+.safetensors with the configuration in the metadata and P beside the tensors, for P belongs to the network. No reader
+runs code from a file.
 """
 
 import io
+import itertools
 import json
 import struct
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from errors import InputError
 from files import whole_file
+from foreign_weights import (
+    NCNN_FLOAT16,
+    NCNN_FLOAT32,
+    NCNN_PARAM,
+    ForeignNetwork,
+    is_kair,
+    read_kair,
+    read_matconvnet,
+    read_ncnn,
+)
 from model import SRMD, NetworkConfig, merge_batch_norm, round_as_autocast
 
-KNOWN = "our .safetensors or checkpoint, or ncnn's .param and .bin"
-NCNN_FLOAT16 = 0x01306B47  # the tag in front of weights stored as float16
-NCNN_FLOAT32 = 0
+KNOWN = "our .safetensors or checkpoint, ncnn's .param and .bin, KAIR's .pth or MatConvNet's .mat"
+NCNN_STARTS = (NCNN_PARAM, struct.pack("<I", NCNN_FLOAT16), struct.pack("<I", NCNN_FLOAT32))  # .param, .bin, .bin
+MATLAB_STARTS = (b"MATLAB", b"\x89HDF\r\n\x1a\n")
+PYTORCH_STARTS = (b"PK", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.")  # .zip, and before PyTorch 1.6 a pickled number
 HEADS = ("subpixel", "upsample")
 LEAST = {"scale": 1, "features": 3, "layers": 2, "kernel_size": 1, "pca_dim": 1}  # of what a file may say
 
@@ -40,12 +53,14 @@ def read_weights(path: Path) -> Weights:
         raise InputError(f"{path}: expected a file, found {'a folder' if path.is_dir() else 'nothing'}")
     with path.open("rb") as file:
         start = file.read(16)
-    if path.suffix == ".bin" or start[:7] == b"7767517":  # a .bin alone has no mark
-        return _read_ncnn(path.with_suffix(".param"), path.with_suffix(".bin"))
+    if start.startswith(MATLAB_STARTS):
+        return _foreign(read_matconvnet(path), path)
+    if start.startswith(PYTORCH_STARTS):
+        return _read_pytorch(path)
     if start[8:9] == b"{":
         return _read_safetensors(path)
-    if start[:2] == b"PK":
-        return _read_checkpoint_weights(path)
+    if start.startswith(NCNN_STARTS):
+        return _foreign(read_ncnn(path), path)
     raise InputError(f"{path}: expected {KNOWN}, found a file that starts with {start[:8]!r}")
 
 
@@ -90,6 +105,10 @@ def _network(config: NetworkConfig, state: dict[str, Tensor], path: Path) -> SRM
     return network
 
 
+def _foreign(found: ForeignNetwork, path: Path) -> Weights:
+    return Weights(_network(found.config, found.state, path), found.pca)
+
+
 def _config(values: dict, path: Path) -> NetworkConfig:
     """The configuration among a file's metadata; InputError where a value is missing or of another type."""
     known = {f.name: f.type for f in fields(NetworkConfig)}
@@ -132,81 +151,38 @@ def save_checkpoint(path: Path, state: dict) -> None:
 
 def load_checkpoint(path: Path) -> dict:
     """The dictionary that `save_checkpoint` was given, on the CPU."""
-    data = io.BytesIO(path.read_bytes())  # a failing disk says nothing of the file
-    try:
-        state = torch.load(data, map_location="cpu", weights_only=True)
-    except MemoryError:
-        raise
-    except Exception as error:  # a foreign or cut file breaks the unpickler in many ways
-        raise InputError(f"{path}: not a checkpoint ({' '.join(str(error).split())[:100]})") from error
-    kinds = {"network_config": dict, "network": dict, "ema": dict, "optimizer": dict, "pca": Tensor, "step": int}
-    if not isinstance(state, dict) or not all(isinstance(state.get(key), kind) for key, kind in kinds.items()):
+    state = _load_pytorch(path)
+    if not _is_checkpoint(state):
         raise InputError(f"{path}: expected a checkpoint of a training run, found another PyTorch file")
     return state
 
 
-def _read_checkpoint_weights(path: Path) -> Weights:
-    """The EMA network of a checkpoint."""
-    state = load_checkpoint(path)
+def _load_pytorch(path: Path) -> Any:
+    data = io.BytesIO(path.read_bytes())  # a failing disk says nothing of the file
+    try:
+        return torch.load(data, map_location="cpu", weights_only=True)
+    except MemoryError:
+        raise
+    except Exception as error:  # a foreign or cut file breaks the unpickler in many ways
+        raise InputError(f"{path}: not a checkpoint ({' '.join(str(error).split())[:100]})") from error
+
+
+def _is_checkpoint(state: Any) -> bool:
+    kinds = {"network_config": dict, "network": dict, "ema": dict, "optimizer": dict, "pca": Tensor, "step": int}
+    return isinstance(state, dict) and all(isinstance(state.get(key), kind) for key, kind in kinds.items())
+
+
+def _read_pytorch(path: Path) -> Weights:
+    """The EMA network of a checkpoint, or KAIR's."""
+    state = _load_pytorch(path)
+    if is_kair(state):
+        return _foreign(read_kair(state, path), path)
+    if not _is_checkpoint(state):
+        found = ", ".join(map(str, itertools.islice(state, 4))) if isinstance(state, dict) else type(state).__name__
+        raise InputError(f"{path}: expected a training checkpoint or KAIR's model.N.weight, found {found or 'nothing'}")
     config = _config(state["network_config"], path)
     pca = _checked_pca(state["pca"], config, path)
     network = _network(config, state["ema"], path)
     if state.get("precision") == "bf16":
         round_as_autocast(network)
     return Weights(network, pca, {"step": state["step"]})
-
-
-def _read_ncnn(param: Path, binary: Path) -> Weights:
-    """A plain chain of 3×3 convolutions and a pixel shuffle, batch norm merged; such files carry no P."""
-    for path in (param, binary):
-        if not path.is_file():
-            raise InputError(f"{path}: no such file; ncnn's .param and .bin belong together")
-    layers = [line.split() for line in param.read_text(errors="replace").splitlines()[2:] if line.strip()]
-    kinds = [layer[0] for layer in layers]
-    convolutions = [
-        dict(p.split("=", 1) for p in layer[4:] if "=" in p) for layer in layers if layer[0] == "Convolution"
-    ]
-    if kinds != ["Input", *["Convolution"] * len(convolutions), "PixelShuffle"]:
-        raise InputError(f"{param}: expected Input, Convolution ×12, PixelShuffle, found {', '.join(kinds)}")
-    data, offset = binary.read_bytes(), 0
-    tensors = []
-    for layer in convolutions:
-        if not {"0", "6"} <= layer.keys() or not int(layer["6"]) % (9 * int(layer["0"])) == 0:
-            raise InputError(f"{param}: expected 3×3 convolutions with their sizes, found {layer}")
-        outputs = int(layer["0"])
-        weight, bias, offset = _ncnn_convolution(data, offset, outputs, int(layer["6"]), binary)
-        tensors.append((weight.reshape(outputs, -1, 3, 3), bias))
-    if offset != len(data):
-        raise InputError(f"{binary}: expected {offset} bytes from {param.name}, found {len(data)}")
-    return Weights(_plain_chain(tensors, param), None)
-
-
-def _ncnn_convolution(data: bytes, offset: int, outputs: int, count: int, path: Path) -> tuple[Tensor, Tensor, int]:
-    """Weights and biases at `offset`, and the offset behind them; blobs are padded to 4 bytes."""
-    try:
-        (tag,) = struct.unpack_from("<I", data, offset)
-        if tag not in (NCNN_FLOAT16, NCNN_FLOAT32):
-            raise InputError(f"{path}: expected weights in float32 or float16, found the tag {tag:#010x}")
-        kind = np.dtype("<f2" if tag == NCNN_FLOAT16 else "<f4")
-        weight = np.frombuffer(data, kind, count, offset + 4)
-        offset += 4 + (weight.nbytes + 3) // 4 * 4
-        bias = np.frombuffer(data, "<f4", outputs, offset)
-    except (ValueError, struct.error) as error:
-        raise InputError(f"{path}: cut short after {len(data)} bytes") from error
-    return torch.from_numpy(weight.astype(np.float32)), torch.from_numpy(bias.copy()), offset + bias.nbytes
-
-
-def _plain_chain(tensors: list[tuple[Tensor, Tensor]], path: Path) -> SRMD:
-    """A network whose configuration is read off the shapes of its weights and biases."""
-    inputs, outputs, features = tensors[0][0].shape[1], len(tensors[-1][1]), len(tensors[0][1])
-    scale = round((outputs / 3) ** 0.5)
-    if inputs not in (18, 19) or outputs != 3 * scale**2:
-        raise InputError(f"{path}: expected 18 or 19 channels in and 3·s² out, found {inputs} and {outputs}")
-    config = NetworkConfig(scale, noise_free=inputs == 18, features=features, layers=len(tensors))
-    names = [f"convs.{i}" for i in range(len(tensors) - 1)] + ["head"]
-    state = {
-        f"{name}.{part}": t
-        for name, pair in zip(names, tensors, strict=True)
-        for part, t in zip(("weight", "bias"), pair, strict=True)
-    }
-    return _network(config, state, path)
