@@ -1,6 +1,6 @@
 """Everything that is measured of speed, and all its ratios once more at the end: what `make bench` runs.
 
-    python -m benchmarks    # under 30 minutes; the machine should be doing nothing else
+python -m benchmarks    # under 30 minutes; the machine should be doing nothing else
 """
 
 import subprocess
