@@ -17,6 +17,14 @@ class NamedKernel:
 
 
 @dataclass(frozen=True)
+class KernelChoice:
+    """The kernels of a file, or the one of a formula, and the words they were asked for with."""
+
+    spec: str
+    arrays: list[np.ndarray]  # of (k, k), k odd, sum 1
+
+
+@dataclass(frozen=True)
 class NamedMap:
     """Labels or noise levels, a pixel a number, and where they came from."""
 
@@ -76,6 +84,9 @@ class TestConfig:
     test_data: Path | None = None
     input: list[Path] = field(default_factory=list)
     kernel: list[NamedKernel] = field(default_factory=list)
+    kernel_index: list[int] = field(default_factory=list)
+    recentre_kernel: bool = False
+    save_kernel: Path | None = None
     regions: NamedMap | None = None
     region_blend: float = 0.0
     noise_level: float = 0.0

@@ -11,10 +11,10 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from config import NamedKernel, NamedMap, PrepareConfig, TestConfig, TrainConfig
+from config import KernelChoice, NamedMap, PrepareConfig, TestConfig, TrainConfig
 from dashboard import check_address
 from errors import InputError
-from kernel import parse_kernel
+from kernel import parse_kernels
 from regions import read_labels, read_noise_map
 
 MAX_SCALE = 8  # beyond, the last layer and the crops of a batch outgrow memory, and nothing is left to restore
@@ -93,9 +93,17 @@ def checked(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     return parse_or_say
 
 
-def named_kernel(spec: str) -> NamedKernel:
-    """A parser of kernels."""
-    return NamedKernel(spec, parse_kernel(spec))
+def kernel_choice(spec: str) -> KernelChoice:
+    """A parser of kernels: one, or all that a file holds."""
+    return KernelChoice(spec, parse_kernels(spec))
+
+
+def kernel_output(text: str) -> Path:
+    """A parser of paths to draw or save a kernel to."""
+    path = output_path(text)
+    if path.suffix.lower() not in (".png", ".mat") or path.is_dir():
+        raise argparse.ArgumentTypeError(f"expected a .png or .mat file, found {text!r}")
+    return path
 
 
 def named_map(read: Callable[[Path], np.ndarray]) -> Callable[[str], NamedMap]:
@@ -170,9 +178,22 @@ FLAGS = (
     Flag(
         "kernel",
         ("test",),
-        "the blur: delta, gaussian:W, gaussian:W1,W2,ANGLE (widths, i.e. standard deviations, in HR pixels; degrees) "
-        "or a .mat, .npy or .png file; several times with --regions",
-        {"type": checked(named_kernel), "action": "append", "metavar": "SPEC"},
+        "the blur: delta, gaussian:W, gaussian:W1,W2,ANGLE (widths: standard deviations in HR pixels, not variances; "
+        "degrees) or a .mat, .npy, .png, .txt or .csv file; several times with --regions",
+        {"type": checked(kernel_choice), "action": "append", "metavar": "SPEC"},
+    ),
+    Flag(
+        "kernel_index",
+        ("test",),
+        "which kernel of a file that holds several, counted from 0; again for each further such file, or once for all",
+        {"type": whole(0), "action": "append", "metavar": "N"},
+    ),
+    Flag("recentre_kernel", ("test",), "move each kernel's centre of mass to its middle", ON),
+    Flag(
+        "save_kernel",
+        ("test",),
+        "draw the kernel, enlarged (.png), or save it as it is applied (.mat)",
+        {"type": kernel_output, "metavar": "FILE"},
     ),
     Flag(
         "regions",
@@ -200,7 +221,7 @@ FLAGS = (
         "assumed_kernel",
         ("test",),
         "what the network is told instead",
-        {"type": checked(named_kernel), "metavar": "SPEC"},
+        {"type": checked(kernel_choice), "metavar": "SPEC"},
     ),
     Flag("assumed_noise_level", ("test",), "what it is told instead", {"type": number(0, 255), "metavar": "X"}),
     Flag("downsampler", ("train", "test"), "MATLAB's bicubic, or every s-th pixel", words("bicubic", "direct")),

@@ -1,4 +1,4 @@
-"""What a kernel is: families, files, and the P that turns a kernel into its 15 numbers.
+"""What a kernel is: families, and the P that turns a kernel into its 15 numbers.
 
     python kernel.py    # makes kernels/*.mat again
 
@@ -6,7 +6,6 @@ NumPy only, so that flags can be checked before torch is imported. A kernel is a
 correlation orientation with its centre at k // 2. Widths are standard deviations in HR pixels.
 """
 
-import io
 import math
 from pathlib import Path
 
@@ -14,14 +13,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from errors import InputError
+from kernel_files import SUFFIXES, read_kernels, write_mat
 from matlab import read_mat
 
 KERNEL_SIZE = 15
 PCA_DIM = 15
 NO_BLUR_SHARE = 1 / 20  # of training's kernels
-FORMS = "delta, gaussian:W, gaussian:W1,W2,ANGLE, or a .mat, .npy or .png file"
+FORMS = "delta, gaussian:W, gaussian:W1,W2,ANGLE, or a .mat, .npy, .png, .txt or .csv file"
+LEAST_MOVE = 1e-3  # pixels: a kernel that is less off its middle stays where it is
+SPLINE_TAIL = 8  # pixels in which a cubic spline falls to 3e-5
+MOST_TRIMMED = 1e-4  # of the absolute values of a kernel that was moved
 LEAST_SUM = 0.1  # of a cropped kernel: below, it says nothing of the whole
-MAT_HEADER = b"MATLAB 5.0 MAT-file, a blur kernel or P of SRMD".ljust(116)
 
 
 def delta(size: int = KERNEL_SIZE) -> NDArray:
@@ -100,6 +102,46 @@ def code_error(kernel: NDArray, pca: NDArray) -> float:
     return float(np.linalg.norm(vector - pca.T @ kernel_codes(kernel, pca)) / np.linalg.norm(vector))
 
 
+def off_centre(kernel: NDArray) -> NDArray:
+    """Where the centre of mass of a kernel (k, k) lies, in (rows, columns) from its middle."""
+    half = len(kernel) // 2
+    position = np.arange(-half, half + 1)
+    return np.array([kernel.sum(1) @ position, kernel.sum(0) @ position]) / kernel.sum()
+
+
+def recentred(kernel: NDArray) -> NDArray:
+    """The kernel (k, k) moved by cubic splines so that its centre of mass is its middle; (l, l), l odd, sum 1.
+
+    Splines keep the centre of mass exactly and widths well, which linear interpolation would blur. The window grows by
+    the move, and is then cut to what holds all but 1e-4 of the absolute values. InputError where the centre of mass
+    lies outside, as negative values can have it.
+    """
+    import scipy.ndimage
+
+    shift = -off_centre(kernel)
+    if np.abs(shift).max() < LEAST_MOVE:
+        return kernel
+    if np.abs(shift).max() > len(kernel) / 2:
+        found = ", ".join(f"{-part:.3g}" for part in shift)
+        raise InputError(f"expected a kernel's centre of mass inside of it, found it {found} rows, columns off")
+    padded = np.pad(kernel, int(np.ceil(np.abs(shift).max())) + SPLINE_TAIL)
+    moved = scipy.ndimage.shift(padded, shift, order=3)
+    sizes = np.abs(moved)
+    cut = 0
+    while sizes[cut + 1 : -cut - 1, cut + 1 : -cut - 1].sum() > (1 - MOST_TRIMMED) * sizes.sum():
+        cut += 1
+    moved = moved[cut : len(moved) - cut, cut : len(moved) - cut]
+    return moved / moved.sum()
+
+
+def lost_share(kernel: NDArray, size: int) -> float:
+    """How much of a kernel (k, k) lies outside of its inner size×size, 0 to 1 of its absolute values."""
+    cut, outer = max(len(kernel) - size, 0) // 2, np.abs(kernel)
+    total = outer.sum()
+    outer[cut : len(kernel) - cut, cut : len(kernel) - cut] = 0
+    return float(outer.sum() / total)
+
+
 def fit_kernel(kernel: NDArray, size: int = KERNEL_SIZE, normalise: bool = True) -> NDArray:
     """The kernel in a window of size×size: padded with zeros, or cropped about its centre and normalised again."""
     pad = max(size - len(kernel), 0) // 2
@@ -118,22 +160,15 @@ def stack_kernels(kernels: list[NDArray]) -> NDArray:
     return np.stack([fit_kernel(kernel, size, normalise=False) for kernel in kernels])
 
 
-def parse_kernel(spec: str) -> NDArray:
-    """The kernel that `delta`, `gaussian:W`, `gaussian:W1,W2,ANGLE` or the path of a .mat, .npy or .png file means.
-
-    Raises InputError for anything that is not a square of odd side with a positive sum. Comes back with sum 1.
-    """
+def parse_kernels(spec: str) -> list[NDArray]:
+    """The kernel that `delta`, `gaussian:W` or `gaussian:W1,W2,ANGLE` means, or all in the file of that path."""
     if spec == "delta":
-        return delta()
+        return [delta()]
     if spec.startswith("gaussian:"):
-        return _parse_gaussian(spec)
-    readers = {".mat": _read_mat, ".npy": _read_npy, ".png": _read_png}
-    path = Path(spec)
-    if path.suffix.lower() not in readers:
+        return [_parse_gaussian(spec)]
+    if not spec.lower().endswith(SUFFIXES):
         raise InputError(f"expected {FORMS}, found {spec!r}")
-    if not path.is_file():
-        raise InputError(f"{spec}: no such file")
-    return _checked(readers[path.suffix.lower()](path), spec)
+    return read_kernels(Path(spec))
 
 
 def _parse_gaussian(spec: str) -> NDArray:
@@ -148,57 +183,12 @@ def _parse_gaussian(spec: str) -> NDArray:
     return gaussian(*numbers)
 
 
-def _checked(kernel: NDArray, source: str) -> NDArray:
-    if kernel.ndim != 2 or kernel.shape[0] != kernel.shape[1] or kernel.shape[0] % 2 == 0:
-        shape = "×".join(map(str, kernel.shape))
-        raise InputError(f"{source}: expected a square kernel of odd side, found an array of {shape or 'no dimension'}")
-    if kernel.dtype.kind not in "biuf" or not np.isfinite(kernel).all() or kernel.sum() <= 0:
-        raise InputError(f"{source}: expected finite real numbers with a positive sum, found something else")
-    return kernel.astype(np.float64) / kernel.sum(dtype=np.float64)
-
-
-def _read_mat(path: Path) -> NDArray:
-    """The one 2-D numeric array of a .mat file; where there are several, the one under `kernel`."""
-    arrays = {key: a for key, a in read_mat(path).items() if isinstance(a, np.ndarray)}
-    arrays = {key: a for key, a in arrays.items() if a.ndim == 2 and a.dtype.kind in "biuf" and a.size > 1}
-    if len(arrays) != 1 and "kernel" not in arrays:
-        found = ", ".join(f"{key} {a.shape[0]}×{a.shape[1]}" for key, a in arrays.items()) or "none"
-        raise InputError(f"{path}: expected one 2-D numeric array, or one under the key kernel, found {found}")
-    return arrays["kernel"] if "kernel" in arrays else next(iter(arrays.values()))
-
-
 def read_pca(path: Path) -> NDArray[np.float32]:
     """P from a .mat file, under the key `P`; (15, 225) for a network that is told 15 numbers of a 15×15 kernel."""
     pca = read_mat(path).get("P")
     if not isinstance(pca, np.ndarray) or pca.shape != (PCA_DIM, KERNEL_SIZE**2) or pca.dtype.kind != "f":
         raise InputError(f"{path}: expected a real matrix P of 15×225, found {getattr(pca, 'shape', 'none')}")
     return pca.astype(np.float32)
-
-
-def _read_npy(path: Path) -> NDArray:
-    try:
-        return np.asarray(np.load(path, allow_pickle=False))
-    except Exception as error:
-        raise InputError(f"{path}: not an .npy file ({error})") from error
-
-
-def _read_png(path: Path) -> NDArray:
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image if image.mode.startswith(("I", "F")) else image.convert("L"))
-    except Exception as error:
-        raise InputError(f"{path}: not a picture ({error})") from error
-
-
-def write_mat(path: Path, arrays: dict[str, NDArray]) -> None:
-    """A MATLAB 5 file with a fixed header, so that the same arrays give the same bytes on any day."""
-    import scipy.io
-
-    buffer = io.BytesIO()
-    scipy.io.savemat(buffer, arrays)
-    path.write_bytes(MAT_HEADER + buffer.getvalue()[len(MAT_HEADER) :])
 
 
 def make_kernels(folder: Path) -> None:

@@ -13,16 +13,17 @@ import shlex
 import signal
 import sys
 import traceback
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
 
-from config import NamedKernel, PrepareConfig, TestConfig, TrainConfig
+from config import KernelChoice, NamedKernel, PrepareConfig, TestConfig, TrainConfig
 from errors import InputError, Stopped, asked_by
 from files import make_folder
 from flags import CONFIGS, FLAGS, Parser, mode_parser, words
-from kernel import delta
+from kernel import delta, recentred
 from regions import check_labels
 
 HERE = Path(__file__).parent
@@ -63,7 +64,7 @@ def _train_config(given: dict) -> TrainConfig:
 
 
 def _test_config(given: dict) -> TestConfig:
-    config = TestConfig(**given)
+    config = TestConfig(**given | _chosen_kernels(given))
     if config.input:
         for name in ("test_data", "save_lr", "assumed_kernel", "assumed_noise_level", "downsampler"):
             if name in given:
@@ -72,6 +73,8 @@ def _test_config(given: dict) -> TestConfig:
             raise InputError("--kernel: required with --input: there is no honest default (delta: no blur)")
     config = replace(config, kernel=config.kernel or [NamedKernel("delta", delta())])
     _check_maps(config, given)
+    if config.save_kernel:
+        _check_nothing_is_overwritten(config, given)
     config = replace(config, weights=config.weights or _shipped_weights(config))
     name = f"{config.weights.stem}_{datetime.now():%Y%m%d-%H%M%S}"
     return replace(config, output=config.output or Path("results") / name)
@@ -92,6 +95,54 @@ def _check_maps(config: TestConfig, given: dict) -> None:
             check_labels(config.regions.values, count)
     if "noise_map" in given and "noise_level" in given:
         raise InputError("--noise_map: takes the place of --noise_level, found both")
+
+
+def _check_nothing_is_overwritten(config: TestConfig, given: dict) -> None:
+    """Refuses to draw a kernel over a file that was given, or that lies in a folder that was given."""
+    kernels = [Path(choice.spec) for _, choice in _kernel_choices(given)]
+    maps = [named.path for named in (config.regions, config.noise_map) if named]
+    sources = [*config.input, *kernels, *maps, config.test_data, config.weights, config.pca]
+    path = config.save_kernel.resolve()
+    if path.exists() and any(path.is_relative_to(source.resolve()) for source in sources if source):
+        raise InputError(f"--save_kernel: {config.save_kernel} would overwrite an input")
+
+
+def _kernel_choices(given: dict) -> list[tuple[str, KernelChoice]]:
+    """What was asked for as a kernel, by the flags' names."""
+    choices = [("kernel", choice) for choice in given.get("kernel", [])]
+    return [*choices, ("assumed_kernel", given["assumed_kernel"])] if "assumed_kernel" in given else choices
+
+
+def _chosen_kernels(given: dict) -> dict[str, list[NamedKernel] | NamedKernel]:
+    """What the flags of kernels mean: of each file of several the one of its index, re-centred where asked."""
+    choices = _kernel_choices(given)
+    several = [(name, choice) for name, choice in choices if len(choice.arrays) > 1]
+    indices = given.get("kernel_index", [])
+    if several and not indices:
+        name, choice = several[0]
+        found = f"found {choice.spec}, which holds {len(choice.arrays)}"
+        raise InputError(f"--{name}: expected one kernel, {found}: take one by --kernel_index=N, counted from 0")
+    if len(indices) not in (0, 1, len(several)) or (indices and not several):
+        expected = "expected it once, or once for each file of several kernels"
+        raise InputError(f"--kernel_index: {expected}, found it {len(indices)} times for {len(several)} such files")
+    of_each = iter(indices * len(several) if len(indices) == 1 else indices)
+    chosen = [(name, _chosen(choice, of_each, "recentre_kernel" in given)) for name, choice in choices]
+    kernels = {"kernel": [kernel for name, kernel in chosen if name == "kernel"]}
+    return kernels | {name: kernel for name, kernel in chosen if name == "assumed_kernel"}
+
+
+def _chosen(choice: KernelChoice, indices: Iterator[int], recentre: bool) -> NamedKernel:
+    spec, index, count = choice.spec, 0, len(choice.arrays)
+    if count > 1:
+        index = next(indices)
+        if index >= count:
+            raise InputError(f"--kernel_index: {spec} holds {count} kernels, 0 to {count - 1}; found {index}")
+        spec = f"{spec}[{index}]"
+    kernel = choice.arrays[index]
+    if recentre:
+        with asked_by(f"--recentre_kernel: {spec}"):
+            kernel = recentred(kernel)
+    return NamedKernel(spec if kernel is choice.arrays[index] else f"{spec}, re-centred", kernel)
 
 
 def _shipped_weights(config: TestConfig) -> Path:

@@ -9,15 +9,19 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from config import VERSION, NamedDegradation, NamedMap, TestConfig
+from config import VERSION, NamedDegradation, NamedKernel, NamedMap, TestConfig
 from degradation import upsample
 from engine import Engine
 from files import whole_file
-from kernel import code_error, fit_kernel, stack_kernels
+from kernel import code_error, fit_kernel, lost_share, off_centre, stack_kernels
+from kernel_files import write_kernels
 from metrics import finite
 from model import NetworkConfig
 
 LABEL_HEIGHT = 28
+PICTURE_SIDE = 240  # pixels at least, of a kernel's picture
+MOST_LOST = 1e-5  # of a kernel's mass outside of the window, before one is warned
+MOST_OFF_CENTRE = 0.25  # HR pixels, before one is warned
 MOST_LEFT_OUT = 0.05  # of a kernel by its code, before one is warned
 
 
@@ -36,9 +40,24 @@ def sample_grid(lr: Tensor, sr: Tensor, hr: Tensor, scale: int) -> np.ndarray:
 
 
 def kernel_picture(kernels: np.ndarray, zoom: int = 8) -> np.ndarray:
-    """Kernels (N, k, k) side by side as grey pictures (zoom·k, N·zoom·k, 3) uint8, each peak white."""
-    grey = np.clip(kernels / kernels.max((1, 2), keepdims=True) * 255, 0, 255).round().astype(np.uint8)
-    return np.kron(np.hstack(list(grey)), np.ones((zoom, zoom), np.uint8))[..., None].repeat(3, 2)
+    """Kernels (N, k, k) side by side, (zoom·k, N·zoom·k, 3) uint8: zero black, each peak white, negative values red."""
+    levels = kernels / kernels.max((1, 2), keepdims=True) * 255
+    colours = np.stack([np.abs(levels), levels, levels], -1).clip(0, 255).round().astype(np.uint8)
+    return np.hstack(list(colours)).repeat(zoom, 0).repeat(zoom, 1)
+
+
+def save_kernels(kernels: list[np.ndarray], path: Path) -> None:
+    """Kernels (k, k) as an enlarged picture, side by side, or as a .mat that `--kernel` takes again.
+
+    One is there under the key `kernel`, several are the cells of `kernels`.
+    """
+    with whole_file(path) as temporary:
+        if path.suffix.lower() == ".mat":
+            write_kernels(temporary, kernels)
+        else:
+            stack = stack_kernels(kernels)
+            picture = kernel_picture(stack, -(-PICTURE_SIDE // stack.shape[-1]))
+            Image.fromarray(picture).save(temporary, "PNG")
 
 
 def map_picture(values: np.ndarray, white: float) -> np.ndarray:
@@ -119,12 +138,8 @@ def announcement(config: TestConfig, network: NetworkConfig, pca: np.ndarray, en
         del lines[1]
     elif network.noise_free and (applied.noisy or assumed.noisy):
         lines.append("warning: a noise-free network is told of no noise, whatever is applied or assumed")
-    for kernel, seen, share in zip(assumed.kernels, inner, left_out, strict=True):
-        if len(kernel.array) > network.kernel_size:
-            size = f"{network.kernel_size}×{network.kernel_size}"
-            lines.append(f"warning: of {kernel.spec} the network is told the inner {size}, {seen.sum():.1%} of its sum")
-        if share > MOST_LEFT_OUT:
-            lines.append(f"warning: the network's kernel code describes {kernel.spec} badly; the result may be poor")
+    for kernel, share in zip(assumed.kernels, left_out, strict=True):
+        lines += kernel_warnings(kernel, network.kernel_size, share)
     if config.save_lr:
         lines.append(f"LR pictures in {config.output / 'lr'} are clipped and rounded to 8 bits; those tested are not")
     return "\n".join(lines)
@@ -141,6 +156,23 @@ def _noise_words(noise: float | NamedMap) -> str:
     if isinstance(noise, NamedMap):
         return f"noise {noise.values.min():g} to {noise.values.max():g} by {noise.path}"
     return f"noise {noise:g}"
+
+
+def kernel_warnings(kernel: NamedKernel, window: int, left_out: float) -> list[str]:
+    """What a user should know of a kernel that a network is told in a window of window×window."""
+    warnings = []
+    lost = lost_share(kernel.array, window)
+    if lost > MOST_LOST:
+        size = "×".join(map(str, kernel.array.shape))
+        told = f"the network is told its inner {window}×{window}, without {100 * lost:.2g}% of its mass"
+        warnings.append(f"warning: {kernel.spec} is {size}; {told}")
+    if left_out > MOST_LEFT_OUT:
+        warnings.append(f"warning: the network's kernel code describes {kernel.spec} badly; the result may be poor")
+    down, right = off_centre(kernel.array)
+    if np.hypot(down, right) > MOST_OFF_CENTRE:
+        found = f"its centre of mass lies {down:+.1f} rows and {right:+.1f} columns off its middle"
+        warnings.append(f"warning: {kernel.spec} shifts pictures: {found}; --recentre_kernel moves it there")
+    return warnings
 
 
 def mean_row(rows: list[dict]) -> dict:

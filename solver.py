@@ -28,7 +28,16 @@ from inputs import Inputs
 from kernel import read_pca
 from metrics import least_side, luma, psnr
 from model import SRMD, NetworkConfig, round_as_autocast
-from report import announcement, degradation_pictures, draw_loss, kernel_picture, sample_grid, table, write_metrics
+from report import (
+    announcement,
+    degradation_pictures,
+    draw_loss,
+    kernel_picture,
+    sample_grid,
+    save_kernels,
+    table,
+    write_metrics,
+)
 from run_folder import RunFolder
 from signals import stop_requests
 from step import Recorded, compiled, fast_convolutions
@@ -268,6 +277,10 @@ class Solver:
     def test(self) -> None:
         """Restores LR pictures, or degrades HR pictures, restores them and scores the result."""
         config = self.config
+        if config.save_kernel:
+            with asked_by("--save_kernel"):
+                make_folder(config.save_kernel.parent)
+            save_kernels([kernel.array for kernel in config.kernel], config.save_kernel)
         self.network, self.pca = trained(config)
         engine = choose_engine(self.network, self.device, config.engine, config.precision)
         trial = Trial(config, engine, self.network.config, self.pca)

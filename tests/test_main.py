@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.io
 from PIL import Image
 
 import demo
 import main
 from config import PrepareConfig, TrainConfig
 from flags import FLAGS, flag_table
+from kernel import gaussian, off_centre
 
 ROOT = Path(__file__).parents[1]
 TRAIN, TEST = "--mode=train", "--mode=test"
@@ -22,7 +24,10 @@ TRAIN, TEST = "--mode=train", "--mode=test"
 def _folder_with_some_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     np.save("two_kernels.npy", np.ones((2, 15, 15)))
-    np.save("even.npy", np.ones((4, 4)))
+    np.save("one.npy", np.ones((4, 4)))
+    Path("far.txt").write_text("1 0 0 0 0 0 -0.9\n")  # its centre of mass lies far outside
+    Path("text.txt").write_text("text")
+    Path("folder.png").mkdir()
     Path("file").write_text("text")
     Path("text.mat").write_text("text")
     Image.fromarray(np.eye(20, dtype=np.uint8)).save("labels.png")
@@ -92,8 +97,27 @@ WRONG = [
     (f"{TEST} --kernel=gauss:1", "--kernel", "gauss:1"),
     (f"{TEST} --kernel=gaussian:0", "--kernel", "gaussian:0"),
     (f"{TEST} --kernel=gaussian:1,2,30", "--kernel", "gaussian:1,2,30"),
-    (f"{TEST} --kernel=two_kernels.npy", "--kernel", "2×15×15"),
-    (f"{TEST} --kernel=even.npy", "--kernel", "4×4"),
+    (f"{TEST} --kernel=two_kernels.npy", "--kernel", "found two_kernels.npy, which holds 2: "),
+    (f"{TEST} --kernel=delta --assumed_kernel=two_kernels.npy", "--assumed_kernel", "which holds 2"),
+    (
+        f"{TEST} --kernel=two_kernels.npy --kernel_index=2",
+        "--kernel_index",
+        "two_kernels.npy holds 2 kernels, 0 to 1; found 2",
+    ),
+    (f"{TEST} --kernel=two_kernels.npy --kernel_index=-1", "--kernel_index", "'-1'"),
+    (f"{TEST} --kernel=delta --kernel_index=0", "--kernel_index", "for 0 such files"),
+    (
+        f"{TEST} --kernel=two_kernels.npy --kernel_index=0 --kernel_index=1",
+        "--kernel_index",
+        "2 times for 1 such files",
+    ),
+    (f"{TEST} --kernel=far.txt --recentre_kernel", "--recentre_kernel", "far.txt"),
+    (f"{TEST} --recentre_kernel=yes", "--recentre_kernel", "'yes'"),
+    (f"{TEST} --save_kernel=k.jpg", "--save_kernel", "k.jpg"),
+    (f"{TEST} --save_kernel=", "--save_kernel", "nothing"),
+    (f"{TEST} --save_kernel=folder.png", "--save_kernel", "folder.png"),
+    (f"{TEST} --kernel=one.npy --save_kernel=file/k.mat", "--save_kernel", "file"),
+    (f"{TEST} --kernel=text.txt", "--kernel", "'text'"),
     (f"{TEST} --kernel=text.mat", "--kernel", "text.mat"),
     (f"{TEST} --kernel=delta --kernel=gaussian:2", "--kernel", "--regions"),
     (f"{TEST} --kernel=delta --regions=labels.png", "--regions", "one kernel"),
@@ -178,6 +202,48 @@ def test_the_network_is_told_what_was_applied_unless_said_otherwise():
     assert (config.applied.noise, config.assumed.noise) == (5, 0)
 
 
+def test_of_a_file_of_several_kernels_the_one_of_the_index_is_taken():
+    kernels = np.stack([gaussian(1), gaussian(2)])
+    np.save("several.npy", kernels)
+    config = main.parse(f"{TEST} --weights=file --kernel=several.npy --kernel_index=1".split())
+    assert config.applied.kernels[0].spec == "several.npy[1]"
+    assert np.allclose(config.applied.kernels[0].array, kernels[1])
+    apart = f"{TEST} --weights=file --kernel=several.npy --assumed_kernel=several.npy --kernel_index=0"
+    for flags, told in (("", 0), (" --kernel_index=1", 1)):  # once for all, or one for each
+        config = main.parse(f"{apart}{flags}".split())
+        assert np.allclose(config.applied.kernels[0].array, kernels[0])
+        assert np.allclose(config.assumed.kernels[0].array, kernels[told])
+
+
+def test_indices_go_to_the_regions_files_of_several_kernels_in_their_order():
+    np.save("several.npy", np.stack([gaussian(1), gaussian(2)]))
+    Image.fromarray(np.arange(9, dtype=np.uint8).reshape(3, 3) % 3).save("labels.png")
+    flags = "--kernel=several.npy --kernel=delta --kernel=several.npy --kernel_index=1 --kernel_index=0"
+    config = main.parse(f"{TEST} --weights=file --regions=labels.png {flags}".split())
+    assert [kernel.spec for kernel in config.applied.kernels] == ["several.npy[1]", "delta", "several.npy[0]"]
+
+
+def test_kernels_are_recentred_where_asked_and_only_where_they_are_not():
+    np.save("off.npy", np.pad(gaussian(1.3, size=11), [(0, 4), (3, 1)]))
+    flags = f"{TEST} --weights=file --kernel=off.npy --assumed_kernel=gaussian:1.3"
+    config = main.parse(f"{flags} --recentre_kernel".split())
+    assert config.applied.kernels[0].spec == "off.npy, re-centred"
+    assert np.abs(off_centre(config.applied.kernels[0].array)).max() < 1e-3
+    assert config.assumed.kernels[0].spec == "gaussian:1.3"
+    assert np.array_equal(config.assumed.kernels[0].array, gaussian(1.3))
+    assert main.parse(flags.split()).applied.kernels[0].spec == "off.npy"
+
+
+def test_a_kernel_is_not_drawn_over_what_was_given(capsys: pytest.CaptureFixture):
+    scipy.io.savemat("k.mat", {"k": gaussian(1)})
+    Image.new("RGB", (20, 20)).save("empty/a.png")
+    flags = f"{TEST} --weights=weights.safetensors --input empty --kernel=k.mat"
+    for path in ("k.mat", "empty/a.png"):
+        assert main.main(f"{flags} --save_kernel={path}".split()) == 2
+        assert capsys.readouterr().err == f"--save_kernel: {path} would overwrite an input\n"
+    assert main.parse(f"{flags} --save_kernel=empty/new.png".split()).save_kernel == Path("empty/new.png")
+
+
 def test_maps_are_told_unless_one_kernel_or_noise_level_is_said_to_be_assumed():
     mapped = f"{TEST} --weights=file --kernel=delta --kernel=gaussian:2 --regions=labels.png --noise_map=noise.npy"
     config = main.parse(mapped.split())
@@ -211,7 +277,7 @@ def test_the_command_is_kept_as_it_was_typed():
 def test_what_the_demo_asks_for_is_understood(monkeypatch: pytest.MonkeyPatch):
     assert main.parse(demo.TRAINING).steps == 600
     monkeypatch.chdir(ROOT)
-    assert main.parse(demo.RESTORING).kernel.array.shape == (15, 15)
+    assert main.parse(demo.RESTORING).kernel[0].array.shape == (15, 15)
 
 
 def test_prepare_without_data_packs_the_built_in_set():

@@ -4,13 +4,26 @@ import math
 from pathlib import Path
 
 import numpy as np
+import scipy.io
 import torch
 from PIL import Image
 
 from config import NamedKernel, NamedMap
 from config import TestConfig as Config
 from kernel import delta, gaussian
-from report import comparison, degradation_pictures, draw_loss, kernel_picture, mean_row, sample_grid, table, to_rgb8
+from kernel_files import read_kernels
+from report import (
+    comparison,
+    degradation_pictures,
+    draw_loss,
+    kernel_picture,
+    kernel_warnings,
+    mean_row,
+    sample_grid,
+    save_kernels,
+    table,
+    to_rgb8,
+)
 
 
 def row(name: str, **values: float) -> dict:
@@ -69,6 +82,52 @@ def test_kernels_are_shown_with_a_white_peak():
     assert (picture[14, 14] == 255).all()
     assert (picture[6, 38] == 255).all()
     assert (picture[6, 40] == 128).all()
+
+
+def test_negative_values_of_a_kernel_are_red():
+    kernel = np.array([[[0, -0.5, 0], [0, 1, 0.5], [0, 0, 0]]])
+    assert kernel_picture(kernel, zoom=1)[0].tolist() == [[0, 0, 0], [128, 0, 0], [0, 0, 0]]
+    assert kernel_picture(kernel, zoom=1)[1].tolist() == [[0, 0, 0], [255] * 3, [128] * 3]
+
+
+def test_a_kernel_is_drawn_enlarged_and_saved_to_be_read_again(tmp_path: Path):
+    kernel = gaussian(2.6, 1.0, 30)
+    save_kernels([kernel], tmp_path / "k.png")
+    drawn = np.asarray(Image.open(tmp_path / "k.png"))
+    assert drawn.shape == (240, 240, 3)
+    assert np.array_equal(drawn, kernel_picture(kernel[None], 16))
+    save_kernels([kernel], tmp_path / "k.mat")
+    assert np.array_equal(scipy.io.loadmat(tmp_path / "k.mat")["kernel"], kernel)
+
+
+def test_several_kernels_are_drawn_side_by_side_and_saved_one_by_one(tmp_path: Path):
+    kernels = [gaussian(2.6), gaussian(4, size=31)]
+    save_kernels(kernels, tmp_path / "k.png")
+    assert Image.open(tmp_path / "k.png").size == (2 * 8 * 31, 8 * 31)
+    save_kernels(kernels, tmp_path / "k.mat")
+    for saved, kernel in zip(read_kernels(tmp_path / "k.mat"), kernels, strict=True):
+        np.testing.assert_allclose(saved, kernel, atol=1e-15)
+
+
+def test_what_a_window_cuts_of_a_kernel_is_said():
+    large = np.zeros((21, 21))
+    large[10, 10], large[10, 0], large[10, 20] = 0.75, 0.125, 0.125
+    (said,) = kernel_warnings(NamedKernel("k.npy", large), 15, 0)
+    assert said == "warning: k.npy is 21×21; the network is told its inner 15×15, without 25% of its mass"
+    assert kernel_warnings(NamedKernel("k.npy", np.pad(gaussian(2), 3)), 15, 0) == []  # nothing but zeros is cut
+
+
+def test_a_kernel_that_shifts_pictures_is_warned_of_by_rows_and_columns():
+    shifting = np.roll(gaussian(0.8), (1, -2), (0, 1))
+    (said,) = kernel_warnings(NamedKernel("k.npy", shifting), 15, 0)
+    assert "centre of mass lies +1.0 rows and -2.0 columns off" in said
+    assert "--recentre_kernel" in said
+
+
+def test_a_badly_described_kernel_is_warned_of_above_5_percent():
+    kernel = NamedKernel("k.npy", gaussian(1))
+    assert "describes k.npy badly" in kernel_warnings(kernel, 15, 0.051)[0]
+    assert kernel_warnings(kernel, 15, 0.049) == []
 
 
 def test_kernels_regions_and_noise_map_of_a_test_are_shown():

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.io
 import torch
 from PIL import Image
 
 import main
 from batches import Batch
-from kernel import gaussian, pca_matrix
+from kernel import fit_kernel, gaussian, pca_matrix
 from model import SRMD, NetworkConfig
 from solver import Solver
 from weights import Weights, load_checkpoint, read_weights, write_weights
@@ -347,7 +348,25 @@ def test_a_pca_that_is_not_needed_is_refused(trained: str, capsys: pytest.Captur
 def test_a_large_kernel_is_applied_whole_and_told_cropped(trained: str, capsys: pytest.CaptureFixture):
     np.save("large.npy", gaussian(4.0, size=31))
     assert check(trained, "--test_data=pictures", "--kernel=large.npy") == 0
-    assert "the inner 15×15, 88." in capsys.readouterr().out
+    assert "large.npy is 31×31; the network is told its inner 15×15, without 12% of its mass" in capsys.readouterr().out
+
+
+def test_a_kernel_that_moves_pictures_restores_them_in_place_once_it_is_recentred(
+    trained: str, capsys: pytest.CaptureFixture
+):
+    np.save("off.npy", np.stack([np.roll(gaussian(1.0), (3, 2), (0, 1)), gaussian(2.0)]))
+    flags = ["--test_data=pictures/a.png", "--kernel=off.npy", "--kernel_index=0"]
+    assert check(trained, *flags) == 0
+    moved = metrics()
+    assert "off.npy[0] shifts pictures" in capsys.readouterr().out
+    assert check(trained, *flags, "--recentre_kernel", "--save_kernel=drawn/k.mat") == 0
+    assert "shifts" not in capsys.readouterr().out
+    centred = metrics()
+    assert moved["degradation"]["kernel"] == "off.npy[0]"
+    assert centred["degradation"]["kernel"] == "off.npy[0], re-centred"
+    assert centred["mean"]["bicubic_psnr_y"] > moved["mean"]["bicubic_psnr_y"] + 1
+    saved = scipy.io.loadmat("drawn/k.mat")["kernel"]
+    np.testing.assert_allclose(fit_kernel(saved, 15), gaussian(1.0), atol=2e-5)
 
 
 def test_a_broken_or_tiny_picture_is_named(trained: str, capsys: pytest.CaptureFixture):
