@@ -5,7 +5,7 @@ import html
 import math
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +25,9 @@ from errors import InputError, Stopped, asked_by
 from files import make_folder
 from images import write_picture
 from inputs import Inputs
-from kernel import read_pca
+from kernel import KERNEL_SIZE, PCA_DIM, read_pca
 from metrics import least_side, luma, psnr
-from model import SRMD, NetworkConfig, round_as_autocast
+from model import SRMD, NetworkConfig, round_as_autocast, told_by
 from report import (
     announcement,
     degradation_pictures,
@@ -41,6 +41,7 @@ from report import (
 from run_folder import RunFolder
 from signals import stop_requests
 from step import Recorded, compiled, fast_convolutions
+from training_kernels import TrainingKernels, training_kernels
 from trial import Trial, trained
 from weights import Weights, load_checkpoint, read_weights, save_checkpoint, start_from, write_weights
 
@@ -81,8 +82,10 @@ class Solver:
         print(f"{self.folder.path} holds the network, last.safetensors, and the loss curve, loss.png")
 
     def load(self, state: dict | None = None) -> None:
-        """The network to train and its P: new, started from other weights, or out of a checkpoint."""
-        self.network, self.pca = _fresh(self.config) if state is None else _resumed(state)
+        """The network to train, its P and its kernels: new, started from other weights, or out of a checkpoint."""
+        own = None if state is None else state.get("own_kernels")
+        self.kernels = training_kernels(self.config, None if own is None else own.numpy())
+        self.network, self.pca = _fresh(self.config, self.kernels) if state is None else _resumed(state)
 
     def begin(self, training: PackedPictures, validation: PackedPictures, state: dict | None = None) -> None:
         """Sets up everything that a training step needs: at step 0, or as a checkpoint left it."""
@@ -99,10 +102,10 @@ class Solver:
             self.step = state["step"]
             self.ema.load_state_dict(state["ema"])
             self.optimizer.load_state_dict(state["optimizer"])
-        self.batches = Batches(hold(training, config.cache, self.device), config, self.pca, self.device)
+        self.batches = Batches(hold(training, config.cache, self.device), config, self.pca, self.device, self.kernels)
         if not validation.usable(self.batches.crop):
             validation = training
-        self.validation_batch = Batches(validation, config, self.pca, self.device).draw(0)
+        self.validation_batch = Batches(validation, config, self.pca, self.device, self.kernels).draw(0)
         self.loss, self.learn = self._loss, self.backward
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device.index or 0)
@@ -250,6 +253,7 @@ class Solver:
             "ema": self.ema.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "pca": self.pca,
+            "own_kernels": None if self.kernels.own is None else torch.from_numpy(self.kernels.own),
         }
         save_checkpoint(self.folder.checkpoint(self.step), state)
         self.folder.drop_old_checkpoints()
@@ -303,18 +307,42 @@ class Solver:
         print(f"{table(rows)}\nPictures and metrics.json are in {config.output}")
 
 
-def _fresh(config: TrainConfig) -> tuple[SRMD, Tensor]:
-    """A network to train: as new with the project's P, or started from other weights, P included."""
+def _fresh(config: TrainConfig, kernels: TrainingKernels) -> tuple[SRMD, Tensor]:
+    """A network to train and its P: as new, or started from other weights."""
     torch.manual_seed(config.seed)
-    network = SRMD(NetworkConfig(config.scale_factor, config.head, config.noise_free, config.batch_norm))
+    shape = NetworkConfig(config.scale_factor, config.head, config.noise_free, config.batch_norm)
+    network = SRMD(replace(shape, kernel_size=config.kernel_size, pca_dim=config.pca_dim))
     if config.weights is None:
-        return network, torch.from_numpy(read_pca(HERE / "kernels" / "pca.mat"))
+        return network, _pca(config, kernels)
     with asked_by("--weights"):
         source = read_weights(config.weights)
         if source.pca is None:
             raise InputError(f"{config.weights}: expected weights with their P, found a format that carries none")
+    source = _with_pca_for(config, source, kernels)
     start_from(network, source.network)
     return network, source.pca
+
+
+def _pca(config: TrainConfig, kernels: TrainingKernels) -> Tensor:
+    """The project's P for its own kernels, or that of the kernels that are trained on."""
+    if kernels.own is None and (config.kernel_size, config.pca_dim) == (KERNEL_SIZE, PCA_DIM):
+        return torch.from_numpy(read_pca(HERE / "kernels" / "pca.mat"))
+    with asked_by("--pca_dim"):
+        return torch.from_numpy(kernels.pca(config.pca_dim))
+
+
+def _with_pca_for(config: TrainConfig, source: Weights, kernels: TrainingKernels) -> Weights:
+    """Weights as they are, P included; or, for other kernels or a wider code, told by a P of these."""
+    wanted = {"kernel_size": config.kernel_size, "pca_dim": config.pca_dim}
+    given = {name: getattr(source.network.config, name) for name in wanted}
+    for name, least in given.items():
+        if wanted[name] < least:
+            raise InputError(f"--{name}: expected at least {least}, as {config.weights} has, found {wanted[name]}")
+    if kernels.own is None and wanted == given:
+        return source
+    pca = _pca(config, kernels)
+    print(f"P is computed anew, and the first layer of {config.weights} is translated to it")
+    return Weights(told_by(source.network, source.pca, pca, config.kernel_size), pca)
 
 
 def _resumed(state: dict) -> tuple[SRMD, Tensor]:
