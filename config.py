@@ -94,6 +94,8 @@ class TestConfig:
     assumed_kernel: NamedKernel | None = None
     assumed_noise_level: float | None = None
     downsampler: str = "bicubic"
+    self_ensemble: bool = False
+    tile: int | None = None  # LR pixels; None: what the engine likes
     save_lr: bool = False
     device: str = "auto"
     engine: str = "auto"

@@ -28,6 +28,7 @@ from inputs import Inputs
 from kernel import read_pca
 from metrics import least_side, luma, psnr
 from model import SRMD, NetworkConfig, round_as_autocast
+from overlap import Behind, ahead
 from report import (
     announcement,
     degradation_pictures,
@@ -290,14 +291,19 @@ class Solver:
             if config.save_lr:
                 make_folder(config.output / "lr")
         print(announcement(config, self.network.config, self.pca.numpy(), engine))
-        rows = []
-        env = f"srmd_{config.output.name}"
-        with open_dashboard(config.visdom, env, start_server=False, say=tqdm.write) as dashboard:
+        rows, reached, env = [], inputs.pixels_reached(), f"srmd_{config.output.name}"
+        bar = tqdm(total=max(reached.values()), unit="px", unit_scale=True, disable=not sys.stderr.isatty())
+        dashboard = open_dashboard(config.visdom, env, start_server=False, say=tqdm.write)
+        with dashboard as dashboard, bar, Behind() as behind:
             for window, (picture, caption) in degradation_pictures(config).items():
                 dashboard.image(window, picture, caption)
-            for name, picture in tqdm(inputs, unit="picture", disable=not sys.stderr.isatty()):
-                row = trial.restore(name, picture) if config.input else trial.score(name, picture, dashboard)
+            for name, picture in ahead(inputs):
+                if config.input:
+                    row = trial.restore(name, picture, bar.update, behind)
+                else:
+                    row = trial.score(name, picture, dashboard, bar.update, behind)
                 rows.append({"name": name} | row)
+                bar.update(reached[name] - bar.n)  # also past those that were left out
             dashboard.text("scores", f"<pre>{html.escape(table(rows))}</pre>")
         write_metrics(config, self.network.config, engine, rows)
         print(f"{table(rows)}\nPictures and metrics.json are in {config.output}")
