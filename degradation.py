@@ -112,13 +112,13 @@ def _product_of_spectra(padded: Tensor, kernels: Tensor) -> Tensor:
 
 def imresize(pictures: Tensor, height: int, width: int) -> Tensor:
     """MATLAB's bicubic `imresize` of (N, C, H, W): a = -0.5, antialiased when it shrinks, mirrored borders."""
-    rows = _resize_matrix(pictures.shape[-2], height, pictures.dtype, pictures.device)
-    columns = _resize_matrix(pictures.shape[-1], width, pictures.dtype, pictures.device)
+    rows = resize_matrix(pictures.shape[-2], height, pictures.dtype, pictures.device)
+    columns = resize_matrix(pictures.shape[-1], width, pictures.dtype, pictures.device)
     return rows @ pictures @ columns.T
 
 
 @lru_cache(maxsize=8)
-def _resize_matrix(size: int, new_size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+def resize_matrix(size: int, new_size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """The weights (new_size, size) of each old pixel in each new one."""
     stretch = max(size / new_size, 1)  # the kernel widens when it shrinks: antialiasing
     centre = (np.arange(new_size) + 0.5) * size / new_size - 0.5

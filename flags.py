@@ -274,6 +274,7 @@ DEFAULTS = {
     ("test", "assumed_kernel"): "--kernel",
     ("test", "assumed_noise_level"): "--noise_level or --noise_map",
     ("test", "tile"): "auto",
+    ("test", "downsampler"): "what the weights were trained for",
 }
 
 

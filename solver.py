@@ -42,7 +42,7 @@ from report import (
 from run_folder import RunFolder
 from signals import stop_requests
 from step import Recorded, compiled, fast_convolutions
-from trial import Trial, trained
+from trial import Trial, settled, trained
 from weights import Weights, load_checkpoint, read_weights, save_checkpoint, start_from, write_weights
 
 HERE = Path(__file__).parent
@@ -236,6 +236,7 @@ class Solver:
         if self.precision == "bf16":
             round_as_autocast(network)
         metadata = {"version": VERSION, "command": self.config.command, "steps": self.step}
+        metadata["downsampler"] = self.config.downsampler
         write_weights(self.folder.path / "last.safetensors", Weights(network, self.pca, metadata))
         draw_loss(self.folder.rows(), self.folder.path / "loss.png")
         make_folder(self.folder.path / "samples")
@@ -245,6 +246,7 @@ class Solver:
             "version": VERSION,
             "step": self.step,
             "precision": self.precision,
+            "downsampler": self.config.downsampler,
             "winograd": self.network.winograd,
             "network_config": asdict(self.network.config),
             "network": self.network.state_dict(),
@@ -282,7 +284,9 @@ class Solver:
             with asked_by("--save_kernel"):
                 make_folder(config.save_kernel.parent)
             save_kernels([kernel.array for kernel in config.kernel], config.save_kernel)
-        self.network, self.pca = trained(config)
+        weights = trained(config)
+        self.network, self.pca = weights.network, weights.pca
+        config = settled(config, weights)
         engine = choose_engine(self.network, self.device, config.engine, config.precision)
         trial = Trial(config, engine, self.network.config, self.pca)
         inputs = Inputs(config, 1 if config.input else least_side(engine.scale))
@@ -290,7 +294,7 @@ class Solver:
             make_folder(config.output if config.input else config.output / "compare")
             if config.save_lr:
                 make_folder(config.output / "lr")
-        print(announcement(config, self.network.config, self.pca.numpy(), engine))
+        print(announcement(config, weights, engine))
         rows, reached, env = [], inputs.pixels_reached(), f"srmd_{config.output.name}"
         bar = tqdm(total=max(reached.values()), unit="px", unit_scale=True, disable=not sys.stderr.isatty())
         dashboard = open_dashboard(config.visdom, env, start_server=False, say=tqdm.write)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,20 +10,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from config import NamedMap, TestConfig
+from config import NamedKernel, NamedMap, TestConfig
 from dashboard import Dashboard
 from degradation import Degradation, degradation_map, degrade, modcrop, upsample
 from engine import Engine
+from equivalent import equivalent_kernel
 from errors import InputError, asked_by
 from images import Picture, to_levels, write_picture
 from kernel import fit_kernel, read_pca, stack_kernels
 from metrics import score
-from model import SRMD, NetworkConfig
+from model import NetworkConfig
 from overlap import Behind
 from regions import lr_map, region_weights
 from report import comparison, to_rgb8
 from restore import VIEWS, restored_tiles
-from weights import read_weights
+from weights import Weights, read_weights
 
 OWN_PCA = Path(__file__).parent / "kernels" / "pca.mat"
 Advance = Callable[[int], object]  # is told how many pixels of what was given are done
@@ -106,7 +108,25 @@ class Trial:
             write_picture(output / "lr" / file, lr, like=picture)
 
 
-def trained(config: TestConfig) -> tuple[SRMD, Tensor]:
+def settled(config: TestConfig, weights: Weights) -> TestConfig:
+    """The configuration with what only the weights can say: the downsampler, and what a network for another is told."""
+    config = replace(config, downsampler=config.downsampler or weights.downsampler)
+    scale, size = weights.network.config.scale, weights.network.config.kernel_size
+    if config.self_ensemble and weights.downsampler == "direct" and scale % 2 == 0:
+        raise InputError(
+            f"--self_ensemble: expected a network that turns with a picture, found {config.weights}: the direct "
+            f"downsampler, which it was trained for, takes no middle pixel at x{scale}"
+        )
+    if (config.downsampler, weights.downsampler) == ("direct", "bicubic") and scale > 1:
+        equivalents = [
+            NamedKernel(f"equivalent to {kernel.spec}", equivalent_kernel(kernel.array, scale, size))
+            for kernel in config.kernel
+        ]
+        config = replace(config, equivalents=equivalents)
+    return config
+
+
+def trained(config: TestConfig) -> Weights:
     """A network to test, with the P that belongs to it."""
     with asked_by("--weights"):
         weights = read_weights(config.weights)
@@ -124,7 +144,7 @@ def trained(config: TestConfig) -> tuple[SRMD, Tensor]:
     if pca is None:
         with asked_by("--pca"):
             pca = _foreign_pca(config.pca, config.weights)
-    return weights.network, pca
+    return replace(weights, pca=pca)
 
 
 def _foreign_pca(path: Path, weights: Path) -> Tensor:

@@ -40,11 +40,11 @@ def networks_own(config: object) -> float:
     """The time of the network alone."""
     import torch
 
-    from engine import choose_device, choose_precision, torch_engine
+    from engine import choose_device, choose_engine
     from trial import trained
 
     device = choose_device("auto")
-    engine = torch_engine(trained(config)[0], device, choose_precision("auto", device))
+    engine = choose_engine(trained(config).network, device)
     lr, told = torch.rand(1, 3, 256, 256), torch.zeros(1, 15, 256, 256)
     engine.run(lr, told)
     return seconds(lambda: engine.run(lr, told))

@@ -335,52 +335,6 @@ def test_lr_pictures_are_restored_under_their_names(trained: str):
     assert Image.open("result/a.jpg.png").mode == "L"
 
 
-@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "LA", "I;16"])
-def test_a_picture_restored_in_tiles_is_the_whole_one(trained: str, mode: str):
-    values = np.asarray(Image.open("pictures/a.png").convert("L"))
-    image = Image.fromarray(values.astype(np.uint16) * 257) if mode == "I;16" else Image.open("pictures/a.png")
-    (image if mode == "I;16" else image.convert(mode)).save("photo.png")
-    found = []
-    for tile in ("auto", "16", "31"):
-        assert check(trained, "--input", "photo.png", "--kernel=gaussian:1", f"--tile={tile}") == 0
-        found.append(Image.open("result/photo.png"))
-        assert found[-1].mode == mode
-        assert found[-1].size == (168, 144)
-    one, *others = (np.asarray(image).astype(int) for image in found)
-    for other in others:
-        assert np.abs(one - other).max() <= 1
-
-
-def test_the_mean_of_eight_views_scores_better_for_a_kernel_that_no_turn_keeps():
-    scores = []
-    for flags in ([], ["--self_ensemble"]):
-        assert check("--test_data=pictures", "--kernel=gaussian:2.2,1,30", *flags) == 0  # with the shipped network
-        scores.append(metrics()["mean"]["psnr_y"])
-    assert scores[1] > scores[0]
-
-
-@pytest.mark.parametrize("trained", ["--scale_factor=1"], indirect=True)
-def test_scale_1_deblurs_and_denoises(trained: str):
-    flags = ["--kernel=gaussian:1.3", "--noise_level=5", "--save_lr", "--self_ensemble", "--tile=20"]
-    assert check(trained, "--test_data=pictures", *flags) == 0
-    assert metrics()["scale"] == 1
-    assert Image.open("result/a.png").size == Image.open("result/lr/a.png").size == (84, 72)
-    bicubic = metrics()["mean"]["bicubic_psnr_y"]  # at scale 1 the LR picture itself
-    assert check(trained, "--test_data=pictures", "--downsampler=direct", *flags) == 0
-    assert metrics()["mean"]["bicubic_psnr_y"] == pytest.approx(bicubic)
-    assert check(trained, "--input", "pictures/a.png", "--kernel=gaussian:1.3", "--noise_level=5") == 0
-    assert Image.open("result/a.png").size == (84, 72)
-
-
-def test_a_result_that_cannot_be_written_ends_the_test(trained: str, monkeypatch: pytest.MonkeyPatch, capsys):
-    def fail(*_: object, **__: object) -> None:
-        raise OSError("disk full")
-
-    monkeypatch.setattr("trial.write_picture", fail)
-    assert check(trained, "--input", "pictures", "--kernel=delta") == 1
-    assert capsys.readouterr().err == "disk full\n"
-
-
 def test_a_scale_that_is_not_the_networks_is_refused(trained: str, capsys: pytest.CaptureFixture):
     assert check(trained, "--scale_factor=3") == 2
     assert capsys.readouterr().err.startswith("--scale_factor: run/last.safetensors is for x2, found 3")
