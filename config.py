@@ -97,7 +97,9 @@ class TestConfig:
     noise_map: NamedMap | None = None
     assumed_kernel: NamedKernel | None = None
     assumed_noise_level: float | None = None
-    downsampler: str = "bicubic"
+    downsampler: str | None = None  # what the weights were trained for
+    self_ensemble: bool = False
+    tile: int | None = None  # LR pixels; None: what the engine likes
     save_lr: bool = False
     device: str = "auto"
     engine: str = "auto"
@@ -106,6 +108,7 @@ class TestConfig:
     visdom: str = "auto"
     debug: bool = False
     command: str = ""  # as it was typed
+    equivalents: list[NamedKernel] = field(default_factory=list)  # of `kernel`, for a network that knows bicubic alone
 
     @property
     def applied(self) -> NamedDegradation:
@@ -115,7 +118,7 @@ class TestConfig:
     @property
     def assumed(self) -> NamedDegradation:
         """What the network is told."""
-        kernels = [self.assumed_kernel] if self.assumed_kernel else self.kernel
+        kernels = [self.assumed_kernel] if self.assumed_kernel else self.equivalents or self.kernel
         noise = self.applied.noise if self.assumed_noise_level is None else self.assumed_noise_level
         return NamedDegradation(kernels, noise)
 

@@ -12,8 +12,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
@@ -23,6 +23,9 @@ from errors import InputError, Stopped
 from files import whole_file
 from images import Picture, list_pictures, over_white, read_picture
 from signals import stop_requests
+
+if TYPE_CHECKING:
+    import h5py
 
 FORMAT, VERSION = "srmd pictures", 1
 CHUNK = 128
@@ -111,6 +114,8 @@ def _training_pixels(picture: Picture) -> NDArray[np.uint8]:
 
 
 def _write_pack(pictures: Iterable[tuple[str, NDArray[np.uint8]]], summary: PackSummary) -> None:
+    import h5py
+
     summary.output.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(summary.output) as temporary:
         # HDF5 swallows what a signal's handler raises: the signal waits for the next picture.
@@ -139,6 +144,8 @@ class PackedPictures:
     place = "on disk"
 
     def __init__(self, path: Path) -> None:
+        import h5py
+
         self.path = Path(path)
         if not self.path.is_file():
             found = "a folder" if self.path.is_dir() else "no such file"
@@ -150,7 +157,7 @@ class PackedPictures:
         self._datasets = self._checked_datasets()
         self.sizes = np.array([dataset.shape[:2] for dataset in self._datasets])  # (n, 2), height and width
 
-    def _checked_datasets(self) -> list[h5py.Dataset]:
+    def _checked_datasets(self) -> list["h5py.Dataset"]:
         found = [str(self._file.attrs.get(key)) for key in ("format", "version")]
         if found != [FORMAT, str(VERSION)]:
             self.close()

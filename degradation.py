@@ -4,6 +4,7 @@ LR = (HR ⊗ k) ↓s + n (paper, equation 1). A degradation may vary over the pi
 with weights on the LR grid. A uniform one is a mix of one.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -38,6 +39,18 @@ class Degradation:
         weights = None if self.weights is None else self.weights.to(device)
         return Degradation(self.kernels.to(device), self.noise_levels.to(device), weights)
 
+    def part(self, rows: slice, columns: slice) -> "Degradation":
+        """That of a part of the pictures, on the LR grid."""
+        return self._where_it_varies(lambda values: values[..., rows, columns], self.kernels)
+
+    def turned(self, view: int) -> "Degradation":
+        """That of the pictures as `turn` turns them."""
+        return self._where_it_varies(lambda values: turn(values, view), turn(self.kernels, view))
+
+    def _where_it_varies(self, change: Callable[[Tensor], Tensor], kernels: Tensor) -> "Degradation":
+        levels = change(self.noise_levels) if self.noise_levels.ndim == 4 else self.noise_levels
+        return Degradation(kernels, levels, None if self.weights is None else change(self.weights))
+
     def mix(self, parts: Tensor) -> Tensor:
         """Σ wᵢ · partᵢ: (N, M, C) or (N, M, C, h, w) to (N, C, h, w), or (N, C, 1, 1) where nothing varies."""
         if parts.ndim == 3:
@@ -50,6 +63,17 @@ class Degradation:
     def noise_level(self) -> Tensor:
         """Σ wᵢσᵢ, (N, 1, h, w), or (N, 1, 1, 1) where nothing varies."""
         return self.mix(self.noise_levels[:, :, None])
+
+
+def turn(pictures: Tensor, view: int) -> Tensor:
+    """One of the 8 flips and turns of the last two axes; view 0 is the picture itself."""
+    turned = pictures.rot90(view % 4, (-2, -1))
+    return turned.flip(-1) if view >= 4 else turned
+
+
+def turn_back(pictures: Tensor, view: int) -> Tensor:
+    """Undoes `turn`."""
+    return (pictures.flip(-1) if view >= 4 else pictures).rot90(-(view % 4), (-2, -1))
 
 
 def blur(pictures: Tensor, kernels: Tensor) -> Tensor:
@@ -90,13 +114,13 @@ def _product_of_spectra(padded: Tensor, kernels: Tensor) -> Tensor:
 
 def imresize(pictures: Tensor, height: int, width: int) -> Tensor:
     """MATLAB's bicubic `imresize` of (N, C, H, W): a = -0.5, antialiased when it shrinks, mirrored borders."""
-    rows = _resize_matrix(pictures.shape[-2], height, pictures.dtype, pictures.device)
-    columns = _resize_matrix(pictures.shape[-1], width, pictures.dtype, pictures.device)
+    rows = resize_matrix(pictures.shape[-2], height, pictures.dtype, pictures.device)
+    columns = resize_matrix(pictures.shape[-1], width, pictures.dtype, pictures.device)
     return rows @ pictures @ columns.T
 
 
 @lru_cache(maxsize=8)
-def _resize_matrix(size: int, new_size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+def resize_matrix(size: int, new_size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """The weights (new_size, size) of each old pixel in each new one."""
     stretch = max(size / new_size, 1)  # the kernel widens when it shrinks: antialiasing
     centre = (np.arange(new_size) + 0.5) * size / new_size - 0.5

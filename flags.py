@@ -78,6 +78,11 @@ def one_of(pattern: str, expected: str) -> Callable[[str], str]:
     return parse
 
 
+def tile_side(text: str) -> int | None:
+    """A parser of `auto` or the side of a tile."""
+    return None if text == "auto" else whole(16)(text)
+
+
 def existing(text: str) -> Path:
     """A parser of paths that exist."""
     if not os.path.exists(text):  # Path.exists raises where a name is too long
@@ -255,6 +260,13 @@ FLAGS = (
     ),
     Flag("assumed_noise_level", ("test",), "what it is told instead", {"type": number(0, 255), "metavar": "X"}),
     Flag("downsampler", ("train", "test"), "MATLAB's bicubic, or every s-th pixel", words("bicubic", "direct")),
+    Flag("self_ensemble", ("test",), "the mean over the picture's 8 flips and turns; 8 times as slow", ON),
+    Flag(
+        "tile",
+        ("test",),
+        "side in LR pixels of what is computed at once; auto: what stays below a gigabyte",
+        {"type": tile_side, "metavar": "auto|N"},
+    ),
     Flag("save_lr", ("test",), "keep the LR pictures, clipped and rounded to 8 bits", ON),
     Flag(
         "device",
@@ -292,6 +304,8 @@ DEFAULTS = {
     ("test", "kernel"): "delta; required with --input",
     ("test", "assumed_kernel"): "--kernel",
     ("test", "assumed_noise_level"): "--noise_level or --noise_map",
+    ("test", "tile"): "auto",
+    ("test", "downsampler"): "what the weights were trained for",
 }
 
 

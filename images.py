@@ -33,6 +33,7 @@ QUALITY = {  # these formats lose detail by default, which is what people come h
 }
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_UP = 2  # the filter of a row that is stored less the one above
+PNG_ROWS = 256
 # Of a TIFF's tags only these describe the picture; the others say how that very file is laid out.
 SUB_IFDS = (34665, 34853)  # of the camera's settings, of the place
 TIFF_EXIF_TAGS = (270, 271, 272, 305, 306, 315, 33432, *SUB_IFDS)
@@ -55,6 +56,14 @@ class Picture:
     def to_float(self) -> NDArray[np.float64]:
         """The pixels as (H, W, 3) in 0 to 1; transparency plays no part."""
         return self.pixels / np.iinfo(self.pixels.dtype).max
+
+    def blank(self, scale: int) -> NDArray:
+        """An array for the levels of this picture, `scale` times as large, as a PNG holds them.
+
+        (s·H, s·W, 3), of a grey picture (s·H, s·W, 1); uint8 or uint16, as this picture.
+        """
+        height, width, _ = self.pixels.shape
+        return np.empty((scale * height, scale * width, 1 if self.grey else 3), self.pixels.dtype)
 
 
 def read_picture(path: Path) -> Picture:
@@ -94,6 +103,17 @@ def _deep_colours(path: Path) -> NDArray[np.uint16]:
 
     pixels = decode_image(str(path), ImageReadMode.UNCHANGED, apply_exif_orientation=True)
     return pixels[:3].permute(1, 2, 0).contiguous().numpy()
+
+
+def count_pixels(path: Path) -> int:
+    """How many pixels the head of a picture file says it has; 0 where it can't be read."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path, formats=_readable_formats()) as image:
+                return image.width * image.height
+    except Exception:  # as in `read_picture`, which will name what is wrong
+        return 0
 
 
 def _readable_formats() -> list[str]:
@@ -166,68 +186,85 @@ def _cmyk_to_rgb(image: Image.Image, icc: bytes | None) -> Image.Image:
         return image.convert("RGB")
 
 
-def write_picture(path: Path, rgb: NDArray, like: Picture | None = None) -> None:
-    """Writes (H, W, 3) in 0 to 1, clipped and rounded, in the format of the path's suffix; whole or not at all.
+def to_levels(rgb: NDArray, dtype: np.dtype, grey: bool = False) -> NDArray:
+    """(H, W, 3) in 0 to 1, clipped and rounded to the levels of uint8 or uint16; (H, W, 1) of a grey picture."""
+    colours = np.clip(rgb, 0, 1)
+    if grey:
+        colours = colours.mean(2, keepdims=True)
+    return np.rint(colours * np.iinfo(dtype).max).astype(dtype)
 
-    What `like` came with is put back: greyness, 16 bits, alpha (resized), profile and EXIF. What the format can't hold
-    is left out: 16 bits become 8, and a transparent picture lies on white. Raises InputError for a suffix that can't
-    be written.
+
+def write_picture(path: Path, picture: NDArray, like: Picture | None = None) -> None:
+    """Writes a picture in the format of the path's suffix; whole or not at all.
+
+    `picture` is (H, W, 3) in 0 to 1, which is clipped and rounded, or levels as `to_levels` gives them, which are
+    written as they are. What `like` came with is put back: greyness, 16 bits, alpha (resized), profile and EXIF. What
+    the format can't hold is left out: 16 bits become 8, and a transparent picture lies on white. Raises InputError for
+    a suffix that can't be written.
     """
-    encoded = _encode(Path(path), rgb, like or Picture(np.empty((0, 0, 3), np.uint8)))
+    encoded = _encode(Path(path), picture, like or Picture(np.empty((0, 0, 3), np.uint8)))
     with whole_file(Path(path)) as temporary:
         temporary.write_bytes(encoded)
 
 
-def _encode(path: Path, rgb: NDArray, like: Picture) -> bytes:
+def _encode(path: Path, picture: NDArray, like: Picture) -> bytes | memoryview:
     name = Image.registered_extensions().get(path.suffix.lower())
     if name not in Image.SAVE or name in NOT_PICTURES | ICONS:
         raise InputError(f"{path}: expected a suffix of a picture format, such as .png, found {path.suffix!r}")
     if name == "PNG" and like.pixels.dtype == np.uint16 and not like.grey:
-        return _deep_png(np.clip(rgb, 0, 1), like)
+        return _deep_png(to_levels(picture, np.uint16) if picture.dtype.kind == "f" else picture, like)
     kept = {key: value for key, value in (("icc_profile", like.icc), ("exif", like.exif)) if value}
     buffer = io.BytesIO()
     try:
-        _to_image(np.clip(rgb, 0, 1), like, name).save(buffer, name, **QUALITY.get(name, {}), **kept)
+        _to_image(picture, like, name).save(buffer, name, **QUALITY.get(name, {}), **kept)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: {name} can't hold this picture ({error})") from error
-    return buffer.getvalue()
+    return buffer.getbuffer()
 
 
-def _to_image(rgb: NDArray, like: Picture, name: str) -> Image.Image:
-    colours = rgb.mean(2, keepdims=True) if like.grey else rgb
-    if like.alpha is None:
-        deep = like.grey and like.pixels.dtype == np.uint16 and name in DEEP
-        return Image.fromarray(np.rint(colours[..., 0] * 65535).astype(np.uint16)) if deep else _eight_bits(colours)
-    alpha = _resized(like.alpha, *rgb.shape[:2])
-    return _eight_bits(np.dstack([colours, alpha / 255]) if name in TRANSPARENT else over_white(colours, alpha))
+def _to_image(picture: NDArray, like: Picture, name: str) -> Image.Image:
+    alpha = None if like.alpha is None else _resized(like.alpha, picture)
+    if alpha is not None and name not in TRANSPARENT:
+        opaque = np.clip(picture, 0, 1) if picture.dtype.kind == "f" else picture / 255
+        picture, alpha = over_white(opaque, np.asarray(alpha)), None
+    if picture.dtype.kind == "f":
+        deep = like.grey and like.pixels.dtype == np.uint16 and like.alpha is None and name in DEEP
+        picture = to_levels(picture, np.dtype(np.uint16 if deep else np.uint8), like.grey)
+    image = Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture)
+    if alpha is not None:
+        image.putalpha(alpha)
+    return image
 
 
-def _resized(alpha: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    return np.asarray(Image.fromarray(alpha).resize((width, height), Image.Resampling.BICUBIC))
+def _resized(alpha: NDArray[np.uint8], picture: NDArray) -> Image.Image:
+    return Image.fromarray(alpha).resize(picture.shape[1::-1], Image.Resampling.BICUBIC)
 
 
-def _deep_png(rgb: NDArray, like: Picture) -> bytes:
+def _deep_png(levels: NDArray[np.uint16], like: Picture) -> bytes:
     """A PNG of 16 bits a colour, as its specification (W3C, third edition) has it; each row less the one above."""
-    height, width = rgb.shape[:2]
-    values = rgb if like.alpha is None else np.dstack([rgb, _resized(like.alpha, height, width) / 255])
-    rows = np.rint(values * 65535).astype(">u2").reshape(height, -1).view(np.uint8)
-    above = np.vstack([np.zeros_like(rows[:1]), rows[:-1]])
-    filtered = np.hstack([np.full((height, 1), PNG_UP), rows - above]).astype(np.uint8)
+    height, width = levels.shape[:2]
     chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 2 if like.alpha is None else 6, 0, 0, 0))]
     chunks += [(b"iCCP", b"ICC profile\0\0" + zlib.compress(like.icc))] if like.icc else []
     chunks += [(b"eXIf", like.exif.removeprefix(b"Exif\0\0"))] if like.exif else []
-    chunks += [(b"IDAT", zlib.compress(filtered.tobytes())), (b"IEND", b"")]
+    chunks += [(b"IDAT", _compressed_rows(levels, like)), (b"IEND", b"")]
     parts = [
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
     ]
     return PNG_SIGNATURE + b"".join(parts)
 
 
-def _eight_bits(values: NDArray) -> Image.Image:
-    """(H, W, 1 to 4) in 0 to 1 as an L, LA, RGB or RGBA picture."""
-    modes = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
-    height, width, channels = values.shape
-    return Image.frombytes(modes[channels], (width, height), np.rint(values * 255).astype(np.uint8).tobytes())
+def _compressed_rows(levels: NDArray[np.uint16], like: Picture) -> bytes:
+    """Some rows at a time, for each step of it is as large as the picture."""
+    alpha = None if like.alpha is None else np.asarray(_resized(like.alpha, levels)) * np.uint16(257)
+    deflate, above, parts = zlib.compressobj(), np.uint8(0), []
+    for top in range(0, len(levels), PNG_ROWS):
+        strip = levels[top : top + PNG_ROWS]
+        strip = strip if alpha is None else np.dstack([strip, alpha[top : top + PNG_ROWS]])
+        rows = strip.astype(">u2").reshape(len(strip), -1).view(np.uint8)
+        filtered = np.vstack([rows[:1] - above, np.diff(rows, axis=0)])  # bytes, that wrap around
+        above = rows[-1]
+        parts.append(deflate.compress(np.insert(filtered, 0, PNG_UP, axis=1).tobytes()))
+    return b"".join([*parts, deflate.flush()])
 
 
 def over_white(rgb: NDArray, alpha: NDArray[np.uint8]) -> NDArray:

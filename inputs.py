@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import accumulate
 from pathlib import Path
 
 from tqdm import tqdm
@@ -9,7 +10,7 @@ from tqdm import tqdm
 from config import TestConfig
 from data_loader import builtin_test_pictures
 from errors import InputError, asked_by
-from images import Picture, list_pictures, read_picture
+from images import Picture, count_pixels, list_pictures, read_picture
 
 
 class Inputs:
@@ -34,6 +35,14 @@ class Inputs:
 
     def __len__(self) -> int:
         return len(self.paths) or len(builtin_test_pictures())
+
+    def pixels_reached(self) -> dict[str, int]:
+        """The pixels of all pictures up to each, itself included; what can't be read has none."""
+        if self.paths:
+            counts = {name: count_pixels(path) for name, path in self.paths.items()}
+        else:
+            counts = {name: pixels.shape[0] * pixels.shape[1] for name, pixels in builtin_test_pictures().items()}
+        return dict(zip(counts, accumulate(counts.values()), strict=True))
 
     def __iter__(self) -> Iterator[tuple[str, Picture]]:
         """Name and picture of each; a broken one is named and left out, unless there is no other."""

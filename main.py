@@ -69,7 +69,7 @@ def _train_config(given: dict) -> TrainConfig:
 def _test_config(given: dict) -> TestConfig:
     config = TestConfig(**given | _chosen_kernels(given))
     if config.input:
-        for name in ("test_data", "save_lr", "assumed_kernel", "assumed_noise_level", "downsampler"):
+        for name in ("test_data", "save_lr", "assumed_kernel", "assumed_noise_level"):
             if name in given:
                 raise InputError(f"--{name}: for HR pictures, found --input, which takes LR pictures")
         if not config.kernel:

@@ -17,6 +17,7 @@ from kernel import code_error, fit_kernel, lost_share, off_centre, stack_kernels
 from kernel_files import write_kernels
 from metrics import finite
 from model import NetworkConfig
+from weights import Weights
 
 LABEL_HEIGHT = 28
 PICTURE_SIDE = 240  # pixels at least, of a kernel's picture
@@ -118,8 +119,9 @@ def draw_loss(rows: list[dict], path: Path) -> None:
         figure.savefig(temporary, dpi=100)
 
 
-def announcement(config: TestConfig, network: NetworkConfig, pca: np.ndarray, engine: Engine) -> str:
+def announcement(config: TestConfig, weights: Weights, engine: Engine) -> str:
     """What runs, and which kernels and noise were applied and are assumed; with what a user should be warned of."""
+    network, pca = weights.network.config, weights.pca.numpy()
     applied, assumed = config.applied, config.assumed
     kind, told = ("SRMDNF", "no noise") if network.noise_free else ("SRMD", _noise_words(assumed.noise))
     inner = [fit_kernel(kernel.array, network.kernel_size, normalise=False) for kernel in assumed.kernels]
@@ -140,6 +142,8 @@ def announcement(config: TestConfig, network: NetworkConfig, pca: np.ndarray, en
         lines.append("warning: a noise-free network is told of no noise, whatever is applied or assumed")
     for kernel, share in zip(assumed.kernels, left_out, strict=True):
         lines += kernel_warnings(kernel, network.kernel_size, share)
+    if (config.downsampler, weights.downsampler) == ("bicubic", "direct"):
+        lines.append("warning: this network was trained for the direct downsampler, not for bicubic")
     if config.save_lr:
         lines.append(f"LR pictures in {config.output / 'lr'} are clipped and rounded to 8 bits; those tested are not")
     return "\n".join(lines)

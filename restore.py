@@ -1,26 +1,60 @@
-"""A picture of any size through a network, a tile at a time."""
+"""A picture of any size through a network, a tile at a time, and where asked in all its flips and turns."""
 
+from collections.abc import Callable, Iterator
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from degradation import Degradation, turn, turn_back
 from engine import Engine
 
+VIEWS = 8  # a picture's flips and turns
 
-def restore(engine: Engine, lr: Tensor, degradation_map: Tensor) -> Tensor:
-    """LR (1, 3, h, w) and its map (1, C, h, w) or (1, C, 1, 1) → SR (1, 3, s·h, s·w), float32, not clipped.
 
-    Each tile sees a halo as wide as the network does, so that tiles leave no trace.
+def restored_tiles(
+    engine: Engine,
+    lr: NDArray,
+    assumed: Degradation,
+    told: Callable[[Degradation], Tensor],
+    tile: int | None = None,
+    views: int = 1,
+) -> Iterator[tuple[slice, slice, Tensor]]:
+    """The restored picture in parts: rows and columns of SR, and what belongs there, (1, 3, ·, ·), not clipped.
+
+    `lr` is (h, w, 3), uint8, uint16 or floats in 0 to 1; only a tile of it, of its degradation map and of SR is there
+    in floats at any time. Each tile (of `tile` LR pixels a side, by default the engine's) sees a halo as wide as the
+    network does, so that tiles leave no trace. `told` makes a degradation map of what is assumed. With 8 `views` SR is
+    the mean over the picture's flips and turns, each told the kernel as it is turned.
     """
-    height, width = lr.shape[-2:]
-    scale, tile = engine.scale, engine.tile
-    sr = torch.empty(1, 3, scale * height, scale * width)
+    height, width, _ = lr.shape
+    scale, halo, tile = engine.scale, engine.halo, tile or engine.tile
     for top in range(0, height, tile):
         for left in range(0, width, tile):
-            rows = slice(max(top - engine.halo, 0), min(top + tile + engine.halo, height))
-            columns = slice(max(left - engine.halo, 0), min(left + tile + engine.halo, width))
-            told = degradation_map.expand(-1, -1, height, width)[..., rows, columns]
-            part = engine.run(lr[..., rows, columns], told)
-            inner = part[..., scale * (top - rows.start) :, scale * (left - columns.start) :]
-            target = sr[..., scale * top : scale * (top + tile), scale * left : scale * (left + tile)]
-            target.copy_(inner[..., : target.shape[-2], : target.shape[-1]])
-    return sr
+            bottom, right = min(top + tile, height), min(left + tile, width)
+            rows = slice(max(top - halo, 0), min(bottom + halo, height))
+            columns = slice(max(left - halo, 0), min(right + halo, width))
+            sr = _mean_of_views(engine, _to_tensor(lr[rows, columns]), assumed.part(rows, columns), told, views)
+            inner_rows = slice(scale * (top - rows.start), scale * (bottom - rows.start))
+            inner_columns = slice(scale * (left - columns.start), scale * (right - columns.start))
+            target = slice(scale * top, scale * bottom), slice(scale * left, scale * right)
+            yield *target, sr[..., inner_rows, inner_columns]
+
+
+def _mean_of_views(
+    engine: Engine, lr: Tensor, assumed: Degradation, told: Callable[[Degradation], Tensor], views: int
+) -> Tensor:
+    total = torch.zeros(1, 3, *(engine.scale * side for side in lr.shape[-2:]))
+    for view in range(views):
+        seen = turn(lr, view).contiguous()
+        degradation_map = told(assumed.turned(view)).expand(-1, -1, *seen.shape[-2:])
+        total += turn_back(engine.run(seen, degradation_map), view)
+    return total / views
+
+
+def _to_tensor(pixels: NDArray) -> Tensor:
+    """(h, w, 3) of whole or floating numbers → (1, 3, h, w) float32 in 0 to 1."""
+    if pixels.dtype.kind == "u":
+        pixels = pixels / np.iinfo(pixels.dtype).max
+    return torch.from_numpy(pixels.astype(np.float32)).permute(2, 0, 1)[None]

@@ -28,6 +28,7 @@ from inputs import Inputs
 from kernel import KERNEL_SIZE, PCA_DIM, read_pca
 from metrics import least_side, luma, psnr
 from model import SRMD, NetworkConfig, round_as_autocast, told_by
+from overlap import Behind, ahead
 from report import (
     announcement,
     degradation_pictures,
@@ -42,7 +43,7 @@ from run_folder import RunFolder
 from signals import stop_requests
 from step import Recorded, compiled, fast_convolutions
 from training_kernels import TrainingKernels, training_kernels
-from trial import Trial, trained
+from trial import Trial, settled, trained
 from weights import Weights, load_checkpoint, read_weights, save_checkpoint, start_from, write_weights
 
 HERE = Path(__file__).parent
@@ -238,6 +239,7 @@ class Solver:
         if self.precision == "bf16":
             round_as_autocast(network)
         metadata = {"version": VERSION, "command": self.config.command, "steps": self.step}
+        metadata["downsampler"] = self.config.downsampler
         write_weights(self.folder.path / "last.safetensors", Weights(network, self.pca, metadata))
         draw_loss(self.folder.rows(), self.folder.path / "loss.png")
         make_folder(self.folder.path / "samples")
@@ -247,6 +249,7 @@ class Solver:
             "version": VERSION,
             "step": self.step,
             "precision": self.precision,
+            "downsampler": self.config.downsampler,
             "winograd": self.network.winograd,
             "network_config": asdict(self.network.config),
             "network": self.network.state_dict(),
@@ -285,7 +288,9 @@ class Solver:
             with asked_by("--save_kernel"):
                 make_folder(config.save_kernel.parent)
             save_kernels([kernel.array for kernel in config.kernel], config.save_kernel)
-        self.network, self.pca = trained(config)
+        weights = trained(config)
+        self.network, self.pca = weights.network, weights.pca
+        config = settled(config, weights)
         engine = choose_engine(self.network, self.device, config.engine, config.precision)
         trial = Trial(config, engine, self.network.config, self.pca)
         inputs = Inputs(config, 1 if config.input else least_side(engine.scale))
@@ -293,15 +298,20 @@ class Solver:
             make_folder(config.output if config.input else config.output / "compare")
             if config.save_lr:
                 make_folder(config.output / "lr")
-        print(announcement(config, self.network.config, self.pca.numpy(), engine))
-        rows = []
-        env = f"srmd_{config.output.name}"
-        with open_dashboard(config.visdom, env, start_server=False, say=tqdm.write) as dashboard:
+        print(announcement(config, weights, engine))
+        rows, reached, env = [], inputs.pixels_reached(), f"srmd_{config.output.name}"
+        bar = tqdm(total=max(reached.values()), unit="px", unit_scale=True, disable=not sys.stderr.isatty())
+        dashboard = open_dashboard(config.visdom, env, start_server=False, say=tqdm.write)
+        with dashboard as dashboard, bar, Behind() as behind:
             for window, (picture, caption) in degradation_pictures(config).items():
                 dashboard.image(window, picture, caption)
-            for name, picture in tqdm(inputs, unit="picture", disable=not sys.stderr.isatty()):
-                row = trial.restore(name, picture) if config.input else trial.score(name, picture, dashboard)
+            for name, picture in ahead(inputs):
+                if config.input:
+                    row = trial.restore(name, picture, bar.update, behind)
+                else:
+                    row = trial.score(name, picture, dashboard, bar.update, behind)
                 rows.append({"name": name} | row)
+                bar.update(reached[name] - bar.n)  # also past those that were left out
             dashboard.text("scores", f"<pre>{html.escape(table(rows))}</pre>")
         write_metrics(config, self.network.config, engine, rows)
         print(f"{table(rows)}\nPictures and metrics.json are in {config.output}")

@@ -1,6 +1,8 @@
 """A picture of a test: degraded, restored, scored, written."""
 
 import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,21 +10,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from config import NamedMap, TestConfig
+from config import NamedKernel, NamedMap, TestConfig
 from dashboard import Dashboard
 from degradation import Degradation, degradation_map, degrade, modcrop, upsample
 from engine import Engine
+from equivalent import equivalent_kernel
 from errors import InputError, asked_by
-from images import Picture, write_picture
+from images import Picture, to_levels, write_picture
 from kernel import fit_kernel, read_pca, stack_kernels
 from metrics import score
-from model import SRMD, NetworkConfig
+from model import NetworkConfig
+from overlap import Behind
 from regions import lr_map, region_weights
 from report import comparison, to_rgb8
-from restore import restore
-from weights import read_weights
+from restore import VIEWS, restored_tiles
+from weights import Weights, read_weights
 
 OWN_PCA = Path(__file__).parent / "kernels" / "pca.mat"
+Advance = Callable[[int], object]  # is told how many pixels of what was given are done
 
 
 class Trial:
@@ -35,10 +40,15 @@ class Trial:
             fitted = [fit_kernel(kernel.array, network.kernel_size) for kernel in config.assumed.kernels]
         self.assumed_kernels = torch.from_numpy(np.stack(fitted))
 
-    def _told(self, name: str, hr_size: tuple[int, int]) -> Tensor:
-        """The degradation map that the network is told of a picture, (1, C, h, w) or (1, C, 1, 1)."""
-        assumed = self._degradation(self.assumed_kernels, self.config.assumed.noise, name, hr_size)
+    def _told(self, assumed: Degradation) -> Tensor:
         return degradation_map(assumed, self.pca, self.network.noise_free)
+
+    def _tiles(self, name: str, lr: np.ndarray, hr_size: tuple[int, int]) -> Iterator[tuple[slice, slice, np.ndarray]]:
+        """Rows and columns of SR, and what belongs there, (·, ·, 3)."""
+        assumed = self._degradation(self.assumed_kernels, self.config.assumed.noise, name, hr_size)
+        views = VIEWS if self.config.self_ensemble else 1
+        for rows, columns, sr in restored_tiles(self.engine, lr, assumed, self._told, self.config.tile, views):
+            yield rows, columns, _array(sr)
 
     def _degradation(
         self, kernels: Tensor, noise: float | NamedMap, name: str, hr_size: tuple[int, int]
@@ -57,26 +67,28 @@ class Trial:
             levels = torch.full((1, count), noise, dtype=torch.float64)
         return Degradation(kernels[None], levels, weights)
 
-    def restore(self, name: str, picture: Picture) -> dict:
-        """An LR picture to a file; the seconds that it took."""
-        lr = torch.from_numpy(picture.to_float()).permute(2, 0, 1)[None].float()
-        height, width = (side * self.engine.scale for side in lr.shape[-2:])
-        sr, seconds = self._timed(lr, self._told(name, (height, width)))
-        write_picture(self.config.output / f"{name}.png", _array(sr), like=picture)
+    def restore(self, name: str, picture: Picture, advance: Advance, behind: Behind) -> dict:
+        """An LR picture to a file; the seconds that it took without reading and writing."""
+        start, levels = time.perf_counter(), picture.blank(self.engine.scale)
+        for rows, columns, sr in self._tiles(name, picture.pixels, levels.shape[:2]):
+            levels[rows, columns] = to_levels(sr, levels.dtype, picture.grey)
+            advance(sr.shape[0] * sr.shape[1] // self.engine.scale**2)
+        seconds = time.perf_counter() - start
+        behind.do(write_picture, self.config.output / f"{name}.png", levels, picture)
         return {"seconds": seconds}
 
-    def _timed(self, lr: Tensor, told: Tensor) -> tuple[Tensor, float]:
-        start = time.perf_counter()
-        return restore(self.engine, lr, told), time.perf_counter() - start
-
-    def score(self, name: str, picture: Picture, dashboard: Dashboard) -> dict:
+    def score(self, name: str, picture: Picture, dashboard: Dashboard, advance: Advance, behind: Behind) -> dict:
         """An HR picture degraded and restored; scores of SR and of bicubic upscaling."""
         config, scale = self.config, self.engine.scale
         hr = modcrop(torch.from_numpy(picture.to_float()).permute(2, 0, 1)[None], scale)
         size = picture.pixels.shape[:2]
         applied = self._degradation(self.kernels, config.applied.noise, name, size)
         lr = degrade(hr, applied, scale, config.downsampler, noise=scoring_noise(config.seed, hr, scale))
-        sr, seconds = self._timed(lr.float(), self._told(name, size))
+        start, sr = time.perf_counter(), torch.empty_like(hr, dtype=torch.float32)
+        for rows, columns, part in self._tiles(name, _array(lr), size):
+            _array(sr)[rows, columns] = part
+            advance(part.shape[0] * part.shape[1])
+        seconds = time.perf_counter() - start
         bicubic = upsample(lr, scale)
         scores, bicubic_scores = (score(_array(restored), _array(hr), scale) for restored in (sr, bicubic))
         enlarged = F.interpolate(lr, scale_factor=scale, mode="nearest")
@@ -84,15 +96,37 @@ class Trial:
         panels |= {f"SRMD {scores['psnr_y']:.2f} dB": sr, "HR": hr}
         sheet = comparison({label: to_rgb8(panel[0]) for label, panel in panels.items()})
         dashboard.image(f"picture {name}", sheet, f"{name}: {' | '.join(panels)}")
-        write_picture(config.output / f"{name}.png", _array(sr), like=picture)
-        write_picture(config.output / "compare" / f"{name}.png", sheet / 255)
-        if config.save_lr:
-            write_picture(config.output / "lr" / f"{name}.png", _array(lr), like=picture)
+        behind.do(self._write, name, picture, _array(sr), _array(lr), sheet)
         bicubic_scores = {f"bicubic_{key}": bicubic_scores[key] for key in ("psnr_y", "ssim_y")}
         return scores | bicubic_scores | {"seconds": seconds}
 
+    def _write(self, name: str, picture: Picture, sr: np.ndarray, lr: np.ndarray, sheet: np.ndarray) -> None:
+        output, file = self.config.output, f"{name}.png"
+        write_picture(output / file, sr, like=picture)
+        write_picture(output / "compare" / file, sheet)
+        if self.config.save_lr:
+            write_picture(output / "lr" / file, lr, like=picture)
 
-def trained(config: TestConfig) -> tuple[SRMD, Tensor]:
+
+def settled(config: TestConfig, weights: Weights) -> TestConfig:
+    """The configuration with what only the weights can say: the downsampler, and what a network for another is told."""
+    config = replace(config, downsampler=config.downsampler or weights.downsampler)
+    scale, size = weights.network.config.scale, weights.network.config.kernel_size
+    if config.self_ensemble and weights.downsampler == "direct" and scale % 2 == 0:
+        raise InputError(
+            f"--self_ensemble: expected a network that turns with a picture, found {config.weights}: the direct "
+            f"downsampler, which it was trained for, takes no middle pixel at x{scale}"
+        )
+    if (config.downsampler, weights.downsampler) == ("direct", "bicubic") and scale > 1:
+        equivalents = [
+            NamedKernel(f"equivalent to {kernel.spec}", equivalent_kernel(kernel.array, scale, size))
+            for kernel in config.kernel
+        ]
+        config = replace(config, equivalents=equivalents)
+    return config
+
+
+def trained(config: TestConfig) -> Weights:
     """A network to test, with the P that belongs to it."""
     with asked_by("--weights"):
         weights = read_weights(config.weights)
@@ -110,7 +144,7 @@ def trained(config: TestConfig) -> tuple[SRMD, Tensor]:
     if pca is None:
         with asked_by("--pca"):
             pca = _foreign_pca(config.pca, config.weights)
-    return weights.network, pca
+    return replace(weights, pca=pca)
 
 
 def _foreign_pca(path: Path, weights: Path) -> Tensor:

@@ -46,6 +46,11 @@ class Weights:
     pca: Tensor | None  # (15, 225); None where the format carries none
     metadata: dict = field(default_factory=dict)
 
+    @property
+    def downsampler(self) -> str:
+        """What the network was trained for; bicubic where its file doesn't say, as all that are published."""
+        return "direct" if self.metadata.get("downsampler") == "direct" else "bicubic"
+
 
 def read_weights(path: Path) -> Weights:
     """The network in a file of any known format; InputError says what was found instead."""
@@ -185,4 +190,4 @@ def _read_pytorch(path: Path) -> Weights:
     network = _network(config, state["ema"], path)
     if state.get("precision") == "bf16":
         round_as_autocast(network)
-    return Weights(network, pca, {"step": state["step"]})
+    return Weights(network, pca, {"step": state["step"], "downsampler": state.get("downsampler")})

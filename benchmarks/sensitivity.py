@@ -146,7 +146,8 @@ def main() -> None:
     parser.add_argument("--pca", type=Path, help="P (.mat) for weights that carry none", metavar="FILE")
     parser.add_argument("--output", type=Path, default=ROOT / "img" / "sensitivity.png", metavar="FILE")
     asked = parser.parse_args()
-    network, pca = trained(TestConfig(weights=asked.weights, pca=asked.pca))
+    weights = trained(TestConfig(weights=asked.weights, pca=asked.pca))
+    network, pca = weights.network, weights.pca
     if network.config.noise_free:
         raise SystemExit(f"--weights: expected a network that is told a noise level, found SRMDNF in {asked.weights}")
     pictures = (

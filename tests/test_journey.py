@@ -12,10 +12,14 @@ from pathlib import Path
 import pytest
 import requests
 import scipy.io
+import torch
 import visdom
 from PIL import Image
 
 import visdom_server
+from kernel import pca_matrix
+from model import SRMD, NetworkConfig
+from weights import Weights, write_weights
 
 ROOT = Path(__file__).parents[1]
 QUICK = ["--batch_size=2", "--patch_size=12", "--visdom=off"]
@@ -198,3 +202,27 @@ def test_a_closed_pipe_ends_it_without_a_word(unbuffered: str, monkeypatch: pyte
     process.stdout.close()
     assert process.stderr.read() == ""
     assert process.wait(timeout=30) == 128 + signal.SIGPIPE
+
+
+def peak(*arguments: str) -> int:
+    """The most memory, in bytes, that a command held at any time."""
+    read = "next(line for line in open('/proc/self/status') if line.startswith('VmHWM')).split()[1]"
+    program = f"import main, sys; assert main.main(sys.argv[1:]) == 0; print({read})"
+    command = [sys.executable, "-c", program, *arguments]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return 1024 * int(done.stdout.splitlines()[-1])
+
+
+def test_of_a_large_picture_only_a_tile_is_there_in_floats():
+    """Of a result's pixel there are its 3 bytes, 4 in Pillow, those of the file, and a share of LR; no float."""
+    network = SRMD(NetworkConfig(features=4, noise_free=True))
+    write_weights(Path("tiny.safetensors"), Weights(network, torch.from_numpy(pca_matrix())))
+    width, height = 1500, 1000
+    for name, size in (("small", (64, 64)), ("large", (width, height))):
+        Image.effect_mandelbrot(size, (-2, -1.5, 1, 1.5), 50).convert("RGB").save(f"{name}.png")
+    flags = ["--mode=test", "--weights=tiny.safetensors", "--kernel=gaussian:1", "--visdom=off", "--engine=torch"]
+    flags += ["--precision=fp32", "--tile=128"]
+    peaks = [peak(*flags, "--input", f"{name}.png", f"--output={name}") for name in ("small", "large")]
+    assert peaks[1] - peaks[0] < 16 * 4 * width * height
+    assert Image.open("large/large.png").size == (2 * width, 2 * height)

@@ -1,0 +1,41 @@
+"""Work beside the work: while a picture is computed, the next one is read and the last one is written."""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Self, TypeVar
+
+Item = TypeVar("Item")
+END = object()
+
+
+def ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """The items in their order, each fetched in a thread while the one before is in use; errors come in their place."""
+    iterator = iter(items)
+    with ThreadPoolExecutor(1) as thread:
+        following = thread.submit(next, iterator, END)
+        while (item := following.result()) is not END:
+            following = thread.submit(next, iterator, END)
+            yield item
+
+
+class Behind:
+    """Does one thing at a time in a thread, in order; what fails there is raised at the next thing, or at the end."""
+
+    def __enter__(self) -> Self:
+        self._thread = ThreadPoolExecutor(1)
+        self._last: Future | None = None
+        return self
+
+    def do(self, work: Callable, *arguments: object) -> None:
+        """Starts it once the thing before is done, so that never more than one waits in memory."""
+        self._finish()
+        self._last = self._thread.submit(work, *arguments)
+
+    def _finish(self) -> None:
+        if self._last is not None:
+            self._last.result()
+
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        self._thread.shutdown()  # a file that is being written becomes a whole one
+        if kind is None:
+            self._finish()
