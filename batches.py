@@ -13,7 +13,8 @@ from torch import Tensor
 from cache import HeldPictures, moved
 from config import TrainConfig
 from data_loader import PackedPictures
-from degradation import Degradation, border, degradation_map, degrade, random_degradation
+from degradation import GAUSSIANS, Degradation, border, degradation_map, degrade, random_degradation
+from training_kernels import TrainingKernels
 
 ROUNDED_SHARE = 1 / 2  # of the samples: LR pictures from files are rounded to 8 bits, those of the tables are not
 
@@ -24,16 +25,23 @@ class Batch(NamedTuple):
     lr: Tensor  # (N, 3, h, w)
     degradation_map: Tensor  # (N, C, 1, 1)
     hr: Tensor  # (N, 3, s·h, s·w)
-    kernels: Tensor  # (N, 15, 15)
+    kernels: Tensor  # (N, k, k)
 
 
 class Batches:
     """The batches of a run by their number; each is a function of the run's seed and that number alone."""
 
-    def __init__(self, pictures: PackedPictures | HeldPictures, config: TrainConfig, pca: Tensor, device: torch.device):
+    def __init__(
+        self,
+        pictures: PackedPictures | HeldPictures,
+        config: TrainConfig,
+        pca: Tensor,
+        device: torch.device,
+        kernels: TrainingKernels = GAUSSIANS,
+    ):
         self.pictures, self.config, self.pca, self.device = pictures, config, pca.to(device), device
         self.generator = None if device.type == "cpu" else torch.Generator(device)
-        self.border = border(config.scale_factor)
+        self.kernels, self.border = kernels, border(config.scale_factor, kernels.size)
         self.crop = (config.patch_size + 2 * self.border) * config.scale_factor  # HR pixels
         pictures.sample(np.random.default_rng(0), 1, self.crop)  # says when all pictures are too small
 
@@ -44,7 +52,7 @@ class Batches:
         rng = np.random.default_rng((config.seed, number))
         crops = self._moved(torch.as_tensor(self.pictures.sample(rng, count, self.crop)))
         hr = crops.permute(0, 3, 1, 2).float() / 255
-        chosen = random_degradation(rng, count, scale, config.noise_free)
+        chosen = random_degradation(rng, count, scale, config.noise_free, self.kernels)
         degradation = Degradation(self._moved(chosen.kernels), self._moved(chosen.noise_levels))
         rounded = self._moved(torch.from_numpy(rng.random(count) < ROUNDED_SHARE))
         noise = self._noise(rng, (count, 3, self.crop // scale, self.crop // scale))

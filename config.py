@@ -53,6 +53,10 @@ class TrainConfig:
     output: Path | None = None
     weights: Path | None = None
     train_data: Path | None = None
+    train_kernels: Path | None = None
+    gaussian_share: float = 0.5
+    kernel_size: int = 15
+    pca_dim: int = 15
     head: str = "subpixel"
     noise_free: bool = False
     batch_norm: bool = False

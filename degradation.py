@@ -12,10 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kernel import KERNEL_SIZE, kernel_codes, random_kernels
+from kernel import KERNEL_SIZE, kernel_codes
+from training_kernels import TrainingKernels
 
 MAX_NOISE_LEVEL = 75  # in training
 NO_NOISE_SHARE = 1 / 10  # of training's samples
+GAUSSIANS = TrainingKernels()
 
 
 @dataclass(frozen=True)
@@ -150,9 +152,10 @@ def degrade(
 
 
 def degradation_map(degradation: Degradation, pca: Tensor, noise_free: bool) -> Tensor:
-    """What the network is told: (N, 15 or 16, h, w), or (N, 15 or 16, 1, 1) where the degradation is uniform.
+    """What the network is told: (N, C, h, w), or (N, C, 1, 1) where the degradation is uniform.
 
-    The kernel code, and the noise level / 255 unless the network is noise-free (paper, section 3.2).
+    The kernel code, as many numbers as P has rows, and the noise level / 255 unless the network is noise-free (paper,
+    section 3.2).
     """
     codes = degradation.mix(kernel_codes(degradation.kernels.to(pca), pca))
     if noise_free:
@@ -167,8 +170,10 @@ def border(scale: int, kernel_size: int = KERNEL_SIZE) -> int:
     return -(-(kernel_size // 2 + 2 * scale) // scale)
 
 
-def random_degradation(rng: np.random.Generator, count: int, scale: int, noise_free: bool) -> Degradation:
+def random_degradation(
+    rng: np.random.Generator, count: int, scale: int, noise_free: bool, kernels: TrainingKernels = GAUSSIANS
+) -> Degradation:
     """Training's degradations: random kernels, noise levels 0 to 75, one in ten 0; all 0 for a noise-free network."""
-    kernels = random_kernels(rng, count, scale)
+    drawn = kernels.draw(rng, count, scale)
     noise_levels = rng.uniform(0, MAX_NOISE_LEVEL, count) * (rng.random(count) >= NO_NOISE_SHARE) * (not noise_free)
-    return Degradation.uniform(torch.from_numpy(kernels).float(), torch.from_numpy(noise_levels).float())
+    return Degradation.uniform(torch.from_numpy(drawn).float(), torch.from_numpy(noise_levels).float())

@@ -56,6 +56,17 @@ def whole(least: int, most: int = 10**12) -> Callable[[str], int]:
     return parse
 
 
+def odd(least: int, most: int) -> Callable[[str], int]:
+    """A parser of odd numbers from `least` to `most`."""
+
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"\d{1,12}", text) or int(text) not in range(least, most + 1, 2):
+            raise argparse.ArgumentTypeError(f"expected an odd number from {least} to {most}, found {text!r}")
+        return int(text)
+
+    return parse
+
+
 def one_of(pattern: str, expected: str) -> Callable[[str], str]:
     """A parser of words that a regular expression describes."""
 
@@ -151,6 +162,25 @@ FLAGS = (
         "folder of pictures; to train, a packed .h5 too",
         {"type": existing, "metavar": "PATH"},
     ),
+    Flag(
+        "train_kernels",
+        ("train",),
+        "your own kernels to train on, in a folder or one file of many; P is then computed from what is trained on",
+        {"type": existing, "metavar": "PATH"},
+    ),
+    Flag(
+        "gaussian_share",
+        ("train",),
+        "share of Gaussians among the kernels, 0 to 1, with --train_kernels",
+        {"type": number(0, 1), "metavar": "X"},
+    ),
+    Flag(
+        "kernel_size",
+        ("train",),
+        "side of the kernels' window in HR pixels, odd, 3 to 63",
+        {"type": odd(3, 63), "metavar": "N"},  # P of a larger one takes minutes and gigabytes
+    ),
+    Flag("pca_dim", ("train",), "numbers that a kernel code has", {"type": whole(1), "metavar": "N"}),
     Flag("head", ("train",), "the paper's sub-pixel head, or this project's own", words("subpixel", "upsample")),
     Flag("noise_free", ("train",), "SRMDNF: train without noise, tell no noise level", ON),
     Flag("batch_norm", ("train",), "batch norm behind the inner layers; wants large batches", ON),
@@ -253,6 +283,7 @@ DEFAULTS = {
     ("test", "output"): "results/NAME",
     ("prepare", "output"): "data/NAME.h5",
     ("train", "train_data"): "the built-in set",
+    ("train", "train_kernels"): "none: Gaussians alone",
     ("prepare", "train_data"): "the built-in set",
     ("train", "weights"): "none",
     ("test", "weights"): "the shipped network for scale and noise",

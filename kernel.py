@@ -23,6 +23,7 @@ FORMS = "delta, gaussian:W, gaussian:W1,W2,ANGLE, or a .mat, .npy, .png, .txt or
 LEAST_MOVE = 1e-3  # pixels: a kernel that is less off its middle stays where it is
 SPLINE_TAIL = 8  # pixels in which a cubic spline falls to 3e-5
 MOST_TRIMMED = 1e-4  # of the absolute values of a kernel that was moved
+LEAST_VARIANCE = 1e-12  # of the largest, that an eigenvector of K·Kᵀ has: below lies what rounding leaves
 LEAST_SUM = 0.1  # of a cropped kernel: below, it says nothing of the whole
 
 
@@ -60,8 +61,8 @@ def asymmetric() -> NDArray:
     return kernel / kernel.sum()
 
 
-def random_kernels(rng: np.random.Generator, count: int, scale: int) -> NDArray:
-    """Training's kernels, (count, 15, 15): half isotropic, half anisotropic, one in twenty without blur.
+def random_kernels(rng: np.random.Generator, count: int, scale: int, size: int = KERNEL_SIZE) -> NDArray:
+    """Training's Gaussian kernels, (count, size, size): half isotropic, half anisotropic, one in twenty without blur.
 
     Widths lie in 0.2 to max(s, 2.6), variances of the anisotropic in 0.5 to max(2 + 2s, 8), as the paper's section 4.1
     widened for small scales; scale 1 has the kernels of scale 2.
@@ -72,27 +73,34 @@ def random_kernels(rng: np.random.Generator, count: int, scale: int) -> NDArray:
     angle = rng.uniform(0, 180, count)
     kind = rng.random(count)
     width1, width2 = np.where(kind < 0.5, isotropic, np.sqrt(variances))
-    kernels = gaussian(width1, width2, angle)
-    kernels[rng.random(count) < NO_BLUR_SHARE] = delta()
+    kernels = gaussian(width1, width2, angle, size)
+    kernels[rng.random(count) < NO_BLUR_SHARE] = delta(size)
     return kernels
 
 
 def pca_matrix() -> NDArray[np.float32]:
-    """P, (15, 225) float32: the leading eigenvectors of K·Kᵀ over 10,000 kernels of x4's range, not centred.
+    """The project's P, (15, 225), of 10,000 Gaussians of x4's range: the widest range holds the narrower ones too."""
+    return principal_components(random_kernels(np.random.Generator(np.random.PCG64(0)), 10_000, scale=4), PCA_DIM)
 
-    One P for all scales, for the widest range holds the narrower ones too. An eigenvector's sign is free: it is chosen
-    so that the product with a fixed vector is positive.
+
+def principal_components(kernels: NDArray, count: int) -> NDArray[np.float32]:
+    """P of some kernels (n, k, k): the `count` leading eigenvectors of K·Kᵀ, not centred, as (count, k²) float32.
+
+    An eigenvector's sign is free: it is chosen so that the product with a fixed vector is positive. InputError where
+    the kernels span fewer dimensions: a number that is 0 for all of them would teach a network nothing.
     """
-    kernels = random_kernels(np.random.Generator(np.random.PCG64(0)), 10_000, scale=4)
     vectors = kernels.mT.reshape(len(kernels), -1)
-    _, eigenvectors = np.linalg.eigh(vectors.T @ vectors)  # ascending
-    pca = eigenvectors[:, : -PCA_DIM - 1 : -1].T
+    eigenvalues, eigenvectors = np.linalg.eigh(vectors.T @ vectors)  # ascending
+    spanned = int((eigenvalues > LEAST_VARIANCE * eigenvalues[-1]).sum())
+    if count > spanned:
+        raise InputError(f"expected at most {spanned}, the dimensions that the training kernels span, found {count}")
+    pca = eigenvectors[:, : -count - 1 : -1].T
     signs = np.sign(pca @ np.cos(np.arange(pca.shape[1])))
     return (pca * signs[:, None]).astype(np.float32, order="C")
 
 
 def kernel_codes(kernels, pca):
-    """P · vec(kernel), (..., k, k) -> (..., 15), with `vec` in column-major order; NumPy arrays or torch tensors."""
+    """P · vec(kernel), (..., k, k) -> (..., rows of P), `vec` in column-major order; NumPy arrays or torch tensors."""
     return kernels.mT.reshape(*kernels.shape[:-2], -1) @ pca.T
 
 

@@ -60,7 +60,10 @@ def parse(arguments: list[str]) -> TrainConfig | TestConfig | PrepareConfig:
 def _train_config(given: dict) -> TrainConfig:
     from run_folder import run_config
 
-    return run_config(given)
+    config = run_config(given)
+    if "gaussian_share" in given and config.train_kernels is None:
+        raise InputError(f"--gaussian_share: for --train_kernels, found {config.gaussian_share:g} without it")
+    return config
 
 
 def _test_config(given: dict) -> TestConfig:

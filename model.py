@@ -96,6 +96,26 @@ def _initialise_as_identity(network: SRMD) -> None:
 
 
 @torch.no_grad()
+def told_by(network: SRMD, pca: Tensor, new_pca: Tensor, new_size: int) -> SRMD:
+    """The network that computes from kernel codes by `new_pca` what this one does from codes by `pca`.
+
+    A kernel is about new_pcaᵀ · code, and the first layer is linear in what it is told: its weights times
+    pca · new_pcaᵀ are exact for kernels that the new P describes. The new window, new_size×new_size, is no smaller.
+    """
+    dim, size = network.config.pca_dim, network.config.kernel_size
+    window = F.pad(pca.view(dim, size, size), [(new_size - size) // 2] * 4).flatten(1)  # (dim, new_size²)
+    config = replace(network.config, kernel_size=new_size, pca_dim=len(new_pca))
+    rgb, codes, noise = network.convs[0].weight.split([3, dim, network.config.map_channels - dim], 1)
+    codes = torch.einsum("fdhw,dn->fnhw", codes, window @ new_pca.T)
+    state = {key: tensor.clone() for key, tensor in network.state_dict().items()}
+    state["convs.0.weight"] = torch.cat([rgb, codes, noise], 1)
+    with torch.device("meta"):
+        told = SRMD(config)
+    told.load_state_dict(state, assign=True)
+    return told
+
+
+@torch.no_grad()
 def round_as_autocast(network: SRMD) -> None:
     """Rounds the inner layers to what bfloat16 autocast computes with.
 

@@ -144,5 +144,9 @@ def _stored_config(path: Path) -> TrainConfig:
     for field in fields(TrainConfig):
         if field.default is not None and type(known[field.name]) is not type(field.default):
             raise InputError(f"--resume: {path}: expected a valid {field.name}, found {known[field.name]!r}")
-    paths = {name: Path(str(known[name])) for name in ("output", "weights", "train_data") if known[name] is not None}
+    paths = {
+        name: Path(str(known[name]))
+        for name in ("output", "weights", "train_data", "train_kernels")
+        if known[name] is not None
+    }
     return TrainConfig(**known | paths)

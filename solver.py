@@ -6,7 +6,6 @@ import math
 import sys
 import time
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -25,9 +24,8 @@ from errors import InputError, Stopped, asked_by
 from files import make_folder
 from images import write_picture
 from inputs import Inputs
-from kernel import read_pca
 from metrics import least_side, luma, psnr
-from model import SRMD, NetworkConfig, round_as_autocast
+from model import round_as_autocast
 from report import (
     announcement,
     degradation_pictures,
@@ -40,11 +38,12 @@ from report import (
 )
 from run_folder import RunFolder
 from signals import stop_requests
+from start import new_network, resumed_network
 from step import Recorded, compiled, fast_convolutions
+from training_kernels import training_kernels
 from trial import Trial, trained
-from weights import Weights, load_checkpoint, read_weights, save_checkpoint, start_from, write_weights
+from weights import Weights, load_checkpoint, save_checkpoint, write_weights
 
-HERE = Path(__file__).parent
 LOG_EVERY = 10
 VALIDATE_EVERY = 100
 WARM_UP = 100  # steps
@@ -81,8 +80,10 @@ class Solver:
         print(f"{self.folder.path} holds the network, last.safetensors, and the loss curve, loss.png")
 
     def load(self, state: dict | None = None) -> None:
-        """The network to train and its P: new, started from other weights, or out of a checkpoint."""
-        self.network, self.pca = _fresh(self.config) if state is None else _resumed(state)
+        """The network to train, its P and its kernels: new, started from other weights, or out of a checkpoint."""
+        own = None if state is None else state.get("own_kernels")
+        self.kernels = training_kernels(self.config, None if own is None else own.numpy())
+        self.network, self.pca = new_network(self.config, self.kernels) if state is None else resumed_network(state)
 
     def begin(self, training: PackedPictures, validation: PackedPictures, state: dict | None = None) -> None:
         """Sets up everything that a training step needs: at step 0, or as a checkpoint left it."""
@@ -99,10 +100,10 @@ class Solver:
             self.step = state["step"]
             self.ema.load_state_dict(state["ema"])
             self.optimizer.load_state_dict(state["optimizer"])
-        self.batches = Batches(hold(training, config.cache, self.device), config, self.pca, self.device)
+        self.batches = Batches(hold(training, config.cache, self.device), config, self.pca, self.device, self.kernels)
         if not validation.usable(self.batches.crop):
             validation = training
-        self.validation_batch = Batches(validation, config, self.pca, self.device).draw(0)
+        self.validation_batch = Batches(validation, config, self.pca, self.device, self.kernels).draw(0)
         self.loss, self.learn = self._loss, self.backward
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device.index or 0)
@@ -250,6 +251,7 @@ class Solver:
             "ema": self.ema.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "pca": self.pca,
+            "own_kernels": None if self.kernels.own is None else torch.from_numpy(self.kernels.own),
         }
         save_checkpoint(self.folder.checkpoint(self.step), state)
         self.folder.drop_old_checkpoints()
@@ -301,27 +303,6 @@ class Solver:
             dashboard.text("scores", f"<pre>{html.escape(table(rows))}</pre>")
         write_metrics(config, self.network.config, engine, rows)
         print(f"{table(rows)}\nPictures and metrics.json are in {config.output}")
-
-
-def _fresh(config: TrainConfig) -> tuple[SRMD, Tensor]:
-    """A network to train: as new with the project's P, or started from other weights, P included."""
-    torch.manual_seed(config.seed)
-    network = SRMD(NetworkConfig(config.scale_factor, config.head, config.noise_free, config.batch_norm))
-    if config.weights is None:
-        return network, torch.from_numpy(read_pca(HERE / "kernels" / "pca.mat"))
-    with asked_by("--weights"):
-        source = read_weights(config.weights)
-        if source.pca is None:
-            raise InputError(f"{config.weights}: expected weights with their P, found a format that carries none")
-    start_from(network, source.network)
-    return network, source.pca
-
-
-def _resumed(state: dict) -> tuple[SRMD, Tensor]:
-    """The network of a checkpoint and its P."""
-    network = SRMD(NetworkConfig(**state["network_config"]))
-    network.load_state_dict(state["network"])
-    return network, state["pca"]
 
 
 def _mean_psnr_y(sr: Tensor, hr: Tensor) -> float:

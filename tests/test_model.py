@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from model import SRMD, NetworkConfig, merge_batch_norm
+from kernel import gaussian, kernel_codes, pca_matrix
+from model import SRMD, NetworkConfig, merge_batch_norm, told_by
+from training_kernels import TrainingKernels
 
 HEADS = ["subpixel", "upsample"]
 PAPER = {2: (1511692, 1510540), 3: (1528987, 1527835), 4: (1553200, 1552048)}  # SRMD and SRMDNF
@@ -224,3 +226,29 @@ def test_merging_a_network_in_training_gives_what_it_does_in_evaluation():
 def test_a_merged_network_fits_the_papers_count():
     merged = merge_batch_norm(make(batch_norm=True))
     assert sum(p.numel() for p in merged.parameters()) == PAPER[2][0]
+
+
+@pytest.mark.parametrize("noise_free", [True, False])
+@pytest.mark.parametrize(("size", "dim"), [(15, 40), (21, 60)])
+def test_a_network_told_by_another_pca_computes_the_same_for_kernels_that_both_describe(noise_free, size, dim):
+    network = make(noise_free=noise_free, features=16)
+    old, new = torch.from_numpy(pca_matrix()), torch.from_numpy(TrainingKernels(size).pca(dim))
+    told = told_by(network, old, new, size)
+    assert (told.config.kernel_size, told.config.pca_dim) == (size, dim)
+    kernels = torch.from_numpy(gaussian([0.7, 1.3, 2.0], [0.7, 1.0, 1.2], [0, 30, 80], 15)).float()
+    noise = torch.full((3, 0 if noise_free else 1), 0.2)
+    codes = torch.cat([kernel_codes(kernels, old), noise], 1)[..., None, None]
+    wide = F.pad(kernels, [(size - 15) // 2] * 4)
+    new_codes = torch.cat([kernel_codes(wide, new), noise], 1)[..., None, None]
+    lr = pictures()[:1].expand(3, -1, -1, -1)
+    expected, found, untold = (run(*c) for c in ((network, lr, codes), (told, lr, new_codes), (network, lr, 0 * codes)))
+    assert (found - expected).abs().max() < 0.02 * (untold - expected).abs().max()
+
+
+def test_a_network_told_by_its_own_pca_stays_the_same():
+    network, pca = shake(make(features=16, batch_norm=True)), torch.from_numpy(pca_matrix())
+    told = told_by(network, pca, pca, 15)
+    assert told.config == network.config
+    torch.testing.assert_close(run(told.eval(), pictures(), maps(network)), run(network, pictures(), maps(network)))
+    told.convs[3].weight.data += 1
+    assert not torch.equal(told.convs[3].weight, network.convs[3].weight)

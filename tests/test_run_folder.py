@@ -43,7 +43,17 @@ def test_resuming_takes_the_configuration_of_the_run():
     assert (config.steps, config.weights, config.lr) == (7, Path("w.safetensors"), 2e-4)
 
 
-@pytest.mark.parametrize("given", [{"steps": 8}, {"lr": 1e-4}, {"noise_free": True}, {"train_data": Path("x")}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"steps": 8},
+        {"lr": 1e-4},
+        {"noise_free": True},
+        {"train_data": Path("x")},
+        {"train_kernels": Path("x")},
+        {"pca_dim": 30},
+    ],
+)
 def test_resuming_with_another_value_is_an_error_that_names_the_flag(given: dict):
     started("runs/a", steps=7)
     with pytest.raises(InputError, match=f"--{next(iter(given))}: the run in runs/a has"):

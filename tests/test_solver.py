@@ -13,8 +13,9 @@ from PIL import Image
 
 import main
 from batches import Batch
-from kernel import fit_kernel, gaussian, pca_matrix
+from kernel import fit_kernel, gaussian, kernel_codes, pca_matrix
 from model import SRMD, NetworkConfig
+from motion import motion_kernels
 from solver import Solver
 from weights import Weights, load_checkpoint, read_weights, write_weights
 
@@ -193,6 +194,89 @@ def test_a_run_goes_on_without_the_weights_it_started_from(monkeypatch: pytest.M
     Path("first.safetensors").unlink()
     assert train("parts", "--resume") == 0
     assert losses("parts") == losses("whole")
+
+
+def own_kernels(count: int = 40, size: int = 15) -> str:
+    """The flag that names a file of motion kernels."""
+    np.save("motion.npy", motion_kernels(np.random.default_rng(0), count, size))
+    return "--train_kernels=motion.npy"
+
+
+def test_training_on_own_kernels_tells_codes_by_a_pca_of_theirs(monkeypatch: pytest.MonkeyPatch):
+    batches, backward = [], Solver.backward
+    monkeypatch.setattr(Solver, "backward", lambda solver, batch: batches.append(batch) or backward(solver, batch))
+    flags = [own_kernels(), "--gaussian_share=0", "--pca_dim=30", "--noise_free"]
+    assert train("run", "--steps=2", *flags) == 0
+    weights = read_weights(Path("run/last.safetensors"))
+    assert weights.pca.shape == (30, 225)
+    assert weights.network.config.map_channels == 30
+    own = torch.from_numpy(np.load("motion.npy")).float()
+    for batch in batches:
+        assert all((kernel - own).abs().amax((1, 2)).min() < 1e-7 for kernel in batch.kernels)
+        torch.testing.assert_close(batch.degradation_map[..., 0, 0], kernel_codes(batch.kernels, weights.pca))
+
+
+def test_a_network_of_a_larger_window_is_trained_and_tested():
+    assert train("run", "--steps=2", own_kernels(size=21), "--kernel_size=21", "--pca_dim=20") == 0
+    weights = read_weights(Path("run/last.safetensors"))
+    assert (weights.network.config.kernel_size, weights.pca.shape) == (21, (20, 441))
+    np.save("one.npy", np.load("motion.npy")[0])
+    flags = ["--weights=run/last.safetensors", "--test_data=pictures", "--kernel=one.npy", "--visdom=off"]
+    assert main.main(["--mode=test", "--output=result", "--device=cpu", *flags]) == 0
+    assert Path("result/a.png").exists()
+
+
+def test_a_larger_window_needs_no_kernels_of_one_s_own():
+    assert train("run", "--steps=1", "--kernel_size=21") == 0
+    assert read_weights(Path("run/last.safetensors")).pca.shape == (15, 441)
+
+
+def test_a_run_on_own_kernels_goes_on_to_the_bit_without_their_file(monkeypatch: pytest.MonkeyPatch):
+    flags = ["--steps=11", own_kernels(), "--gaussian_share=0.3", "--pca_dim=20"]
+    assert train("whole", *flags) == 0
+    with monkeypatch.context() as patch:
+        signal_at_step(patch, 5, signal.SIGINT)
+        assert train("parts", *flags) == 130
+    Path("motion.npy").unlink()
+    assert train("parts", "--resume") == 0
+    assert losses("parts") == losses("whole")
+    assert same_network("parts", "whole")
+
+
+def test_a_run_on_own_kernels_keeps_its_share(capsys: pytest.CaptureFixture):
+    assert train("run", "--steps=1", own_kernels(), "--gaussian_share=0.3") == 0
+    assert train("run", "--resume", "--gaussian_share=0.4") == 2
+    assert "--gaussian_share: the run in run has 0.3, found 0.4" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flags", ["own", "--pca_dim=20", "--kernel_size=21"])
+def test_weights_are_translated_to_the_pca_of_other_kernels_and_wider_codes(flags: str, capsys: pytest.CaptureFixture):
+    source = other_weights("first.safetensors")
+    flags = [own_kernels() if flags == "own" else flags]
+    assert train("run", "--steps=1", "--lr=1e-9", "--weights=first.safetensors", *flags) == 0
+    assert "P is computed anew, and the first layer of first.safetensors is translated" in capsys.readouterr().out
+    state = load_checkpoint(next(Path("run").glob("checkpoint-*")))
+    size, dim = (state["network_config"][name] for name in ("kernel_size", "pca_dim"))
+    codes = [
+        kernel_codes(torch.from_numpy(gaussian(1.3, 1.0, 30, s)).float(), p)
+        for s, p in ((15, source.pca), (size, state["pca"]))
+    ]
+    seen = [
+        w[:, 3 : 3 + len(c)].transpose(1, -1) @ c
+        for w, c in zip((source.network.convs[0].weight, state["network"]["convs.0.weight"]), codes, strict=True)
+    ]
+    assert (seen[0] - seen[1]).norm() < 0.1 * seen[0].norm()
+    assert state["pca"].shape == (dim, size**2)
+
+
+@pytest.mark.parametrize(("name", "given"), [("pca_dim", 20), ("kernel_size", 21)])
+def test_a_code_narrower_than_that_of_the_weights_is_refused(name: str, given: int, capsys: pytest.CaptureFixture):
+    config = NetworkConfig(**{name: given})
+    weights = Weights(SRMD(config), torch.zeros(config.pca_dim, config.kernel_size**2))
+    write_weights(Path("wide.safetensors"), weights)
+    assert train("run", "--steps=1", "--weights=wide.safetensors") == 2
+    expected = f"--{name}: expected at least {given}, as wide.safetensors has, found 15\n"
+    assert capsys.readouterr().err == expected
 
 
 def test_the_average_follows_the_network_quickly_at_first():

@@ -1,0 +1,77 @@
+"""The kernels that a network is trained on: Gaussians, the user's own, or both; and the P that they make."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from config import TrainConfig
+from errors import InputError, asked_by
+from kernel import KERNEL_SIZE, fit_kernel, principal_components, random_kernels
+from kernel_files import SUFFIXES, read_kernels
+
+MOST_CUT = 0.01  # of an own kernel's sum that may lie outside the window
+PCA_KERNELS = 10_000
+
+
+@dataclass(frozen=True)
+class TrainingKernels:
+    """What training draws its kernels from, in windows of size×size."""
+
+    size: int = KERNEL_SIZE
+    own: NDArray[np.float32] | None = None  # (n, size, size)
+    gaussian_share: float = 1.0  # of the kernels drawn; the others are own ones
+
+    def draw(self, rng: np.random.Generator, count: int, scale: int) -> NDArray:
+        """Random kernels for a scale, (count, size, size); own ones come as they are, all with the same chance."""
+        kernels = random_kernels(rng, count, scale, self.size)
+        if self.own is not None:
+            drawn = self.own[rng.integers(len(self.own), size=count)]
+            replaced = rng.random(count) >= self.gaussian_share
+            kernels[replaced] = drawn[replaced]
+        return kernels
+
+    def pca(self, dim: int) -> NDArray[np.float32]:
+        """P, (dim, size²), of 10,000 such kernels; one for all scales, for x4's range holds the narrower ones too."""
+        return principal_components(self.draw(np.random.Generator(np.random.PCG64(0)), PCA_KERNELS, scale=4), dim)
+
+
+def training_kernels(config: TrainConfig, own: NDArray[np.float32] | None = None) -> TrainingKernels:
+    """What a run draws its kernels from; `own` where a checkpoint holds what was read from `--train_kernels`."""
+    if config.train_kernels is None:
+        return TrainingKernels(config.kernel_size)
+    if own is None:
+        with asked_by("--train_kernels"):
+            own = read_own_kernels(config.train_kernels, config.kernel_size)
+    return TrainingKernels(config.kernel_size, own, config.gaussian_share)
+
+
+def read_own_kernels(path: Path, size: int) -> NDArray[np.float32]:
+    """The kernels of a file, or of all kernel files of a folder, in windows of size×size: (n, size, size).
+
+    Broken files of a folder are named and left out. InputError where there is no kernel, or the window is too small.
+    """
+    kernels = _kernels_of_folder(path) if path.is_dir() else [(path, kernel) for kernel in read_kernels(path)]
+    return np.stack([_in_window(kernel, size, source) for source, kernel in kernels]).astype(np.float32)
+
+
+def _kernels_of_folder(folder: Path) -> list[tuple[Path, NDArray]]:
+    kernels = []
+    for path in sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file()):
+        try:
+            kernels += [(path, kernel) for kernel in read_kernels(path)]
+        except InputError as error:
+            print(f"left out: {error}")
+    if not kernels:
+        raise InputError(f"{folder}: expected kernel files ({', '.join(SUFFIXES)}), found no whole one")
+    return kernels
+
+
+def _in_window(kernel: NDArray, size: int, source: Path) -> NDArray:
+    with asked_by(str(source)):
+        held = fit_kernel(kernel, size, normalise=False).sum()
+    if held < 1 - MOST_CUT:
+        found = f"a window of {size}×{size} holds {held:.0%} of its kernel"
+        raise InputError(f"{source}: {found}; --kernel_size={len(kernel)} holds it all")
+    return fit_kernel(kernel, size)
