@@ -75,7 +75,7 @@ WRONG = [
     (f"{TEST} --pca=missing.mat", "--pca", "missing.mat"),
     (f"{TRAIN} --train_kernels=missing", "--train_kernels", "missing"),
     (f"{TRAIN} --visdom=off --train_kernels=empty", "--train_kernels", "no whole one"),
-    (f"{TRAIN} --visdom=off --train_kernels=even.npy", "--train_kernels", "4×4"),
+    (f"{TRAIN} --visdom=off --train_kernels=text.mat", "--train_kernels", "text.mat"),
     (f"{TRAIN} --gaussian_share=1.5 --train_kernels=empty", "--gaussian_share", "'1.5'"),
     (f"{TRAIN} --gaussian_share=0.5", "--gaussian_share", "without it"),
     (f"{TRAIN} --kernel_size=14", "--kernel_size", "'14'"),
