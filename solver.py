@@ -5,8 +5,7 @@ import html
 import math
 import sys
 import time
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import asdict
 
 import numpy as np
 import torch
@@ -25,9 +24,8 @@ from errors import InputError, Stopped, asked_by
 from files import make_folder
 from images import write_picture
 from inputs import Inputs
-from kernel import KERNEL_SIZE, PCA_DIM, read_pca
 from metrics import least_side, luma, psnr
-from model import SRMD, NetworkConfig, round_as_autocast, told_by
+from model import round_as_autocast
 from overlap import Behind, ahead
 from report import (
     announcement,
@@ -41,12 +39,12 @@ from report import (
 )
 from run_folder import RunFolder
 from signals import stop_requests
+from start import new_network, resumed_network
 from step import Recorded, compiled, fast_convolutions
-from training_kernels import TrainingKernels, training_kernels
+from training_kernels import training_kernels
 from trial import Trial, settled, trained
-from weights import Weights, load_checkpoint, read_weights, save_checkpoint, start_from, write_weights
+from weights import Weights, load_checkpoint, save_checkpoint, write_weights
 
-HERE = Path(__file__).parent
 LOG_EVERY = 10
 VALIDATE_EVERY = 100
 WARM_UP = 100  # steps
@@ -86,7 +84,7 @@ class Solver:
         """The network to train, its P and its kernels: new, started from other weights, or out of a checkpoint."""
         own = None if state is None else state.get("own_kernels")
         self.kernels = training_kernels(self.config, None if own is None else own.numpy())
-        self.network, self.pca = _fresh(self.config, self.kernels) if state is None else _resumed(state)
+        self.network, self.pca = new_network(self.config, self.kernels) if state is None else resumed_network(state)
 
     def begin(self, training: PackedPictures, validation: PackedPictures, state: dict | None = None) -> None:
         """Sets up everything that a training step needs: at step 0, or as a checkpoint left it."""
@@ -315,51 +313,6 @@ class Solver:
             dashboard.text("scores", f"<pre>{html.escape(table(rows))}</pre>")
         write_metrics(config, self.network.config, engine, rows)
         print(f"{table(rows)}\nPictures and metrics.json are in {config.output}")
-
-
-def _fresh(config: TrainConfig, kernels: TrainingKernels) -> tuple[SRMD, Tensor]:
-    """A network to train and its P: as new, or started from other weights."""
-    torch.manual_seed(config.seed)
-    shape = NetworkConfig(config.scale_factor, config.head, config.noise_free, config.batch_norm)
-    network = SRMD(replace(shape, kernel_size=config.kernel_size, pca_dim=config.pca_dim))
-    if config.weights is None:
-        return network, _pca(config, kernels)
-    with asked_by("--weights"):
-        source = read_weights(config.weights)
-        if source.pca is None:
-            raise InputError(f"{config.weights}: expected weights with their P, found a format that carries none")
-    source = _with_pca_for(config, source, kernels)
-    start_from(network, source.network)
-    return network, source.pca
-
-
-def _pca(config: TrainConfig, kernels: TrainingKernels) -> Tensor:
-    """The project's P for its own kernels, or that of the kernels that are trained on."""
-    if kernels.own is None and (config.kernel_size, config.pca_dim) == (KERNEL_SIZE, PCA_DIM):
-        return torch.from_numpy(read_pca(HERE / "kernels" / "pca.mat"))
-    with asked_by("--pca_dim"):
-        return torch.from_numpy(kernels.pca(config.pca_dim))
-
-
-def _with_pca_for(config: TrainConfig, source: Weights, kernels: TrainingKernels) -> Weights:
-    """Weights as they are, P included; or, for other kernels or a wider code, told by a P of these."""
-    wanted = {"kernel_size": config.kernel_size, "pca_dim": config.pca_dim}
-    given = {name: getattr(source.network.config, name) for name in wanted}
-    for name, least in given.items():
-        if wanted[name] < least:
-            raise InputError(f"--{name}: expected at least {least}, as {config.weights} has, found {wanted[name]}")
-    if kernels.own is None and wanted == given:
-        return source
-    pca = _pca(config, kernels)
-    print(f"P is computed anew, and the first layer of {config.weights} is translated to it")
-    return Weights(told_by(source.network, source.pca, pca, config.kernel_size), pca)
-
-
-def _resumed(state: dict) -> tuple[SRMD, Tensor]:
-    """The network of a checkpoint and its P."""
-    network = SRMD(NetworkConfig(**state["network_config"]))
-    network.load_state_dict(state["network"])
-    return network, state["pca"]
 
 
 def _mean_psnr_y(sr: Tensor, hr: Tensor) -> float:

@@ -69,7 +69,8 @@ def _kernels_of_folder(folder: Path) -> list[tuple[Path, NDArray]]:
 
 
 def _in_window(kernel: NDArray, size: int, source: Path) -> NDArray:
-    held = fit_kernel(kernel, size, normalise=False).sum()
+    with asked_by(str(source)):
+        held = fit_kernel(kernel, size, normalise=False).sum()
     if held < 1 - MOST_CUT:
         found = f"a window of {size}×{size} holds {held:.0%} of its kernel"
         raise InputError(f"{source}: {found}; --kernel_size={len(kernel)} holds it all")

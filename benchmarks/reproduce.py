@@ -24,7 +24,7 @@ from degradation import Degradation, degradation_map, degrade, modcrop, upsample
 from engine import choose_device, choose_engine
 from errors import InputError
 from images import list_pictures, read_picture
-from kernel import parse_kernel
+from kernel import parse_kernels
 from metrics import score
 from trial import scoring_noise, trained
 
@@ -46,7 +46,7 @@ class Setting:
 
     def degradation(self) -> Degradation:
         """The same as the house has it."""
-        kernel = torch.from_numpy(parse_kernel(self.kernel))
+        kernel = torch.from_numpy(parse_kernels(self.kernel)[0])
         return Degradation.uniform(kernel[None], torch.tensor([float(self.noise_level)]))
 
 
