@@ -34,7 +34,7 @@ def number(least: float, most: float = math.inf, above: bool = False) -> Callabl
 
     def parse(text: str) -> float:
         try:
-            value = float(text)
+            value = float(text.replace("_", "?"))  # Python takes 1_0 for 10
         except ValueError:
             value = math.nan
         if not math.isfinite(value) or not least <= value <= most or (above and value == least):

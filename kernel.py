@@ -181,7 +181,7 @@ def parse_kernels(spec: str) -> list[NDArray]:
 
 def _parse_gaussian(spec: str) -> NDArray:
     try:
-        numbers = [float(number) for number in spec.removeprefix("gaussian:").split(",")]
+        numbers = [float(number) for number in spec.removeprefix("gaussian:").replace("_", "?").split(",")]
     except ValueError:
         numbers = []
     if len(numbers) not in (1, 3) or not all(map(math.isfinite, numbers)):

@@ -138,7 +138,8 @@ def _read_safetensors(path: Path) -> Weights:
     try:
         with safe_open(path, "pt") as file:
             metadata = json.loads((file.metadata() or {}).get("srmd", "null"))
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - it is no dictionary
+            names = file.keys()
+            tensors = {name: file.get_tensor(name) for name in names}
     except (SafetensorError, ValueError) as error:
         raise InputError(f"{path}: a broken .safetensors file ({error})") from error
     if not isinstance(metadata, dict) or "pca" not in tensors:

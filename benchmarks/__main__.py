@@ -6,7 +6,7 @@ python -m benchmarks    # under 30 minutes; the machine should be doing nothing 
 import subprocess
 import sys
 
-PARTS = ("training", "engines", "scaling")
+PARTS = ("training", "engines", "scaling", "startup")
 
 
 def measure(part: str) -> list[str]:
