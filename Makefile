@@ -7,8 +7,6 @@ VENV := .venv
 PY := $(VENV)/bin/python
 
 .PHONY: setup demo test bench weights reproduce
-
-.PHONY: setup demo test reproduce
 setup: $(VENV)/installed
 
 # Old pips read PIP_CONSTRAINT for building packages too, new ones PIP_BUILD_CONSTRAINT.
