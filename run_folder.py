@@ -16,7 +16,8 @@ from metrics import finite
 
 RUNS = Path("runs")
 KEPT_CHECKPOINTS = 3
-NEWER = {"cache"}  # flags that runs of older versions don't know: their defaults hold
+# Flags that runs of older versions don't know: their defaults hold.
+NEWER = {"cache", "train_kernels", "gaussian_share", "kernel_size", "pca_dim"}
 MAY_CHANGE = {"cache", "device", "visdom", "save_every", "output", "resume", "debug"}  # when a run is resumed
 
 

@@ -7,18 +7,22 @@ A ratio is the dearest megapixel over the cheapest: 1 is flat.
 
 import statistics
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 
 from benchmarks.training import in_turns
 from config import TrainConfig
 from data_loader import open_training_data
+from degradation import Degradation
 from engine import choose_engine, processor
 from files import whole_file
+from kernel import delta
 from model import SRMD, NetworkConfig
-from restore import restore
+from restore import restored_tiles
 from solver import Solver
 
 ROOT = Path(__file__).parents[1]
@@ -30,9 +34,14 @@ ROUNDS = 3
 def restoring() -> tuple[str, dict[int, Callable[[], object]]]:
     """How pictures are restored, and the work by the LR pixels that it takes in."""
     engine = choose_engine(SRMD(NetworkConfig()), torch.device("cpu"), precision="fp32")
-    told = torch.rand(1, 16, 1, 1)
-    pictures = {side**2: torch.rand(1, 3, side, side) for side in SIDES}
-    return str(engine.way), {pixels: lambda lr=lr: restore(engine, lr, told) for pixels, lr in pictures.items()}
+    assumed = Degradation.uniform(torch.from_numpy(delta())[None].float(), torch.zeros(1))
+    pictures = [np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8) for side in SIDES]
+
+    def restore(lr: np.ndarray) -> None:
+        for _ in restored_tiles(engine, lr, assumed, lambda _: torch.zeros(1, 16, 1, 1)):
+            pass
+
+    return str(engine.way), {lr[..., 0].size: partial(restore, lr) for lr in pictures}
 
 
 def training() -> tuple[str, dict[int, Callable[[], object]]]:

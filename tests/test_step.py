@@ -13,6 +13,7 @@ from test_data_loader import packed
 import step
 from config import TrainConfig
 from data_loader import PackedPictures
+from degradation import GAUSSIANS
 from model import SRMD, NetworkConfig
 from solver import Solver
 from step import compiled, cuda_graph, fast_convolutions
@@ -31,7 +32,7 @@ def solver(pictures: PackedPictures, **given: object) -> Solver:
     made = Solver(TrainConfig(**defaults | given))
     torch.manual_seed(0)
     config = NetworkConfig(batch_norm=made.config.batch_norm, features=8, layers=4)
-    made.network, made.pca = SRMD(config), torch.eye(15, 225)
+    made.network, made.pca, made.kernels = SRMD(config), torch.eye(15, 225), GAUSSIANS
     made.begin(pictures, pictures)
     made.network.winograd = False
     return made
