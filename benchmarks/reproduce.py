@@ -92,7 +92,8 @@ class Restorer:
     """What makes SR of LR: a published network, told the truth."""
 
     def __init__(self, weights: Path, pca: Path | None):
-        network, self.pca = trained(TestConfig(weights=weights, pca=pca))
+        found = trained(TestConfig(weights=weights, pca=pca))
+        network, self.pca = found.network, found.pca
         self.noise_free = network.config.noise_free
         self.engine = choose_engine(network, choose_device("auto"), precision="fp32")
 

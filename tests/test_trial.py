@@ -111,6 +111,7 @@ def test_a_network_that_knows_bicubic_is_told_an_equivalent_kernel_of_direct_dow
 def test_a_network_trained_with_the_direct_downsampler_knows_it(
     untrained: str, file: str, capsys: pytest.CaptureFixture
 ):
+    assert main.main([*TRAIN, "--downsampler=direct"]) == 0
     weights = f"--weights=run/{file}"
     assert check(weights, "--test_data=pictures", "--kernel=gaussian:1.6") == 0
     assert metrics()["degradation"]["downsampler"] == "direct"
