@@ -17,6 +17,7 @@ from kernel import KERNEL_SIZE, kernel_codes
 from training_kernels import TrainingKernels
 
 MAX_NOISE_LEVEL = 75  # in training
+MOST_SHIFTS = 15  # side of a kernel whose taps are added one by one: of 101×101 that takes minutes a photo
 NO_NOISE_SHARE = 1 / 10  # of training's samples
 GAUSSIANS = TrainingKernels()
 
@@ -80,7 +81,7 @@ def blur(pictures: Tensor, kernels: Tensor) -> Tensor:
     """Correlates each picture (N, C, H, W) with its kernel (N, k, k), with replicated borders."""
     kernels = kernels.to(pictures)
     padded = F.pad(pictures, [kernels.shape[-1] // 2] * 4, mode="replicate")
-    if pictures.is_cuda:
+    if pictures.is_cuda or (pictures.dtype == torch.float64 and kernels.shape[-1] > MOST_SHIFTS):
         return _product_of_spectra(padded, kernels)
     if pictures.dtype == torch.float64:
         return _sum_of_shifts(padded, kernels)
@@ -99,7 +100,7 @@ def _sum_of_shifts(padded: Tensor, kernels: Tensor) -> Tensor:
 
 
 def _product_of_spectra(padded: Tensor, kernels: Tensor) -> Tensor:
-    """The correlation by the Fourier transform, for GPUs.
+    """The correlation by the Fourier transform, for GPUs and for large kernels.
 
     Reckoned, not measured, for an H100: a training batch of 128 crops of 120×120 takes 1.2 billion multiplications by
     a 15×15 convolution that no tensor core does, about 1 ms beside the network's 8; composed with the bicubic's 8×8

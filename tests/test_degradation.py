@@ -328,7 +328,14 @@ def test_a_gpus_blur_by_spectra_degrades_as_the_plain_one(scale, size, monkeypat
     assert calls
 
 
-@pytest.mark.parametrize("size", [1, 9, 15, 21])
+@pytest.mark.parametrize("size", [17, 101])
+def test_large_kernels_blur_as_an_independent_correlation_does(size):
+    pictures, kernels = random_picture(2, 3, 33, 20), skewed(2, size)
+    expected = [scipy.ndimage.correlate(p, k[None], mode="nearest") for p, k in zip(pictures, kernels, strict=True)]
+    assert_close(blur(pictures, kernels), torch.from_numpy(np.stack(expected)), 1e-12)
+
+
+@pytest.mark.parametrize("size", [1, 9, 15])
 def test_blur_by_spectra_is_the_correlation_to_the_last_digits(size):
     pictures, kernels = random_picture(2, 3, 33, 20), skewed(2, size)
     padded = torch.nn.functional.pad(pictures, [size // 2] * 4, mode="replicate")
