@@ -178,7 +178,8 @@ def main(arguments: list[str]) -> int:
         return 2
     off = [cell for cell in measured if cell.is_off]
     print(f"\n{table(measured)}\n\n{len(measured)} of {len(cells)} figures measured, {len(off)} outside the tolerance")
-    print("\n".join(map(str, off)))
+    for cell in off:
+        print(cell)
     return 1 if off else 0
 
 
