@@ -26,7 +26,7 @@ test: setup
 	$(PY) -m pytest
 
 bench: setup
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt -c constraints.txt
 	$(PY) -m benchmarks
 
 weights: setup

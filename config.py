@@ -14,6 +14,7 @@ class NamedKernel:
 
     spec: str
     array: np.ndarray  # (k, k), k odd, sum 1
+    shifts: bool = False  # and is meant to: direct downsampling takes no middle pixel at even scales
 
 
 @dataclass(frozen=True)

@@ -79,9 +79,9 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
-def winograd_pays(network: SRMD, device: torch.device, precision: str, size: tuple[int, int, int]) -> bool:
-    """Whether training's inner layers are faster by Winograd's algorithm here; tried on (N, h, w) pictures."""
-    if device.type != "cpu" or precision != "fp32" or network.config.batch_norm:
+def winograd_pays(network: SRMD, size: tuple[int, int, int]) -> bool:
+    """Whether in training, on the CPU in float32, Winograd's algorithm is faster; tried on (N, h, w) pictures."""
+    if network.config.batch_norm:
         return False
     conv, (count, height, width) = network.convs[1], size
     features = torch.rand(count, conv.in_channels, height, width).to(memory_format=torch.channels_last).requires_grad_()
@@ -134,11 +134,12 @@ def ways(network: SRMD, device: torch.device, engine: str, precision: str) -> li
         found += [Way("torch", p, str(device)) for p in precisions if device.type == "cpu" or p == precisions[-1]]
         found += [Way("torch", "fp32", "cpu", winograd=True)] * ("fp32" in precisions and device.type == "cpu")
     if device.type == "cpu" and network.config.head == "subpixel":
-        # With the first and the last layer in bfloat16 too, as these do it, more is lost than --precision=auto allows.
-        precision = "fp32" if precision == "auto" else precision
-        found += [Way(name, precision, "cpu") for name in OPTIONAL if engine in ("auto", name) and is_installed(name)]
-        vulkan = engine in ("auto", "ncnn") and precision == "fp32" and is_installed("ncnn") and _has_vulkan()
-        found += [Way("ncnn", "fp32", "vulkan")] * vulkan
+        # With the first and the last layer in bfloat16 too, as these do it, more is lost than `auto` may lose.
+        wanted = [name for name in OPTIONAL if engine == name or (engine == "auto" and "fp32" in precisions)]
+        others = [Way(name, "bf16" if precision == "bf16" else "fp32", "cpu") for name in wanted if is_installed(name)]
+        found += others
+        if Way("ncnn", "fp32", "cpu") in others and _has_vulkan():
+            found.append(Way("ncnn", "fp32", "vulkan"))
     return found
 
 
@@ -197,8 +198,19 @@ def _torch_run(network: SRMD, way: Way) -> Run:
 def _try(network: SRMD, found: list[Way]) -> str:
     """The name of the fastest way by a short trial."""
     lr, told = torch.rand(1, 3, TRIAL_SIDE, TRIAL_SIDE), torch.rand(1, network.config.map_channels, 1, 1)
-    runs = [make_engine(network, way).run for way in found]
-    return str(found[_fastest([partial(run, lr, told) for run in runs])])
+    works = {}
+    for way in found:
+        try:
+            works[str(way)] = partial(make_engine(network, way).run, lr, told)
+            works[str(way)]()
+        except Exception as error:  # an optional engine that is installed, but does not work here
+            if way.engine not in OPTIONAL:
+                raise
+            works.pop(str(way), None)
+            print(f"warning: {way} does not work here ({' '.join(str(error).split())[:100]})")
+    if not works:
+        raise InputError(f"--engine: none of {', '.join(map(str, found))} works here")
+    return list(works)[_fastest(list(works.values()))]
 
 
 def _situation(network: SRMD, found: list[Way]) -> str:
@@ -221,13 +233,15 @@ def processor() -> str:
 def _kept_verdicts() -> dict[str, str]:
     try:
         verdicts = json.loads(_verdicts_file().read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RuntimeError):  # the last one: there is no home
         return {}
     return verdicts if isinstance(verdicts, dict) else {}
 
 
 def _keep_verdict(situation: str, verdict: str) -> None:
-    with suppress(OSError):  # a home that can't be written to costs a trial each time, no more
+    with suppress(
+        OSError, RuntimeError
+    ):  # a home that is not there, or can't be written to, costs a trial each time, no more
         _verdicts_file().parent.mkdir(parents=True, exist_ok=True)
         with whole_file(_verdicts_file()) as temporary:
             temporary.write_text(json.dumps(_kept_verdicts() | {situation: verdict}, indent=2) + "\n")

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from model import SRMD
 
+SOFTWARE = 3  # the type of a Vulkan device that is a processor
 FLOAT32 = struct.pack("<I", 0)  # the tag in front of weights
 
 
@@ -18,7 +19,7 @@ def has_vulkan() -> bool:
         return False
     import ncnn
 
-    return ncnn.get_gpu_count() > 0
+    return any(ncnn.get_gpu_info(i).type() != SOFTWARE for i in range(ncnn.get_gpu_count()))
 
 
 def ncnn_run(network: SRMD, precision: str, threads: int, vulkan: bool = False):

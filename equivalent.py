@@ -17,7 +17,8 @@ def equivalent_kernel(kernel: NDArray, scale: int, size: int = KERNEL_SIZE) -> N
     falls with the square of the frequency, as that of photos does: for these the normal equations need no picture.
     What frequencies beyond the LR grid would leave to chance stays as in `kernel`.
     """
-    period, middle = 32 * scale, scale // 2  # the pixel that direct downsampling takes
+    period = scale * max(32, -(-2 * len(kernel) // scale))
+    middle = scale // 2  # the pixel that direct downsampling takes
     frequency = np.hypot(np.fft.fftfreq(period)[:, None], np.fft.fftfreq(period))
     frequency[0, 0] = 0.5 / period  # the mean counts, too
     taps = resize_matrix(period, period // scale, torch.float64, torch.device("cpu"))[period // scale // 2].numpy()

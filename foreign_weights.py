@@ -194,7 +194,12 @@ def _matconvnet_pca(net: dict, path: Path) -> Tensor | None:
     pca = meta.get("P") if isinstance(meta, dict) else None
     if pca is None:
         return None
-    if not _is_numeric(pca) or pca.ndim != 2 or round(pca.shape[1] ** 0.5) ** 2 != pca.shape[1]:
+    if (
+        not _is_numeric(pca)
+        or pca.ndim != 2
+        or pca.shape[1] % 2 == 0
+        or round(pca.shape[1] ** 0.5) ** 2 != pca.shape[1]
+    ):
         raise InputError(f"{path}: expected net.meta.P to be 15×225, found {_described(('P', pca))}")
     return _tensor(pca, flat=False).float().contiguous()
 

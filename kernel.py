@@ -193,7 +193,8 @@ def _parse_gaussian(spec: str) -> NDArray:
 
 def read_pca(path: Path) -> NDArray[np.float32]:
     """P from a .mat file, under the key `P`; (15, 225) for a network that is told 15 numbers of a 15×15 kernel."""
-    pca = read_mat(path).get("P")
+    values = read_mat(path)
+    pca = values.get("P", values.get("p"))  # KAIR writes it small
     if not isinstance(pca, np.ndarray) or pca.shape != (PCA_DIM, KERNEL_SIZE**2) or pca.dtype.kind != "f":
         raise InputError(f"{path}: expected a real matrix P of 15×225, found {getattr(pca, 'shape', 'none')}")
     return pca.astype(np.float32)

@@ -20,6 +20,7 @@ from model import NetworkConfig
 from weights import Weights
 
 LABEL_HEIGHT = 28
+MAP_SIDE = 512  # pixels at most, of a map's picture
 PICTURE_SIDE = 240  # pixels at least, of a kernel's picture
 MOST_LOST = 1e-5  # of a kernel's mass outside of the window, before one is warned
 MOST_OFF_CENTRE = 0.25  # HR pixels, before one is warned
@@ -62,7 +63,9 @@ def save_kernels(kernels: list[np.ndarray], path: Path) -> None:
 
 
 def map_picture(values: np.ndarray, white: float) -> np.ndarray:
-    """Numbers (H, W) from 0 to `white` as a grey picture (H, W, 3) uint8."""
+    """Numbers (H, W) from 0 to `white` as a grey picture (H, W, 3) uint8, of large ones every few pixels one."""
+    step = max(values.shape) // MAP_SIDE + 1
+    values = values[::step, ::step]
     return np.rint(values / white * 255).astype(np.uint8)[..., None].repeat(3, 2)
 
 
@@ -173,7 +176,7 @@ def kernel_warnings(kernel: NamedKernel, window: int, left_out: float) -> list[s
     if left_out > MOST_LEFT_OUT:
         warnings.append(f"warning: the network's kernel code describes {kernel.spec} badly; the result may be poor")
     down, right = off_centre(kernel.array)
-    if np.hypot(down, right) > MOST_OFF_CENTRE:
+    if np.hypot(down, right) > MOST_OFF_CENTRE and not kernel.shifts:
         found = f"its centre of mass lies {down:+.1f} rows and {right:+.1f} columns off its middle"
         warnings.append(f"warning: {kernel.spec} shifts pictures: {found}; --recentre_kernel moves it there")
     return warnings

@@ -92,8 +92,9 @@ class Solver:
         self.precision = choose_precision(config.precision, self.device)
         self.network.to(self.device, memory_format=torch.channels_last)
         size = (config.batch_size, config.patch_size, config.patch_size)
-        self.network.winograd = (
-            winograd_pays(self.network, self.device, self.precision, size) if state is None else state["winograd"]
+        can = self.device.type == "cpu" and self.precision == "fp32"  # a run may be resumed on another device
+        self.network.winograd = can and (
+            winograd_pays(self.network, size) if state is None else state.get("winograd", False)
         )
         self.ema = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.optimizer = torch.optim.Adam(self.network.parameters(), config.lr, fused=True)

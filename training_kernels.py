@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from config import TrainConfig
 from errors import InputError, asked_by
-from kernel import KERNEL_SIZE, fit_kernel, principal_components, random_kernels
+from kernel import KERNEL_SIZE, fit_kernel, lost_share, principal_components, random_kernels
 from kernel_files import SUFFIXES, read_kernels
 
-MOST_CUT = 0.01  # of an own kernel's sum that may lie outside the window
+MOST_CUT = 0.01  # of an own kernel's mass that may lie outside the window
 PCA_KERNELS = 10_000
 
 
@@ -69,9 +69,9 @@ def _kernels_of_folder(folder: Path) -> list[tuple[Path, NDArray]]:
 
 
 def _in_window(kernel: NDArray, size: int, source: Path) -> NDArray:
-    with asked_by(str(source)):
-        held = fit_kernel(kernel, size, normalise=False).sum()
-    if held < 1 - MOST_CUT:
-        found = f"a window of {size}×{size} holds {held:.0%} of its kernel"
+    lost = lost_share(kernel, size)
+    if lost > MOST_CUT:
+        found = f"a window of {size}×{size} holds {1 - lost:.0%} of its kernel"
         raise InputError(f"{source}: {found}; --kernel_size={len(kernel)} holds it all")
-    return fit_kernel(kernel, size)
+    with asked_by(str(source)):
+        return fit_kernel(kernel, size)

@@ -118,10 +118,11 @@ def settled(config: TestConfig, weights: Weights) -> TestConfig:
             f"downsampler, which it was trained for, takes no middle pixel at x{scale}"
         )
     if (config.downsampler, weights.downsampler) == ("direct", "bicubic") and scale > 1:
-        equivalents = [
-            NamedKernel(f"equivalent to {kernel.spec}", equivalent_kernel(kernel.array, scale, size))
-            for kernel in config.kernel
-        ]
+        with asked_by("--kernel"):
+            equivalents = [
+                NamedKernel(f"equivalent to {kernel.spec}", equivalent_kernel(kernel.array, scale, size), shifts=True)
+                for kernel in config.kernel
+            ]
         config = replace(config, equivalents=equivalents)
     return config
 

@@ -120,6 +120,7 @@ def _config(values: dict, path: Path) -> NetworkConfig:
     wrong = [name for name, kind in known.items() if type(values.get(name)) is not kind]
     wrong += [name for name, least in LEAST.items() if name not in wrong and values[name] < least]
     wrong += ["head"] * (values.get("head") not in HEADS)
+    wrong += ["kernel_size"] * ("kernel_size" not in wrong and values["kernel_size"] % 2 == 0)
     if wrong:
         raise InputError(f"{path}: expected a network's configuration, found no valid {', '.join(wrong)}")
     return NetworkConfig(**{name: values[name] for name in known})

@@ -25,12 +25,15 @@ ALL_ONES = 7  # the column of OUTPUT that is: what is added there is added to ev
 
 def conv_relu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """relu(conv2d(x, weight, bias, padding=1)) in float32 on the CPU; (N, C, H, W) channels last, (K, C, 3, 3)."""
-    return _ConvReLU.apply(x, weight, bias)
+    learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, weight, bias))
+    return _ConvReLU.apply(x, weight, bias, learns)
 
 
 class _ConvReLU(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def forward(
+        ctx: torch.autograd.function.FunctionCtx, x: Tensor, weight: Tensor, bias: Tensor, learns: bool
+    ) -> Tensor:
         count, channels, height, width = x.shape
         features = len(weight)
         products = (KERNEL @ weight.permute(2, 3, 1, 0).reshape(9, -1)).view(-1, channels, features)
@@ -42,14 +45,15 @@ class _ConvReLU(torch.autograd.Function):
                 product = torch.bmm(transformed, products)
                 product[ALL_ONES] += bias
                 target.copy_((OUTPUT @ product.view(SEEN**2, -1)).relu_().view(target.shape))
-                seen.append(transformed)
+                if learns:
+                    seen.append(transformed)
         result = result[:, :height, :width].permute(0, 3, 1, 2)
-        if any(ctx.needs_input_grad):
+        if learns:
             ctx.save_for_backward(products, result, *seen)
         return result
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         products, result, *seen = ctx.saved_tensors
         _, channels, features = products.shape
         count, _, height, width = gradient.shape
@@ -67,7 +71,7 @@ class _ConvReLU(torch.autograd.Function):
                 transformed = torch.bmm(product, products.mT).view(SEEN**2, -1)
                 _add_overlapping(target, (INPUT.T @ transformed).view(target.shape))
         of_weight = (KERNEL.T @ of_products.view(SEEN**2, -1)).view(3, 3, channels, features).permute(3, 2, 0, 1)
-        return of_x[:, 1 : height + 1, 1 : width + 1].permute(0, 3, 1, 2), of_weight, of_bias
+        return of_x[:, 1 : height + 1, 1 : width + 1].permute(0, 3, 1, 2), of_weight, of_bias, None
 
 
 def _tiled(height: int, width: int) -> tuple[int, int]:

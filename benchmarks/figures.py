@@ -1,6 +1,8 @@
 """Makes the pictures of the README.
 
-    python -m benchmarks.figures runs/srmdnf_x2    # img/results.png from the shipped network, img/loss.png from its run
+    python -m benchmarks.figures runs/weights/srmd_x2    # the run that img/loss.png shows
+
+img/results.png is the shipped SRMDNF x2's.
 
 Each row shows a part of a held-out built-in photo: LR, SR, HR.
 """

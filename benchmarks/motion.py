@@ -25,7 +25,6 @@ from kernel import code_error, delta
 from metrics import score
 from motion import motion_kernels
 from report import comparison, kernel_picture, to_rgb8
-from restore import restore
 from weights import read_weights
 
 TRAINING_KERNELS, HELD_OUT = 1000, 20  # of other seeds
@@ -44,7 +43,7 @@ class Trained:
 
     def restore(self, lr: Tensor, degradation: Degradation) -> Tensor:
         """LR (1, 3, h, w) to SR."""
-        return restore(self.engine, lr.float(), degradation_map(degradation, self.pca, noise_free=True))
+        return self.engine.run(lr.float(), degradation_map(degradation, self.pca, noise_free=True))
 
 
 def trained(name: str, flags: list[str]) -> Trained:
@@ -126,5 +125,5 @@ def compare(train_data: Path | None, test_data: Path | None, steps: int) -> None
 
 
 if __name__ == "__main__":
-    folders = [Path(folder) for folder in sys.argv[1:3]] or [None, None]
+    folders = ([Path(folder) for folder in sys.argv[1:3]] + [None, None])[:2]
     compare(*folders, int(sys.argv[3]) if len(sys.argv) > 3 else 2000)

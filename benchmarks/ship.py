@@ -62,6 +62,14 @@ def scores(weights: Path, folders: list[Path], noise_free: bool) -> dict[str, di
     return found
 
 
+def history(training: dict) -> list[dict]:
+    """The trainings that the network which this one started from went through, the first one first."""
+    if not training["weights"]:
+        return []
+    source = read_weights(Path(training["weights"])).metadata
+    return [*source.get("history", []), source.get("training", {})]
+
+
 def ship(run: Path, folders: list[Path]) -> None:
     """Writes weights/NAME.safetensors from a run, if it is better than what is there."""
     weights = read_weights(run / "last.safetensors")
@@ -69,7 +77,7 @@ def ship(run: Path, folders: list[Path]) -> None:
     output = ROOT / "weights" / f"{'srmdnf' if config.noise_free else 'srmd'}_x{config.scale}.safetensors"
     training = json.loads((run / "config.json").read_text())
     keys = ("train_data", "weights", "noise_free", "downsampler", "steps", "batch_size", "patch_size", "lr", "loss")
-    metadata = weights.metadata | {"training": {key: training[key] for key in keys}}
+    metadata = weights.metadata | {"training": {key: training[key] for key in keys}, "history": history(training)}
     candidate = run / "float16.safetensors"
     write_weights(candidate, replace(weights, metadata=metadata), torch.float16)
     held_out = held_out_score(candidate, training["train_data"], config.noise_free)

@@ -4,7 +4,8 @@
     make weights BUDGET=140 DATA=pictures       # schedules that fit into 140 minutes together, pictures of your own
     python -m benchmarks.train_weights --minutes=140 --train_data=pictures --test_data=Set5
 
-It can be stopped at any moment and run again: it goes on where it stopped, and skips what is done. Each network starts
+It can be stopped at any moment and run again: it goes on where it stopped, by the schedule that it began with, and
+skips what is done. Each network starts
 from the one that is shipped, where there is one, else from one that is near it; when it is trained, it takes the
 shipped one's place if it is better on the held-out pictures. Without a budget the steps are the paper's order of
 magnitude; with one they are as many as this machine takes in that time, for a cosine that is cut short costs tenths
@@ -103,7 +104,7 @@ def train_all(minutes: float | None, train_data: Path | None, test_data: list[Pa
     waiting = [plan for plan in PLANS if not is_done(plan)]
     while waiting:
         plan, steps = waiting[0], STEPS
-        if end:
+        if end and not (RUNS / plan.name / "config.json").exists():
             share = plan.share / sum(other.share for other in waiting)
             seconds = max(end - time.monotonic(), 0) * share * (1 - SPARE)
             steps = max(int(seconds / seconds_per_step(train_data)), 1)

@@ -1,5 +1,6 @@
 """What runs a network, and how."""
 
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import engine
 from engine import Way, choose_device, choose_engine, choose_precision, make_engine, ways, winograd_pays
 from errors import InputError
 from model import SRMD, NetworkConfig
+from winograd import conv_relu
 
 CPU = torch.device("cpu")
 TORCH = Way("torch", "fp32", "cpu")
@@ -109,7 +111,24 @@ def test_a_gpu_that_is_not_there_is_refused():
 
 
 def test_winograd_is_tried_only_where_it_can_be_used():
-    size = (2, 16, 16)
-    assert winograd_pays(SRMD(NetworkConfig()), CPU, "fp32", size) in (True, False)  # as this machine likes
-    assert not winograd_pays(SRMD(NetworkConfig()), CPU, "bf16", size)
-    assert not winograd_pays(SRMD(NetworkConfig(batch_norm=True)), CPU, "fp32", size)
+    assert not winograd_pays(SRMD(NetworkConfig(features=8, batch_norm=True)), (2, 16, 16))
+
+
+def test_winograd_pays_where_it_is_faster(monkeypatch: pytest.MonkeyPatch):
+    network = SRMD(NetworkConfig(features=8))
+    for slow, expected in (("conv_relu", False), (None, True)):
+        with monkeypatch.context() as patch:
+            if slow:
+                patch.setattr(engine, "conv_relu", lambda x, w, b: time.sleep(0.02) or conv_relu(x, w, b))
+            else:
+                patch.setattr(engine.F, "conv2d", lambda *a, **k: time.sleep(0.02) or a[0] * a[1].sum() + a[2].sum())
+            assert winograd_pays(network, (1, 8, 8)) == expected
+
+
+def test_an_optional_engine_that_is_broken_is_left_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(engine, "is_installed", lambda name: name == "openvino")
+    monkeypatch.setitem(sys.modules, "openvino", None)  # importing it fails, as where a library is missing
+    network = SRMD(NetworkConfig(features=8))
+    assert choose_engine(network, CPU, "auto", "fp32").way.engine == "torch"
+    assert "warning: openvino fp32 cpu does not work here" in capsys.readouterr().out

@@ -13,6 +13,8 @@ from PIL import Image
 
 import main
 from batches import Batch
+from config import TrainConfig
+from data_loader import open_training_data
 from kernel import fit_kernel, gaussian, kernel_codes, pca_matrix
 from model import SRMD, NetworkConfig
 from motion import motion_kernels
@@ -499,3 +501,14 @@ def test_a_perfect_result_is_null_in_the_metrics(trained: str):
     Image.new("RGB", (40, 40)).save("black.png")
     assert check(trained, "--test_data=black.png") == 0
     assert metrics()["mean"]["bicubic_psnr_y"] is None
+
+
+def test_a_run_is_resumed_without_winograd_where_that_cannot_be_used():
+    assert train("run", "--steps=4", "--save_every=2") == 0
+    path = Path("run/checkpoint-0000004.pt")
+    for verdict in ({"winograd": True}, {}):  # from a processor without bfloat16; from an older version
+        state = {key: value for key, value in load_checkpoint(path).items() if key != "winograd"} | verdict
+        solver = Solver(TrainConfig(precision="bf16", device="cpu", batch_size=2, patch_size=8))
+        solver.load(state)
+        solver.begin(*open_training_data(Path("pictures")).split(), state)
+        assert not solver.network.winograd
