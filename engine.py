@@ -23,7 +23,8 @@ from winograd import conv_relu
 
 TILE = 512
 TRIAL_SIDE = 128  # LR pixels
-TRIAL_ROUNDS = 3
+TRIAL_ROUNDS = 5
+MOST_LOAD = 0.8  # a thread: programs that ran in the last minute; a trial on a busy machine is not kept
 OPTIONAL = ("ncnn", "openvino")
 torch.backends.cudnn.allow_tf32 = False  # float32 is asked for where 10 bits of mantissa would show
 
@@ -118,7 +119,8 @@ def choose_engine(network: SRMD, device: torch.device, engine: str = "auto", pre
     verdict = _kept_verdicts().get(situation)
     if verdict not in map(str, found):
         verdict = _try(network, found)
-        _keep_verdict(situation, verdict)
+        if os.getloadavg()[0] < MOST_LOAD * torch.get_num_threads():  # else it says more of what runs beside
+            _keep_verdict(situation, verdict)
     return make_engine(network, next(way for way in found if str(way) == verdict))
 
 
