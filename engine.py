@@ -22,6 +22,7 @@ from model import SRMD, merge_batch_norm
 from winograd import conv_relu
 
 TILE = 512
+WINOGRAD_TILE = 384  # for its transforms take more memory than the features
 TRIAL_SIDE = 128  # LR pixels
 TRIAL_ROUNDS = 5
 MOST_LOAD = 0.8  # a thread: programs that ran in the last minute; a trial on a busy machine is not kept
@@ -179,7 +180,8 @@ def make_engine(network: SRMD, way: Way) -> Engine:
     else:
         run = _torch_run(network, way)
     config = network.config
-    tile = TILE // config.scale if config.head == "upsample" else TILE  # whose features are as large as HR
+    tile = WINOGRAD_TILE if way.winograd or way.engine == "ncnn" else TILE
+    tile = tile // config.scale if config.head == "upsample" else tile  # whose features are as large as HR
     return Engine(way, config.scale, tile, config.layers, run)
 
 

@@ -24,22 +24,31 @@ def restored_tiles(
     """The restored picture in parts: rows and columns of SR, and what belongs there, (1, 3, ·, ·), not clipped.
 
     `lr` is (h, w, 3), uint8, uint16 or floats in 0 to 1; only a tile of it, of its degradation map and of SR is there
-    in floats at any time. Each tile (of `tile` LR pixels a side, by default the engine's) sees a halo as wide as the
-    network does, so that tiles leave no trace. `told` makes a degradation map of what is assumed. With 8 `views` SR is
-    the mean over the picture's flips and turns, each told the kernel as it is turned.
+    in floats at any time. Each tile, of at most `tile` LR pixels a side (by default the engine's), sees a halo as wide
+    as the network does, so that tiles leave no trace. `told` makes a degradation map of what is assumed. With 8 `views`
+    SR is the mean over the picture's flips and turns, each told the kernel as it is turned.
     """
     height, width, _ = lr.shape
     scale, halo, tile = engine.scale, engine.halo, tile or engine.tile
-    for top in range(0, height, tile):
-        for left in range(0, width, tile):
-            bottom, right = min(top + tile, height), min(left + tile, width)
-            rows = slice(max(top - halo, 0), min(bottom + halo, height))
-            columns = slice(max(left - halo, 0), min(right + halo, width))
+    for (top, bottom), rows in _spans(height, tile, halo):
+        for (left, right), columns in _spans(width, tile, halo):
             sr = _mean_of_views(engine, _to_tensor(lr[rows, columns]), assumed.part(rows, columns), told, views)
             inner_rows = slice(scale * (top - rows.start), scale * (bottom - rows.start))
             inner_columns = slice(scale * (left - columns.start), scale * (right - columns.start))
             target = slice(scale * top, scale * bottom), slice(scale * left, scale * right)
             yield *target, sr[..., inner_rows, inner_columns]
+
+
+def _spans(length: int, tile: int, halo: int) -> Iterator[tuple[tuple[int, int], slice]]:
+    """Start and end of each tile along an axis, and what it sees.
+
+    All see as much: engines prepare for a size, and keep memory for each that they have met.
+    """
+    side = -(-length // -(-length // tile))
+    seen = min(side + 2 * halo, length)
+    for start in range(0, length, side):
+        first = min(max(start - halo, 0), length - seen)
+        yield (start, min(start + side, length)), slice(first, first + seen)
 
 
 def _mean_of_views(

@@ -88,7 +88,7 @@ def test_each_tile_gets_its_part_of_a_map_that_varies(tile: int, what: Callable[
     assert (restore(engine, lr, assumed, tile) - at_once(engine, lr, assumed)).abs().max() < 1e-5
 
 
-def test_without_a_tile_the_engines_own_is_taken():
+def test_without_a_tile_the_engines_own_is_taken_and_all_tiles_see_as_much():
     seen = []
     engine = make_engine(network(), TORCH)
 
@@ -96,8 +96,8 @@ def test_without_a_tile_the_engines_own_is_taken():
         seen.append(lr.shape[-2:])
         return engine.run(lr, told)
 
-    restore(replace(engine, tile=16, run=run), picture(20, 40), uniform(gaussian(1.0)))
-    assert seen == [(20, 28), (20, 36), (20, 20), (16, 28), (16, 36), (16, 20)]
+    restore(replace(engine, tile=16, run=run), picture(20, 90), uniform(gaussian(1.0)))
+    assert seen == 12 * [(20, 39)]  # 2 rows of 6 tiles of 15 pixels, and 12 more on each side
 
 
 @pytest.mark.parametrize(("dtype", "most"), [(np.uint8, 255), (np.uint16, 65535)])
