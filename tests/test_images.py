@@ -3,6 +3,7 @@
 import struct
 import zlib
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -67,6 +68,7 @@ def exif(orientation: int) -> bytes:
     return tags.tobytes()
 
 
+@cache  # a profile holds the second in which it was made
 def srgb_profile() -> bytes:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
