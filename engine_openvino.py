@@ -1,13 +1,17 @@
 """A network in OpenVINO."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from model import SRMD
 
+Run = Callable[[Tensor, Tensor], Tensor]
 
-def openvino_run(network: SRMD, precision: str, threads: int):
+
+def openvino_run(network: SRMD, precision: str, threads: int) -> Run:
     """A network with merged batch norm and the sub-pixel head as a function (LR, map) → SR, (1, C, h, w), float32."""
     import openvino
 

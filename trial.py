@@ -48,7 +48,7 @@ class Trial:
         assumed = self._degradation(self.assumed_kernels, self.config.assumed.noise, name, hr_size)
         views = VIEWS if self.config.self_ensemble else 1
         for rows, columns, sr in restored_tiles(self.engine, lr, assumed, self._told, self.config.tile, views):
-            yield rows, columns, _array(sr)
+            yield rows, columns, to_array(sr)
 
     def _degradation(
         self, kernels: Tensor, noise: float | NamedMap, name: str, hr_size: tuple[int, int]
@@ -85,18 +85,18 @@ class Trial:
         applied = self._degradation(self.kernels, config.applied.noise, name, size)
         lr = degrade(hr, applied, scale, config.downsampler, noise=scoring_noise(config.seed, hr, scale))
         start, sr = time.perf_counter(), torch.empty_like(hr, dtype=torch.float32)
-        for rows, columns, part in self._tiles(name, _array(lr), size):
-            _array(sr)[rows, columns] = part
+        for rows, columns, part in self._tiles(name, to_array(lr), size):
+            to_array(sr)[rows, columns] = part
             advance(part.shape[0] * part.shape[1])
         seconds = time.perf_counter() - start
         bicubic = upsample(lr, scale)
-        scores, bicubic_scores = (score(_array(restored), _array(hr), scale) for restored in (sr, bicubic))
+        scores, bicubic_scores = (score(to_array(restored), to_array(hr), scale) for restored in (sr, bicubic))
         enlarged = F.interpolate(lr, scale_factor=scale, mode="nearest")
         panels = {"LR": enlarged, f"bicubic {bicubic_scores['psnr_y']:.2f} dB": bicubic}
         panels |= {f"SRMD {scores['psnr_y']:.2f} dB": sr, "HR": hr}
         sheet = comparison({label: to_rgb8(panel[0]) for label, panel in panels.items()})
         dashboard.image(f"picture {name}", sheet, f"{name}: {' | '.join(panels)}")
-        behind.do(self._write, name, picture, _array(sr), _array(lr), sheet)
+        behind.do(self._write, name, picture, to_array(sr), to_array(lr), sheet)
         bicubic_scores = {f"bicubic_{key}": bicubic_scores[key] for key in ("psnr_y", "ssim_y")}
         return scores | bicubic_scores | {"seconds": seconds}
 
@@ -163,5 +163,6 @@ def scoring_noise(seed: int, hr: Tensor, scale: int) -> Tensor:
     return torch.from_numpy(noise).permute(2, 0, 1)[None]
 
 
-def _array(picture: Tensor) -> np.ndarray:
+def to_array(picture: Tensor) -> np.ndarray:
+    """(1, C, H, W) as (H, W, C), which shares its memory."""
     return picture[0].permute(1, 2, 0).numpy()

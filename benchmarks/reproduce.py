@@ -26,7 +26,7 @@ from errors import InputError
 from images import list_pictures, read_picture
 from kernel import parse_kernels
 from metrics import score
-from trial import scoring_noise, trained
+from trial import scoring_noise, to_array, trained
 
 PUBLISHED = Path(__file__).parent / "published.csv"
 NETWORKS = ("SRMDNF", "SRMD")
@@ -121,13 +121,9 @@ def measure(cells: list[Cell], networks: dict[tuple[str, int], Restorer], pictur
         lr = degrade(hr, degradation, scale, noise=scoring_noise(0, hr, scale))
         for name in scores:
             sr = upsample(lr, scale) if name == "bicubic" else networks[name, scale](lr, degradation)
-            found = score(_array(sr), _array(hr), scale)
+            found = score(to_array(sr), to_array(hr), scale)
             scores[name].append((found["psnr_y"], found["ssim_y"]))
     return [replace(cell, ours=tuple(np.mean(scores[cell.network], axis=0).tolist())) for cell in cells]
-
-
-def _array(picture: Tensor) -> np.ndarray:
-    return picture[0].permute(1, 2, 0).numpy()
 
 
 def reproduce(data: Path, networks: dict[tuple[str, int], Restorer], cells: list[Cell]) -> Iterator[Cell]:

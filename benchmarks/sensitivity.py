@@ -24,7 +24,7 @@ from images import list_pictures, read_picture
 from kernel import gaussian
 from metrics import score
 from model import SRMD
-from trial import trained
+from trial import scoring_noise, to_array, trained
 
 ROOT = Path(__file__).parents[1]
 SIDE = 144  # HR pixels of the middle that is scored
@@ -76,9 +76,7 @@ class Study:
         return Curve(name, psnr, self._mean([upsample(lr, self.scale) for lr in degraded]))
 
     def _degraded(self, hr: Tensor, true: Blurred) -> Tensor:
-        rng = np.random.Generator(np.random.PCG64(0))
-        noise = rng.standard_normal((hr.shape[-2] // self.scale, hr.shape[-1] // self.scale, 3))
-        return degrade(hr, true.degradation(), self.scale, noise=torch.from_numpy(noise).permute(2, 0, 1))
+        return degrade(hr, true.degradation(), self.scale, noise=scoring_noise(0, hr, self.scale))
 
     def _restored(self, lr: Tensor, told: Blurred) -> Tensor:
         degradation_maps = degradation_map(told.degradation(), self.pca, noise_free=False)
@@ -86,16 +84,12 @@ class Study:
 
     def _mean(self, restored: list[Tensor]) -> float:
         pairs = zip(restored, self.pictures, strict=True)
-        return float(np.mean([score(_array(sr), _array(hr), self.scale)["psnr_y"] for sr, hr in pairs]))
+        return float(np.mean([score(to_array(sr), to_array(hr), self.scale)["psnr_y"] for sr, hr in pairs]))
 
 
 def _middle(picture: np.ndarray) -> Tensor:
     top, left = (max(side - SIDE, 0) // 2 for side in picture.shape[:2])
     return torch.from_numpy(picture[top : top + SIDE, left : left + SIDE]).permute(2, 0, 1)[None]
-
-
-def _array(picture: Tensor) -> np.ndarray:
-    return picture[0].permute(1, 2, 0).numpy()
 
 
 def width_curves(study: Study) -> list[Curve]:
