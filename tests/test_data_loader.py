@@ -309,7 +309,7 @@ def test_a_signal_ends_packing_and_leaves_no_file(tmp_path, monkeypatch, number)
     def read_and_signal(path: Path) -> Picture:
         reads.append(path)
         if len(reads) == 2:
-            os.kill(os.getpid(), number)
+            signal.getsignal(number)(number, None)
         return read_picture(path)
 
     monkeypatch.setattr(data_loader, "read_picture", read_and_signal)

@@ -1,7 +1,6 @@
 """Training and testing, in this process, on small pictures."""
 
 import json
-import os
 import signal
 from pathlib import Path
 
@@ -63,11 +62,12 @@ def same_network(a: str, b: str) -> bool:
 
 
 def signal_at_step(monkeypatch: pytest.MonkeyPatch, step: int, number: int) -> None:
+    """Calls what answers a signal; real ones go to processes of their own, in test_journey."""
     training_step = Solver.training_step
 
     def step_and_signal(solver: Solver) -> torch.Tensor:
         if solver.step == step:
-            os.kill(os.getpid(), number)
+            signal.getsignal(number)(number, None)
         return training_step(solver)
 
     monkeypatch.setattr(Solver, "training_step", step_and_signal)
