@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from winograd import conv_relu
+from winograd import conv_relu, conv_relu_
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class SRMD(nn.Module):
 
     def _inner(self, conv: nn.Conv2d, norm: nn.Module, x: Tensor) -> Tensor:
         if self.winograd:
-            return conv_relu(x, conv.weight, conv.bias)
+            return (conv_relu if torch.is_grad_enabled() else conv_relu_)(x, conv.weight, conv.bias)
         return F.relu(norm(conv(x)), inplace=True)
 
 

@@ -6,9 +6,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from model import SRMD, NetworkConfig
-from winograd import conv_relu
+from winograd import conv_relu, conv_relu_
 
-SIZES = [(1, 1), (4, 4), (5, 3), (8, 13), (41, 18)]  # whole tiles and parts of them, one strip and several
+SIZES = [(1, 1), (4, 4), (5, 3), (8, 13), (71, 94)]  # whole tiles and parts of them, one strip and several
 
 
 def layer(height: int, width: int, count: int = 2) -> tuple[Tensor, Tensor, Tensor]:
@@ -23,6 +23,17 @@ def test_it_is_the_convolution(height: int, width: int):
     x, weight, bias = layer(height, width)
     expected = F.conv2d(x.double(), weight.double(), bias.double(), padding=1).relu()
     torch.testing.assert_close(conv_relu(x, weight, bias).double(), expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_it_can_do_without_new_memory(height: int, width: int, layout: torch.memory_format):
+    x, weight, bias = layer(height, width)
+    x, weight, bias = x.contiguous(memory_format=layout), weight[:6], bias[:6]
+    expected = F.conv2d(x.double(), weight.double(), bias.double(), padding=1).relu()
+    result = conv_relu_(x, weight, bias)
+    assert result.data_ptr() == x.data_ptr()
+    torch.testing.assert_close(result.double(), expected, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
