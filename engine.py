@@ -22,7 +22,7 @@ from model import SRMD, merge_batch_norm
 from winograd import conv_relu
 
 TILE = 512
-WINOGRAD_TILE = 384  # for its transforms take more memory than the features
+NCNN_TILE = 384  # for it holds a picture's transforms, which take more memory than the features
 TRIAL_SIDE = 128  # LR pixels
 TRIAL_ROUNDS = 5
 MOST_LOAD = 0.8  # a thread: programs that ran in the last minute; a trial on a busy machine is not kept
@@ -180,7 +180,7 @@ def make_engine(network: SRMD, way: Way) -> Engine:
     else:
         run = _torch_run(network, way)
     config = network.config
-    tile = WINOGRAD_TILE if way.winograd or way.engine == "ncnn" else TILE
+    tile = NCNN_TILE if way.engine == "ncnn" else TILE
     tile = tile // config.scale if config.head == "upsample" else tile  # whose features are as large as HR
     return Engine(way, config.scale, tile, config.layers, run)
 
