@@ -25,7 +25,9 @@ TILE = 512
 NCNN_TILE = 384  # for it holds a picture's transforms, which take more memory than the features
 TRIAL_SIDE = 128  # LR pixels
 TRIAL_ROUNDS = 5
-MOST_LOAD = 0.8  # a thread: programs that ran in the last minute; a trial on a busy machine is not kept
+# A thread: programs that ran in the last minute. On a machine that is busier, a trial also tells what runs beside: its
+# verdict holds while the machine is busy, and only there.
+MOST_LOAD = 0.8
 OPTIONAL = ("ncnn", "openvino")
 torch.backends.cudnn.allow_tf32 = False  # float32 is asked for where 10 bits of mantissa would show
 
@@ -117,11 +119,12 @@ def choose_engine(network: SRMD, device: torch.device, engine: str = "auto", pre
     if len(found) == 1:
         return make_engine(network, found[0])
     situation = _situation(network, found)
-    verdict = _kept_verdicts().get(situation)
+    busy = os.getloadavg()[0] >= MOST_LOAD * torch.get_num_threads()
+    kept = _kept_verdicts()
+    verdict = kept.get(situation) or (kept.get(f"{situation}, busy") if busy else None)
     if verdict not in map(str, found):
         verdict = _try(network, found)
-        if os.getloadavg()[0] < MOST_LOAD * torch.get_num_threads():  # else it says more of what runs beside
-            _keep_verdict(situation, verdict)
+        _keep_verdict(f"{situation}, busy" if busy else situation, verdict)
     return make_engine(network, next(way for way in found if str(way) == verdict))
 
 

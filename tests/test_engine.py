@@ -91,11 +91,25 @@ def test_the_fastest_is_taken_and_remembered(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setattr(engine, "_torch_run", slow_but_for("torch fp32 cpu"))
     assert choose_engine(network, CPU, "torch", "fp32").way.winograd  # the verdict is kept
     assert not trials
-    kept = next(tmp_path.rglob("*.json"))
-    kept.write_text("no JSON")
-    monkeypatch.setattr(os, "getloadavg", lambda: (9.0, 0, 0))
+    next(tmp_path.rglob("*.json")).write_text("no JSON")
     assert not choose_engine(network, CPU, "torch", "fp32").way.winograd
-    assert kept.read_text() == "no JSON"  # a trial on a busy machine is not kept
+
+
+def test_a_verdict_of_a_busy_machine_holds_while_it_is_busy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    network = SRMD(NetworkConfig(features=8))
+
+    def taken(load: float, fastest: str) -> str:
+        monkeypatch.setattr(os, "getloadavg", lambda: (load, 0, 0))
+        monkeypatch.setattr(engine, "_try", lambda *_: fastest)
+        return str(choose_engine(network, CPU, "torch", "fp32").way)
+
+    direct, winograd = "torch fp32 cpu", "torch winograd fp32 cpu"
+    assert taken(9, direct) == direct
+    assert taken(9, winograd) == direct
+    assert taken(0.1, winograd) == winograd
+    assert taken(0.1, direct) == winograd
+    assert taken(9, direct) == winograd  # a calm trial is the better one
 
 
 def test_an_engine_that_cannot_be_had_is_refused(monkeypatch: pytest.MonkeyPatch):
