@@ -19,6 +19,7 @@ import numpy as np
 import scipy.ndimage
 import torch
 
+from batches import Batch
 from cache import HeldPictures
 from config import TrainConfig
 from data_loader import PackedPictures, open_training_data
@@ -78,6 +79,13 @@ def ratio(a: list[float], b: list[float]) -> float:
     return statistics.median(x / y for x, y in zip(a, b, strict=True))
 
 
+def direct(solver: Solver, batch: Batch) -> None:
+    """Forward and backward by PyTorch's own convolutions, as they are on a GPU or in bfloat16 anyway."""
+    winograd, solver.network.winograd = solver.network.winograd, False
+    solver.learn(batch)
+    solver.network.winograd = winograd
+
+
 def step_operations(network: SRMD, config: TrainConfig) -> float:
     """Multiplications and additions of a step's convolutions: forward, and twice as many backward.
 
@@ -109,6 +117,7 @@ def main(train_data: Path | None) -> None:
     steps: dict[str, Callable[[], object]] = {
         "whole step": solver.training_step,
         "forward and backward": lambda: solver.learn(batch),
+        "the same without Winograd's algorithm": lambda: direct(solver, batch),
         "optimizer and averaging": solver.update,
     }
     batches: dict[str, Callable[[], object]] = {
