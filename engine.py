@@ -192,12 +192,11 @@ def _torch_run(network: SRMD, way: Way) -> Run:
     """PyTorch, channels last."""
     device = torch.device(way.device)
     network = copy.deepcopy(network).to(device, memory_format=torch.channels_last).eval()
-    network.winograd = way.winograd
+    network.winograd, network.bfloat16 = way.winograd, way.precision == "bf16"
 
     @torch.inference_mode()
     def run(lr: Tensor, degradation_map: Tensor) -> Tensor:
-        with autocast(device, way.precision):
-            return network(lr.to(device, memory_format=torch.channels_last), degradation_map.to(device)).float().cpu()
+        return network(lr.to(device, memory_format=torch.channels_last), degradation_map.to(device)).cpu()
 
     return run
 
