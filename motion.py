@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from files import make_folder
+
 MOMENTS = 512  # of the exposure, at which the point leaves its light
 MEMORY = (0.1, 3)  # of the velocity, in exposures
 LEAST_REACH = 1  # HR pixels from the centre of mass to the farthest point, along a row or a column; at most size // 2
@@ -61,6 +63,7 @@ def main() -> None:
     if asked.output.suffix != ".npy" or asked.count < 1 or asked.size < 3 or asked.size % 2 == 0 or asked.seed < 0:
         parser.error("expected an .npy file, a count of at least 1, an odd size of at least 3 and no negative seed")
     kernels = motion_kernels(np.random.default_rng(asked.seed), asked.count, asked.size)
+    make_folder(asked.output.parent)
     np.save(asked.output, kernels.astype(np.float32))
     print(f"wrote {asked.count} motion kernels of {asked.size}×{asked.size} to {asked.output}")
 

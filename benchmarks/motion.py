@@ -19,6 +19,7 @@ import main
 from data_loader import builtin_test_pictures
 from degradation import Degradation, degradation_map, degrade, modcrop, upsample
 from engine import Engine, choose_device, choose_engine
+from errors import InputError
 from files import make_folder
 from images import list_pictures, read_picture, write_picture
 from kernel import code_error, delta
@@ -126,4 +127,7 @@ def compare(train_data: Path | None, test_data: Path | None, steps: int) -> None
 
 if __name__ == "__main__":
     folders = ([Path(folder) for folder in sys.argv[1:3]] + [None, None])[:2]
-    compare(*folders, int(sys.argv[3]) if len(sys.argv) > 3 else 2000)
+    try:
+        compare(*folders, int(sys.argv[3]) if len(sys.argv) > 3 else 2000)
+    except InputError as error:
+        raise SystemExit(str(error)) from error

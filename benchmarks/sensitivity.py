@@ -19,6 +19,7 @@ from torch import Tensor
 from config import TestConfig
 from data_loader import builtin_test_pictures
 from degradation import Degradation, degradation_map, degrade, modcrop, upsample
+from errors import InputError
 from files import whole_file
 from images import list_pictures, read_picture
 from kernel import gaussian
@@ -157,4 +158,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except InputError as error:
+        raise SystemExit(str(error)) from error
