@@ -1,29 +1,48 @@
-"""The inner layers in bfloat16, and in float32 the picture on its way through them.
+"""A network in bfloat16, but in float32 the picture on its way through it.
 
-Trained networks let RGB travel through channels 0 to 2 of every layer with weights close to one. Of these and of the
-pixels bfloat16 keeps 8 bits, and ten layers add up what is lost: 0.06 to 0.3 dB. So these three channels' own 3×3×3×3
-weights are taken out and computed apart, which is 1/1800 of a layer; to what is left the rest of the network only adds
-a little, which 8 bits hold well.
+Trained networks let RGB travel through channels 0 to 2 of every layer, by weights close to one. Of these and of the
+pixels bfloat16 keeps 8 bits, and ten layers add up what is lost: 0.06 to 0.3 dB. So what RGB gets of itself is taken
+out of each layer and computed apart, 1/1800 of its products; what the other channels add to it is little, and 8 bits
+hold that well. The first layer stays in float32 too: it sees the kernel code.
 """
-
-from collections.abc import Iterable
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model import SRMD
+
 RGB = 3
 
 
-def inner_in_bfloat16(x: Tensor, convs: Iterable[nn.Conv2d]) -> Tensor:
-    """Convolutions with ReLU on features of float32, (N, C, h, w) → (N, C, h, w); nothing is learnt by it."""
+def in_bfloat16(network: SRMD, lr: Tensor, degradation_map: Tensor) -> Tensor:
+    """What a network without batch norm computes, in float32; nothing is learnt by it."""
+    x = network.first(lr, degradation_map)  # (N, 128, h, w)
     rgb, x = x[:, :RGB], x.bfloat16()
-    for conv in convs:
-        own, weight = conv.weight[:RGB, :RGB], conv.weight.bfloat16()
-        weight[:RGB, :RGB] = 0
-        x = F.conv2d(x, weight, conv.bias.bfloat16(), padding=1)
-        rgb = F.relu(x[:, :RGB] + F.conv2d(rgb, own, padding=1), inplace=True)  # bfloat16 and float32: float32
-        x = F.relu(x, inplace=True)
-        x[:, :RGB] = rgb
+    for conv in network.convs[1:]:
+        x, rgb = _layer(conv, x, rgb)
+    if network.config.head == "subpixel":
+        return F.pixel_shuffle(_without_rgb(network.head, x) + _of_rgb(network.head, rgb), network.config.scale)
     x = x.float()
     x[:, :RGB] = rgb
-    return x
+    return network.restored(x)
+
+
+def _layer(conv: nn.Conv2d, x: Tensor, rgb: Tensor) -> tuple[Tensor, Tensor]:
+    weight = conv.weight.bfloat16()
+    weight[:RGB, :RGB] = 0
+    x = F.conv2d(x, weight, conv.bias.bfloat16(), padding=1)
+    # bfloat16 and float32 make float32.
+    rgb = F.relu(x[:, :RGB] + F.conv2d(rgb, conv.weight[:RGB, :RGB], padding=1), inplace=True)
+    x = F.relu(x, inplace=True)
+    x[:, :RGB] = rgb
+    return x, rgb
+
+
+def _without_rgb(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    weight = conv.weight.bfloat16()
+    weight[:, :RGB] = 0
+    return F.conv2d(x, weight, padding=1)
+
+
+def _of_rgb(conv: nn.Conv2d, rgb: Tensor) -> Tensor:
+    return F.conv2d(rgb, conv.weight[:, :RGB], conv.bias, padding=1)

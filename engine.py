@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bfloat16 import in_bfloat16
 from errors import InputError
 from files import whole_file
 from model import SRMD, merge_batch_norm
@@ -192,11 +193,12 @@ def _torch_run(network: SRMD, way: Way) -> Run:
     """PyTorch, channels last."""
     device = torch.device(way.device)
     network = copy.deepcopy(network).to(device, memory_format=torch.channels_last).eval()
-    network.winograd, network.bfloat16 = way.winograd, way.precision == "bf16"
+    network.winograd = way.winograd
+    compute = partial(in_bfloat16, network) if way.precision == "bf16" else network
 
     @torch.inference_mode()
     def run(lr: Tensor, degradation_map: Tensor) -> Tensor:
-        return network(lr.to(device, memory_format=torch.channels_last), degradation_map.to(device)).cpu()
+        return compute(lr.to(device, memory_format=torch.channels_last), degradation_map.to(device)).cpu()
 
     return run
 

@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bfloat16 import inner_in_bfloat16
 from winograd import conv_relu, conv_relu_
 
 
@@ -40,9 +39,7 @@ class SRMD(nn.Module):
     def __init__(self, config: NetworkConfig):
         super().__init__()
         self.config = config
-        # How the inner layers are computed: engine.py and solver.py choose what is faster here.
-        self.winograd = False
-        self.bfloat16 = False  # learns nothing; training in bfloat16 is by autocast
+        self.winograd = False  # how the inner layers are computed: engine.py and solver.py choose what is faster here
         widths = [3 + config.map_channels] + [config.features] * (config.layers - 1)
         self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in itertools.pairwise(widths))
         norm = nn.BatchNorm2d if config.batch_norm else nn.Identity
@@ -52,22 +49,27 @@ class SRMD(nn.Module):
 
     def forward(self, lr: Tensor, degradation_map: Tensor) -> Tensor:
         """LR (N, 3, h, w) and map (N, C, h, w) or (N, C, 1, 1) → SR (N, 3, s·h, s·w), not clipped."""
+        x = self.first(lr, degradation_map)  # (N, 128, h, w)
+        for conv, norm in zip(self.convs[1:], self.norms, strict=True):
+            x = self._inner(conv, norm, x)  # (N, 128, h, w)
+        return self.restored(x)
+
+    def first(self, lr: Tensor, degradation_map: Tensor) -> Tensor:
+        """LR and map → the features that the inner layers begin with, (N, 128, h, w)."""
         x = torch.cat([lr, degradation_map.expand(-1, -1, *lr.shape[-2:])], 1)  # (N, 3 + C, h, w)
-        x = F.relu(_in_float32(self.convs[0], x), inplace=True)  # (N, 128, h, w)
-        if self.bfloat16:
-            x = inner_in_bfloat16(x, self.convs[1:])
-        else:
-            for conv, norm in zip(self.convs[1:], self.norms, strict=True):
-                x = self._inner(conv, norm, x)  # (N, 128, h, w)
-        if self.config.head == "subpixel":
-            return F.pixel_shuffle(_in_float32(self.head, x), self.config.scale)
-        x = F.interpolate(x, scale_factor=self.config.scale, mode="bilinear", align_corners=False)
-        return torch.sigmoid(_in_float32(self.head, x))
+        return F.relu(_in_float32(self.convs[0], x), inplace=True)
 
     def _inner(self, conv: nn.Conv2d, norm: nn.Module, x: Tensor) -> Tensor:
         if self.winograd:
             return (conv_relu if torch.is_grad_enabled() else conv_relu_)(x, conv.weight, conv.bias)
         return F.relu(norm(conv(x)), inplace=True)
+
+    def restored(self, x: Tensor) -> Tensor:
+        """The features that the inner layers end with → SR, by the head."""
+        if self.config.head == "subpixel":
+            return F.pixel_shuffle(_in_float32(self.head, x), self.config.scale)
+        x = F.interpolate(x, scale_factor=self.config.scale, mode="bilinear", align_corners=False)
+        return torch.sigmoid(_in_float32(self.head, x))
 
 
 def _in_float32(conv: nn.Conv2d, x: Tensor) -> Tensor:

@@ -56,8 +56,9 @@ def test_batch_norm_is_merged():
     torch.testing.assert_close(run(lr, told), network(lr, told).detach(), atol=1e-5, rtol=0)
 
 
-def test_bfloat16_comes_out_as_float32():
-    network = SRMD(NetworkConfig(features=32)).eval()
+@pytest.mark.parametrize("head", ["subpixel", "upsample"])
+def test_bfloat16_comes_out_as_float32(head: str):
+    network = SRMD(NetworkConfig(features=32, head=head)).eval()
     lr, told = lr_and_map(network, 24, 24)
     sr = make_engine(network, replace(TORCH, precision="bf16")).run(lr, told)
     assert sr.dtype == torch.float32
