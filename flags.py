@@ -16,6 +16,7 @@ from dashboard import check_address
 from errors import InputError
 from kernel import parse_kernels
 from regions import read_labels, read_noise_map
+from training_kernels import MAX_WINDOW
 
 MAX_SCALE = 8  # beyond, the last layer and the crops of a batch outgrow memory, and nothing is left to restore
 CONFIGS = {"train": TrainConfig, "test": TestConfig, "prepare": PrepareConfig}
@@ -183,7 +184,7 @@ FLAGS = (
         "kernel_size",
         ("train",),
         "side of the kernels' window in HR pixels, odd, 3 to 63",
-        {"type": odd(3, 63), "metavar": "N"},  # P of a larger one takes minutes and gigabytes
+        {"type": odd(3, MAX_WINDOW), "metavar": "N"},
     ),
     Flag("pca_dim", ("train",), "numbers that a kernel code has", {"type": whole(1), "metavar": "N"}),
     Flag("head", ("train",), "the paper's sub-pixel head, or this project's own", words("subpixel", "upsample")),

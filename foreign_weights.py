@@ -2,7 +2,7 @@
 
 All three hold the same chain: 3×3 convolutions, ReLU behind each but the last, and a pixel shuffle. The configuration
 is read off the shapes. What differs is where the numbers lie, and MatConvNet's order of sub-pixels. Batch norm is
-merged.
+merged, and a network for grey pictures, as one of the authors' for x1, becomes one for colour that sees only grey.
 """
 
 import itertools
@@ -235,12 +235,15 @@ def _chain(convolutions: list[Convolution], scale: int | None, pca: Tensor | Non
     if any(a[0] != features or b[1] != features for a, b in itertools.pairwise(shapes)):
         raise InputError(f"{path}: expected as many channels in every inner layer, found weights of {_shapes(shapes)}")
     pca_dim, kernel_size = (PCA_DIM, KERNEL_SIZE) if pca is None else (len(pca), round(pca.shape[1] ** 0.5))
+    if inputs - 1 - pca_dim in (0, 1) and outputs == (scale or round(outputs**0.5)) ** 2:
+        _colour(convolutions)
+        inputs, outputs = inputs + 2, 3 * outputs
     found_scale = round((outputs / 3) ** 0.5)
     if inputs - 3 - pca_dim not in (0, 1) or outputs != 3 * found_scale**2 or scale not in (None, found_scale):
         shuffle = f", shuffled by {scale}" if scale else ""
         raise InputError(
-            f"{path}: expected {3 + pca_dim} or {4 + pca_dim} channels in and 3·s² out, "
-            f"found {inputs} and {outputs}{shuffle}"
+            f"{path}: expected {3 + pca_dim} or {4 + pca_dim} channels in and 3·s² out, found {inputs} and "
+            f"{outputs}{shuffle}; for grey pictures {1 + pca_dim} or {2 + pca_dim} and s²"
         )
     noise_free = inputs == 3 + pca_dim
     sizes = {"features": features, "layers": len(shapes), "kernel_size": kernel_size, "pca_dim": pca_dim}
@@ -250,6 +253,14 @@ def _chain(convolutions: list[Convolution], scale: int | None, pca: Tensor | Non
         state[f"{name}.weight"] = convolution.weight.float().contiguous()
         state[f"{name}.bias"] = convolution.bias.float()
     return ForeignNetwork(NetworkConfig(found_scale, noise_free=noise_free, **sizes), state, pca)
+
+
+def _colour(convolutions: list[Convolution]) -> None:
+    """Lets a network for grey pictures see the mean of RGB, and give all three what it gave."""
+    first, last = convolutions[0], convolutions[-1]
+    grey, told = first.weight[:, :1], first.weight[:, 1:]
+    first.weight = torch.cat([grey.expand(-1, 3, -1, -1) / 3, told], 1)
+    last.weight, last.bias = last.weight.repeat(3, 1, 1, 1), last.bias.repeat(3)
 
 
 def _shapes(shapes: list[tuple]) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from errors import InputError
 from files import make_folder
 
 MOMENTS = 512  # of the exposure, at which the point leaves its light
@@ -63,7 +64,10 @@ def main() -> None:
     if asked.output.suffix != ".npy" or asked.count < 1 or asked.size < 3 or asked.size % 2 == 0 or asked.seed < 0:
         parser.error("expected an .npy file, a count of at least 1, an odd size of at least 3 and no negative seed")
     kernels = motion_kernels(np.random.default_rng(asked.seed), asked.count, asked.size)
-    make_folder(asked.output.parent)
+    try:
+        make_folder(asked.output.parent)
+    except InputError as error:
+        parser.error(str(error))
     np.save(asked.output, kernels.astype(np.float32))
     print(f"wrote {asked.count} motion kernels of {asked.size}×{asked.size} to {asked.output}")
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from degradation import Degradation, turn, turn_back
 from engine import Engine
+from winograd import TILE as GRID
 
 VIEWS = 8  # a picture's flips and turns
 
@@ -24,9 +25,9 @@ def restored_tiles(
     """The restored picture in parts: rows and columns of SR, and what belongs there, (1, 3, ·, ·), not clipped.
 
     `lr` is (h, w, 3), uint8, uint16 or floats in 0 to 1; only a tile of it, of its degradation map and of SR is there
-    in floats at any time. Each tile, of at most `tile` LR pixels a side (by default the engine's), sees a halo as wide
-    as the network does, so that tiles leave no trace. `told` makes a degradation map of what is assumed. With 8 `views`
-    SR is the mean over the picture's flips and turns, each told the kernel as it is turned.
+    in floats at any time. Each tile, of at most `tile` LR pixels a side (by default the engine's) but at least four,
+    sees a halo as wide as the network does, so that tiles leave no trace. `told` makes a degradation map of what is
+    assumed. With 8 `views` SR is the mean over the picture's flips and turns, each told the kernel as it is turned.
     """
     height, width, _ = lr.shape
     scale, halo, tile = engine.scale, engine.halo, tile or engine.tile
@@ -42,13 +43,20 @@ def restored_tiles(
 def _spans(length: int, tile: int, halo: int) -> Iterator[tuple[tuple[int, int], slice]]:
     """Start and end of each tile along an axis, and what it sees.
 
-    All see as much: engines prepare for a size, and keep memory for each that they have met.
+    All see as much: engines prepare for a size, and keep memory for each that they have met. What they see begins, and
+    seen from the other end ends, on the grid of Winograd's algorithm, so that it rounds alike in all of them.
     """
-    side = -(-length // -(-length // tile))
-    seen = min(side + 2 * halo, length)
+    side = _to_grid(-(-length // -(-length // max(tile // GRID * GRID, GRID))))
+    halo = _to_grid(halo)
+    seen = min(side + 2 * halo + (length - side - 2 * halo) % GRID, length)
     for start in range(0, length, side):
         first = min(max(start - halo, 0), length - seen)
         yield (start, min(start + side, length)), slice(first, first + seen)
+
+
+def _to_grid(length: int) -> int:
+    """The next multiple."""
+    return -(-length // GRID) * GRID
 
 
 def _mean_of_views(

@@ -13,6 +13,7 @@ from kernel_files import SUFFIXES, read_kernels
 
 MOST_CUT = 0.01  # of an own kernel's mass that may lie outside the window
 PCA_KERNELS = 10_000
+MAX_WINDOW = 63  # of a window: P of a larger one takes minutes and gigabytes
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,9 @@ def _in_window(kernel: NDArray, size: int, source: Path) -> NDArray:
     lost = lost_share(kernel, size)
     if lost > MOST_CUT:
         found = f"a window of {size}×{size} holds {1 - lost:.0%} of its kernel"
-        raise InputError(f"{source}: {found}; --kernel_size={len(kernel)} holds it all")
+        way_out = (
+            f"--kernel_size={len(kernel)} holds it all" if len(kernel) <= MAX_WINDOW else f"{MAX_WINDOW} is the most"
+        )
+        raise InputError(f"{source}: {found}; {way_out}")
     with asked_by(str(source)):
         return fit_kernel(kernel, size)

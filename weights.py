@@ -8,6 +8,7 @@ runs code from a file.
 import io
 import itertools
 import json
+import pickle
 import struct
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -171,6 +172,9 @@ def _load_pytorch(path: Path) -> Any:
     except MemoryError:
         raise
     except Exception as error:  # a foreign or cut file breaks the unpickler in many ways
+        if isinstance(error, pickle.UnpicklingError) and "Weights only" in str(error):
+            found = "expected tensors in dictionaries, found Python objects, which are not loaded: they may run code"
+            raise InputError(f"{path}: {found}; save the network's state_dict() instead") from error
         raise InputError(f"{path}: not a checkpoint ({' '.join(str(error).split())[:100]})") from error
 
 

@@ -191,10 +191,11 @@ def test_a_pytorch_file_of_another_network_is_refused(tmp_path: Path, state: dic
 # MatConvNet
 
 
-def matconvnet(noise_free: bool, batch_norm: bool, scale: int = 3, features: int = 8, layers: int = 4) -> dict:
+def matconvnet(noise_free: bool, batch_norm: bool, scale: int = 3, colours: int = 3) -> dict:
     """A net as MatConvNet has it, with random numbers in every place."""
     rng = np.random.default_rng(0)
-    widths = [18 if noise_free else 19, *[features] * (layers - 1), 3 * scale**2]
+    layers = SMALL.layers
+    widths = [colours + 15 + (not noise_free), *[SMALL.features] * (layers - 1), colours * scale**2]
 
     def numbers(*shape: int) -> np.ndarray:
         return rng.normal(0, 0.3, shape).astype(np.float32)
@@ -315,6 +316,21 @@ def test_a_matconvnet_network_computes_what_matconvnet_does(
             *(torch.from_numpy(a).float() for a in (lr.transpose(2, 0, 1)[None], told[None, :, None, None]))
         )
     np.testing.assert_allclose(sr[0].permute(1, 2, 0), simulate(net, lr, told), atol=2e-4)
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+def test_a_network_for_grey_pictures_restores_them(tmp_path: Path, scale: int):
+    """As the authors' SRMDx1_gray."""
+    net = matconvnet(noise_free=False, batch_norm=False, scale=scale, colours=1)
+    write_matlab_5(tmp_path / "net.mat", net=net)
+    read = read_weights(tmp_path / "net.mat")
+    assert read.network.config == replace(SMALL, scale=scale)
+    grey, told = np.random.default_rng(1).random((9, 7, 1)), np.append(kernel_codes(gaussian(1.3), pca_matrix()), 0.1)
+    with torch.no_grad():
+        lr = torch.from_numpy(grey).permute(2, 0, 1).expand(1, 3, -1, -1).float()
+        sr = read.network(lr, torch.from_numpy(told)[None, :, None, None].float())[0]
+    for colour in sr:
+        np.testing.assert_allclose(colour, simulate(net, grey, told)[..., 0], atol=2e-4)
 
 
 @pytest.mark.parametrize("write", WRITERS)

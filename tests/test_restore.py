@@ -97,7 +97,16 @@ def test_without_a_tile_the_engines_own_is_taken_and_all_tiles_see_as_much():
         return engine.run(lr, told)
 
     restore(replace(engine, tile=16, run=run), picture(20, 90), uniform(gaussian(1.0)))
-    assert seen == 12 * [(20, 39)]  # 2 rows of 6 tiles of 15 pixels, and 12 more on each side
+    assert seen == 12 * [(20, 42)]  # 2 rows of 6 tiles of 16 pixels, 12 more on each side, and 2 so that 90 are met
+
+
+@pytest.mark.parametrize("views", [1, VIEWS])
+@pytest.mark.parametrize("size", [(90, 70), (61, 83)])
+def test_tiles_leave_no_trace_by_winograds_algorithm(size: tuple[int, int], views: int):
+    engine = make_engine(SRMD(NetworkConfig()).eval(), replace(TORCH, winograd=True))
+    lr, assumed = picture(*size), uniform(gaussian(1.0))
+    whole, tiled = (restore(engine, lr, assumed, tile, views) for tile in (128, 27))
+    assert (whole - tiled).abs().max() < 2e-6
 
 
 @pytest.mark.parametrize(("dtype", "most"), [(np.uint8, 255), (np.uint16, 65535)])
