@@ -1,6 +1,6 @@
 """A network in bfloat16, but in float32 the picture on its way through it.
 
-Trained networks let RGB travel through channels 0 to 2 of every layer, by weights close to one. Of these and of the
+Our networks let RGB travel through channels 0 to 2 of every layer, by weights close to one. Of these and of the
 pixels bfloat16 keeps 8 bits, and ten layers add up what is lost: 0.06 to 0.3 dB. So what RGB gets of itself is taken
 out of each layer and computed apart, 1/1800 of its products; what the other channels add to it is little, and 8 bits
 hold that well. The first layer stays in float32 too: it sees the kernel code.

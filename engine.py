@@ -24,8 +24,9 @@ from winograd import conv_relu
 
 TILE = 512
 NCNN_TILE = 384  # for it holds a picture's transforms, which take more memory than the features
-TRIAL_SIDE = 128  # LR pixels
-TRIAL_ROUNDS = 5
+WAYS = 2  # one higher whenever one of our own ways changes: verdicts of before no longer hold
+TRIAL_SIDE = 256  # LR pixels: of smaller features memory is used again, of larger ones the system clears it anew
+TRIAL_ROUNDS = 2
 # A thread: programs that ran in the last minute. On a machine that is busier, a trial also tells what runs beside: its
 # verdict holds while the machine is busy, and only there.
 MOST_LOAD = 0.8
@@ -118,7 +119,7 @@ def choose_engine(network: SRMD, device: torch.device, engine: str = "auto", pre
         network = merge_batch_norm(network)
     found = ways(network, device, engine, precision)
     if len(found) == 1:
-        return make_engine(network, found[0])
+        return _working_engine(network, found[0])
     situation = _situation(network, found)
     busy = os.getloadavg()[0] >= MOST_LOAD * torch.get_num_threads()
     kept = _kept_verdicts()
@@ -126,7 +127,17 @@ def choose_engine(network: SRMD, device: torch.device, engine: str = "auto", pre
     if verdict not in map(str, found):
         verdict = _try(network, found)
         _keep_verdict(f"{situation}, busy" if busy else situation, verdict)
-    return make_engine(network, next(way for way in found if str(way) == verdict))
+    return _working_engine(network, next(way for way in found if str(way) == verdict))
+
+
+def _working_engine(network: SRMD, way: Way) -> Engine:
+    try:
+        return make_engine(network, way)
+    except Exception as error:  # an optional engine that is installed, but does not work here
+        if way.engine not in OPTIONAL:
+            raise
+        found = " ".join(str(error).split())[:100]
+        raise InputError(f"--engine: {way} does not work here ({found}); --engine=torch does") from error
 
 
 def ways(network: SRMD, device: torch.device, engine: str, precision: str) -> list[Way]:
@@ -141,7 +152,7 @@ def ways(network: SRMD, device: torch.device, engine: str, precision: str) -> li
         found += [Way("torch", p, str(device)) for p in precisions if device.type == "cpu" or p == precisions[-1]]
         found += [Way("torch", "fp32", "cpu", winograd=True)] * ("fp32" in precisions and device.type == "cpu")
     if device.type == "cpu" and network.config.head == "subpixel":
-        # With the first and the last layer in bfloat16 too, as these do it, more is lost than `auto` may lose.
+        # With the first layer and the picture's own way in bfloat16 too, these lose more than `auto` may lose.
         wanted = [name for name in OPTIONAL if engine == name or (engine == "auto" and "fp32" in precisions)]
         others = [Way(name, "bf16" if precision == "bf16" else "fp32", "cpu") for name in wanted if is_installed(name)]
         found += others
@@ -225,7 +236,9 @@ def _situation(network: SRMD, found: list[Way]) -> str:
     """All that a verdict depends on: processor, threads, network, the ways and the versions of what runs them."""
     versions = [f"{name} {importlib.metadata.version(name)}" for name in sorted({way.engine for way in found})]
     size = f"{network.config.layers}×{network.config.features}"
-    return ", ".join([processor(), f"{torch.get_num_threads()} threads", size, *map(str, found), *versions])
+    return ", ".join(
+        [f"ways {WAYS}", processor(), f"{torch.get_num_threads()} threads", size, *map(str, found), *versions]
+    )
 
 
 def processor() -> str:

@@ -2,7 +2,7 @@
 
 All three hold the same chain: 3×3 convolutions, ReLU behind each but the last, and a pixel shuffle. The configuration
 is read off the shapes. What differs is where the numbers lie, and MatConvNet's order of sub-pixels. Batch norm is
-merged, and a network for grey pictures, as one of the authors' for x1, becomes one for colour that sees only grey.
+merged, and a network for grey pictures, as one of the authors' for x1, becomes one for colour that sees only green.
 """
 
 import itertools
@@ -256,10 +256,14 @@ def _chain(convolutions: list[Convolution], scale: int | None, pca: Tensor | Non
 
 
 def _colour(convolutions: list[Convolution]) -> None:
-    """Lets a network for grey pictures see the mean of RGB, and give all three what it gave."""
+    """Lets a network for grey pictures see green, and give all three what it gave.
+
+    Of a grey picture all are the same, but for noise of their own, which a mean would weaken; of others green is the
+    nearest to luma.
+    """
     first, last = convolutions[0], convolutions[-1]
     grey, told = first.weight[:, :1], first.weight[:, 1:]
-    first.weight = torch.cat([grey.expand(-1, 3, -1, -1) / 3, told], 1)
+    first.weight = torch.cat([torch.zeros_like(grey), grey, torch.zeros_like(grey), told], 1)
     last.weight, last.bias = last.weight.repeat(3, 1, 1, 1), last.bias.repeat(3)
 
 

@@ -73,7 +73,7 @@ class SRMD(nn.Module):
 
 
 def _in_float32(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """Keeps what touches pixels out of autocast: bfloat16 has 8 bits, and the ten layers between cost far less."""
+    """Keeps what touches pixels out of training's autocast: bfloat16 has 8 bits, and the layers between cost less."""
     with torch.autocast(x.device.type, enabled=False):
         return conv(x.to(conv.weight.dtype))
 

@@ -72,8 +72,8 @@ def runs(network: SRMD, ours: Engine, precision: str) -> dict[str, Run]:
         f"{name} {precision}": make_engine(network, Way(name, precision, "cpu")).run for name in ("openvino", "ncnn")
     }
     if precision == "fp32":
-        others |= {"onnxruntime fp32": onnxruntime_run(network), "PyTorch, default layout": default_run(network)}
-    return {f"ours ({ours.way})": ours.run} | others
+        others["onnxruntime fp32"] = onnxruntime_run(network)
+    return {f"ours ({ours.way})": ours.run} | others | {"PyTorch fp32, default layout": default_run(network)}
 
 
 def measure(runs: dict[str, Callable[[], object]]) -> dict[str, list[float]]:

@@ -80,10 +80,10 @@ def ratio(a: list[float], b: list[float]) -> float:
 
 
 def direct(solver: Solver, batch: Batch) -> None:
-    """Forward and backward by PyTorch's own convolutions, as they are on a GPU or in bfloat16 anyway."""
-    winograd, solver.network.winograd = solver.network.winograd, False
+    """Forward and backward by PyTorch's own convolutions."""
+    solver.network.winograd = False
     solver.learn(batch)
-    solver.network.winograd = winograd
+    solver.network.winograd = True
 
 
 def step_operations(network: SRMD, config: TrainConfig) -> float:
@@ -117,9 +117,10 @@ def main(train_data: Path | None) -> None:
     steps: dict[str, Callable[[], object]] = {
         "whole step": solver.training_step,
         "forward and backward": lambda: solver.learn(batch),
-        "the same without Winograd's algorithm": lambda: direct(solver, batch),
         "optimizer and averaging": solver.update,
     }
+    if solver.network.winograd:
+        steps["the same without Winograd's algorithm"] = lambda: direct(solver, batch)
     batches: dict[str, Callable[[], object]] = {
         "making the batch": lambda: solver.batches.draw(1),
         "crops, --cache=off": lambda: training.sample(rng, count, crop),

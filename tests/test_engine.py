@@ -175,3 +175,5 @@ def test_an_optional_engine_that_is_broken_is_left_out(monkeypatch: pytest.Monke
     network = SRMD(NetworkConfig(features=8))
     assert choose_engine(network, CPU, "auto", "fp32").way.engine == "torch"
     assert "warning: openvino fp32 cpu does not work here" in capsys.readouterr().out
+    with pytest.raises(InputError, match=r"--engine: openvino fp32 cpu does not work here.*--engine=torch does"):
+        choose_engine(network, CPU, "openvino", "fp32")

@@ -325,12 +325,12 @@ def test_a_network_for_grey_pictures_restores_them(tmp_path: Path, scale: int):
     write_matlab_5(tmp_path / "net.mat", net=net)
     read = read_weights(tmp_path / "net.mat")
     assert read.network.config == replace(SMALL, scale=scale)
-    grey, told = np.random.default_rng(1).random((9, 7, 1)), np.append(kernel_codes(gaussian(1.3), pca_matrix()), 0.1)
+    rgb, told = np.random.default_rng(1).random((9, 7, 3)), np.append(kernel_codes(gaussian(1.3), pca_matrix()), 0.1)
     with torch.no_grad():
-        lr = torch.from_numpy(grey).permute(2, 0, 1).expand(1, 3, -1, -1).float()
+        lr = torch.from_numpy(rgb).permute(2, 0, 1)[None].float()
         sr = read.network(lr, torch.from_numpy(told)[None, :, None, None].float())[0]
     for colour in sr:
-        np.testing.assert_allclose(colour, simulate(net, grey, told)[..., 0], atol=2e-4)
+        np.testing.assert_allclose(colour, simulate(net, rgb[..., 1:2], told)[..., 0], atol=2e-4)
 
 
 @pytest.mark.parametrize("write", WRITERS)
