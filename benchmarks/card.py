@@ -42,6 +42,11 @@ def cell_name(data: str, kernel: str, noise_level: int) -> str:
     return f"{data}, {kernel}, noise {noise_level}"
 
 
+def decibels(psnr: float) -> str:
+    """Two decimals; at x1, without blur and noise, nothing has happened to the picture."""
+    return f"{psnr:.2f}" if psnr < 100 else "∞"
+
+
 def summary(networks: dict[str, dict]) -> str:
     """A row for each degradation of Set5, ours before the published ones' in brackets, a column for each scale."""
     known, rows = theirs(), {}
@@ -54,8 +59,8 @@ def summary(networks: dict[str, dict]) -> str:
                 rows.setdefault((cell.removeprefix("Set5, "), kind), {})[network["scale"]] = (
                     f"{scores['psnr_y']:.2f}{beside}"
                 )
-                rows.setdefault((cell.removeprefix("Set5, "), "bicubic"), {})[network["scale"]] = (
-                    f"{scores['bicubic_psnr_y']:.2f}"
+                rows.setdefault((cell.removeprefix("Set5, "), "bicubic"), {})[network["scale"]] = decibels(
+                    scores["bicubic_psnr_y"]
                 )
     lines = ["| kernel and noise level | network | x1 | x2 | x3 | x4 |", "|---|---|---|---|---|---|"]
     for (cell, kind), row in sorted(rows.items(), key=_order):
@@ -81,7 +86,7 @@ def card(name: str, network: dict) -> str:
     for cell, s in network.get("scores", {}).items():
         beside = known.get((kind, network["scale"], cell))
         published_scores = f"{beside[0]:.2f} / {beside[1]:.4f}" if beside else ""
-        bicubic, ours = (f"{s[f'{of}psnr_y']:.2f} / {s[f'{of}ssim_y']:.4f}" for of in ("bicubic_", ""))
+        bicubic, ours = (f"{decibels(s[f'{of}psnr_y'])} / {s[f'{of}ssim_y']:.4f}" for of in ("bicubic_", ""))
         lines.append(f"| {cell} | {bicubic} | {ours} | {published_scores} |")
     return "\n".join(lines)
 

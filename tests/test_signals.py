@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent
 
 def run(code: str) -> subprocess.CompletedProcess[str]:
     start = "import os, signal\nfrom signals import stop_requests\n"
+    start += "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # which is ignored where tests run unattended
     return subprocess.run([sys.executable, "-c", start + code], cwd=ROOT, capture_output=True, text=True)
 
 
