@@ -14,7 +14,7 @@ def read_mat(path: Path) -> dict[str, Any]:
 
     try:
         variables = scipy.io.loadmat(path)
-    except NotImplementedError:  # MATLAB 7.3 is HDF5
+    except NotImplementedError:  # so SciPy says that a file is of MATLAB 7.3, which is HDF5: read below
         return _read_hdf5(path)
     except Exception as error:  # a foreign file can break SciPy's parser in many ways
         raise InputError(f"{path}: not a MATLAB file ({error})") from error

@@ -13,7 +13,7 @@ from kernel_files import SUFFIXES, read_kernels
 
 MOST_CUT = 0.01  # of an own kernel's mass that may lie outside the window
 PCA_KERNELS = 10_000
-MAX_WINDOW = 63  # of a window: P of a larger one takes minutes and gigabytes
+MAX_WINDOW = 63  # its side in HR pixels: P of a larger one takes minutes and gigabytes
 
 
 @dataclass(frozen=True)

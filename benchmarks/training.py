@@ -120,7 +120,7 @@ def main(train_data: Path | None) -> None:
         "optimizer and averaging": solver.update,
     }
     if solver.network.winograd:
-        steps["the same without Winograd's algorithm"] = lambda: direct(solver, batch)
+        steps["forward and backward, no Winograd"] = lambda: direct(solver, batch)
     batches: dict[str, Callable[[], object]] = {
         "making the batch": lambda: solver.batches.draw(1),
         "crops, --cache=off": lambda: training.sample(rng, count, crop),
