@@ -18,13 +18,13 @@ from torch import Tensor
 
 from bfloat16 import in_bfloat16
 from errors import InputError
-from files import whole_file
+from files import cache_folder, whole_file
 from model import SRMD, merge_batch_norm
 from winograd import conv_relu
 
 TILE = 512
 NCNN_TILE = 384  # for it holds a picture's transforms, which take more memory than the features
-WAYS = 2  # one higher whenever one of our own ways changes: verdicts of before no longer hold
+WAYS = 3  # one higher whenever one of our own ways changes: verdicts of before no longer hold
 TRIAL_SIDE = 256  # LR pixels: of smaller features memory is used again, of larger ones the system clears it anew
 TRIAL_ROUNDS = 2
 # A thread: programs that ran in the last minute. On a machine that is busier, a trial also tells what runs beside: its
@@ -269,4 +269,4 @@ def _keep_verdict(situation: str, verdict: str) -> None:
 
 
 def _verdicts_file() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "srmd" / "engines.json"
+    return cache_folder() / "engines.json"

@@ -30,6 +30,11 @@ def make_folder(path: Path) -> None:
         raise InputError(f"{path}: expected a folder to write to, found: {error.strerror}") from error
 
 
+def cache_folder() -> Path:
+    """Where what this machine found out is kept; RuntimeError where there is no home."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "srmd"
+
+
 def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from degradation import Degradation, turn, turn_back
 from engine import Engine
-from winograd import TILE as GRID
+from transforms import TILE as GRID
 
 VIEWS = 8  # a picture's flips and turns
 

@@ -6,23 +6,18 @@ that all between reading and writing a strip stays in the cache. It pays in floa
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
+from types import ModuleType
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-TILE = 4  # results of a tile on each axis, which
-SEEN = 6  # pixels on each axis decide
-STRIP = 256  # tiles at a time, about: of 50 to 800 the fastest
+import compiled
+import transforms
+from transforms import KERNEL, SEEN, TILE
 
-# The paper's Bᵀ, G and Aᵀ for one axis.
-INPUT = torch.tensor([[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0]])
-INPUT = torch.cat([INPUT, torch.tensor([[0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1]])]).float()
-KERNEL = torch.tensor([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
-OUTPUT = torch.tensor([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]).float()
-# For both axes at once; row (i, j) is 6·i + j.
-INPUT, KERNEL, OUTPUT = torch.kron(INPUT, INPUT), torch.kron(KERNEL, KERNEL), torch.kron(OUTPUT, OUTPUT)
-ALL_ONES = 7  # the column of OUTPUT that is: what is added there is added to every result
+STRIP = 256  # tiles at a time, about: of 50 to 800 the fastest
+ALL_ONES = 7  # the product whose gradient is that of the sum of a tile's results
 
 
 def conv_relu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -36,11 +31,33 @@ def conv_relu_(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     New memory for the features of a large picture costs nearly half as much as the products: the system clears it.
     """
     products = _products(weight)
-    for picture in x.permute(0, 2, 3, 1):
-        for top, tiles in _seen(picture):
-            result = _results(_transformed(tiles), products, bias).view(TILE, TILE, *tiles.shape[2:])
-            _put(result, picture[top : top + TILE * tiles.shape[2]])
+    pictures = x.permute(0, 2, 3, 1)
+    fastest = _fastest_transforms(pictures)
+    for picture in pictures:
+        waiting = fastest.seen(picture, *next(_strips(picture)))
+        for strip, following in pairwise([*_strips(picture), None]):
+            product = torch.bmm(waiting, products)
+            if following:  # sees what is overwritten now
+                waiting = fastest.seen(picture, *following)
+            fastest.put_results(product, bias, picture, *strip)
     return x
+
+
+def _fastest_transforms(*pictures: Tensor) -> compiled.Transforms | ModuleType:
+    """transforms.py, or the same compiled where that can be used."""
+    fast = compiled.transforms()
+    usable = all(picture.is_contiguous() and picture.shape[-1] % compiled.LANES == 0 for picture in pictures)
+    return fast if fast and usable else transforms
+
+
+def _strips(picture: Tensor) -> Iterator[tuple[int, int]]:
+    """The first row and the rows of tiles of each strip of a picture (H, W, C), all about as high."""
+    height, width, _ = picture.shape
+    rows, columns = -(-height // TILE), -(-width // TILE)
+    strips = -(-rows // max(STRIP // columns, 1))
+    step = -(-rows // strips)
+    for first in range(0, rows, step):
+        yield first, min(step, rows - first)
 
 
 def _products(weight: Tensor) -> Tensor:
@@ -48,117 +65,33 @@ def _products(weight: Tensor) -> Tensor:
     return (KERNEL @ weight.permute(2, 3, 1, 0).reshape(9, -1)).view(SEEN**2, *weight.shape[1::-1])
 
 
-def _transformed(tiles: Tensor) -> Tensor:
-    """(6, 6, h, w, C) → (36, h·w, C)."""
-    return (INPUT @ tiles.reshape(SEEN**2, -1)).view(SEEN**2, -1, tiles.shape[-1])
-
-
-def _results(transformed: Tensor, products: Tensor, bias: Tensor) -> Tensor:
-    """(36, h·w, C) → (16, h·w·K)."""
-    product = torch.bmm(transformed, products)
-    product[ALL_ONES] += bias
-    return (OUTPUT @ product.view(SEEN**2, -1)).relu_()
-
-
 class _ConvReLU(torch.autograd.Function):
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        count, _, height, width = x.shape
-        products = _products(weight)
-        result = x.new_empty(count, *_tiled(height, width), len(weight))
-        seen = []
-        for picture, out in zip(x.permute(0, 2, 3, 1), result, strict=True):
-            for tiles, target in zip(_strips(_padded(picture), SEEN), _strips(out, TILE), strict=True):
-                seen.append(_transformed(tiles))
-                target.copy_(_results(seen[-1], products, bias).view(target.shape))
-        result = result[:, :height, :width].permute(0, 3, 1, 2)
-        ctx.save_for_backward(products, result, *seen)
-        return result
+        pictures, products = x.permute(0, 2, 3, 1).contiguous(), _products(weight)
+        results = pictures.new_empty(*pictures.shape[:3], len(weight))
+        fastest, seen = _fastest_transforms(pictures, results), []
+        for picture, result in zip(pictures, results, strict=True):
+            for strip in _strips(picture):
+                seen.append(fastest.seen(picture, *strip))
+                fastest.put_results(torch.bmm(seen[-1], products), bias, result, *strip)
+        results = results.permute(0, 3, 1, 2)
+        ctx.save_for_backward(products, results, *seen)
+        return results
 
     @staticmethod
     def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        products, result, *seen = ctx.saved_tensors
+        products, results, *seen = ctx.saved_tensors
         _, channels, features = products.shape
-        count, _, height, width = gradient.shape
-        gradient = torch.ops.aten.threshold_backward(gradient, result, 0).permute(0, 2, 3, 1)
-        rows, columns = _tiled(height, width)
-        gradient = F.pad(gradient, (0, 0, 0, columns - width, 0, rows - height))
+        gradients, results = (tensor.permute(0, 2, 3, 1).contiguous() for tensor in (gradient, results))
         of_products, of_bias = torch.zeros_like(products), gradient.new_zeros(features)
-        of_x = gradient.new_zeros(count, rows + 2, columns + 2, channels)
-        seen = iter(seen)
-        for given, back in zip(gradient, of_x, strict=True):
-            for tiles, target in zip(_strips(given, TILE), _strips(back, SEEN), strict=True):
-                product = (OUTPUT.T @ tiles.reshape(TILE**2, -1)).view(SEEN**2, -1, features)
+        of_pictures = gradients.new_zeros(*gradients.shape[:3], channels)
+        fastest, seen = _fastest_transforms(of_pictures, results), iter(seen)
+        for given, result, back in zip(gradients, results, of_pictures, strict=True):
+            for strip in _strips(result):
+                product = fastest.of_products(given, result, *strip)
                 of_bias += product[ALL_ONES].sum(0)
                 of_products.baddbmm_(next(seen).mT, product)
-                transformed = torch.bmm(product, products.mT).view(SEEN**2, -1)
-                _add_overlapping(target, (INPUT.T @ transformed).view(target.shape))
+                fastest.add_seen(torch.bmm(product, products.mT), back, *strip)
         of_weight = (KERNEL.T @ of_products.view(SEEN**2, -1)).view(3, 3, channels, features).permute(3, 2, 0, 1)
-        return of_x[:, 1 : height + 1, 1 : width + 1].permute(0, 3, 1, 2), of_weight, of_bias
-
-
-def _tiled(height: int, width: int) -> tuple[int, int]:
-    """The size in whole tiles."""
-    return -(-height // TILE) * TILE, -(-width // TILE) * TILE
-
-
-def _padded(picture: Tensor) -> Tensor:
-    """(H, W, C) with a border of one zero, and at the right and the bottom enough of them for whole tiles."""
-    height, width, _ = picture.shape
-    rows, columns = _tiled(height, width)
-    return F.pad(picture, (0, 0, 1, columns - width + 1, 1, rows - height + 1))
-
-
-def _tiles(picture: Tensor, size: int) -> Tensor:
-    """A picture (H, W, C) as a view (size, size, h, w, C): all pixels of its tiles.
-
-    Tiles begin every four pixels; those of six overlap.
-    """
-    row, column, channel = picture.stride()
-    rows, columns = picture.shape[0] // TILE, picture.shape[1] // TILE
-    return picture.as_strided(
-        (size, size, rows, columns, picture.shape[2]), (row, column, TILE * row, TILE * column, channel)
-    )
-
-
-def _strips(picture: Tensor, size: int) -> tuple[Tensor, ...]:
-    """The tiles of a picture, a strip of them at a time."""
-    tiles = _tiles(picture, size)
-    return tiles.split(max(STRIP // tiles.shape[3], 1), 2)
-
-
-def _seen(picture: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """The first row of each strip of a picture (H, W, C), and what its tiles see: (6, 6, h, w, C).
-
-    Copied, with zeros behind the borders, so that the strip may be overwritten before the next one is asked for.
-    """
-    height, width, channels = picture.shape
-    rows, columns = _tiled(height, width)
-    strips = -(-rows // (TILE * max(STRIP * TILE // columns, 1)))
-    step = TILE * -(-rows // (TILE * strips))
-    strip = picture.new_zeros(step + 2, columns + 2, channels)
-    tiles = _tiles(strip, SEEN)
-    for top in range(0, height, step):
-        given = picture[top : top + step + 1]
-        strip[1 : len(given) + 1, 1 : width + 1] = given
-        strip[len(given) + 1 :] = 0
-        yield top, tiles
-        strip[0] = strip[step]
-
-
-def _put(tiles: Tensor, target: Tensor) -> None:
-    """Writes (4, 4, h, w, C) to a strip (H, W, C), and leaves out what is behind its borders."""
-    height, width, channels = target.shape
-    *_, rows, columns, _ = tiles.shape
-    if (height, width) == (TILE * rows, TILE * columns):
-        _tiles(target, TILE).copy_(tiles)
-    else:
-        whole = tiles.permute(2, 0, 3, 1, 4).reshape(TILE * rows, TILE * columns, channels)
-        target.copy_(whole[:height, :width])
-
-
-def _add_overlapping(target: Tensor, tiles: Tensor) -> None:
-    """Adds tiles of six pixels to a view of them, in four parts none of which overlaps itself."""
-    for rows in (slice(TILE), slice(TILE, SEEN)):
-        for columns in (slice(TILE), slice(TILE, SEEN)):
-            target[rows, columns] += tiles[rows, columns]
+        return of_pictures.permute(0, 3, 1, 2), of_weight, of_bias

@@ -25,7 +25,7 @@ from solver import Solver
 
 RUNS = Path("runs") / "weights"
 STEPS = 50_000
-BATCH_SIZE, PATCH_SIZE = 8, 48
+BATCH_SIZE, PATCH_SIZE = 4, 48
 LR, LR_AGAIN = 7e-4, 4e-4  # for a network that is new, and for one that starts from its own weights
 TRIED_STEPS = 3  # to measure the time of one
 SPARE = 0.05  # of the time: validation, saving, scoring

@@ -1,45 +1,72 @@
 """Convolution and ReLU in fewer multiplications."""
 
+import os
+import shutil
+import subprocess
+import sys
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+import compiled
 from model import SRMD, NetworkConfig
 from winograd import conv_relu, conv_relu_
 
 SIZES = [(1, 1), (4, 4), (5, 3), (8, 13), (71, 94)]  # whole tiles and parts of them, one strip and several
 
 
-def layer(height: int, width: int, count: int = 2) -> tuple[Tensor, Tensor, Tensor]:
+CHANNELS = [(6, 9), (16, 32)]  # the compiled transforms take multiples of 16
+
+
+def layer(height: int, width: int, channels: int, features: int) -> tuple[Tensor, Tensor, Tensor]:
     """Input, weight and bias of a layer whose results are positive and negative."""
     generator = torch.Generator().manual_seed(0)
-    x, weight, bias = (torch.randn(size, generator=generator) for size in ((count, 6, height, width), (9, 6, 3, 3), 9))
-    return x.to(memory_format=torch.channels_last), weight / 7, bias
+    sizes = (2, channels, height, width), (features, channels, 3, 3), (features,)
+    x, weight, bias = (torch.randn(size, generator=generator) for size in sizes)
+    return x.to(memory_format=torch.channels_last), weight / (9 * channels) ** 0.5, bias
 
 
+@pytest.mark.skipif(shutil.which(os.environ.get("CC", "cc")) is None, reason="there is no C compiler")
+def test_the_transforms_are_compiled():
+    assert compiled.transforms() is not None
+
+
+@pytest.mark.parametrize("broken", [{"CC": "/no/compiler"}, {"XDG_CACHE_HOME": "/dev/null"}])
+def test_it_does_without_what_is_missing(broken: dict[str, str]):
+    works = "import compiled, torch, winograd; assert compiled.transforms() is None;"
+    works += "winograd.conv_relu(torch.ones(1, 16, 9, 9), torch.ones(16, 16, 3, 3), torch.ones(16))"
+    subprocess.run([sys.executable, "-c", works], check=True, env=os.environ | broken)
+
+
+@pytest.mark.parametrize(("channels", "features"), CHANNELS)
 @pytest.mark.parametrize(("height", "width"), SIZES)
-def test_it_is_the_convolution(height: int, width: int):
-    x, weight, bias = layer(height, width)
+def test_it_is_the_convolution(height: int, width: int, channels: int, features: int):
+    x, weight, bias = layer(height, width, channels, features)
     expected = F.conv2d(x.double(), weight.double(), bias.double(), padding=1).relu()
     torch.testing.assert_close(conv_relu(x, weight, bias).double(), expected, atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize(("channels", "features"), CHANNELS)
 @pytest.mark.parametrize(("height", "width"), SIZES)
 @pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
-def test_it_can_do_without_new_memory(height: int, width: int, layout: torch.memory_format):
-    x, weight, bias = layer(height, width)
-    x, weight, bias = x.contiguous(memory_format=layout), weight[:6], bias[:6]
+def test_it_can_do_without_new_memory(
+    height: int, width: int, channels: int, features: int, layout: torch.memory_format
+):
+    x, weight, bias = layer(height, width, channels, features)
+    x, weight, bias = x.contiguous(memory_format=layout), weight[:channels], bias[:channels]
     expected = F.conv2d(x.double(), weight.double(), bias.double(), padding=1).relu()
     result = conv_relu_(x, weight, bias)
     assert result.data_ptr() == x.data_ptr()
     torch.testing.assert_close(result.double(), expected, atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize(("channels", "features"), CHANNELS)
 @pytest.mark.parametrize(("height", "width"), SIZES)
 @pytest.mark.parametrize("shift", [0, 50])  # with a large bias nothing is cut off: every path of the gradient is open
-def test_it_has_the_gradients_of_the_convolution(height: int, width: int, shift: float):
-    inputs = [tensor.requires_grad_() for tensor in layer(height, width)]
+def test_it_has_the_gradients_of_the_convolution(height: int, width: int, channels: int, features: int, shift: float):
+    inputs = [tensor.requires_grad_() for tensor in layer(height, width, channels, features)]
     doubles = [tensor.detach().double().requires_grad_() for tensor in inputs]
     result = conv_relu(inputs[0], inputs[1], inputs[2] + shift)
     expected = F.conv2d(doubles[0], doubles[1], doubles[2] + shift, padding=1).relu()

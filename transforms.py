@@ -1,0 +1,72 @@
+"""The linear parts of Winograd's F(4×4, 3×3) (Lavin and Gray, CVPR 2016, section 4), in PyTorch.
+
+A picture is (H, W, C), and is cut into tiles of 4×4; what a tile sees is 6×6. Each function does `rows` rows of tiles
+from the `first`-th on, T tiles in all. `compiled.py` has the same functions, faster, where there is a C compiler.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+TILE = 4  # results of a tile on each axis, which
+SEEN = 6  # pixels on each axis decide
+
+# The paper's Bᵀ, G and Aᵀ for one axis.
+INPUT = torch.tensor([[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0]])
+INPUT = torch.cat([INPUT, torch.tensor([[0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1]])]).float()
+KERNEL = torch.tensor([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
+OUTPUT = torch.tensor([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]).float()
+# For both axes at once; row (i, j) is 6·i + j.
+INPUT, KERNEL, OUTPUT = torch.kron(INPUT, INPUT), torch.kron(KERNEL, KERNEL), torch.kron(OUTPUT, OUTPUT)
+
+
+def seen(picture: Tensor, first: int, rows: int) -> Tensor:
+    """What is to be multiplied, (36, T, C), of what the tiles see: zeros behind the picture's borders."""
+    height, width, channels = picture.shape
+    top, bottom = TILE * first - 1, TILE * (first + rows) + 1
+    strip = picture[max(top, 0) : bottom]
+    strip = F.pad(strip, (0, 0, 1, -width % TILE + 1, max(-top, 0), max(bottom - height, 0)))
+    return (INPUT @ _tiles(strip, SEEN).reshape(SEEN**2, -1)).view(SEEN**2, -1, channels)
+
+
+def put_results(product: Tensor, bias: Tensor, picture: Tensor, first: int, rows: int) -> None:
+    """Writes relu(results + bias) of the products (36, T, C) to the picture."""
+    _, width, channels = picture.shape
+    results = (OUTPUT @ product.view(SEEN**2, -1)).view(TILE, TILE, rows, -1, channels).add_(bias).relu_()
+    strip = picture[TILE * first : TILE * (first + rows)]
+    strip.copy_(results.permute(2, 0, 3, 1, 4).reshape(TILE * rows, -1, channels)[: len(strip), :width])
+
+
+def of_products(gradient: Tensor, result: Tensor, first: int, rows: int) -> Tensor:
+    """The gradient of the products, (36, T, C), by that of the result of `put_results`."""
+    strip = slice(TILE * first, TILE * (first + rows))
+    gradient = torch.ops.aten.threshold_backward(gradient[strip], result[strip], 0)
+    height, width, channels = gradient.shape
+    gradient = F.pad(gradient, (0, 0, 0, -width % TILE, 0, TILE * rows - height))
+    return (OUTPUT.T @ _tiles(gradient, TILE).reshape(TILE**2, -1)).view(SEEN**2, -1, channels)
+
+
+def add_seen(transformed: Tensor, picture: Tensor, first: int, rows: int) -> None:
+    """Adds to the gradient of a picture, by that of what `seen` made of it, (36, T, C)."""
+    _, width, channels = picture.shape
+    strip = picture.new_zeros(TILE * rows + 2, width + -width % TILE + 2, channels)
+    tiles = _tiles(strip, SEEN)
+    pixels = (INPUT.T @ transformed.view(SEEN**2, -1)).view(tiles.shape)
+    for i in (slice(TILE), slice(TILE, SEEN)):  # four parts none of which overlaps itself
+        for j in (slice(TILE), slice(TILE, SEEN)):
+            tiles[i, j] += pixels[i, j]
+    top = TILE * first - 1
+    part = picture[max(top, 0) : top + len(strip)]
+    part += strip[max(-top, 0) :][: len(part), 1 : width + 1]
+
+
+def _tiles(picture: Tensor, size: int) -> Tensor:
+    """A picture in whole tiles as a view (size, size, rows, columns, C): all pixels of its tiles.
+
+    Tiles begin every four pixels; those of six overlap.
+    """
+    row, column, channel = picture.stride()
+    rows, columns = picture.shape[0] // TILE, picture.shape[1] // TILE
+    return picture.as_strided(
+        (size, size, rows, columns, picture.shape[2]), (row, column, TILE * row, TILE * column, channel)
+    )
