@@ -16,6 +16,9 @@ from data_loader import PackedPictures
 from degradation import GAUSSIANS, Degradation, border, degradation_map, degrade, random_degradation
 from training_kernels import TrainingKernels
 
+CANDIDATES = (
+    3  # crops for each that is learnt from, the one with the most detail: from a flat one there is little to learn
+)
 ROUNDED_SHARE = 1 / 2  # of the samples: LR pictures from files are rounded to 8 bits, those of the tables are not
 
 
@@ -50,7 +53,8 @@ class Batches:
         """A batch without the border where the degradation of a crop differs from that of its picture."""
         config, count, scale = self.config, self.config.batch_size, self.config.scale_factor
         rng = np.random.default_rng((config.seed, number))
-        crops = self._moved(torch.as_tensor(self.pictures.sample(rng, count, self.crop)))
+        candidates = self._moved(torch.as_tensor(self.pictures.sample(rng, CANDIDATES * count, self.crop)))
+        crops = most_detailed(candidates.view(count, CANDIDATES, *candidates.shape[1:]))
         hr = crops.permute(0, 3, 1, 2).float() / 255
         chosen = random_degradation(rng, count, scale, config.noise_free, self.kernels)
         degradation = Degradation(self._moved(chosen.kernels), self._moved(chosen.noise_levels))
@@ -71,3 +75,10 @@ class Batches:
             return torch.from_numpy(rng.standard_normal(shape, np.float32))
         self.generator.manual_seed(int(rng.integers(2**63)))
         return torch.randn(shape, generator=self.generator, device=self.generator.device)
+
+
+def most_detailed(candidates: Tensor) -> Tensor:
+    """Of crops (N, M, h, w, 3) uint8, of each M the one whose neighbouring pixels differ most: (N, h, w, 3)."""
+    grey = candidates[..., ::2, ::2, :].sum(-1, dtype=torch.float32)  # every other pixel tells as much
+    detail = sum(grey.diff(dim=axis).abs().mean((-2, -1)) for axis in (-2, -1))
+    return candidates[torch.arange(len(candidates), device=candidates.device), detail.argmax(1)]

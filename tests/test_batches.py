@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from batches import Batch, Batches
+from batches import Batch, Batches, most_detailed
 from cache import HeldPictures
 from config import TrainConfig
 from data_loader import PackedPictures, pack
@@ -106,3 +106,10 @@ def test_the_border_of_a_crop_is_not_that_of_its_picture(pictures: PackedPicture
 def test_pictures_smaller_than_a_patch_with_its_margin_are_refused(pictures: PackedPictures):
     with pytest.raises(InputError, match="140"):
         draw(pictures, patch_size=70)
+
+
+def test_crops_with_more_detail_are_preferred():
+    flat, ramp, stripes = torch.full((8, 8), 99), torch.arange(64).view(8, 8), torch.arange(64).view(8, 8) % 4 * 80
+    crops = torch.stack([flat, ramp, stripes]).byte()[..., None].expand(3, 8, 8, 3)
+    chosen = most_detailed(crops[torch.tensor([[0, 1, 0], [2, 1, 0], [0, 0, 0]])])
+    assert torch.equal(chosen, crops[[1, 2, 0]])
