@@ -27,6 +27,7 @@ NCNN_TILE = 384  # for it holds a picture's transforms, which take more memory t
 WAYS = 3  # one higher whenever one of our own ways changes: verdicts of before no longer hold
 TRIAL_SIDE = 256  # LR pixels: of smaller features memory is used again, of larger ones the system clears it anew
 TRIAL_ROUNDS = 2
+LAYER_ROUNDS = 5  # for a training, which keeps to the verdict to its end; they take a second
 # A thread: programs that ran in the last minute. On a machine that is busier, a trial also tells what runs beside: its
 # verdict holds while the machine is busy, and only there.
 MOST_LOAD = 0.8
@@ -99,13 +100,13 @@ def winograd_pays(network: SRMD, size: tuple[int, int, int]) -> bool:
     def learn(layer: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
         layer(features, weight, bias).sum().backward()
 
-    return _fastest([partial(learn, direct), partial(learn, conv_relu)]) == 1
+    return _fastest([partial(learn, direct), partial(learn, conv_relu)], LAYER_ROUNDS) == 1
 
 
-def _fastest(works: list[Callable[[], object]]) -> int:
-    """The number of the work that took the least time in any of a few turns."""
+def _fastest(works: list[Callable[[], object]], rounds: int) -> int:
+    """The number of the work that took the least time in any of its turns."""
     times: list[list[float]] = [[] for _ in works]
-    for _ in range(TRIAL_ROUNDS):
+    for _ in range(rounds):
         for work, taken in zip(works, times, strict=True):
             start = time.perf_counter()
             work()
@@ -229,7 +230,7 @@ def _try(network: SRMD, found: list[Way]) -> str:
             print(f"warning: {way} does not work here ({' '.join(str(error).split())[:100]})")
     if not works:
         raise InputError(f"--engine: none of {', '.join(map(str, found))} works here")
-    return list(works)[_fastest(list(works.values()))]
+    return list(works)[_fastest(list(works.values()), TRIAL_ROUNDS)]
 
 
 def _situation(network: SRMD, found: list[Way]) -> str:
