@@ -16,9 +16,8 @@ from data_loader import PackedPictures
 from degradation import GAUSSIANS, Degradation, border, degradation_map, degrade, random_degradation
 from training_kernels import TrainingKernels
 
-CANDIDATES = (
-    3  # crops for each that is learnt from, the one with the most detail: from a flat one there is little to learn
-)
+# Crops for each that is learnt from, the one with the most detail: a flat one teaches little.
+CANDIDATES = 3
 ROUNDED_SHARE = 1 / 2  # of the samples: LR pictures from files are rounded to 8 bits, those of the tables are not
 
 
@@ -78,7 +77,7 @@ class Batches:
 
 
 def most_detailed(candidates: Tensor) -> Tensor:
-    """Of crops (N, M, h, w, 3) uint8, of each M the one whose neighbouring pixels differ most: (N, h, w, 3)."""
-    grey = candidates[..., ::2, ::2, :].sum(-1, dtype=torch.float32)  # every other pixel tells as much
-    detail = sum(grey.diff(dim=axis).abs().mean((-2, -1)) for axis in (-2, -1))
+    """Of crops (N, M, h, w, 3) uint8, of each M the one that changes most from pixel to pixel: (N, h, w, 3)."""
+    grey = candidates[..., ::2, ::2, :].sum(-1, dtype=torch.int32)  # every other pixel tells as much
+    detail = grey.diff(dim=-1).abs().sum((-2, -1)) + grey.diff(dim=-2).abs().sum((-2, -1))
     return candidates[torch.arange(len(candidates), device=candidates.device), detail.argmax(1)]

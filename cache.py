@@ -45,7 +45,7 @@ def hold(pictures: PackedPictures, cache: str, device: torch.device) -> PackedPi
     """The pictures where `--cache` wants them.
 
     `auto` holds them for a GPU, which waits for anything else, where they take half of what is free. On a CPU it reads
-    them: that is below one hundredth of a step.
+    them: that is a few hundredths of a step.
     """
     if cache == "auto":
         cache = (

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+import compiled
 from bfloat16 import in_bfloat16
 from errors import InputError
 from files import cache_folder, whole_file
@@ -237,6 +238,8 @@ def _situation(network: SRMD, found: list[Way]) -> str:
     """All that a verdict depends on: processor, threads, network, the ways and the versions of what runs them."""
     versions = [f"{name} {importlib.metadata.version(name)}" for name in sorted({way.engine for way in found})]
     size = f"{network.config.layers}×{network.config.features}"
+    if any(way.winograd for way in found) and compiled.load():
+        versions.append("compiled transforms")
     return ", ".join(
         [f"ways {WAYS}", processor(), f"{torch.get_num_threads()} threads", size, *map(str, found), *versions]
     )

@@ -1,4 +1,4 @@
-"""A file is there whole, or not at all."""
+"""A file is there whole, or not at all; and where files are kept between runs."""
 
 import os
 import uuid
@@ -31,8 +31,9 @@ def make_folder(path: Path) -> None:
 
 
 def cache_folder() -> Path:
-    """Where what this machine found out is kept; RuntimeError where there is no home."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "srmd"
+    """Where what was found out about this machine, or built for it, is kept; RuntimeError where there is no home."""
+    asked = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (asked if asked.is_absolute() else Path.home() / ".cache") / "srmd"
 
 
 def _sync(path: Path) -> None:

@@ -1,15 +1,17 @@
 // The transforms of Winograd's F(4x4, 3x3) as transforms.py defines them, in a few additions instead of products with
 // matrices, and without a copy of the tiles. A picture is (height, width, channels); the channels are a multiple of 16.
-// A call does some rows of tiles, beginning with the first-th, on all threads of the OpenMP that PyTorch has loaded.
+// A call does some rows of tiles, beginning with the first-th, on the threads of the OpenMP that PyTorch has loaded.
 
 #define LANES (__BIGGEST_ALIGNMENT__ / 4)  // of this processor's vectors: 16, 8 or 4
-typedef float vec __attribute__((vector_size(__BIGGEST_ALIGNMENT__), aligned(4)));
+_Static_assert(16 % LANES == 0, "channels are a multiple of 16");
+typedef float vec __attribute__((vector_size(__BIGGEST_ALIGNMENT__), aligned(4), may_alias));
 typedef int mask __attribute__((vector_size(__BIGGEST_ALIGNMENT__), aligned(4)));
 typedef struct { float *pixels; long height, width, channels; } picture;
 
 static inline vec load(const float *from) { return *(const vec *)from; }
 static inline void store(float *to, vec x) { *(vec *)to = x; }
-static inline vec where_positive(vec x, vec y) { return (vec)((mask)y & (x > (vec){0})); }
+// y, but 0 where x is cut off by ReLU: a NaN is not
+static inline vec unless_cut(vec x, vec y) { return (vec)((mask)y & ~(x <= (vec){0})); }
 static inline long columns_of(picture p) { return (p.width + 3) / 4; }
 
 // One axis: d are pixels, t what becomes of them, m products, r results; _T is the transpose.
@@ -101,7 +103,7 @@ void put_results(const float *product, const float *bias, picture p, long first,
                 output(half[j], r);
                 for (int i = 0; i < 4; i++) {
                     vec x = r[i] + load(bias + c);
-                    store(at[4 * i + j] + c, where_positive(x, x));
+                    store(at[4 * i + j] + c, unless_cut(x, x));
                 }
             }
         }
@@ -121,7 +123,10 @@ void of_products(const float *gradient, picture result, long first, long rows, f
         for (long c = 0; c < result.channels; c += LANES) {
             vec r[4], m[6], half[6][4];
             for (int i = 0; i < 4; i++) {
-                for (int j = 0; j < 4; j++) r[j] = where_positive(load(result_at[4 * i + j] + c), load(at[4 * i + j] + c));
+                for (int j = 0; j < 4; j++) {
+                    int k = 4 * i + j;
+                    r[j] = unless_cut(load(result_at[k] + c), load(at[k] + c));
+                }
                 output_T(r, m);
                 for (int j = 0; j < 6; j++) half[j][i] = m[j];
             }

@@ -1,7 +1,7 @@
 """The linear parts of Winograd's F(4×4, 3×3) (Lavin and Gray, CVPR 2016, section 4), in PyTorch.
 
 A picture is (H, W, C), and is cut into tiles of 4×4; what a tile sees is 6×6. Each function does `rows` rows of tiles
-from the `first`-th on, T tiles in all. `compiled.py` has the same functions, faster, where there is a C compiler.
+from the `first`-th on, T tiles in all. `compiled.py` has the same functions, faster, where there is GCC.
 """
 
 import torch

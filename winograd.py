@@ -32,22 +32,21 @@ def conv_relu_(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """
     products = _products(weight)
     pictures = x.permute(0, 2, 3, 1)
-    fastest = _fastest_transforms(pictures)
+    ways = _transforms_for(pictures)
     for picture in pictures:
-        waiting = fastest.seen(picture, *next(_strips(picture)))
+        waiting = ways.seen(picture, *next(_strips(picture)))
         for strip, following in pairwise([*_strips(picture), None]):
             product = torch.bmm(waiting, products)
             if following:  # sees what is overwritten now
-                waiting = fastest.seen(picture, *following)
-            fastest.put_results(product, bias, picture, *strip)
+                waiting = ways.seen(picture, *following)
+            ways.put_results(product, bias, picture, *strip)
     return x
 
 
-def _fastest_transforms(*pictures: Tensor) -> compiled.Transforms | ModuleType:
+def _transforms_for(*pictures: Tensor) -> compiled.Transforms | ModuleType:
     """transforms.py, or the same compiled where that can be used."""
-    fast = compiled.transforms()
-    usable = all(picture.is_contiguous() and picture.shape[-1] % compiled.LANES == 0 for picture in pictures)
-    return fast if fast and usable else transforms
+    usable = all(picture.is_contiguous() and picture.shape[-1] % compiled.MULTIPLE == 0 for picture in pictures)
+    return (usable and compiled.load()) or transforms
 
 
 def _strips(picture: Tensor) -> Iterator[tuple[int, int]]:
@@ -70,28 +69,28 @@ class _ConvReLU(torch.autograd.Function):
     def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         pictures, products = x.permute(0, 2, 3, 1).contiguous(), _products(weight)
         results = pictures.new_empty(*pictures.shape[:3], len(weight))
-        fastest, seen = _fastest_transforms(pictures, results), []
+        ways = _transforms_for(pictures, results)
         for picture, result in zip(pictures, results, strict=True):
             for strip in _strips(picture):
-                seen.append(fastest.seen(picture, *strip))
-                fastest.put_results(torch.bmm(seen[-1], products), bias, result, *strip)
+                product = torch.bmm(ways.seen(picture, *strip), products)
+                ways.put_results(product, bias, result, *strip)
         results = results.permute(0, 3, 1, 2)
-        ctx.save_for_backward(products, results, *seen)
+        ctx.save_for_backward(pictures, products, results)
         return results
 
     @staticmethod
     def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        products, results, *seen = ctx.saved_tensors
+        pictures, products, results = ctx.saved_tensors
         _, channels, features = products.shape
         gradients, results = (tensor.permute(0, 2, 3, 1).contiguous() for tensor in (gradient, results))
         of_products, of_bias = torch.zeros_like(products), gradient.new_zeros(features)
         of_pictures = gradients.new_zeros(*gradients.shape[:3], channels)
-        fastest, seen = _fastest_transforms(of_pictures, results), iter(seen)
-        for given, result, back in zip(gradients, results, of_pictures, strict=True):
+        ways = _transforms_for(of_pictures, results)
+        for picture, given, result, back in zip(pictures, gradients, results, of_pictures, strict=True):
             for strip in _strips(result):
-                product = fastest.of_products(given, result, *strip)
+                product = ways.of_products(given, result, *strip)
                 of_bias += product[ALL_ONES].sum(0)
-                of_products.baddbmm_(next(seen).mT, product)
-                fastest.add_seen(torch.bmm(product, products.mT), back, *strip)
+                of_products.baddbmm_(ways.seen(picture, *strip).mT, product)
+                ways.add_seen(torch.bmm(product, products.mT), back, *strip)
         of_weight = (KERNEL.T @ of_products.view(SEEN**2, -1)).view(3, 3, channels, features).permute(3, 2, 0, 1)
         return of_pictures.permute(0, 3, 1, 2), of_weight, of_bias

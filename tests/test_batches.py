@@ -113,3 +113,18 @@ def test_crops_with_more_detail_are_preferred():
     crops = torch.stack([flat, ramp, stripes]).byte()[..., None].expand(3, 8, 8, 3)
     chosen = most_detailed(crops[torch.tensor([[0, 1, 0], [2, 1, 0], [0, 0, 0]])])
     assert torch.equal(chosen, crops[[1, 2, 0]])
+
+
+def test_what_is_learnt_from_has_more_detail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    halves = np.full((200, 200, 3), 99, np.uint8)
+    halves[:, :100] = np.random.default_rng(0).integers(0, 255, (200, 100, 3))
+    (tmp_path / "pictures").mkdir()
+    Image.fromarray(halves).save(tmp_path / "pictures" / "halves.png")
+    pack(tmp_path / "pictures", tmp_path / "pack.h5")
+    pictures, detail = PackedPictures(tmp_path / "pack.h5"), []
+    for candidates in (1, 3):
+        monkeypatch.setattr("batches.CANDIDATES", candidates)
+        batch = draw(pictures, patch_size=8)
+        assert len(batch.hr) == 24
+        detail.append(batch.hr.std((1, 2, 3)).mean())
+    assert detail[1] > 1.2 * detail[0]

@@ -136,6 +136,15 @@ def test_a_verdict_of_a_busy_machine_holds_while_it_is_busy(monkeypatch: pytest.
     assert taken(9, direct) == winograd  # a calm trial is the better one
 
 
+def test_a_verdict_holds_only_with_or_without_the_compiled_transforms(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    direct, winograd = "torch fp32 cpu", "torch winograd fp32 cpu"
+    for transforms, verdict in ((None, direct), (object(), winograd), (None, direct)):
+        monkeypatch.setattr(engine.compiled, "load", lambda transforms=transforms: transforms)
+        monkeypatch.setattr(engine, "_try", lambda *_, verdict=verdict: verdict)
+        assert str(choose_engine(SRMD(NetworkConfig(features=8)), CPU, "torch", "fp32").way) == verdict
+
+
 def test_an_engine_that_cannot_be_had_is_refused(monkeypatch: pytest.MonkeyPatch):
     network = SRMD(NetworkConfig(head="upsample", features=8))
     monkeypatch.setattr(engine, "is_installed", lambda name: name == "ncnn")

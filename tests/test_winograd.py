@@ -1,22 +1,14 @@
 """Convolution and ReLU in fewer multiplications."""
 
-import os
-import shutil
-import subprocess
-import sys
-
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-import compiled
 from model import SRMD, NetworkConfig
 from winograd import conv_relu, conv_relu_
 
 SIZES = [(1, 1), (4, 4), (5, 3), (8, 13), (71, 94)]  # whole tiles and parts of them, one strip and several
-
-
 CHANNELS = [(6, 9), (16, 32)]  # the compiled transforms take multiples of 16
 
 
@@ -26,18 +18,6 @@ def layer(height: int, width: int, channels: int, features: int) -> tuple[Tensor
     sizes = (2, channels, height, width), (features, channels, 3, 3), (features,)
     x, weight, bias = (torch.randn(size, generator=generator) for size in sizes)
     return x.to(memory_format=torch.channels_last), weight / (9 * channels) ** 0.5, bias
-
-
-@pytest.mark.skipif(shutil.which(os.environ.get("CC", "cc")) is None, reason="there is no C compiler")
-def test_the_transforms_are_compiled():
-    assert compiled.transforms() is not None
-
-
-@pytest.mark.parametrize("broken", [{"CC": "/no/compiler"}, {"XDG_CACHE_HOME": "/dev/null"}])
-def test_it_does_without_what_is_missing(broken: dict[str, str]):
-    works = "import compiled, torch, winograd; assert compiled.transforms() is None;"
-    works += "winograd.conv_relu(torch.ones(1, 16, 9, 9), torch.ones(16, 16, 3, 3), torch.ones(16))"
-    subprocess.run([sys.executable, "-c", works], check=True, env=os.environ | broken)
 
 
 @pytest.mark.parametrize(("channels", "features"), CHANNELS)

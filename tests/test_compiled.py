@@ -1,0 +1,110 @@
+"""The compiled transforms do what those in PyTorch do."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+import compiled
+import transforms
+import winograd
+
+ROOT = Path(__file__).parents[1]
+NO_GCC = "there is no GCC on Linux"
+
+
+def has_gcc() -> bool:
+    compiler = shutil.which(os.environ.get("CC", "cc"))
+    if sys.platform != "linux" or compiler is None:
+        return False
+    return "Free Software Foundation" in subprocess.run([compiler, "--version"], capture_output=True, text=True).stdout
+
+
+@pytest.fixture(scope="module")
+def fast() -> compiled.Transforms:
+    if not has_gcc():
+        pytest.skip(NO_GCC)
+    assert compiled.load() is not None
+    return compiled.load()
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 2), (13, 7), (9, 1030), (40, 48)])
+@pytest.mark.parametrize("channels", [16, 48])
+def test_they_are_those_of_pytorch(fast: compiled.Transforms, height: int, width: int, channels: int):
+    picture, result, bias = random(height, width, channels), random(height, width, channels, seed=1), random(channels)
+    rows = -(-height // 4)
+    for first, count in {(0, rows), (rows // 2, rows - rows // 2)}:
+        expected = transforms.seen(picture, first, count)
+        close(fast.seen(picture, first, count), expected)
+        close(fast.of_products(picture, result, first, count), transforms.of_products(picture, result, first, count))
+        written, wanted = result.clone(), result.clone()
+        fast.put_results(expected, bias, written, first, count)
+        transforms.put_results(expected, bias, wanted, first, count)
+        close(written, wanted)
+        fast.add_seen(expected, written, first, count)
+        transforms.add_seen(expected, wanted, first, count)
+        close(written, wanted)
+
+
+def close(mine: Tensor, theirs: Tensor) -> None:
+    assert (mine - theirs).abs().max() <= 1e-5 * max(theirs.abs().max(), 1)
+
+
+def test_threads_change_no_bit(fast: compiled.Transforms):
+    def learn(threads: int) -> list[Tensor]:
+        torch.set_num_threads(threads)
+        x = random(2, 16, 90, 70).to(memory_format=torch.channels_last).requires_grad_()
+        weight, bias = random(16, 16, 3, 3).requires_grad_(), random(16).requires_grad_()
+        result = winograd.conv_relu(x, weight, bias)
+        return [result, torch.autograd.grad(result.sum(), x)[0]]
+
+    before = torch.get_num_threads()
+    try:
+        one, four = learn(1), learn(4)
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(a, b) for a, b in zip(one, four, strict=True))
+
+
+@pytest.mark.parametrize("given", [transforms, "compiled"])
+def test_what_is_not_a_number_is_not_cut_off(given: object, request: pytest.FixtureRequest):
+    ways = request.getfixturevalue("fast") if given == "compiled" else given
+    product, picture = torch.full((36, 1, 16), torch.nan), torch.zeros(4, 4, 16)
+    ways.put_results(product, torch.zeros(16), picture, 0, 1)
+    assert picture.isnan().all()
+    assert ways.of_products(torch.ones(4, 4, 16), picture, 0, 1).any()
+
+
+def test_memory_of_another_shape_or_kind_is_refused(fast: compiled.Transforms):
+    picture, product, bias = torch.zeros(8, 8, 16), torch.zeros(36, 4, 16), torch.zeros(16)
+    for wrong in (product[:, :2], product.bfloat16(), product.permute(0, 2, 1)):
+        with pytest.raises(ValueError, match=r"expected contiguous float32 \(36, 4, 16\), found"):
+            fast.put_results(wrong, bias, picture, 0, 2)
+    with pytest.raises(ValueError, match=r"expected contiguous float32 \(16,\), found"):
+        fast.put_results(product, bias[:8], picture, 0, 2)
+
+
+def test_the_threads_are_those_of_pytorch(fast: compiled.Transforms):
+    assert b"libgomp" not in compiled._library().read_bytes()  # it would be loaded a second time
+
+
+@pytest.mark.parametrize("broken", [{"CC": "/no/compiler"}, {"CC": 'gcc "'}, {"XDG_CACHE_HOME": "/dev/null"}])
+def test_it_does_without_what_is_missing(broken: dict[str, str]):
+    works = """
+import compiled, torch, winograd
+assert compiled.load() is None
+x = torch.rand(1, 16, 9, 9).to(memory_format=torch.channels_last)
+weight, bias = torch.rand(16, 16, 3, 3), torch.rand(16)
+expected = torch.conv2d(x, weight, bias, padding=1)
+torch.testing.assert_close(winograd.conv_relu(x, weight, bias), expected, atol=1e-4, rtol=1e-4)
+"""
+    subprocess.run([sys.executable, "-c", works], check=True, env=os.environ | broken, cwd=ROOT)
