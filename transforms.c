@@ -54,8 +54,9 @@ static inline void output_T(const vec r[4], vec m[6]) {
     m[5] = r[3];
 }
 
-// Where the pixels of a tile of side x side lie; `outside` where there are none.
+// Where the pixels of a tile of side x side lie; those outside the picture at `outside`, which are zeros.
 static inline void find(float *at[], int side, picture p, long top, long left, float *outside) {
+    for (long c = 0; c < p.channels; c++) outside[c] = 0;
     for (int i = 0; i < side; i++)
         for (int j = 0; j < side; j++) {
             long y = top + i, x = left + j;
@@ -69,7 +70,6 @@ void seen(picture p, long first, long rows, float *transformed) {
 #pragma omp parallel for
     for (long tile = 0; tile < tiles; tile++) {
         float *at[36], outside[p.channels];
-        for (long c = 0; c < p.channels; c++) outside[c] = 0;
         find(at, 6, p, 4 * (first + tile / columns) - 1, 4 * (tile % columns) - 1, outside);
         for (long c = 0; c < p.channels; c += LANES) {
             vec d[6], t[6], half[6][6];
@@ -116,7 +116,6 @@ void of_products(const float *gradient, picture result, long first, long rows, f
 #pragma omp parallel for
     for (long tile = 0; tile < tiles; tile++) {
         float *at[16], *result_at[16], outside[result.channels];
-        for (long c = 0; c < result.channels; c++) outside[c] = 0;
         long top = 4 * (first + tile / columns), left = 4 * (tile % columns);
         find(at, 4, given, top, left, outside);
         find(result_at, 4, result, top, left, outside);

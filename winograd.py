@@ -16,7 +16,7 @@ import compiled
 import transforms
 from transforms import KERNEL, SEEN, TILE
 
-STRIP = 256  # tiles at a time, about: of 50 to 800 the fastest
+STRIP = 256  # tiles at a time, about: of 64 to 1024 the fastest
 ALL_ONES = 7  # the product whose gradient is that of the sum of a tile's results
 
 
