@@ -1,14 +1,31 @@
 """What all tests share."""
 
 import os
+from pathlib import Path
 
 import pytest
 
-# Many small computations gain nothing by threads, and two programs whose threads wait for each other lose much.
+# Many small computations gain nothing by threads, and two programs whose threads wait for each other lose much. Said
+# before what has threads is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+from PIL import Image
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _no_kept_verdicts(tmp_path_factory: pytest.TempPathFactory):
     """The tests try engines for themselves, and leave nothing in the home of who runs them."""
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def folder_with_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Runs a test in a folder with a folder of small pictures."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("solver.winograd_pays", lambda *_: False)  # a trial of speed may end otherwise in the next run
+    Path("pictures").mkdir()
+    rng = np.random.default_rng(0)
+    for name in "abc":
+        coarse = Image.fromarray(rng.integers(0, 256, (12, 14, 3), np.uint8))
+        coarse.resize((84, 72), Image.Resampling.BICUBIC).save(f"pictures/{name}.png")
