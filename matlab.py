@@ -7,17 +7,20 @@ import numpy as np
 
 from errors import InputError
 
+HDF5 = 2  # the major version of MATLAB 7.3's files, which SciPy does not read
+
 
 def read_mat(path: Path) -> dict[str, Any]:
     """The variables of a file: numeric arrays as MATLAB has them, structs as dicts, cells as lists, text as str."""
     import scipy.io
 
     try:
-        variables = scipy.io.loadmat(path)
-    except NotImplementedError:  # so SciPy says that a file is of MATLAB 7.3, which is HDF5: read below
-        return _read_hdf5(path)
+        major, _ = scipy.io.matlab.matfile_version(path)
+        variables = scipy.io.loadmat(path) if major != HDF5 else None
     except Exception as error:  # a foreign file can break SciPy's parser in many ways
         raise InputError(f"{path}: not a MATLAB file ({error})") from error
+    if variables is None:
+        return _read_hdf5(path)
     return {name: _value(value) for name, value in variables.items() if not name.startswith("__")}
 
 

@@ -5,11 +5,10 @@
     python -m benchmarks.train_weights --minutes=140 --train_data=pictures --test_data=Set5
 
 It can be stopped at any moment and run again: it goes on where it stopped, by the schedule that it began with, and
-skips what is done. Each network starts
-from the one that is shipped, where there is one, else from one that is near it; when it is trained, it takes the
-shipped one's place if it is better on the held-out pictures. Without a budget the steps are the paper's order of
-magnitude; with one they are as many as this machine takes in that time, for a cosine that is cut short costs tenths
-of a dB.
+skips what is done. Each network starts from the one that is shipped, where there is one, else from one that is near
+it; when it is trained, it takes the shipped one's place if it is better on the held-out pictures. Without a budget the
+steps are the paper's order of magnitude; with one they are as many as this machine takes in that time, for a cosine
+that is cut short costs tenths of a dB.
 """
 
 import argparse
