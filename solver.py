@@ -39,6 +39,7 @@ from report import (
 )
 from run_folder import RunFolder
 from signals import stop_requests
+from soap import Soap
 from start import new_network, resumed_network
 from step import Recorded, compiled, fast_convolutions
 from training_kernels import training_kernels
@@ -69,6 +70,9 @@ class Solver:
             if state and state["step"] >= config.steps:
                 print(f"The run in {self.folder.path} is finished: {state['step']} steps")
                 return
+            if state and state["version"] != VERSION:  # the optimizer's state may be another one
+                found = f"{self.folder.path} was begun by version {state['version']}, this is {VERSION}"
+                raise InputError(f"--resume: {found}; --weights={self.folder.path / 'last.safetensors'} starts from it")
             self.load(state)
             with asked_by("--train_data"):
                 self.begin(*open_training_data(config.train_data).split(), state)
@@ -97,7 +101,7 @@ class Solver:
             winograd_pays(self.network, size) if state is None else state.get("winograd", False)
         )
         self.ema = copy.deepcopy(self.network).eval().requires_grad_(False)
-        self.optimizer = torch.optim.Adam(self.network.parameters(), config.lr, fused=True)
+        self.optimizer = Soap(self.network.parameters(), config.lr)
         if state is not None:
             self.step = state["step"]
             self.ema.load_state_dict(state["ema"])

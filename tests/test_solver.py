@@ -319,3 +319,13 @@ def test_a_run_is_resumed_without_winograd_where_that_cannot_be_used():
         solver.load(state)
         solver.begin(*open_training_data(Path("pictures")).split(), state)
         assert not solver.network.winograd
+
+
+def test_a_run_of_another_version_is_not_resumed(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("solver.VERSION", "0.0.1")
+        signal_at_step(patch, 3, signal.SIGTERM)
+        assert train("run", "--steps=9") == 143
+    assert train("run", "--resume") == 2
+    assert "--resume: run was begun by version 0.0.1" in capsys.readouterr().err
+    assert train("again", "--steps=2", "--weights=run/last.safetensors") == 0
