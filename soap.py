@@ -1,12 +1,12 @@
 """`Soap`: the optimizer, Adam in the basis in which a convolution's gradients vary independently."""
 
+import math
 from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 
-BETAS = (0.9, 0.99)
-COVARIANCE_BETA = 0.95
+MEAN_BETA, SQUARE_BETA, COVARIANCE_BETA = 0.9, 0.99, 0.95
 TURN_EVERY = 10  # steps
 EPS = 1e-8
 
@@ -28,52 +28,60 @@ class Soap(torch.optim.Optimizer):
         """Updates all parameters from their gradients."""
         for group in self.param_groups:
             for parameter in group["params"]:
-                self._update(parameter, group["lr"])
+                if parameter.ndim == 4:
+                    self._update_convolution(parameter, group["lr"])
+                else:
+                    update, scale = _adam(self.state[parameter], parameter.grad)
+                    parameter.sub_(update, alpha=scale * group["lr"])
 
-    def _update(self, parameter: Tensor, lr: float) -> None:
-        gradient, state = parameter.grad, self.state[parameter]
+    def _update_convolution(self, weight: Tensor, lr: float) -> None:
+        state = self.state[weight]
+        by_taps = weight.grad.movedim(1, 3)  # as it lies in memory: the products below copy nothing
+        gradient = by_taps.flatten(1, 2)
+        covariances = {"output": _covariance(gradient.flatten(1)), "input": _covariance(gradient.flatten(0, 1).mT)}
         if not state:
-            state |= {"step": 0, "mean": torch.zeros_like(parameter), "square": torch.zeros_like(parameter)}
-        state["step"] += 1
-        if parameter.ndim == 4:
-            _turn(state, gradient)
-            gradient = _rotated(gradient, state)
-        state["mean"].lerp_(gradient, 1 - BETAS[0])
-        state["square"].lerp_(gradient.square(), 1 - BETAS[1])
-        mean, square = (
-            state[moment] / (1 - beta ** state["step"]) for moment, beta in zip(("mean", "square"), BETAS, strict=True)
-        )
-        update = mean / (square.sqrt() + EPS)
-        parameter.sub_(_rotated_back(update, state) if parameter.ndim == 4 else update, alpha=lr)
-
-
-def _turn(state: dict, gradient: Tensor) -> None:
-    """Follows the covariances, and now and then turns the basis, and what is averaged in it, after them."""
-    covariances = {
-        "output": torch.einsum("oixy,pixy->op", gradient, gradient),
-        "input": torch.einsum("oixy,ojxy->ij", gradient, gradient),
-    }
-    if state["step"] == 1:
+            for side, covariance in covariances.items():
+                state[f"{side}_covariance"] = covariance
+                state[f"{side}_basis"] = torch.linalg.eigh(covariance).eigenvectors
         for side, covariance in covariances.items():
-            state[f"{side}_covariance"] = covariance
-            state[f"{side}_basis"] = torch.linalg.eigh(covariance).eigenvectors
-        return
-    for side, covariance in covariances.items():
-        state[f"{side}_covariance"].lerp_(covariance, 1 - COVARIANCE_BETA)
-    if state["step"] % TURN_EVERY == 0:
-        mean = _rotated_back(state["mean"], state)
-        for axis, side in enumerate(covariances):
-            covariance, basis = state[f"{side}_covariance"], state[f"{side}_basis"]
-            power = covariance @ basis
-            order = (basis * power).sum(0).argsort(descending=True)  # QR keeps the strong directions best
-            state[f"{side}_basis"] = torch.linalg.qr(power[:, order]).Q
-            state["square"] = state["square"].index_select(axis, order)
-        state["mean"] = _rotated(mean, state)
+            state[f"{side}_covariance"].lerp_(covariance, 1 - COVARIANCE_BETA)
+        update, scale = _adam(state, _rotated(gradient, state))
+        weight.sub_(_rotated_back(update, state).view_as(by_taps).movedim(3, 1), alpha=scale * lr)
+        if state["step"] % TURN_EVERY == 0:
+            _turn(state)
+
+
+def _adam(state: dict, gradient: Tensor) -> tuple[Tensor, float]:
+    """Adam's update, and what is to multiply it."""
+    if "step" not in state:
+        state |= {"step": 0, "mean": torch.zeros_like(gradient), "square": torch.zeros_like(gradient)}
+    state["step"] += 1
+    state["mean"].lerp_(gradient, 1 - MEAN_BETA)
+    state["square"].mul_(SQUARE_BETA).addcmul_(gradient, gradient, value=1 - SQUARE_BETA)
+    scale = math.sqrt(1 - SQUARE_BETA ** state["step"]) / (1 - MEAN_BETA ** state["step"])
+    return state["mean"] / state["square"].sqrt().add_(EPS), scale
+
+
+def _turn(state: dict) -> None:
+    """Turns the bases, and the averages in them, after the covariances: one step of the power method."""
+    mean = _rotated_back(state["mean"], state)
+    for axis, side in ((0, "output"), (2, "input")):
+        basis = state[f"{side}_basis"]
+        power = state[f"{side}_covariance"] @ basis
+        order = (basis * power).sum(0).argsort(descending=True)  # QR keeps the strong directions best
+        state[f"{side}_basis"] = torch.linalg.qr(power[:, order]).Q
+        state["square"] = state["square"].index_select(axis, order)
+    state["mean"] = _rotated(mean, state)
+
+
+def _covariance(rows: Tensor) -> Tensor:
+    return rows @ rows.mT
 
 
 def _rotated(weight: Tensor, state: dict) -> Tensor:
-    return torch.einsum("oixy,op,iq->pqxy", weight, state["output_basis"], state["input_basis"])
+    """A weight (output, taps, input) in the bases."""
+    return (state["output_basis"].mT @ (weight @ state["input_basis"]).flatten(1)).view_as(weight)
 
 
 def _rotated_back(weight: Tensor, state: dict) -> Tensor:
-    return torch.einsum("pqxy,op,iq->oixy", weight, state["output_basis"], state["input_basis"])
+    return (state["output_basis"] @ (weight @ state["input_basis"].mT).flatten(1)).view_as(weight)
