@@ -16,7 +16,7 @@ def read_mat(path: Path) -> dict[str, Any]:
 
     try:
         major, _ = scipy.io.matlab.matfile_version(path)
-        variables = scipy.io.loadmat(path) if major != HDF5 else None
+        variables = None if major == HDF5 else scipy.io.loadmat(path)
     except Exception as error:  # a foreign file can break SciPy's parser in many ways
         raise InputError(f"{path}: not a MATLAB file ({error})") from error
     if variables is None:

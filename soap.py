@@ -8,7 +8,7 @@ from torch import Tensor
 
 MEAN_BETA, SQUARE_BETA, COVARIANCE_BETA = 0.9, 0.99, 0.95
 TURN_EVERY = 10  # steps
-EPS = 1e-8
+EPS = 1e-8  # beside the average before its correction, as in the paper's code
 
 
 class Soap(torch.optim.Optimizer):
@@ -42,7 +42,7 @@ class Soap(torch.optim.Optimizer):
         if not state:
             for side, covariance in covariances.items():
                 state[f"{side}_covariance"] = covariance
-                state[f"{side}_basis"] = torch.linalg.eigh(covariance).eigenvectors
+                state[f"{side}_basis"] = torch.linalg.eigh(covariance.nan_to_num()).eigenvectors  # the loss says NaN
         for side, covariance in covariances.items():
             state[f"{side}_covariance"].lerp_(covariance, 1 - COVARIANCE_BETA)
         update, scale = _adam(state, _rotated(gradient, state))

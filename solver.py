@@ -70,7 +70,7 @@ class Solver:
             if state and state["step"] >= config.steps:
                 print(f"The run in {self.folder.path} is finished: {state['step']} steps")
                 return
-            if state and state["version"] != VERSION:  # the optimizer's state may be another one
+            if state and state["version"] != VERSION:  # what it holds may be something else
                 found = f"{self.folder.path} was begun by version {state['version']}, this is {VERSION}"
                 raise InputError(f"--resume: {found}; --weights={self.folder.path / 'last.safetensors'} starts from it")
             self.load(state)
@@ -86,7 +86,7 @@ class Solver:
 
     def load(self, state: dict | None = None) -> None:
         """The network to train, its P and its kernels: new, started from other weights, or out of a checkpoint."""
-        own = None if state is None else state.get("own_kernels")
+        own = None if state is None else state["own_kernels"]
         self.kernels = training_kernels(self.config, None if own is None else own.numpy())
         self.network, self.pca = new_network(self.config, self.kernels) if state is None else resumed_network(state)
 
@@ -97,9 +97,7 @@ class Solver:
         self.network.to(self.device, memory_format=torch.channels_last)
         size = (config.batch_size, config.patch_size, config.patch_size)
         can = self.device.type == "cpu" and self.precision == "fp32"  # a run may be resumed on another device
-        self.network.winograd = can and (
-            winograd_pays(self.network, size) if state is None else state.get("winograd", False)
-        )
+        self.network.winograd = can and (winograd_pays(self.network, size) if state is None else state["winograd"])
         self.ema = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.optimizer = Soap(self.network.parameters(), config.lr)
         if state is not None:

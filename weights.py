@@ -179,7 +179,8 @@ def _load_pytorch(path: Path) -> Any:
 
 
 def _is_checkpoint(state: Any) -> bool:
-    kinds = {"network_config": dict, "network": dict, "ema": dict, "optimizer": dict, "pca": Tensor, "step": int}
+    kinds = {"version": str, "step": int, "network_config": dict, "network": dict, "ema": dict, "optimizer": dict}
+    kinds |= {"pca": Tensor}
     return isinstance(state, dict) and all(isinstance(state.get(key), kind) for key, kind in kinds.items())
 
 

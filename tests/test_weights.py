@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from config import VERSION
 from errors import InputError
 from kernel import pca_matrix
 from model import SRMD, NetworkConfig
@@ -62,7 +63,7 @@ def test_others_may_read_the_file(tmp_path: Path):
 def checkpoint(path: Path) -> dict:
     source = weights()
     state = {"step": 5, "network_config": vars(SMALL), "ema": source.network.state_dict(), "pca": source.pca}
-    state |= {"network": state["ema"], "optimizer": {}}
+    state |= {"version": VERSION, "network": state["ema"], "optimizer": {}}
     save_checkpoint(path, state)
     return state
 
