@@ -18,7 +18,7 @@ from training_kernels import TrainingKernels
 
 MAX_NOISE_LEVEL = 75  # in training
 MOST_SHIFTS = 15  # side of a kernel whose taps are added one by one: of 101×101 that takes minutes a photo
-NO_NOISE_SHARE = 1 / 10  # of training's samples
+NO_NOISE_SHARE = 1 / 3  # of training's samples: without noise there is the most to learn
 GAUSSIANS = TrainingKernels()
 
 
@@ -197,7 +197,7 @@ def border(scale: int, kernel_size: int = KERNEL_SIZE) -> int:
 def random_degradation(
     rng: np.random.Generator, count: int, scale: int, noise_free: bool, kernels: TrainingKernels = GAUSSIANS
 ) -> Degradation:
-    """Training's degradations: random kernels, noise levels 0 to 75, one in ten 0; all 0 for a noise-free network."""
+    """Training's degradations: random kernels, noise levels 0 to 75, one in three 0; all 0 for a noise-free network."""
     drawn = kernels.draw(rng, count, scale)
     noise_levels = rng.uniform(0, MAX_NOISE_LEVEL, count) * (rng.random(count) >= NO_NOISE_SHARE) * (not noise_free)
     return Degradation.uniform(torch.from_numpy(drawn).float(), torch.from_numpy(noise_levels).float())
