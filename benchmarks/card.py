@@ -76,19 +76,38 @@ def _order(row: tuple) -> tuple:
 
 
 def card(name: str, network: dict) -> str:
-    """A network's training and scores."""
-    training, known, kind = network["training"], theirs(), name.split("_")[0].upper()
-    size = f"{training['batch_size']} patches of {training['patch_size']}×{training['patch_size']} LR pixels"
-    start = f"started from `{training['weights']}`" if training.get("weights") else "from scratch"
-    lines = [f"### {name}", "", f"{training['steps']:,} steps of {size}, {start}:", ""]
-    lines += ["```", network["command"], "```", ""]
+    """A network's trainings, how far it is from the published one, and its scores."""
+    known, kind = theirs(), name.split("_")[0].upper()
+    cells = {cell: (s, known.get((kind, network["scale"], cell))) for cell, s in network.get("scores", {}).items()}
+    lines = [f"### {name}", "", *trainings(network), "", "```", network["command"], "```", ""]
+    lines += [distance([s["psnr_y"] - beside[0] for s, beside in cells.values() if beside]), ""]
     lines += ["| pictures, kernel, noise level | bicubic | this network | published |", "|---|---|---|---|"]
-    for cell, s in network.get("scores", {}).items():
-        beside = known.get((kind, network["scale"], cell))
+    for cell, (s, beside) in cells.items():
         published_scores = f"{beside[0]:.2f} / {beside[1]:.4f}" if beside else ""
         bicubic, ours = (f"{decibels(s[f'{of}psnr_y'])} / {s[f'{of}ssim_y']:.4f}" for of in ("bicubic_", ""))
         lines.append(f"| {cell} | {bicubic} | {ours} | {published_scores} |")
     return "\n".join(lines)
+
+
+def trainings(network: dict) -> list[str]:
+    """A row for each training that is on record, in the order in which they followed one another."""
+    lines = ["| started from | steps | patches a step | learning rate |", "|---|---|---|---|"]
+    for run in [*network.get("history", []), network["training"]]:
+        patches = f"{run['batch_size']} of {run['patch_size']}×{run['patch_size']}"
+        start = f"`{run['weights']}`" if run.get("weights") else "nothing"
+        lines.append(f"| {start} | {run['steps']:,} | {patches} | {run['lr']} |")
+    return [*lines, "", "The last by:"]
+
+
+def distance(ahead: list[float]) -> str:
+    """How far PSNR is ahead of the published network's, over the rows that it has."""
+    if not ahead:
+        return "The published network was not scored."
+    parts = []
+    for word, them in (("behind", [-by for by in ahead if by < 0]), ("ahead", [by for by in ahead if by >= 0])):
+        if them:
+            parts.append(f"{word} in {len(them)} of {len(ahead)} rows, by {min(them):.2f} to {max(them):.2f} dB")
+    return f"PSNR beside the published network's: {'; '.join(parts)}."
 
 
 def replace_part(path: Path, text: str) -> None:
