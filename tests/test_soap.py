@@ -94,3 +94,18 @@ def test_goes_on_from_its_state_to_the_bit():
         whole.grad = gradient.clone()
         optimizer.step()
     assert torch.equal(whole, half)
+
+
+def test_what_no_gradient_reaches_any_more_leaves_no_denormal_numbers():
+    generator = torch.Generator().manual_seed(4)
+    weight = torch.nn.Parameter(torch.zeros(16, 16, 3, 3))
+    optimizer = Soap([weight], lr=0.01)
+    for step in range(2007):
+        weight.grad = torch.randn(16, 16, 3, 3, generator=generator)
+        if step >= 20:  # a ReLU that died
+            weight.grad[:6] = 0
+            weight.grad[:, :3] = 0
+        optimizer.step()
+    for name, value in optimizer.state[weight].items():
+        if name != "step":
+            assert not ((value != 0) & (value.abs() < torch.finfo(torch.float32).tiny)).any(), name
