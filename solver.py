@@ -37,6 +37,7 @@ from report import (
     table,
     write_metrics,
 )
+from revive import revive
 from run_folder import RunFolder
 from signals import stop_requests
 from soap import Soap
@@ -49,6 +50,8 @@ from weights import Weights, load_checkpoint, save_checkpoint, write_weights
 LOG_EVERY = 10
 VALIDATE_EVERY = 100
 WARM_UP = 100  # steps
+REVIVE_EVERY = 1000  # steps, in the first half, which leaves them time to learn
+REVIVE_PATCHES = 32  # at least, that a feature must be silent on
 EMA_DECAY = 0.999
 SAMPLES = 4  # of the validation batch that are shown
 
@@ -134,6 +137,8 @@ class Solver:
         clock, counted, saved = time.perf_counter(), self.step, self.step
         with stop_requests() as stop, bar:
             while self.step < config.steps and not stop:
+                if self.step % REVIVE_EVERY == 0 and self.step <= config.steps // 2 and not config.batch_norm:
+                    self._revive()
                 self.step += 1
                 loss = self.training_step()
                 bar.update()
@@ -159,6 +164,15 @@ class Solver:
 
     def _is_due(self, every: int) -> bool:
         return self.step == 1 or self.step % every == 0 or self.step == self.config.steps
+
+    def _revive(self) -> None:
+        """Features that are silent on the batches of the next steps begin anew."""
+        count = -(-REVIVE_PATCHES // self.config.batch_size)
+        batches = [self.batches.draw(self.step + later) for later in range(1, count + 1)]
+        lr, told = (torch.cat([getattr(batch, name) for batch in batches]) for name in ("lr", "degradation_map"))
+        generator = torch.Generator().manual_seed(self.config.seed + self.step)
+        if revived := revive(self.network, self.ema, lr, told, generator):
+            tqdm.write(f"{revived} features that were never active begin anew at step {self.step}")
 
     def training_step(self) -> Tensor:
         """Learns from the batch of this step; its loss, still on the device."""

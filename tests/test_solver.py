@@ -115,6 +115,31 @@ def test_a_stopped_run_goes_on_to_the_bit(monkeypatch: pytest.MonkeyPatch, numbe
     assert same_network("parts", "whole")
 
 
+def test_a_run_goes_on_to_the_bit_where_silent_features_begin_anew(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    monkeypatch.setattr("solver.REVIVE_EVERY", 5)
+    training_step = Solver.training_step
+
+    def step_that_kills(solver: Solver) -> torch.Tensor:
+        loss = training_step(solver)
+        if solver.step == 10:
+            solver.network.convs[3].bias.data[5:9] = -1e3
+        return loss
+
+    monkeypatch.setattr(Solver, "training_step", step_that_kills)
+    assert train("whole", "--steps=21") == 0
+    assert "begin anew at step 10" in capsys.readouterr().out
+    with monkeypatch.context() as patch:
+        signal_at_step(patch, 10, signal.SIGINT)
+        assert train("parts", "--steps=21") == 130
+    assert "begin anew at step 10" not in capsys.readouterr().out
+    assert train("parts", "--resume") == 0
+    assert "begin anew at step 10" in capsys.readouterr().out
+    assert losses("parts") == losses("whole")
+    assert same_network("parts", "whole")
+
+
 def test_a_run_that_died_goes_on_from_its_newest_whole_checkpoint(capsys: pytest.CaptureFixture):
     assert train("whole", "--steps=21") == 0
     assert train("died", "--steps=21", "--save_every=7") == 0
@@ -159,7 +184,8 @@ def test_training_starts_from_other_weights_with_their_pca():
     state = load_checkpoint(next(Path("run").glob("checkpoint-*")))
     assert torch.equal(state["pca"], source.pca)
     found, given = state["network"]["convs.5.weight"], source.network.convs[5].weight
-    torch.testing.assert_close(found, given.detach(), atol=1e-6, rtol=0)
+    kept = torch.isclose(found, given, atol=1e-6, rtol=0)
+    assert kept.double().mean() > 0.8  # the others belong to features that are never active
 
 
 def test_a_run_goes_on_without_the_weights_it_started_from(monkeypatch: pytest.MonkeyPatch):
@@ -256,7 +282,8 @@ def test_a_code_narrower_than_that_of_the_weights_is_refused(name: str, given: i
     assert capsys.readouterr().err == expected
 
 
-def test_the_average_follows_the_network_quickly_at_first():
+def test_the_average_follows_the_network_quickly_at_first(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Solver, "_revive", lambda solver: None)  # changes where it starts from
     assert train("run", "--steps=1") == 0
     state = load_checkpoint(next(Path("run").glob("checkpoint-*")))
     torch.manual_seed(0)
