@@ -56,8 +56,11 @@ class SRMD(nn.Module):
 
     def first(self, lr: Tensor, degradation_map: Tensor) -> Tensor:
         """LR and map → the features that the inner layers begin with, (N, 128, h, w)."""
-        x = torch.cat([lr, degradation_map.expand(-1, -1, *lr.shape[-2:])], 1)  # (N, 3 + C, h, w)
-        return F.relu(_in_float32(self.convs[0], x), inplace=True)
+        return F.relu(_in_float32(self.convs[0], self.seen(lr, degradation_map)), inplace=True)
+
+    def seen(self, lr: Tensor, degradation_map: Tensor) -> Tensor:
+        """LR and map as the channels of one tensor, what the first layer sees: (N, 3 + C, h, w)."""
+        return torch.cat([lr, degradation_map.expand(-1, -1, *lr.shape[-2:])], 1)
 
     def _inner(self, conv: nn.Conv2d, norm: nn.Module, x: Tensor) -> Tensor:
         if self.winograd:

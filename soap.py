@@ -9,7 +9,7 @@ from torch import Tensor
 
 MEAN_BETA, SQUARE_BETA, COVARIANCE_BETA = 0.9, 0.99, 0.95
 TURN_EVERY = 10  # steps
-# What no gradient reaches any more decays; far below it numbers are denormal, and reckoning takes ten times as long.
+# What no gradient reaches decays towards denormal numbers, with which this took seven times as long.
 NOTHING = 1e-30
 EPS = 1e-8  # beside the average before its correction, as in the paper's code
 
@@ -45,7 +45,7 @@ class Soap(torch.optim.Optimizer):
         if not state:
             for side, covariance in covariances.items():
                 state[f"{side}_covariance"] = covariance
-                exact = covariance.double().nan_to_num()  # the loss says NaN; in float32 it may not converge
+                exact = covariance.double().nan_to_num()  # float32 may not converge; a NaN is for the loss to report
                 state[f"{side}_basis"] = torch.linalg.eigh(exact).eigenvectors.to(covariance)
         for side, covariance in covariances.items():
             state[f"{side}_covariance"].lerp_(covariance, 1 - COVARIANCE_BETA)
@@ -68,14 +68,14 @@ def _adam(state: dict, gradient: Tensor) -> tuple[Tensor, float]:
 
 def _turn(state: dict) -> None:
     """Turns the bases, and the averages in them, after the covariances: one step of the power method."""
-    for name in ("mean", "square", "output_covariance", "input_covariance"):
+    for name in ("mean", "output_covariance", "input_covariance"):
         state[name] = F.hardshrink(state[name], NOTHING)
     mean = _rotated_back(state["mean"], state)
     for axis, side in ((0, "output"), (2, "input")):
         basis = state[f"{side}_basis"]
         power = state[f"{side}_covariance"] @ basis
         order = (basis * power).sum(0).argsort(descending=True)  # QR keeps the strong directions best
-        state[f"{side}_basis"] = F.hardshrink(torch.linalg.qr(power[:, order]).Q, NOTHING)
+        state[f"{side}_basis"] = torch.linalg.qr(power[:, order]).Q
         state["square"] = state["square"].index_select(axis, order)
     state["mean"] = _rotated(mean, state)
 

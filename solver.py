@@ -37,7 +37,7 @@ from report import (
     table,
     write_metrics,
 )
-from revive import revive
+from revive import revive, silent_features
 from run_folder import RunFolder
 from signals import stop_requests
 from soap import Soap
@@ -51,7 +51,7 @@ LOG_EVERY = 10
 VALIDATE_EVERY = 100
 WARM_UP = 100  # steps
 REVIVE_EVERY = 1000  # steps, in the first half, which leaves them time to learn
-REVIVE_PATCHES = 32  # at least, that a feature must be silent on
+REVIVE_PATCHES = 128  # at least, that a feature must be silent on: some are active under few kernels only
 EMA_DECAY = 0.999
 SAMPLES = 4  # of the validation batch that are shown
 
@@ -137,7 +137,7 @@ class Solver:
         clock, counted, saved = time.perf_counter(), self.step, self.step
         with stop_requests() as stop, bar:
             while self.step < config.steps and not stop:
-                if self.step % REVIVE_EVERY == 0 and self.step <= config.steps // 2 and not config.batch_norm:
+                if self.step % REVIVE_EVERY == 0 and self.step <= config.steps // 2:
                     self._revive()
                 self.step += 1
                 loss = self.training_step()
@@ -166,13 +166,18 @@ class Solver:
         return self.step == 1 or self.step % every == 0 or self.step == self.config.steps
 
     def _revive(self) -> None:
-        """Features that are silent on the batches of the next steps begin anew."""
-        count = -(-REVIVE_PATCHES // self.config.batch_size)
-        batches = [self.batches.draw(self.step + later) for later in range(1, count + 1)]
-        lr, told = (torch.cat([getattr(batch, name) for batch in batches]) for name in ("lr", "degradation_map"))
-        generator = torch.Generator().manual_seed(self.config.seed + self.step)
-        if revived := revive(self.network, self.ema, lr, told, generator):
-            tqdm.write(f"{revived} features that were never active begin anew at step {self.step}")
+        """Lets features that are silent on the batches of the next steps begin anew."""
+        if self.config.batch_norm:  # it keeps them active
+            return
+        silent = None
+        for number in range(self.step + 1, self.step + 1 + math.ceil(REVIVE_PATCHES / self.config.batch_size)):
+            batch = self.batches.draw(number)
+            here = silent_features(self.network, batch.lr, batch.degradation_map)
+            silent = here if silent is None else [a & b for a, b in zip(silent, here, strict=True)]
+        if count := int(sum(layer.sum() for layer in silent)):
+            generator = torch.Generator().manual_seed(self.config.seed + self.step)
+            revive(self.network, self.ema, silent, batch.lr, batch.degradation_map, generator)
+            tqdm.write(f"{count} features begin anew at step {self.step}: they were silent on every patch tried")
 
     def training_step(self) -> Tensor:
         """Learns from the batch of this step; its loss, still on the device."""

@@ -79,8 +79,8 @@ def card(name: str, network: dict) -> str:
     """A network's trainings, how far it is from the published one, and its scores."""
     known, kind = theirs(), name.split("_")[0].upper()
     cells = {cell: (s, known.get((kind, network["scale"], cell))) for cell, s in network.get("scores", {}).items()}
-    lines = [f"### {name}", "", *trainings(network), "", "```", network["command"], "```", ""]
-    lines += [distance([s["psnr_y"] - beside[0] for s, beside in cells.values() if beside]), ""]
+    lines = [f"### {name}", "", *trainings(network), "", "The last by:", "", "```", network["command"], "```", ""]
+    lines += [distance([round(s["psnr_y"], 2) - round(beside[0], 2) for s, beside in cells.values() if beside]), ""]
     lines += ["| pictures, kernel, noise level | bicubic | this network | published |", "|---|---|---|---|"]
     for cell, (s, beside) in cells.items():
         published_scores = f"{beside[0]:.2f} / {beside[1]:.4f}" if beside else ""
@@ -91,23 +91,23 @@ def card(name: str, network: dict) -> str:
 
 def trainings(network: dict) -> list[str]:
     """A row for each training that is on record, in the order in which they followed one another."""
-    lines = ["| started from | steps | patches a step | learning rate |", "|---|---|---|---|"]
+    lines = ["| started from | steps | patches a step, in LR pixels | learning rate |", "|---|---|---|---|"]
     for run in [*network.get("history", []), network["training"]]:
         patches = f"{run['batch_size']} of {run['patch_size']}×{run['patch_size']}"
-        start = f"`{run['weights']}`" if run.get("weights") else "nothing"
+        start = f"`{run['weights']}`" if run.get("weights") else "scratch"
         lines.append(f"| {start} | {run['steps']:,} | {patches} | {run['lr']} |")
-    return [*lines, "", "The last by:"]
+    return lines
 
 
 def distance(ahead: list[float]) -> str:
-    """How far PSNR is ahead of the published network's, over the rows that it has."""
+    """How far PSNR is from the published network's, told from the difference of each row that there is of both."""
     if not ahead:
         return "The published network was not scored."
     parts = []
-    for word, them in (("behind", [-by for by in ahead if by < 0]), ("ahead", [by for by in ahead if by >= 0])):
+    for word, them in (("below", [-by for by in ahead if by < 0]), ("above", [by for by in ahead if by >= 0])):
         if them:
-            parts.append(f"{word} in {len(them)} of {len(ahead)} rows, by {min(them):.2f} to {max(them):.2f} dB")
-    return f"PSNR beside the published network's: {'; '.join(parts)}."
+            parts.append(f"{word} in {len(them)} rows, by {min(them):.2f} to {max(them):.2f} dB")
+    return f"Beside the published network's, PSNR is {', and '.join(parts)}."
 
 
 def replace_part(path: Path, text: str) -> None:

@@ -67,7 +67,7 @@ def history(training: dict) -> list[dict]:
     if not training["weights"]:
         return []
     source = read_weights(Path(training["weights"])).metadata
-    return [*source.get("history", []), source.get("training", {})]
+    return source.get("history", []) + ([source["training"]] if "training" in source else [])
 
 
 def ship(run: Path, folders: list[Path]) -> None:

