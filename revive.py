@@ -11,7 +11,7 @@ from model import SRMD
 
 @torch.no_grad()
 def silent_features(network: SRMD, lr: Tensor, degradation_map: Tensor) -> list[Tensor]:
-    """For each layer but the head, which features no pixel of LR (N, 3, h, w) under its map activates, bool."""
+    """For each layer but the head, which features no pixel of LR (N, 3, h, w) under its map (N, C, 1, 1) activates."""
     x, silent = network.seen(lr, degradation_map), []
     for conv in network.convs:
         x = F.relu(conv(x))
@@ -37,13 +37,13 @@ def revive(
     """
     x = network.seen(lr, degradation_map)
     layers, averages = [*network.convs, network.head], [*average.convs, average.head]
-    for index, dead in enumerate(silent):
-        if dead.any():
-            fresh = torch.empty(layers[index].weight[dead].shape).normal_(generator=generator).to(x)
+    for index, them in enumerate(silent):
+        if them.any():
+            fresh = torch.empty(layers[index].weight[them].shape).normal_(generator=generator).to(x)
             fresh *= math.sqrt(2 / fresh[0].numel())
             bias = -F.conv2d(x, fresh, padding=1).mean((0, 2, 3))
             for conv in (layers[index], averages[index]):
-                conv.weight[dead], conv.bias[dead] = fresh, bias
+                conv.weight[them], conv.bias[them] = fresh, bias
             for above in (layers[index + 1], averages[index + 1]):
-                above.weight[:, dead] = 0
+                above.weight[:, them] = 0
         x = F.relu(layers[index](x))
