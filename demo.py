@@ -1,4 +1,4 @@
-"""Restore photos with the shipped network, train one for two minutes, test it: what `make demo` runs."""
+"""Restore photos with the shipped network, train one for minutes, test it: what `make demo` runs."""
 
 import json
 import sys
@@ -23,7 +23,7 @@ def demo() -> int:
         print("1. Photos that were blurred and made small, restored with the shipped network\n")
         code = main.main([*RESTORING, f"--output={shipped}"])
         if code == 0:
-            print("\n2. A network of your own: two minutes of training\n")
+            print("\n2. A network of your own: two to six minutes of training\n")
             code = main.main([*TRAINING, f"--output={run}"])
         if code == 0:
             print("\n3. The same photos with that network\n")
