@@ -13,10 +13,12 @@ import torch
 from torch import Tensor
 
 from files import cache_folder, whole_file
-from transforms import SEEN, TILE
+from transforms import KERNEL, SEEN, TILE
 
 SOURCE = Path(__file__).with_name("transforms.c")
-MULTIPLE = 16  # of which a picture's channels are one
+MULTIPLE = 32  # of which the channels are one
+PANEL = 16  # columns of the factors that lie side by side
+GAP = 16  # values between matrices: without it the same row of all 64 falls into one set of the cache
 COMPILE = ["-O3", "-march=native", "-fopenmp", "-fPIC", "-c"]
 # Linked with no library: OpenMP is the one that PyTorch has loaded. A second one's threads would get in its way.
 LINK = ["-shared", "-nostdlib"]
@@ -29,42 +31,80 @@ class _Picture(ctypes.Structure):
         super().__init__(_address(picture, picture.shape), *picture.shape)
 
 
+class _Matrices(ctypes.Structure):
+    _fields_ = (("values", ctypes.c_void_p), *((name, ctypes.c_long) for name in ("apart", "rows", "columns")))
+
+    def __init__(self, matrices: Tensor, rows: int, columns: int):
+        _, first = (_address(matrix, (rows, columns)) for matrix in (matrices[SEEN**2 - 1], matrices[0]))
+        super().__init__(first, matrices.stride(0), rows, columns)
+
+
 class Transforms:
-    """The functions of transforms.py for contiguous float32 pictures with a multiple of 16 channels."""
+    """The functions of transforms.py for contiguous float32 pictures with a multiple of 32 channels."""
 
     def __init__(self, path: Path):
-        library, pointer, rows = ctypes.CDLL(str(path)), ctypes.c_void_p, [ctypes.c_long] * 2
-        self._seen, self._put_results = library.seen, library.put_results
-        self._of_products, self._add_seen = library.of_products, library.add_seen
-        self._seen.argtypes = [_Picture, *rows, pointer]
-        self._put_results.argtypes = [pointer, pointer, _Picture, *rows]
-        self._of_products.argtypes = [pointer, _Picture, *rows, pointer]
-        self._add_seen.argtypes = [pointer, _Picture, *rows]
-        for function in (self._seen, self._put_results, self._of_products, self._add_seen):
+        library, pointer, number = ctypes.CDLL(str(path)), ctypes.c_void_p, ctypes.c_long
+        self._seen, self._multiply, self._put_results = library.seen, library.multiply, library.put_results
+        self._of_product, self._add_of_factors = library.of_product, library.add_of_factors
+        self._add_seen = library.add_seen
+        self._seen.argtypes = [_Picture, number, _Matrices]
+        self._multiply.argtypes = [_Matrices, pointer, _Matrices]
+        self._put_results.argtypes = [_Matrices, pointer, _Picture, number]
+        self._of_product.argtypes = [pointer, _Picture, number, _Matrices]
+        self._add_of_factors.argtypes = [_Matrices, _Matrices, pointer]
+        self._add_seen.argtypes = [_Matrices, _Picture, number]
+        for function in (self._seen, self._multiply, self._put_results):
+            function.restype = None
+        for function in (self._of_product, self._add_of_factors, self._add_seen):
             function.restype = None
 
+    def factors(self, weight: Tensor) -> Tensor:
+        features, channels = weight.shape[:2]
+        panels = weight.reshape(-1, PANEL, channels, 9).permute(3, 0, 2, 1)
+        return (KERNEL @ panels.reshape(9, -1)).view(SEEN**2, features // PANEL, channels, PANEL)
+
     def seen(self, picture: Tensor, first: int, rows: int) -> Tensor:
-        transformed = picture.new_empty(_shape(picture, rows))
-        self._seen(_Picture(picture), first, rows, transformed.data_ptr())
+        shape = _tiles(picture, rows), picture.shape[2]
+        transformed = _new_matrices(picture, *shape)
+        self._seen(_Picture(picture), first, _Matrices(transformed, *shape))
         return transformed
 
-    def put_results(self, product: Tensor, bias: Tensor, picture: Tensor, first: int, rows: int) -> None:
-        given = _address(product, _shape(picture, rows)), _address(bias, picture.shape[2:])
-        self._put_results(*given, _Picture(picture), first, rows)
-
-    def of_products(self, gradient: Tensor, result: Tensor, first: int, rows: int) -> Tensor:
-        product = result.new_empty(_shape(result, rows))
-        self._of_products(_address(gradient, result.shape), _Picture(result), first, rows, product.data_ptr())
+    def multiply(self, transformed: Tensor, factors: Tensor) -> Tensor:
+        (_, tiles, channels), features = transformed.shape, factors.shape[1] * PANEL
+        product = _new_matrices(transformed, tiles, features)
+        given = _address(factors, (SEEN**2, features // PANEL, channels, PANEL))
+        self._multiply(_Matrices(transformed, tiles, channels), given, _Matrices(product, tiles, features))
         return product
 
-    def add_seen(self, transformed: Tensor, picture: Tensor, first: int, rows: int) -> None:
-        self._add_seen(_address(transformed, _shape(picture, rows)), _Picture(picture), first, rows)
+    def put_results(self, product: Tensor, bias: Tensor, picture: Tensor, first: int, rows: int) -> None:
+        given = _Matrices(product, _tiles(picture, rows), picture.shape[2]), _address(bias, picture.shape[2:])
+        self._put_results(*given, _Picture(picture), first)
+
+    def of_product(self, gradient: Tensor, result: Tensor, first: int, rows: int) -> Tensor:
+        shape = _tiles(result, rows), result.shape[2]
+        product = _new_matrices(result, *shape)
+        self._of_product(_address(gradient, result.shape), _Picture(result), first, _Matrices(product, *shape))
+        return product
+
+    def add_of_factors(self, transformed: Tensor, of_product: Tensor, of_factors: Tensor) -> None:
+        _, channels, features = of_factors.shape
+        given = (_Matrices(m, transformed.shape[1], n) for m, n in ((transformed, channels), (of_product, features)))
+        self._add_of_factors(*given, _address(of_factors, (SEEN**2, channels, features)))
+
+    def add_seen(self, of_transformed: Tensor, picture: Tensor, first: int, rows: int) -> None:
+        given = _Matrices(of_transformed, _tiles(picture, rows), picture.shape[2])
+        self._add_seen(given, _Picture(picture), first)
 
 
-def _shape(picture: Tensor, rows: int) -> tuple[int, int, int]:
-    """Of what belongs to some rows of tiles: (36, T, C)."""
-    _, width, channels = picture.shape
-    return SEEN**2, rows * -(-width // TILE), channels
+def _tiles(picture: Tensor, rows: int) -> int:
+    """Of some rows of them."""
+    return rows * -(-picture.shape[1] // TILE)
+
+
+def _new_matrices(like: Tensor, rows: int, columns: int) -> Tensor:
+    """(64, rows, columns), nothing in it."""
+    values = like.new_empty(SEEN**2, rows * columns + GAP)
+    return values[:, : rows * columns].unflatten(1, (rows, columns))
 
 
 def _address(tensor: Tensor, shape: tuple[int, ...]) -> int:

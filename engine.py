@@ -25,7 +25,7 @@ from winograd import conv_relu
 
 TILE = 512
 NCNN_TILE = 384  # for it holds a picture's transforms, which take more memory than the features
-WAYS = 3  # one higher whenever one of our own ways changes: verdicts of before no longer hold
+WAYS = 4  # one higher whenever one of our own ways changes: verdicts of before no longer hold
 TRIAL_SIDE = 256  # LR pixels: of smaller features memory is used again, of larger ones the system clears it anew
 TRIAL_ROUNDS = 2
 LAYER_ROUNDS = 5  # for a training, which keeps to the verdict to its end; they take a second

@@ -1,6 +1,6 @@
-"""3×3 convolution with ReLU in fewer multiplications: Winograd's F(4×4, 3×3), forward and backward.
+"""3×3 convolution with ReLU in fewer multiplications: Winograd's F(6×6, 3×3), forward and backward.
 
-Each tile of 4×4 results costs 36 products per pair of channels instead of 144 (Lavin and Gray, Fast Algorithms for
+Each tile of 6×6 results costs 64 products per pair of channels instead of 324 (Lavin and Gray, Fast Algorithms for
 Convolutional Neural Networks, CVPR 2016, section 4). The products are matrix products, a strip of tiles at a time, so
 that all between reading and writing a strip stays in the cache. It pays in float32 on CPUs, where products are dear.
 """
@@ -17,7 +17,7 @@ import transforms
 from transforms import KERNEL, SEEN, TILE
 
 STRIP = 256  # tiles at a time, about: of 64 to 1024 the fastest
-ALL_ONES = 7  # the product whose gradient is that of the sum of a tile's results
+ALL_ONES = SEEN + 1  # the product whose gradient is that of the sum of a tile's results
 
 
 def conv_relu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -30,13 +30,13 @@ def conv_relu_(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
     New memory for the features of a large picture costs nearly half as much as the products: the system clears it.
     """
-    products = _products(weight)
     pictures = x.permute(0, 2, 3, 1)
     ways = _transforms_for(pictures)
+    factors = ways.factors(weight)
     for picture in pictures:
         waiting = ways.seen(picture, *next(_strips(picture)))
         for strip, following in pairwise([*_strips(picture), None]):
-            product = torch.bmm(waiting, products)
+            product = ways.multiply(waiting, factors)
             if following:  # sees what is overwritten now
                 waiting = ways.seen(picture, *following)
             ways.put_results(product, bias, picture, *strip)
@@ -59,38 +59,35 @@ def _strips(picture: Tensor) -> Iterator[tuple[int, int]]:
         yield first, min(step, rows - first)
 
 
-def _products(weight: Tensor) -> Tensor:
-    """(K, C, 3, 3) → (36, C, K)."""
-    return (KERNEL @ weight.permute(2, 3, 1, 0).reshape(9, -1)).view(SEEN**2, *weight.shape[1::-1])
-
-
 class _ConvReLU(torch.autograd.Function):
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        pictures, products = x.permute(0, 2, 3, 1).contiguous(), _products(weight)
+        pictures = x.permute(0, 2, 3, 1).contiguous()
         results = pictures.new_empty(*pictures.shape[:3], len(weight))
         ways = _transforms_for(pictures, results)
+        factors = ways.factors(weight)
         for picture, result in zip(pictures, results, strict=True):
             for strip in _strips(picture):
-                product = torch.bmm(ways.seen(picture, *strip), products)
+                product = ways.multiply(ways.seen(picture, *strip), factors)
                 ways.put_results(product, bias, result, *strip)
         results = results.permute(0, 3, 1, 2)
-        ctx.save_for_backward(pictures, products, results)
+        ctx.save_for_backward(pictures, weight, results)
         return results
 
     @staticmethod
     def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        pictures, products, results = ctx.saved_tensors
-        _, channels, features = products.shape
+        pictures, weight, results = ctx.saved_tensors
+        features, channels = weight.shape[:2]
         gradients, results = (tensor.permute(0, 2, 3, 1).contiguous() for tensor in (gradient, results))
-        of_products, of_bias = torch.zeros_like(products), gradient.new_zeros(features)
-        of_pictures = gradients.new_zeros(*gradients.shape[:3], channels)
+        of_factors = gradient.new_zeros(SEEN**2, channels, features)
+        of_bias, of_pictures = gradient.new_zeros(features), torch.zeros_like(pictures)
         ways = _transforms_for(of_pictures, results)
+        transposed = ways.factors(weight.transpose(0, 1))
         for picture, given, result, back in zip(pictures, gradients, results, of_pictures, strict=True):
             for strip in _strips(result):
-                product = ways.of_products(given, result, *strip)
-                of_bias += product[ALL_ONES].sum(0)
-                of_products.baddbmm_(ways.seen(picture, *strip).mT, product)
-                ways.add_seen(torch.bmm(product, products.mT), back, *strip)
-        of_weight = (KERNEL.T @ of_products.view(SEEN**2, -1)).view(3, 3, channels, features).permute(3, 2, 0, 1)
+                of_product = ways.of_product(given, result, *strip)
+                of_bias += of_product[ALL_ONES].sum(0)
+                ways.add_of_factors(ways.seen(picture, *strip), of_product, of_factors)
+                ways.add_seen(ways.multiply(of_product, transposed), back, *strip)
+        of_weight = (KERNEL.T @ of_factors.view(SEEN**2, -1)).view(3, 3, channels, features).permute(3, 2, 0, 1)
         return of_pictures.permute(0, 3, 1, 2), of_weight, of_bias

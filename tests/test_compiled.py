@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 import compiled
 import transforms
 import winograd
+from transforms import TILE
 
 ROOT = Path(__file__).parents[1]
 NO_GCC = "there is no GCC on Linux"
@@ -37,33 +39,39 @@ def random(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 2), (13, 7), (9, 1030), (40, 48)])
-@pytest.mark.parametrize("channels", [16, 48])
-def test_they_are_those_of_pytorch(fast: compiled.Transforms, height: int, width: int, channels: int):
-    picture, result, bias = random(height, width, channels), random(height, width, channels, seed=1), random(channels)
-    rows = -(-height // 4)
-    for first, count in {(0, rows), (rows // 2, rows - rows // 2)}:
-        expected = transforms.seen(picture, first, count)
-        close(fast.seen(picture, first, count), expected)
-        close(fast.of_products(picture, result, first, count), transforms.of_products(picture, result, first, count))
-        written, wanted = result.clone(), result.clone()
-        fast.put_results(expected, bias, written, first, count)
-        transforms.put_results(expected, bias, wanted, first, count)
-        close(written, wanted)
-        fast.add_seen(expected, written, first, count)
-        transforms.add_seen(expected, wanted, first, count)
-        close(written, wanted)
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (5, 2), (13, 7), (9, 1030), (40, 48)])
+@pytest.mark.parametrize(("channels", "features"), [(32, 96), (96, 32)])
+def test_they_are_those_of_pytorch(fast: compiled.Transforms, height: int, width: int, channels: int, features: int):
+    rows = -(-height // TILE)
+    for strip in {(0, rows), (rows // 2, rows - rows // 2)}:
+        found, expected = (each_does(ways, (height, width, channels), features, strip) for ways in (fast, transforms))
+        for mine, theirs in zip(found, expected, strict=True):
+            assert (mine - theirs).abs().max() <= 1e-5 * max(theirs.abs().max(), 1)
 
 
-def close(mine: Tensor, theirs: Tensor) -> None:
-    assert (mine - theirs).abs().max() <= 1e-5 * max(theirs.abs().max(), 1)
+def each_does(
+    ways: compiled.Transforms | ModuleType, size: tuple[int, int, int], features: int, strip: tuple[int, int]
+) -> list[Tensor]:
+    """What each function makes of the same."""
+    height, width, channels = size
+    picture, weight, bias = random(*size), random(features, channels, 3, 3), random(features)
+    result, gradient = random(height, width, features), random(height, width, features, seed=1)
+    seen = transforms.seen(picture, *strip)
+    product = transforms.multiply(seen, transforms.factors(weight))
+    of_product = transforms.of_product(gradient, result, *strip)
+    of_factors, written, of_picture = random(64, channels, features), result.clone(), picture.clone()
+    ways.add_of_factors(seen, of_product, of_factors)
+    ways.put_results(product, bias, written, *strip)
+    ways.add_seen(seen, of_picture, *strip)
+    made = ways.seen(picture, *strip), ways.multiply(seen, ways.factors(weight))
+    return [*made, written, ways.of_product(gradient, result, *strip), of_factors, of_picture]
 
 
 def test_threads_change_no_bit(fast: compiled.Transforms):
     def learn(threads: int) -> list[Tensor]:
         torch.set_num_threads(threads)
-        x = random(2, 16, 90, 70).to(memory_format=torch.channels_last).requires_grad_()
-        weight, bias = random(16, 16, 3, 3).requires_grad_(), random(16).requires_grad_()
+        x = random(2, 32, 90, 70).to(memory_format=torch.channels_last).requires_grad_()
+        weight, bias = random(32, 32, 3, 3).requires_grad_(), random(32).requires_grad_()
         result = winograd.conv_relu(x, weight, bias)
         return [result, torch.autograd.grad(result.sum(), x)[0]]
 
@@ -78,19 +86,19 @@ def test_threads_change_no_bit(fast: compiled.Transforms):
 @pytest.mark.parametrize("given", [transforms, "compiled"])
 def test_what_is_not_a_number_is_not_cut_off(given: object, request: pytest.FixtureRequest):
     ways = request.getfixturevalue("fast") if given == "compiled" else given
-    product, picture = torch.full((36, 1, 16), torch.nan), torch.zeros(4, 4, 16)
-    ways.put_results(product, torch.zeros(16), picture, 0, 1)
+    product, picture = torch.full((64, 1, 32), torch.nan), torch.zeros(6, 6, 32)
+    ways.put_results(product, torch.zeros(32), picture, 0, 1)
     assert picture.isnan().all()
-    assert ways.of_products(torch.ones(4, 4, 16), picture, 0, 1).any()
+    assert ways.of_product(torch.ones(6, 6, 32), picture, 0, 1).any()
 
 
 def test_memory_of_another_shape_or_kind_is_refused(fast: compiled.Transforms):
-    picture, product, bias = torch.zeros(8, 8, 16), torch.zeros(36, 4, 16), torch.zeros(16)
+    picture, product, bias = torch.zeros(12, 12, 32), torch.zeros(64, 4, 32), torch.zeros(32)
     for wrong in (product[:, :2], product.bfloat16(), product.permute(0, 2, 1)):
-        with pytest.raises(ValueError, match=r"expected contiguous float32 \(36, 4, 16\), found"):
+        with pytest.raises(ValueError, match=r"expected contiguous float32 \(4, 32\), found"):
             fast.put_results(wrong, bias, picture, 0, 2)
-    with pytest.raises(ValueError, match=r"expected contiguous float32 \(16,\), found"):
-        fast.put_results(product, bias[:8], picture, 0, 2)
+    with pytest.raises(ValueError, match=r"expected contiguous float32 \(32,\), found"):
+        fast.put_results(product, bias[:16], picture, 0, 2)
 
 
 def test_the_threads_are_those_of_pytorch(fast: compiled.Transforms):
@@ -102,8 +110,8 @@ def test_it_does_without_what_is_missing(broken: dict[str, str]):
     works = """
 import compiled, torch, winograd
 assert compiled.load() is None
-x = torch.rand(1, 16, 9, 9).to(memory_format=torch.channels_last)
-weight, bias = torch.rand(16, 16, 3, 3), torch.rand(16)
+x = torch.rand(1, 32, 9, 9).to(memory_format=torch.channels_last)
+weight, bias = torch.rand(32, 32, 3, 3), torch.rand(32)
 expected = torch.conv2d(x, weight, bias, padding=1)
 torch.testing.assert_close(winograd.conv_relu(x, weight, bias), expected, atol=1e-4, rtol=1e-4)
 """

@@ -96,8 +96,8 @@ def test_without_a_tile_the_engines_own_is_taken_and_all_tiles_see_as_much():
         seen.append(lr.shape[-2:])
         return engine.run(lr, told)
 
-    restore(replace(engine, tile=16, run=run), picture(20, 90), uniform(gaussian(1.0)))
-    assert seen == 12 * [(20, 42)]  # 2 rows of 6 tiles of 16 pixels, 12 more on each side, and 2 so that 90 are met
+    restore(replace(engine, tile=18, run=run), picture(20, 92), uniform(gaussian(1.0)))
+    assert seen == 12 * [(20, 44)]  # 2 rows of 6 tiles of 18 pixels, 12 more on each side, and 2 so that 92 are met
 
 
 @pytest.mark.parametrize("views", [1, VIEWS])

@@ -8,8 +8,8 @@ from torch import Tensor
 from model import SRMD, NetworkConfig
 from winograd import conv_relu, conv_relu_
 
-SIZES = [(1, 1), (4, 4), (5, 3), (8, 13), (71, 94)]  # whole tiles and parts of them, one strip and several
-CHANNELS = [(6, 9), (16, 32)]  # the compiled transforms take multiples of 16
+SIZES = [(1, 1), (6, 6), (7, 5), (12, 19), (71, 94)]  # whole tiles and parts of them, one strip and several
+CHANNELS = [(6, 9), (32, 64)]  # the compiled functions take multiples of 32
 
 
 def layer(height: int, width: int, channels: int, features: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -49,8 +49,10 @@ def test_it_has_the_gradients_of_the_convolution(height: int, width: int, channe
     inputs = [tensor.requires_grad_() for tensor in layer(height, width, channels, features)]
     doubles = [tensor.detach().double().requires_grad_() for tensor in inputs]
     result = conv_relu(inputs[0], inputs[1], inputs[2] + shift)
-    expected = F.conv2d(doubles[0], doubles[1], doubles[2] + shift, padding=1).relu()
+    sums = F.conv2d(doubles[0], doubles[1], doubles[2] + shift, padding=1)
+    expected = sums.relu()
     given = torch.randn(result.shape, generator=torch.Generator().manual_seed(1))
+    given[sums.abs() < 1e-4] = 0  # where rounding decides whether ReLU cuts off
     for mine, theirs in zip(
         torch.autograd.grad(result, inputs, given), torch.autograd.grad(expected, doubles, given.double()), strict=True
     ):
