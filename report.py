@@ -117,7 +117,7 @@ def draw_loss(rows: list[dict], path: Path) -> None:
         right.plot(at, [row["psnr_y"] for row in scored], color="tab:orange", label="SRMD, validation")
         right.plot(at, [row["bicubic_psnr_y"] for row in scored], color="tab:grey", ls="--", label="bicubic")
         right.set_ylabel("PSNR of Y [dB]", color="tab:orange")
-        right.legend(loc="lower right")
+        figure.legend(loc="outside upper right", ncols=2)
     with whole_file(path) as temporary:
         figure.savefig(temporary, dpi=100)
 
