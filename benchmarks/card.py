@@ -106,7 +106,9 @@ def distance(ahead: list[float]) -> str:
     parts = []
     for word, them in (("below", [-by for by in ahead if by < 0]), ("above", [by for by in ahead if by >= 0])):
         if them:
-            parts.append(f"{word} in {len(them)} rows, by {min(them):.2f} to {max(them):.2f} dB")
+            rows = "1 row" if len(them) == 1 else f"{len(them)} rows"
+            by = " to ".join(dict.fromkeys(f"{each:.2f}" for each in (min(them), max(them))))
+            parts.append(f"{word} in {rows}, by {by} dB")
     return f"Beside the published network's, PSNR is {', and '.join(parts)}."
 
 
