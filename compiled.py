@@ -97,7 +97,7 @@ class Transforms:
 
 
 def _tiles(picture: Tensor, rows: int) -> int:
-    """Of some rows of them."""
+    """How many some rows of them are."""
     return rows * -(-picture.shape[1] // TILE)
 
 
