@@ -23,7 +23,7 @@ from files import cache_folder, whole_file
 from model import SRMD, merge_batch_norm
 from winograd import conv_relu
 
-TILE = 512
+TILE = 516  # a multiple of Winograd's tiles
 NCNN_TILE = 384  # for it holds a picture's transforms, which take more memory than the features
 WAYS = 4  # one higher whenever one of our own ways changes: verdicts of before no longer hold
 TRIAL_SIDE = 256  # LR pixels: of smaller features memory is used again, of larger ones the system clears it anew

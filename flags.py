@@ -265,7 +265,7 @@ FLAGS = (
     Flag(
         "tile",
         ("test",),
-        "side in LR pixels of what is computed at once, in steps of 4; auto: as the engine likes",
+        "side in LR pixels of what is computed at once, in steps of 6; auto: as the engine likes",
         {"type": tile_side, "metavar": "auto|N"},
     ),
     Flag("save_lr", ("test",), "keep the LR pictures, clipped and rounded to 8 bits", ON),

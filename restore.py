@@ -25,7 +25,7 @@ def restored_tiles(
     """The restored picture in parts: rows and columns of SR, and what belongs there, (1, 3, ·, ·), not clipped.
 
     `lr` is (h, w, 3), uint8, uint16 or floats in 0 to 1; only a tile of it, of its degradation map and of SR is there
-    in floats at any time. Each tile, of at most `tile` LR pixels a side (by default the engine's) but at least four,
+    in floats at any time. Each tile, of at most `tile` LR pixels a side (by default the engine's) but at least six,
     sees a halo as wide as the network does, so that tiles leave no trace. `told` makes a degradation map of what is
     assumed. With 8 `views` SR is the mean over the picture's flips and turns, each told the kernel as it is turned.
     """
@@ -46,7 +46,7 @@ def _spans(length: int, tile: int, halo: int) -> Iterator[tuple[tuple[int, int],
     All see as much: engines prepare for a size, and keep memory for each that they have met. What they see begins, and
     seen from the other end ends, on the grid of Winograd's algorithm, so that it rounds alike in all of them.
     """
-    side = _to_grid(-(-length // -(-length // max(tile // GRID * GRID, GRID))))
+    side = length if length <= tile else _to_grid(-(-length // -(-length // max(tile // GRID * GRID, GRID))))
     halo = _to_grid(halo)
     seen = min(side + 2 * halo + (length - side - 2 * halo) % GRID, length)
     for start in range(0, length, side):

@@ -100,6 +100,18 @@ def test_without_a_tile_the_engines_own_is_taken_and_all_tiles_see_as_much():
     assert seen == 12 * [(20, 44)]  # 2 rows of 6 tiles of 18 pixels, 12 more on each side, and 2 so that 92 are met
 
 
+def test_a_picture_no_larger_than_a_tile_is_computed_at_once():
+    seen = []
+    engine = make_engine(network(), TORCH)
+
+    def run(lr: Tensor, told: Tensor) -> Tensor:
+        seen.append(lr.shape[-2:])
+        return engine.run(lr, told)
+
+    restore(replace(engine, tile=64, run=run), picture(64, 61), uniform(gaussian(1.0)))
+    assert seen == [(64, 61)]
+
+
 @pytest.mark.parametrize("views", [1, VIEWS])
 @pytest.mark.parametrize("size", [(90, 70), (61, 83)])
 def test_tiles_leave_no_trace_by_winograds_algorithm(size: tuple[int, int], views: int):

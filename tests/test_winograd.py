@@ -8,7 +8,7 @@ from torch import Tensor
 from model import SRMD, NetworkConfig
 from winograd import conv_relu, conv_relu_
 
-SIZES = [(1, 1), (6, 6), (7, 5), (12, 19), (71, 94)]  # whole tiles and parts of them, one strip and several
+SIZES = [(1, 1), (6, 6), (7, 5), (12, 19), (71, 94), (40, 300)]  # whole tiles and parts of them, one strip and several
 CHANNELS = [(6, 9), (32, 64)]  # the compiled functions take multiples of 32
 
 
