@@ -35,12 +35,18 @@ class _Matrices(ctypes.Structure):
     _fields_ = (("values", ctypes.c_void_p), *((name, ctypes.c_long) for name in ("apart", "rows", "columns")))
 
     def __init__(self, matrices: Tensor, rows: int, columns: int):
-        _, first = (_address(matrix, (rows, columns)) for matrix in (matrices[SEEN**2 - 1], matrices[0]))
-        super().__init__(first, matrices.stride(0), rows, columns)
+        if columns % MULTIPLE:  # C would go on behind the last column
+            raise ValueError(f"expected a multiple of {MULTIPLE} columns, found {columns}")
+        for matrix in matrices[0], matrices[SEEN**2 - 1]:  # all 64 are there
+            _address(matrix, (rows, columns))
+        super().__init__(matrices.data_ptr(), matrices.stride(0), rows, columns)
 
 
 class Transforms:
-    """The functions of transforms.py for contiguous float32 pictures with a multiple of 32 channels."""
+    """The functions of transforms.py for contiguous float32 pictures with a multiple of 32 channels.
+
+    The factors lie in panels, (64, K / 16, C, 16), as `multiply` reads them.
+    """
 
     def __init__(self, path: Path):
         library, pointer, number = ctypes.CDLL(str(path)), ctypes.c_void_p, ctypes.c_long
@@ -97,12 +103,12 @@ class Transforms:
 
 
 def _tiles(picture: Tensor, rows: int) -> int:
-    """How many some rows of them are."""
+    """How many tiles so many rows of them are."""
     return rows * -(-picture.shape[1] // TILE)
 
 
 def _new_matrices(like: Tensor, rows: int, columns: int) -> Tensor:
-    """(64, rows, columns), nothing in it."""
+    """(64, rows, columns), not yet filled, each GAP values behind the one before."""
     values = like.new_empty(SEEN**2, rows * columns + GAP)
     return values[:, : rows * columns].unflatten(1, (rows, columns))
 
@@ -116,7 +122,7 @@ def _address(tensor: Tensor, shape: tuple[int, ...]) -> int:
 
 @cache
 def load() -> Transforms | None:
-    """The compiled transforms; None where there is no GCC, no place to keep them, or another OpenMP in PyTorch."""
+    """The compiled functions; None where there is no GCC, no place to keep them, or another OpenMP in PyTorch."""
     try:
         return Transforms(_library())
     except (AttributeError, OSError, RuntimeError, ValueError, subprocess.CalledProcessError):

@@ -239,7 +239,7 @@ def _situation(network: SRMD, found: list[Way]) -> str:
     versions = [f"{name} {importlib.metadata.version(name)}" for name in sorted({way.engine for way in found})]
     size = f"{network.config.layers}×{network.config.features}"
     if any(way.winograd for way in found) and compiled.load():
-        versions.append("compiled transforms")
+        versions.append("compiled Winograd")
     return ", ".join(
         [f"ways {WAYS}", processor(), f"{torch.get_num_threads()} threads", size, *map(str, found), *versions]
     )

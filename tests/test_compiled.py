@@ -1,4 +1,4 @@
-"""The compiled transforms do what those in PyTorch do."""
+"""The compiled functions do what those in PyTorch do."""
 
 import os
 import shutil

@@ -136,7 +136,7 @@ def test_a_verdict_of_a_busy_machine_holds_while_it_is_busy(monkeypatch: pytest.
     assert taken(9, direct) == winograd  # a calm trial is the better one
 
 
-def test_a_verdict_holds_only_with_or_without_the_compiled_transforms(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_a_verdict_holds_only_with_or_without_the_compiled_functions(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     direct, winograd = "torch fp32 cpu", "torch winograd fp32 cpu"
     for transforms, verdict in ((None, direct), (object(), winograd), (None, direct)):

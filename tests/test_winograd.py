@@ -61,7 +61,7 @@ def test_it_has_the_gradients_of_the_convolution(height: int, width: int, channe
 
 def test_a_network_learns_the_same_by_it():
     torch.manual_seed(0)
-    network = SRMD(NetworkConfig(features=16)).to(memory_format=torch.channels_last)
+    network = SRMD(NetworkConfig(features=32)).to(memory_format=torch.channels_last)
     lr, told, hr = torch.rand(2, 3, 14, 18), torch.rand(2, 16, 1, 1), torch.rand(2, 3, 28, 36)
     gradients = []
     for network.winograd in (False, True):
