@@ -17,7 +17,7 @@ from transforms import KERNEL, SEEN, TILE
 
 SOURCE = Path(__file__).with_name("transforms.c")
 MULTIPLE = 32  # of which the channels are one
-PANEL = 16  # columns of the factors that lie side by side
+PANEL = 16  # columns of the factors that lie side by side, as in transforms.c
 GAP = 16  # values between matrices: without it the same row of all 64 falls into one set of the cache
 COMPILE = ["-O3", "-march=native", "-fopenmp", "-fPIC", "-c"]
 # Linked with no library: OpenMP is the one that PyTorch has loaded. A second one's threads would get in its way.
@@ -49,20 +49,17 @@ class Transforms:
     """
 
     def __init__(self, path: Path):
-        library, pointer, number = ctypes.CDLL(str(path)), ctypes.c_void_p, ctypes.c_long
-        self._seen, self._multiply, self._put_results = library.seen, library.multiply, library.put_results
-        self._of_product, self._add_of_factors = library.of_product, library.add_of_factors
-        self._add_seen = library.add_seen
-        self._seen.argtypes = [_Picture, number, _Matrices]
-        self._multiply.argtypes = [_Matrices, pointer, _Matrices]
-        self._put_results.argtypes = [_Matrices, pointer, _Picture, number]
-        self._of_product.argtypes = [pointer, _Picture, number, _Matrices]
-        self._add_of_factors.argtypes = [_Matrices, _Matrices, pointer]
-        self._add_seen.argtypes = [_Matrices, _Picture, number]
-        for function in (self._seen, self._multiply, self._put_results):
-            function.restype = None
-        for function in (self._of_product, self._add_of_factors, self._add_seen):
-            function.restype = None
+        self._library, pointer, number = ctypes.CDLL(str(path)), ctypes.c_void_p, ctypes.c_long
+        for name, given in {
+            "seen": [_Picture, number, _Matrices],
+            "multiply": [_Matrices, pointer, _Matrices],
+            "put_results": [_Matrices, pointer, _Picture, number],
+            "of_product": [pointer, _Picture, number, _Matrices],
+            "add_of_factors": [_Matrices, _Matrices, pointer],
+            "add_seen": [_Matrices, _Picture, number],
+        }.items():
+            function = getattr(self._library, name)
+            function.argtypes, function.restype = given, None
 
     def factors(self, weight: Tensor) -> Tensor:
         features, channels = weight.shape[:2]
@@ -72,34 +69,34 @@ class Transforms:
     def seen(self, picture: Tensor, first: int, rows: int) -> Tensor:
         shape = _tiles(picture, rows), picture.shape[2]
         transformed = _new_matrices(picture, *shape)
-        self._seen(_Picture(picture), first, _Matrices(transformed, *shape))
+        self._library.seen(_Picture(picture), first, _Matrices(transformed, *shape))
         return transformed
 
     def multiply(self, transformed: Tensor, factors: Tensor) -> Tensor:
         (_, tiles, channels), features = transformed.shape, factors.shape[1] * PANEL
         product = _new_matrices(transformed, tiles, features)
         given = _address(factors, (SEEN**2, features // PANEL, channels, PANEL))
-        self._multiply(_Matrices(transformed, tiles, channels), given, _Matrices(product, tiles, features))
+        self._library.multiply(_Matrices(transformed, tiles, channels), given, _Matrices(product, tiles, features))
         return product
 
     def put_results(self, product: Tensor, bias: Tensor, picture: Tensor, first: int, rows: int) -> None:
         given = _Matrices(product, _tiles(picture, rows), picture.shape[2]), _address(bias, picture.shape[2:])
-        self._put_results(*given, _Picture(picture), first)
+        self._library.put_results(*given, _Picture(picture), first)
 
     def of_product(self, gradient: Tensor, result: Tensor, first: int, rows: int) -> Tensor:
         shape = _tiles(result, rows), result.shape[2]
         product = _new_matrices(result, *shape)
-        self._of_product(_address(gradient, result.shape), _Picture(result), first, _Matrices(product, *shape))
+        self._library.of_product(_address(gradient, result.shape), _Picture(result), first, _Matrices(product, *shape))
         return product
 
     def add_of_factors(self, transformed: Tensor, of_product: Tensor, of_factors: Tensor) -> None:
         _, channels, features = of_factors.shape
         given = (_Matrices(m, transformed.shape[1], n) for m, n in ((transformed, channels), (of_product, features)))
-        self._add_of_factors(*given, _address(of_factors, (SEEN**2, channels, features)))
+        self._library.add_of_factors(*given, _address(of_factors, (SEEN**2, channels, features)))
 
     def add_seen(self, of_transformed: Tensor, picture: Tensor, first: int, rows: int) -> None:
         given = _Matrices(of_transformed, _tiles(picture, rows), picture.shape[2])
-        self._add_seen(given, _Picture(picture), first)
+        self._library.add_seen(given, _Picture(picture), first)
 
 
 def _tiles(picture: Tensor, rows: int) -> int:

@@ -4,7 +4,7 @@
 // A call does some rows of tiles, beginning with the first-th, on the threads of the OpenMP that PyTorch has loaded.
 
 #define LANES (__BIGGEST_ALIGNMENT__ / 4)  // of this processor's vectors: 16, 8 or 4
-_Static_assert(16 % LANES == 0, "the channels are a multiple of two vectors");
+_Static_assert(16 % LANES == 0, "the channels, a multiple of 32, are one of two vectors");
 typedef float vec __attribute__((vector_size(__BIGGEST_ALIGNMENT__), aligned(4), may_alias));
 typedef int mask __attribute__((vector_size(__BIGGEST_ALIGNMENT__), aligned(4)));
 typedef struct { float *pixels; long height, width, channels; } picture;
@@ -189,7 +189,7 @@ void add_seen(matrices of_transformed, picture p, long first) {
 #define PANEL 16  // columns of the factors that lie side by side: they are (64, columns / PANEL, rows, PANEL)
 #define WIDE (2 * LANES)  // a block of results is two vectors wide, and as high as fits into the registers
 #define HIGH (LANES == 16 ? 12 : 6)
-#define HIGH_SUMS (LANES == 16 ? 8 : 6)  // with less left over of 128
+#define HIGH_SUMS (LANES == 16 ? 8 : 6)  // 8 divides the channels; of 6, two or four are left over
 
 static inline void send_for(const float *next, long size, long part, long parts) {
     for (long i = size * part / parts; i < size * (part + 1) / parts; i += 16) __builtin_prefetch(next + i, 0, 2);
@@ -209,7 +209,7 @@ static inline __attribute__((always_inline)) void block(
         vec left = load(b + s * stride), right = load(b + s * stride + second);
 #pragma GCC unroll 16
         for (int i = 0; i < high; i++) {
-            vec x = a[i * row + s * step] - (vec){0};
+            vec x = a[i * row + s * step] - (vec){0};  // in all lanes; to add 0 would take -0 its sign
             sums[i][0] += x * left;
             sums[i][1] += x * right;
         }
@@ -266,7 +266,7 @@ void add_of_factors(matrices transformed, matrices of_product, float *of_factors
                 float *to = sums + c * features + f;
                 if (c + HIGH_SUMS <= channels)
                     block(a + c, 1, channels, b + f, features, LANES, tiles, to, features, HIGH_SUMS, 1);
-                else
+                else  // an even number is left
                     for (long i = 0; c + i < channels; i += 2)
                         block(a + c + i, 1, channels, b + f, features, LANES, tiles, to + i * features, features, 2, 1);
             }

@@ -1,7 +1,7 @@
 """The parts of Winograd's F(6×6, 3×3) (Lavin and Gray, CVPR 2016, section 4), in PyTorch.
 
-A picture is (H, W, C), and is cut into tiles of 6×6; what a tile sees is 8×8. Each function does `rows` rows of tiles
-from the `first`-th on, T tiles in all. `compiled.py` has the same functions, faster, where there is GCC.
+A picture is (H, W, C), and is cut into tiles of 6×6; what a tile sees is 8×8. The functions of pictures do `rows` rows
+of tiles from the `first`-th on, T tiles in all. `compiled.py` has the same functions, faster, where there is GCC.
 """
 
 import torch

@@ -88,7 +88,17 @@ def test_each_tile_gets_its_part_of_a_map_that_varies(tile: int, what: Callable[
     assert (restore(engine, lr, assumed, tile) - at_once(engine, lr, assumed)).abs().max() < 1e-5
 
 
-def test_without_a_tile_the_engines_own_is_taken_and_all_tiles_see_as_much():
+@pytest.mark.parametrize(
+    ("size", "tile", "expected"),
+    [
+        # 2 rows of 6 tiles of 18 pixels, 12 more on each side, and 2 so that 92 are met
+        ((20, 92), 18, 12 * [(20, 44)]),
+        ((64, 61), 64, [(64, 61)]),  # at once, though 64 is no multiple of Winograd's tiles
+    ],
+)
+def test_without_a_tile_the_engines_own_is_taken_and_all_tiles_see_as_much(
+    size: tuple[int, int], tile: int, expected: list[tuple[int, int]]
+):
     seen = []
     engine = make_engine(network(), TORCH)
 
@@ -96,20 +106,8 @@ def test_without_a_tile_the_engines_own_is_taken_and_all_tiles_see_as_much():
         seen.append(lr.shape[-2:])
         return engine.run(lr, told)
 
-    restore(replace(engine, tile=18, run=run), picture(20, 92), uniform(gaussian(1.0)))
-    assert seen == 12 * [(20, 44)]  # 2 rows of 6 tiles of 18 pixels, 12 more on each side, and 2 so that 92 are met
-
-
-def test_a_picture_no_larger_than_a_tile_is_computed_at_once():
-    seen = []
-    engine = make_engine(network(), TORCH)
-
-    def run(lr: Tensor, told: Tensor) -> Tensor:
-        seen.append(lr.shape[-2:])
-        return engine.run(lr, told)
-
-    restore(replace(engine, tile=64, run=run), picture(64, 61), uniform(gaussian(1.0)))
-    assert seen == [(64, 61)]
+    restore(replace(engine, tile=tile, run=run), picture(*size), uniform(gaussian(1.0)))
+    assert seen == expected
 
 
 @pytest.mark.parametrize("views", [1, VIEWS])
