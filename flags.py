@@ -281,7 +281,12 @@ FLAGS = (
         "what runs the network; auto: the fastest by a short trial, whose verdict is kept",
         words("auto", "torch", "ncnn", "openvino"),
     ),
-    Flag("precision", ("train", "test"), "auto: bf16 where the hardware gains by it", words("auto", "fp32", "bf16")),
+    Flag(
+        "precision",
+        ("train", "test"),
+        "auto: fp16 on a GPU, bf16 on a processor that gains by it",
+        words("auto", "fp32", "bf16", "fp16"),
+    ),
     Flag("seed", ("train", "test"), "of all that is random", {"type": whole(0), "metavar": "N"}),
     Flag(
         "visdom",

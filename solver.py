@@ -53,6 +53,7 @@ WARM_UP = 100  # steps
 REVIVE_EVERY = 1000  # steps, in the first half, which leaves them time to learn
 REVIVE_PATCHES = 128  # at least, that a feature must be silent on: some are active under few kernels only
 EMA_DECAY = 0.999
+FLOAT16_GAIN = 2.0**13  # float16 holds 6e-8 to 65504: gradients are some 1e-7 at the pixels, 1e-2 at the weights
 SAMPLES = 4  # of the validation batch that are shown
 
 
@@ -190,7 +191,12 @@ class Solver:
         self.optimizer.zero_grad()
         self.network.train()
         loss = self.loss(batch.lr, batch.degradation_map, batch.hr)
-        loss.backward()
+        if self.precision == "fp16":
+            loss.backward(torch.full_like(loss, FLOAT16_GAIN))
+            for parameter in self.network.parameters():  # what overflows all the same teaches nothing
+                parameter.grad.div_(FLOAT16_GAIN).nan_to_num_(0, 0, 0)
+        else:
+            loss.backward()
         return loss.detach()
 
     def _loss(self, lr: Tensor, degradation_map: Tensor, hr: Tensor) -> Tensor:
