@@ -152,9 +152,8 @@ def ways(network: SRMD, device: torch.device, engine: str, precision: str) -> li
     """All ways to run a network here that are asked for."""
     if engine in OPTIONAL:
         _check_optional(network, device, engine)
-    precisions = [precision]
-    if precision == "auto":
-        precisions = list(dict.fromkeys(["fp32", choose_precision("auto", device)]))
+    chosen = choose_precision(precision, device)
+    precisions = list(dict.fromkeys(["fp32", chosen])) if precision == "auto" else [chosen]
     found = []
     if engine in ("auto", "torch"):
         found += [Way("torch", p, str(device)) for p in precisions if device.type == "cpu" or p == precisions[-1]]

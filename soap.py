@@ -8,7 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 MEAN_BETA, SQUARE_BETA, COVARIANCE_BETA = 0.9, 0.99, 0.95
-TURN_EVERY = 10  # steps
+# Steps. It is done one small matrix after the other, which a GPU is slow at: of an H100's step of 128 patches of 48×48
+# the optimizer took 5.5 ms when every tenth turned the bases, the network 7.1 ms.
+TURN_EVERY = {"cpu": 10, "cuda": 50}
 # What no gradient reaches decays towards denormal numbers, with which this took seven times as long.
 NOTHING = 1e-30
 EPS = 1e-8  # beside the average before its correction, as in the paper's code
@@ -51,7 +53,7 @@ class Soap(torch.optim.Optimizer):
             state[f"{side}_covariance"].lerp_(covariance, 1 - COVARIANCE_BETA)
         update, scale = _adam(state, _rotated(gradient, state))
         weight.sub_(_rotated_back(update, state).view_as(by_taps).movedim(3, 1), alpha=scale * lr)
-        if state["step"] % TURN_EVERY == 0:
+        if state["step"] % TURN_EVERY[weight.device.type] == 0:
             _turn(state)
 
 

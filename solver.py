@@ -63,6 +63,7 @@ class Solver:
     def __init__(self, config: TrainConfig | TestConfig):
         self.config = config
         self.device = choose_device(config.device)
+        self.precision = choose_precision(config.precision, self.device)  # of training; testing tries what is fastest
 
     # Training. Every batch is a function of the seed and the step's number, which makes resuming exact.
 
@@ -97,7 +98,6 @@ class Solver:
     def begin(self, training: PackedPictures, validation: PackedPictures, state: dict | None = None) -> None:
         """Sets up everything that a training step needs: at step 0, or as a checkpoint left it."""
         config, self.step = self.config, 0
-        self.precision = choose_precision(config.precision, self.device)
         self.network.to(self.device, memory_format=torch.channels_last)
         size = (config.batch_size, config.patch_size, config.patch_size)
         can = self.device.type == "cpu" and self.precision == "fp32"  # a run may be resumed on another device

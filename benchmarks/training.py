@@ -27,11 +27,11 @@ from degradation import imresize
 from engine import processor
 from kernel import random_kernels
 from model import SRMD
+from soap import TURN_EVERY
 from solver import Solver
 
 Key = TypeVar("Key")
 ROUNDS = 5
-STEPS_AT_ONCE = 10  # one of them turns the optimizer's bases
 STRAIGHTFORWARD = 4  # crops of such a batch, which take a second or two
 ASKED_CROPS = 2000  # a second, from disk
 ASKED_SHARE = 0.9  # of a step, for the network
@@ -130,7 +130,7 @@ def main(train_data: Path | None) -> None:
     if gpu:
         on_device = HeldPictures(training, solver.device)
         batches["crops, --cache=device"] = lambda: on_device.sample(rng, count, crop)
-    times = in_turns(steps, calls=STEPS_AT_ONCE) | in_turns(batches, rounds=3)
+    times = in_turns(steps, calls=TURN_EVERY[solver.device.type]) | in_turns(batches, rounds=3)
     print(f"{processor()}, {torch.get_num_threads()} threads; {solver.device} in {solver.precision}")
     print(f"{count} patches of {config.patch_size}×{config.patch_size}, x2, crops of {crop}×{crop}")
     for name, taken in times.items():

@@ -88,6 +88,7 @@ def test_auto_takes_bfloat16_where_the_processor_multiplies_it(monkeypatch: pyte
         assert choose_precision("fp32", CPU) == "fp32"
         tried = {way.precision for way in ways(SRMD(NetworkConfig(features=8)), CPU, "auto", "auto")}
         assert tried == {"fp32", expected}
+    assert choose_precision("auto", torch.device("cuda")) == "fp16"
 
 
 def test_the_fastest_is_taken_and_remembered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

@@ -85,11 +85,11 @@ def test_what_can_not_be_compiled_is_recorded_as_it_is(monkeypatch: pytest.Monke
     assert capsys.readouterr().out == "warning: the step is not compiled, only recorded (Failed to find C compiler.)\n"
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_only_in_bf16_may_the_outer_layers_lose_digits_and_only_while_recording(precision: str):
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_only_in_16_bits_may_the_outer_layers_lose_digits_and_only_while_recording(precision: str):
     with fast_convolutions(precision):
         assert torch.backends.cudnn.benchmark
-        assert torch.backends.cudnn.allow_tf32 == (precision == "bf16")
+        assert torch.backends.cudnn.allow_tf32 == (precision != "fp32")
     assert not torch.backends.cudnn.benchmark
     assert not torch.backends.cudnn.allow_tf32
 
@@ -120,8 +120,27 @@ def test_work_is_warmed_up_recorded_once_and_played_back(monkeypatch: pytest.Mon
     assert said[-1] == "replay"
 
 
+def test_float16_keeps_gradients_that_are_too_small_for_it(pictures: PackedPictures):
+    exact, rounded = solver(pictures, batch_size=8), solver(pictures, batch_size=8)
+    rounded.precision = "fp16"
+    for made in (exact, rounded):
+        made.loss = lambda *batch, made=made: made._loss(*batch) / 1000  # as where batches are so much larger
+        made.backward(made.batches.draw(1))
+    for a, b in zip(exact.network.parameters(), rounded.network.parameters(), strict=True):
+        assert (a.grad - b.grad).norm() < 0.02 * a.grad.norm()
+
+
+def test_a_gradient_that_overflows_float16_teaches_nothing(pictures: PackedPictures, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("solver.FLOAT16_GAIN", 1e12)
+    made = solver(pictures)
+    made.precision = "fp16"
+    made.backward(made.batches.draw(1))
+    for conv in made.network.convs[1:]:
+        assert conv.weight.grad.isfinite().all()
+
+
 @needs_cuda
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_on_a_gpu_steps_wait_for_nothing_and_learn_what_a_cpu_does(pictures: PackedPictures, precision: str):
     there = solver(pictures, device="cuda", precision=precision, cache="device", noise_free=False)
     there.step = 1
