@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-VERSION = "0.3.0"
+VERSION = "0.4.0"
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,9 @@ class Soap(torch.optim.Optimizer):
     into that basis they do. Weights without channels, as biases, are Adam's. (Vyas et al., "SOAP: Improving and
     Stabilizing Shampoo using Adam", 2024, algorithm 3; without its weight decay, and with the kernel's taps left as
     they are.)
+
+    All weights of one shape are updated at once, in stacks, and the first of them has their state: for a GPU, queueing
+    each by itself takes longer than its work.
     """
 
     def __init__(self, parameters: Iterable[Tensor], lr: float):
@@ -32,18 +35,22 @@ class Soap(torch.optim.Optimizer):
     def step(self) -> None:
         """Updates all parameters from their gradients."""
         for group in self.param_groups:
+            of_shape: dict[torch.Size, list[Tensor]] = {}
             for parameter in group["params"]:
-                if parameter.ndim == 4:
-                    self._update_convolution(parameter, group["lr"])
-                else:
-                    update, scale = _adam(self.state[parameter], parameter.grad)
-                    parameter.sub_(update, alpha=scale * group["lr"])
+                of_shape.setdefault(parameter.shape, []).append(parameter)
+            for parameters in of_shape.values():
+                updated = self._convolutions if parameters[0].ndim == 4 else self._others
+                updates, scale = updated(parameters)
+                torch._foreach_sub_(parameters, updates.unbind(), alpha=scale * group["lr"])
 
-    def _update_convolution(self, weight: Tensor, lr: float) -> None:
-        state = self.state[weight]
-        by_taps = weight.grad.movedim(1, 3)  # as it lies in memory: the products below copy nothing
-        gradient = by_taps.flatten(1, 2)
-        covariances = {"output": _covariance(gradient.flatten(1)), "input": _covariance(gradient.flatten(0, 1).mT)}
+    def _others(self, parameters: list[Tensor]) -> tuple[Tensor, float]:
+        return _adam(self.state[parameters[0]], torch.stack([parameter.grad for parameter in parameters]))
+
+    def _convolutions(self, weights: list[Tensor]) -> tuple[Tensor, float]:
+        state = self.state[weights[0]]
+        by_taps = torch.stack([weight.grad.movedim(1, 3) for weight in weights])  # as they lie in memory
+        gradient = by_taps.flatten(2, 3)  # (N, output, taps, input)
+        covariances = {"output": _covariance(gradient.flatten(2)), "input": _covariance(gradient.flatten(1, 2).mT)}
         if not state:
             for side, covariance in covariances.items():
                 state[f"{side}_covariance"] = covariance
@@ -51,10 +58,11 @@ class Soap(torch.optim.Optimizer):
                 state[f"{side}_basis"] = torch.linalg.eigh(exact).eigenvectors.to(covariance)
         for side, covariance in covariances.items():
             state[f"{side}_covariance"].lerp_(covariance, 1 - COVARIANCE_BETA)
-        update, scale = _adam(state, _rotated(gradient, state))
-        weight.sub_(_rotated_back(update, state).view_as(by_taps).movedim(3, 1), alpha=scale * lr)
-        if state["step"] % TURN_EVERY[weight.device.type] == 0:
+        updates, scale = _adam(state, _rotated(gradient, state))
+        updates = _rotated_back(updates, state).view_as(by_taps).movedim(4, 2)
+        if state["step"] % TURN_EVERY[gradient.device.type] == 0:
             _turn(state)
+        return updates, scale
 
 
 def _adam(state: dict, gradient: Tensor) -> tuple[Tensor, float]:
@@ -73,12 +81,13 @@ def _turn(state: dict) -> None:
     for name in ("mean", "output_covariance", "input_covariance"):
         state[name] = F.hardshrink(state[name], NOTHING)
     mean = _rotated_back(state["mean"], state)
-    for axis, side in ((0, "output"), (2, "input")):
+    for axis, side in ((1, "output"), (3, "input")):
         basis = state[f"{side}_basis"]
         power = state[f"{side}_covariance"] @ basis
-        order = (basis * power).sum(0).argsort(descending=True)  # QR keeps the strong directions best
-        state[f"{side}_basis"] = torch.linalg.qr(power[:, order]).Q
-        state["square"] = state["square"].index_select(axis, order)
+        order = (basis * power).sum(1).argsort(descending=True)  # QR keeps the strong directions best
+        state[f"{side}_basis"] = torch.linalg.qr(power.take_along_dim(order[:, None], 2)).Q
+        places = order[:, :, None, None] if axis == 1 else order[:, None, None]
+        state["square"] = state["square"].take_along_dim(places, axis)
     state["mean"] = _rotated(mean, state)
 
 
@@ -86,10 +95,15 @@ def _covariance(rows: Tensor) -> Tensor:
     return rows @ rows.mT
 
 
-def _rotated(weight: Tensor, state: dict) -> Tensor:
-    """A weight (output, taps, input) in the bases."""
-    return (state["output_basis"].mT @ (weight @ state["input_basis"]).flatten(1)).view_as(weight)
+def _rotated(weights: Tensor, state: dict) -> Tensor:
+    """Weights (N, output, taps, input) in the bases."""
+    return _multiplied(state["output_basis"].mT, weights, state["input_basis"])
 
 
-def _rotated_back(weight: Tensor, state: dict) -> Tensor:
-    return (state["output_basis"] @ (weight @ state["input_basis"].mT).flatten(1)).view_as(weight)
+def _rotated_back(weights: Tensor, state: dict) -> Tensor:
+    return _multiplied(state["output_basis"], weights, state["input_basis"].mT)
+
+
+def _multiplied(left: Tensor, weights: Tensor, right: Tensor) -> Tensor:
+    by_input = (weights.flatten(1, 2) @ right).view_as(weights)
+    return (left @ by_input.flatten(2)).view_as(weights)

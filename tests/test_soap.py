@@ -45,7 +45,7 @@ def test_the_bases_follow_the_gradients():
         optimizer.step()
     covariance = roots[1] @ roots[1].mT
     for side in ("input", "output"):
-        basis = optimizer.state[weight][f"{side}_basis"]
+        basis = optimizer.state[weight][f"{side}_basis"][0]
         seen = basis.mT @ covariance @ basis
         scale = seen.diagonal().sqrt()
         assert (seen / scale / scale[:, None] - torch.eye(16)).square().mean().sqrt() < 0.2
@@ -67,6 +67,21 @@ def test_turned_gradients_give_the_weight_turned():
 
 def turned(left: torch.Tensor, weight: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     return torch.einsum("ab,bcxy,dc->adxy", left, weight, right)
+
+
+def test_updates_weights_of_one_shape_as_each_by_itself():
+    generator = torch.Generator().manual_seed(5)
+    shapes = [(8, 6, 3, 3), (8,), (8, 6, 3, 3), (8,), (4, 6, 3, 3)]
+    together, apart = ([torch.nn.Parameter(torch.zeros(shape)) for shape in shapes] for _ in range(2))
+    optimizers = [Soap(together, lr=0.01), *(Soap([parameter], lr=0.01) for parameter in apart)]
+    for _ in range(25):  # the bases turn twice
+        for one, other in zip(together, apart, strict=True):
+            one.grad = torch.randn(one.shape, generator=generator)
+            other.grad = one.grad.clone()
+        for optimizer in optimizers:
+            optimizer.step()
+    for one, other in zip(together, apart, strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_treats_biases_as_adam_does():
