@@ -76,10 +76,10 @@ def choose_device(device: str) -> torch.device:
 def choose_precision(precision: str, device: torch.device) -> str:
     """`fp32`, `bf16` or `fp16`; `auto` takes 16 bits where the hardware multiplies them faster than float32.
 
-    A GPU multiplies both kinds equally fast, and float16 keeps 11 bits of a number where bfloat16 keeps 8.
+    On GPUs that is float16: no GPU multiplies bfloat16 faster, and it keeps 8 bits of a number where float16 keeps 11.
     """
     if precision == "fp16" and device.type == "cpu":
-        raise InputError("--precision: fp16 is for GPUs, found --device=cpu")
+        raise InputError("--precision: fp16 is for GPUs, and here the CPU computes")
     if precision != "auto":
         return precision
     if device.type == "cuda":
@@ -216,7 +216,7 @@ def _torch_run(network: SRMD, way: Way) -> Run:
 
     @torch.inference_mode()
     def run(lr: Tensor, degradation_map: Tensor) -> Tensor:
-        with autocast(device, "fp16" if way.precision == "fp16" else "fp32"):
+        with autocast(device, "fp16" if way.precision == "fp16" else "fp32"):  # `in_bfloat16` rounds by itself
             return compute(lr.to(device, memory_format=torch.channels_last), degradation_map.to(device)).cpu()
 
     return run

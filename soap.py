@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 MEAN_BETA, SQUARE_BETA, COVARIANCE_BETA = 0.9, 0.99, 0.95
-# Steps. It is done one small matrix after the other, which a GPU is slow at: of an H100's step of 128 patches of 48×48
-# the optimizer took 5.5 ms when every tenth turned the bases, the network 7.1 ms.
+# Steps. A GPU is slow at decomposing small matrices: of an H100's step of 128 patches of 48×48 the optimizer took
+# 5.5 ms when every tenth turned the bases, the network 7.1 ms; before weights were updated in stacks.
 TURN_EVERY = {"cpu": 10, "cuda": 50}
 # What no gradient reaches decays towards denormal numbers, with which this took seven times as long.
 NOTHING = 1e-30
@@ -24,8 +24,8 @@ class Soap(torch.optim.Optimizer):
     Stabilizing Shampoo using Adam", 2024, algorithm 3; without its weight decay, and with the kernel's taps left as
     they are.)
 
-    All weights of one shape are updated at once, in stacks, and the first of them has their state: for a GPU, queueing
-    each by itself takes longer than its work.
+    All weights of one shape are updated at once, in a stack whose state the first of them has: that is a third of the
+    operations, each of which a GPU must be told.
     """
 
     def __init__(self, parameters: Iterable[Tensor], lr: float):

@@ -53,7 +53,7 @@ WARM_UP = 100  # steps
 REVIVE_EVERY = 1000  # steps, in the first half, which leaves them time to learn
 REVIVE_PATCHES = 128  # at least, that a feature must be silent on: some are active under few kernels only
 EMA_DECAY = 0.999
-FLOAT16_GAIN = 2.0**13  # float16 holds 6e-8 to 65504: gradients are some 1e-7 at the pixels, 1e-2 at the weights
+FLOAT16_GAIN = 2.0**13  # float16 holds 6e-8 to 65504; gradients of L1 are some 1e-7 at pixels, up to 0.3 at weights
 SAMPLES = 4  # of the validation batch that are shown
 
 
@@ -159,8 +159,10 @@ class Solver:
 
     def _finite(self, loss: Tensor) -> float:
         value = loss.item()
-        if not math.isfinite(value):
-            raise RuntimeError(f"the loss is {value} at step {self.step}: start a new run with a lower --lr")
+        overflows = self.precision == "fp16" and not self.network.convs[0].weight.grad.any()
+        if overflows or not math.isfinite(value):
+            what = f"the loss is {value}{', its gradient overflows float16' * overflows}"
+            raise RuntimeError(f"{what} at step {self.step}: start a new run with a lower --lr")
         return value
 
     def _is_due(self, every: int) -> bool:
@@ -193,7 +195,7 @@ class Solver:
         loss = self.loss(batch.lr, batch.degradation_map, batch.hr)
         if self.precision == "fp16":
             loss.backward(torch.full_like(loss, FLOAT16_GAIN))
-            for parameter in self.network.parameters():  # what overflows all the same teaches nothing
+            for parameter in self.network.parameters():  # a batch that overflows all the same teaches little
                 parameter.grad.div_(FLOAT16_GAIN).nan_to_num_(0, 0, 0)
         else:
             loss.backward()

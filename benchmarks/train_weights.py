@@ -32,7 +32,7 @@ SPARE = 0.05  # of the time: validation, saving, scoring
 
 @dataclass(frozen=True)
 class Pace:
-    """How a kind of device learns the most in a given time."""
+    """What is asked of a kind of device; benchmarks/recipe.md says what was compared."""
 
     batch_size: int
     lr: float  # for a network that is new

@@ -56,11 +56,12 @@ def test_batch_norm_is_merged():
     torch.testing.assert_close(run(lr, told), network(lr, told).detach(), atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
 @pytest.mark.parametrize("head", ["subpixel", "upsample"])
-def test_bfloat16_comes_out_as_float32(head: str):
+def test_16_bits_come_out_as_float32(head: str, precision: str):
     network = SRMD(NetworkConfig(features=32, head=head)).eval()
     lr, told = lr_and_map(network, 24, 24)
-    sr = make_engine(network, replace(TORCH, precision="bf16")).run(lr, told)
+    sr = make_engine(network, replace(TORCH, precision=precision)).run(lr, told)
     assert sr.dtype == torch.float32
     assert 0 < (sr - make_engine(network, TORCH).run(lr, told)).abs().max() < 0.02
 
@@ -88,7 +89,11 @@ def test_auto_takes_bfloat16_where_the_processor_multiplies_it(monkeypatch: pyte
         assert choose_precision("fp32", CPU) == "fp32"
         tried = {way.precision for way in ways(SRMD(NetworkConfig(features=8)), CPU, "auto", "auto")}
         assert tried == {"fp32", expected}
+
+
+def test_auto_takes_float16_on_a_gpu():
     assert choose_precision("auto", torch.device("cuda")) == "fp16"
+    assert choose_precision("bf16", torch.device("cuda")) == "bf16"
 
 
 def test_the_fastest_is_taken_and_remembered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

@@ -10,6 +10,7 @@ import pytest
 import torch
 from test_data_loader import packed
 
+import soap
 import step
 from config import TrainConfig
 from data_loader import PackedPictures
@@ -29,7 +30,9 @@ def pictures(tmp_path: Path) -> PackedPictures:
 def solver(pictures: PackedPictures, **given: object) -> Solver:
     """Ready for its first step, with a network that is small."""
     defaults = {"batch_size": 2, "patch_size": 8, "device": "cpu", "precision": "fp32", "steps": 50, "visdom": "off"}
-    made = Solver(TrainConfig(**defaults | given))
+    asked = defaults | given
+    made = Solver(TrainConfig(**asked | {"precision": "auto"}))
+    made.precision = asked["precision"]  # float16 too, which on a CPU is slow and refused
     torch.manual_seed(0)
     config = NetworkConfig(batch_norm=made.config.batch_norm, features=8, layers=4)
     made.network, made.pca, made.kernels = SRMD(config), torch.eye(15, 225), GAUSSIANS
@@ -55,7 +58,10 @@ def _plain_calls(monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.usefixtures("_plain_calls")
-@pytest.mark.parametrize("given", [{}, {"precision": "bf16"}, {"batch_norm": True, "loss": "l2"}, {"cache": "device"}])
+@pytest.mark.parametrize(
+    "given",
+    [{}, *({"precision": each} for each in ("bf16", "fp16")), {"batch_norm": True, "loss": "l2"}, {"cache": "device"}],
+)
 def test_a_recorded_step_learns_what_a_plain_one_does(pictures: PackedPictures, given: dict):
     plain, recorded = solver(pictures, **given), solver(pictures, **given)
     recorded._record()
@@ -121,27 +127,31 @@ def test_work_is_warmed_up_recorded_once_and_played_back(monkeypatch: pytest.Mon
 
 
 def test_float16_keeps_gradients_that_are_too_small_for_it(pictures: PackedPictures):
-    exact, rounded = solver(pictures, batch_size=8), solver(pictures, batch_size=8)
-    rounded.precision = "fp16"
+    exact, rounded = solver(pictures, batch_size=8), solver(pictures, batch_size=8, precision="fp16")
     for made in (exact, rounded):
         made.loss = lambda *batch, made=made: made._loss(*batch) / 1000  # as where batches are so much larger
         made.backward(made.batches.draw(1))
     for a, b in zip(exact.network.parameters(), rounded.network.parameters(), strict=True):
-        assert (a.grad - b.grad).norm() < 0.02 * a.grad.norm()
+        assert (a.grad - b.grad).norm() < 0.05 * a.grad.norm()
 
 
-def test_a_gradient_that_overflows_float16_teaches_nothing(pictures: PackedPictures, monkeypatch: pytest.MonkeyPatch):
+def test_a_gradient_that_overflows_float16_spoils_nothing_and_is_told(
+    pictures: PackedPictures, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr("solver.FLOAT16_GAIN", 1e12)
-    made = solver(pictures)
-    made.precision = "fp16"
-    made.backward(made.batches.draw(1))
-    for conv in made.network.convs[1:]:
-        assert conv.weight.grad.isfinite().all()
+    made = solver(pictures, precision="fp16")
+    loss = made.backward(made.batches.draw(1))
+    assert all(parameter.grad.isfinite().all() for parameter in made.network.parameters())
+    with pytest.raises(RuntimeError, match=r"its gradient overflows float16 at step 0: .* --lr"):
+        made._finite(loss)
 
 
 @needs_cuda
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
-def test_on_a_gpu_steps_wait_for_nothing_and_learn_what_a_cpu_does(pictures: PackedPictures, precision: str):
+def test_on_a_gpu_steps_wait_for_nothing_and_learn_the_same_wherever_the_pictures_lie(
+    pictures: PackedPictures, precision: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(soap.TURN_EVERY, "cuda", 6)
     there = solver(pictures, device="cuda", precision=precision, cache="device", noise_free=False)
     there.step = 1
     found = [there.training_step().clone()]  # the optimizer finds its first bases, once
@@ -153,5 +163,8 @@ def test_on_a_gpu_steps_wait_for_nothing_and_learn_what_a_cpu_does(pictures: Pac
             found.append(there.training_step().clone())
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    again = losses(solver(pictures, device="cuda", precision=precision, cache="off"))
+    for number in range(5, 9):  # one of them turns the optimizer's bases
+        there.step = number
+        found.append(there.training_step().clone())
+    again = losses(solver(pictures, device="cuda", precision=precision, cache="off"), steps=8)
     assert np.allclose([loss.item() for loss in found], again, rtol=2e-2)
