@@ -87,9 +87,10 @@ def flags(plan: Plan, steps: int, train_data: Path | None) -> list[str]:
     return asked + [f"--train_data={train_data}"] * (train_data is not None)
 
 
-def seconds_per_step(train_data: Path | None) -> float:
-    """Measured on this machine, with the batch that all networks share."""
-    solver = Solver(TrainConfig(train_data=train_data, batch_size=pace().batch_size, patch_size=PATCH_SIZE))
+def seconds_per_step(plan: Plan, train_data: Path | None) -> float:
+    """Measured on this machine."""
+    size = {"batch_size": pace().batch_size, "patch_size": PATCH_SIZE}
+    solver = Solver(TrainConfig(scale_factor=plan.scale, noise_free=plan.noise_free, **size))
     solver.load()
     solver.begin(*open_training_data(train_data).split())
     tried = TURN_EVERY[solver.device.type]  # one of them turns the optimizer's bases
@@ -127,7 +128,7 @@ def train_all(minutes: float | None, train_data: Path | None, test_data: list[Pa
         if end and not (RUNS / plan.name / "config.json").exists():
             share = plan.share / sum(other.share for other in waiting)
             seconds = max(end - time.monotonic(), 0) * share * (1 - SPARE)
-            steps = max(int(seconds / seconds_per_step(train_data)), 1)
+            steps = max(int(seconds / seconds_per_step(plan, train_data)), 1)
         if code := train(plan, steps, train_data, test_data):
             return code
         waiting = waiting[1:]
