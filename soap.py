@@ -39,11 +39,11 @@ class Soap(torch.optim.Optimizer):
             for parameter in group["params"]:
                 of_shape.setdefault(parameter.shape, []).append(parameter)
             for parameters in of_shape.values():
-                updated = self._convolutions if parameters[0].ndim == 4 else self._others
+                updated = self._convolutions if parameters[0].ndim == 4 else self._without_channels
                 updates, scale = updated(parameters)
                 torch._foreach_sub_(parameters, updates.unbind(), alpha=scale * group["lr"])
 
-    def _others(self, parameters: list[Tensor]) -> tuple[Tensor, float]:
+    def _without_channels(self, parameters: list[Tensor]) -> tuple[Tensor, float]:
         return _adam(self.state[parameters[0]], torch.stack([parameter.grad for parameter in parameters]))
 
     def _convolutions(self, weights: list[Tensor]) -> tuple[Tensor, float]:
