@@ -16,7 +16,7 @@ RGB = 3
 
 def in_bfloat16(network: SRMD, lr: Tensor, degradation_map: Tensor) -> Tensor:
     """What a network without batch norm computes, in float32; nothing is learnt by it."""
-    x = network.first(lr, degradation_map)  # (N, 128, h, w)
+    x = network.first(lr, degradation_map)  # (N, features, h, w)
     rgb, x = x[:, :RGB], x.bfloat16()
     for conv in network.convs[1:]:
         x, rgb = _layer(conv, x, rgb)

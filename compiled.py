@@ -134,8 +134,8 @@ def _library() -> Path:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory() as folder, whole_file(path) as linked:
-            compiled = Path(folder, "transforms.o")
-            for command in ([*COMPILE, "-o", compiled, SOURCE], [*LINK, "-o", linked, compiled]):
+            objects = Path(folder, "transforms.o")
+            for command in ([*COMPILE, "-o", objects, SOURCE], [*LINK, "-o", linked, objects]):
                 subprocess.run([*compiler, *command], check=True, capture_output=True)
     if path.stat().st_uid != os.getuid():
         raise OSError(f"{path} belongs to someone else")

@@ -158,11 +158,17 @@ class PackedPictures:
         self.sizes = np.array([dataset.shape[:2] for dataset in self._datasets])  # (n, 2), height and width
 
     def _checked_datasets(self) -> list["h5py.Dataset"]:
-        found = [str(self._file.attrs.get(key)) for key in ("format", "version")]
-        if found != [FORMAT, str(VERSION)]:
+        import h5py
+
+        found, group = [str(self._file.attrs.get(key)) for key in ("format", "version")], self._file.get("pictures")
+        if found != [FORMAT, str(VERSION)] or not isinstance(group, h5py.Group):
             self.close()
             raise InputError(f"{self.path}: expected a pack of {FORMAT}, version {VERSION}, found another HDF5 file")
-        return [self._file["pictures"][key] for key in sorted(self._file["pictures"])]
+        datasets = [group[key] for key in sorted(group)]
+        if not datasets or any(dataset.dtype != np.uint8 or dataset.shape[2:] != (3,) for dataset in datasets):
+            self.close()
+            raise InputError(f"{self.path}: expected pictures, (height, width, 3) of 8 bits, found none, or others")
+        return datasets
 
     def __len__(self) -> int:
         return len(self._datasets)
@@ -238,7 +244,7 @@ def _whole_pixels(rgb: NDArray[np.uint8]) -> NDArray:
 
 
 def view_of_square(crop: NDArray, view: int) -> NDArray:
-    """One of the 8 flips and turns of a square, (size, size, ...)."""
+    """One of the 8 flips and turns of a square, (size, size, ...); their numbers are not those of degradation.py."""
     return np.rot90(crop if view < 4 else crop[:, ::-1], view % 4)
 
 

@@ -20,12 +20,12 @@ import compiled
 from bfloat16 import in_bfloat16
 from errors import InputError
 from files import cache_folder, whole_file
-from model import SRMD, merge_batch_norm
+from model import SRMD, Run, merge_batch_norm
 from winograd import conv_relu
 
 TILE = 516  # a multiple of Winograd's tiles
 NCNN_TILE = 384  # for it holds a picture's transforms, which take more memory than the features
-WAYS = 4  # one higher whenever one of our own ways changes: verdicts of before no longer hold
+WAYS_VERSION = 4  # one higher whenever one of our own ways changes: verdicts of before no longer hold
 TRIAL_SIDE = 256  # LR pixels: of smaller features memory is used again, of larger ones the system clears it anew
 TRIAL_ROUNDS = 2
 LAYER_ROUNDS = 5  # for a training, which keeps to the verdict to its end; they take a second
@@ -35,8 +35,6 @@ MOST_LOAD = 0.8
 OPTIONAL = ("ncnn", "openvino")
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 torch.backends.cudnn.allow_tf32 = False  # float32 is asked for where 10 bits of mantissa would show
-
-Run = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -247,7 +245,7 @@ def _situation(network: SRMD, found: list[Way]) -> str:
     if any(way.winograd for way in found) and compiled.load():
         versions.append("compiled Winograd")
     return ", ".join(
-        [f"ways {WAYS}", processor(), f"{torch.get_num_threads()} threads", size, *map(str, found), *versions]
+        [f"ways {WAYS_VERSION}", processor(), f"{torch.get_num_threads()} threads", size, *map(str, found), *versions]
     )
 
 

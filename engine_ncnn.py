@@ -2,15 +2,12 @@
 
 import ctypes.util
 import struct
-from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from model import SRMD
-
-Run = Callable[[Tensor, Tensor], Tensor]
+from model import SRMD, Run
 
 SOFTWARE = 3  # the type of a Vulkan device that is a processor
 FLOAT32 = struct.pack("<I", 0)  # the tag in front of weights
@@ -40,8 +37,7 @@ def ncnn_run(network: SRMD, precision: str, threads: int, vulkan: bool = False) 
         raise RuntimeError("ncnn does not take the network")
 
     def run(lr: Tensor, degradation_map: Tensor) -> Tensor:
-        told = degradation_map.expand(-1, -1, *lr.shape[-2:])
-        picture = torch.cat([lr, told], 1)[0].numpy()  # ncnn reads it where it lies, as late as in `extract`
+        picture = network.seen(lr, degradation_map)[0].numpy()  # ncnn reads it where it lies, as late as in `extract`
         extractor = net.create_extractor()
         extractor.input("x", ncnn.Mat(picture))
         _, sr = extractor.extract("sr")

@@ -1,14 +1,10 @@
 """A network in OpenVINO."""
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from model import SRMD
-
-Run = Callable[[Tensor, Tensor], Tensor]
+from model import SRMD, Run
 
 
 def openvino_run(network: SRMD, precision: str, threads: int) -> Run:
@@ -20,11 +16,10 @@ def openvino_run(network: SRMD, precision: str, threads: int) -> Run:
         "INFERENCE_NUM_THREADS": threads,
         "PERFORMANCE_HINT": "LATENCY",
     }
-    compiled = openvino.Core().compile_model(_model(network), "CPU", settings)
+    model = openvino.Core().compile_model(_model(network), "CPU", settings)
 
     def run(lr: Tensor, degradation_map: Tensor) -> Tensor:
-        told = degradation_map.expand(-1, -1, *lr.shape[-2:])
-        return torch.from_numpy(compiled(torch.cat([lr, told], 1).numpy())[0].copy())
+        return torch.from_numpy(model(network.seen(lr, degradation_map).numpy())[0].copy())
 
     return run
 

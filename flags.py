@@ -87,7 +87,7 @@ def tile_side(text: str) -> int | None:
 def existing(text: str) -> Path:
     """A parser of paths that exist."""
     if not os.path.exists(text):  # Path.exists raises where a name is too long
-        raise argparse.ArgumentTypeError(f"{text}: no such file or folder")
+        raise argparse.ArgumentTypeError(f"{text}: expected a path, found no such file or folder")
     return Path(text)
 
 

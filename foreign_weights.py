@@ -58,7 +58,7 @@ def read_ncnn(path: Path) -> ForeignNetwork:
     param, binary = (path, path.with_suffix(".bin")) if is_param else (path.with_suffix(".param"), path)
     for part in (param, binary):
         if not part.is_file():
-            raise InputError(f"{part}: no such file; ncnn's .param and .bin belong together")
+            raise InputError(f"{part}: expected it, for ncnn's .param and .bin belong together, found no such file")
     layers = [line.split() for line in param.read_text(errors="replace").splitlines()[2:] if line.strip()]
     kinds = [layer[0] for layer in layers]
     if kinds != ["Input", *["Convolution"] * (len(kinds) - 2), "PixelShuffle"]:

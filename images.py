@@ -78,7 +78,7 @@ def read_picture(path: Path) -> Picture:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of oddities that it then reads well
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=_readable_formats()) as image:
+            with Image.open(path, formats=readable_formats()) as image:
                 picture = _to_picture(_upright(image))
             return replace(picture, pixels=_deep_colours(path)) if _has_deep_colours(path) else picture
     except InputError as error:
@@ -110,13 +110,14 @@ def count_pixels(path: Path) -> int:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path, formats=_readable_formats()) as image:
+            with Image.open(path, formats=readable_formats()) as image:
                 return image.width * image.height
     except Exception:  # as in `read_picture`, which will name what is wrong
         return 0
 
 
-def _readable_formats() -> list[str]:
+def readable_formats() -> list[str]:
+    """What Pillow may read by itself: no format that starts another program."""
     Image.init()
     return [name for name in Image.OPEN if name not in NOT_PICTURES]
 
@@ -280,9 +281,10 @@ def list_pictures(folder: Path) -> list[Path]:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError(f"{folder}: expected a folder of pictures, found {'a file' if folder.exists() else 'nothing'}")
+        found = "a file" if folder.exists() else "no such folder"
+        raise InputError(f"{folder}: expected a folder of pictures, found {found}")
     files = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
-    readable, suffixes = _readable_formats(), Image.registered_extensions()
+    readable, suffixes = readable_formats(), Image.registered_extensions()
     pictures = [path for path in files if suffixes.get(path.suffix.lower()) in readable]
     if not pictures:
         kinds = Counter(path.suffix or "without a suffix" for path in files)

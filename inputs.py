@@ -33,9 +33,6 @@ class Inputs:
                 if (folder / f"{name}.png").resolve() in sources:
                     raise InputError(f"--output: the result {folder / name}.png would overwrite an input")
 
-    def __len__(self) -> int:
-        return len(self.paths) or len(builtin_test_pictures())
-
     def pixels_reached(self) -> dict[str, int]:
         """The pixels of all pictures up to each, itself included; what can't be read has none."""
         if self.paths:

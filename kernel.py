@@ -1,8 +1,8 @@
-"""What a kernel is: families, and the P that turns a kernel into its 15 numbers.
+"""What a kernel is: families, and the P that turns a kernel into its code.
 
     python kernel.py    # makes kernels/*.mat again
 
-NumPy only, so that flags can be checked before torch is imported. A kernel is a (k, k) array, k odd, sum 1, in
+No torch here, so that flags are checked before it is imported. A kernel is a (k, k) array, k odd, sum 1, in
 correlation orientation with its centre at k // 2. Widths are standard deviations in HR pixels.
 """
 
@@ -18,6 +18,8 @@ from matlab import read_mat
 
 KERNEL_SIZE = 15
 PCA_DIM = 15
+PCA_KERNELS, PCA_SEED = 10_000, 0  # that P is computed from
+PCA_SCALE = 4  # whose range of kernels holds the narrower ones of the other scales
 NO_BLUR_SHARE = 1 / 20  # of training's kernels
 FORMS = "delta, gaussian:W, gaussian:W1,W2,ANGLE, or a .mat, .npy, .png, .txt or .csv file"
 LEAST_MOVE = 1e-3  # pixels: a kernel that is less off its middle stays where it is
@@ -79,8 +81,9 @@ def random_kernels(rng: np.random.Generator, count: int, scale: int, size: int =
 
 
 def pca_matrix() -> NDArray[np.float32]:
-    """The project's P, (15, 225), of 10,000 Gaussians of x4's range: the widest range holds the narrower ones too."""
-    return principal_components(random_kernels(np.random.Generator(np.random.PCG64(0)), 10_000, scale=4), PCA_DIM)
+    """The project's P, (15, 225), of Gaussians; one for all scales."""
+    rng = np.random.Generator(np.random.PCG64(PCA_SEED))
+    return principal_components(random_kernels(rng, PCA_KERNELS, PCA_SCALE), PCA_DIM)
 
 
 def principal_components(kernels: NDArray, count: int) -> NDArray[np.float32]:
@@ -156,9 +159,8 @@ def fit_kernel(kernel: NDArray, size: int = KERNEL_SIZE, normalise: bool = True)
     cut = max(len(kernel) - size, 0) // 2
     kernel = np.pad(kernel, pad)[cut : cut + size, cut : cut + size]
     if kernel.sum() < LEAST_SUM:
-        raise InputError(
-            f"the inner {size}×{size} of the kernel, which the network is told, sums to {kernel.sum():.2g}"
-        )
+        expected = f"the inner {size}×{size} of a kernel, which the network is told, to sum to {LEAST_SUM} or more"
+        raise InputError(f"expected {expected}, found {kernel.sum():.2g}")
     return kernel / kernel.sum() if normalise else kernel
 
 

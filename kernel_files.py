@@ -31,7 +31,7 @@ def read_kernels(path: Path) -> list[NDArray[np.float64]]:
     if reader is None:
         raise InputError(f"{path}: expected one of {', '.join(READERS)}, found {path.suffix or 'no suffix'}")
     if not path.is_file():
-        raise InputError(f"{path}: {'expected a file, found a folder' if path.is_dir() else 'no such file'}")
+        raise InputError(f"{path}: expected a file, found {'a folder' if path.is_dir() else 'no such file'}")
     found = reader(path)
     names = [str(path)] if len(found) == 1 else [f"{path}[{i}]" for i in range(len(found))]
     return [_normalised(kernel, name) for kernel, name in zip(found, names, strict=True)]

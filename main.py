@@ -77,7 +77,7 @@ def _test_config(given: dict) -> TestConfig:
     config = replace(config, kernel=config.kernel or [NamedKernel("delta", delta())])
     _check_maps(config, given)
     if config.save_kernel:
-        _check_nothing_is_overwritten(config, given)
+        _check_kernel_overwrites_nothing(config, given)
     config = replace(config, weights=config.weights or _shipped_weights(config))
     name = f"{config.weights.stem}_{datetime.now():%Y%m%d-%H%M%S}"
     return replace(config, output=config.output or Path("results") / name)
@@ -100,9 +100,9 @@ def _check_maps(config: TestConfig, given: dict) -> None:
         raise InputError("--noise_map: takes the place of --noise_level, found both")
 
 
-def _check_nothing_is_overwritten(config: TestConfig, given: dict) -> None:
+def _check_kernel_overwrites_nothing(config: TestConfig, given: dict) -> None:
     """Refuses to draw a kernel over a file that was given, or that lies in a folder that was given."""
-    kernels = [Path(choice.spec) for _, choice in _kernel_choices(given)]
+    kernels = [path for _, choice in _kernel_choices(given) if (path := Path(choice.spec)).is_file()]
     maps = [named.path for named in (config.regions, config.noise_map) if named]
     sources = [*config.input, *kernels, *maps, config.test_data, config.weights, config.pca]
     path = config.save_kernel.resolve()

@@ -11,10 +11,10 @@ def luma(rgb: NDArray) -> NDArray:
     return 16 + rgb @ np.array([65.481, 128.553, 24.966])
 
 
-def psnr(a: NDArray, b: NDArray, peak: float = 255.0) -> float:
-    """The peak signal-to-noise ratio in dB; infinite for equal arrays."""
+def psnr(a: NDArray, b: NDArray) -> float:
+    """The peak signal-to-noise ratio in dB on the scale 0 to 255; infinite for equal arrays."""
     error = np.mean((a - b) ** 2, dtype=np.float64)
-    return float(10 * np.log10(peak**2 / error)) if error else float("inf")
+    return float(10 * np.log10(255**2 / error)) if error else float("inf")
 
 
 def finite(row: dict) -> dict:

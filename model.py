@@ -5,6 +5,7 @@ their features into HR pixels (Zhang et al., CVPR 2018, section 3.3).
 """
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,6 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from winograd import conv_relu, conv_relu_
+
+Run = Callable[[Tensor, Tensor], Tensor]  # (LR, degradation map) → SR, by a network in whatever form
 
 
 @dataclass(frozen=True)
@@ -49,13 +52,13 @@ class SRMD(nn.Module):
 
     def forward(self, lr: Tensor, degradation_map: Tensor) -> Tensor:
         """LR (N, 3, h, w) and map (N, C, h, w) or (N, C, 1, 1) → SR (N, 3, s·h, s·w), not clipped."""
-        x = self.first(lr, degradation_map)  # (N, 128, h, w)
+        x = self.first(lr, degradation_map)  # (N, features, h, w)
         for conv, norm in zip(self.convs[1:], self.norms, strict=True):
-            x = self._inner(conv, norm, x)  # (N, 128, h, w)
+            x = self._inner(conv, norm, x)  # (N, features, h, w)
         return self.restored(x)
 
     def first(self, lr: Tensor, degradation_map: Tensor) -> Tensor:
-        """LR and map → the features that the inner layers begin with, (N, 128, h, w)."""
+        """LR and map → the features that the inner layers begin with, (N, features, h, w)."""
         return F.relu(_in_float32(self.convs[0], self.seen(lr, degradation_map)), inplace=True)
 
     def seen(self, lr: Tensor, degradation_map: Tensor) -> Tensor:

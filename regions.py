@@ -1,6 +1,6 @@
 """What differs over a picture: which kernel is where, and which noise level; on the LR grid.
 
-NumPy only, so that flags can be checked before torch is imported. A map has LR's size, or HR's, and is then averaged
+No torch here, so that flags are checked before it is imported. A map has LR's size, or HR's, and is then averaged
 over the s×s HR pixels of each LR pixel.
 """
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from errors import InputError
-from images import read_picture
+from images import read_picture, readable_formats
 
 NUMBERED = ("1", "L", "P", "I", "I;16", "I;16B")  # Pillow's modes of one number a pixel, of palettes the index
 
@@ -19,7 +19,8 @@ NUMBERED = ("1", "L", "P", "I", "I;16", "I;16B")  # Pillow's modes of one number
 def read_labels(path: Path) -> NDArray:
     """The numbers in a picture's pixels, (H, W): grey values or palette indices; InputError where it has colours."""
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=readable_formats()) as file:
+            image = ImageOps.exif_transpose(file)  # upright, as the picture that they belong to
             labels = np.asarray(image if image.mode in NUMBERED else image.convert("RGB"))
     except Exception as error:  # a broken file can fail in any way inside Pillow's many readers
         raise InputError(f"{path}: not a picture of labels ({error})") from error

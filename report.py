@@ -124,10 +124,10 @@ def draw_loss(rows: list[dict], path: Path) -> None:
 
 def announcement(config: TestConfig, weights: Weights, engine: Engine) -> str:
     """What runs, and which kernels and noise were applied and are assumed; with what a user should be warned of."""
-    network, pca = weights.network.config, weights.pca.numpy()
+    network_config, pca = weights.network.config, weights.pca.numpy()
     applied, assumed = config.applied, config.assumed
-    kind, told = ("SRMDNF", "no noise") if network.noise_free else ("SRMD", _noise_words(assumed.noise))
-    inner = [fit_kernel(kernel.array, network.kernel_size, normalise=False) for kernel in assumed.kernels]
+    kind, told = ("SRMDNF", "no noise") if network_config.noise_free else ("SRMD", _noise_words(assumed.noise))
+    inner = [fit_kernel(kernel.array, network_config.kernel_size, normalise=False) for kernel in assumed.kernels]
     left_out = [code_error(kernel, pca) for kernel in inner]
     specs = [kernel.spec for kernel in applied.kernels]
     told_specs = [
@@ -135,16 +135,16 @@ def announcement(config: TestConfig, weights: Weights, engine: Engine) -> str:
         for kernel, share in zip(assumed.kernels, left_out, strict=True)
     ]
     lines = [
-        f"{kind} x{network.scale} from {config.weights} ({engine.way})",
+        f"{kind} x{network_config.scale} from {config.weights} ({engine.way})",
         f"applied: {_kernel_words(specs, config)}, {_noise_words(applied.noise)}, downsampler {config.downsampler}",
         f"assumed: {_kernel_words(told_specs, config)}, {told}",
     ]
     if config.input:
         del lines[1]
-    elif network.noise_free and (applied.noisy or assumed.noisy):
+    elif network_config.noise_free and (applied.noisy or assumed.noisy):
         lines.append("warning: a noise-free network is told of no noise, whatever is applied or assumed")
     for kernel, share in zip(assumed.kernels, left_out, strict=True):
-        lines += kernel_warnings(kernel, network.kernel_size, share)
+        lines += kernel_warnings(kernel, network_config.kernel_size, share)
     if (config.downsampler, weights.downsampler) == ("bicubic", "direct"):
         lines.append("warning: this network was trained for the direct downsampler, not for bicubic")
     if config.save_lr:
@@ -203,16 +203,16 @@ def _table_row(row: dict, width: int) -> str:
     return f"{row['name']:{width}}  {bicubic}{srmd}{row['psnr_y'] - row['bicubic_psnr_y']:12.2f}"
 
 
-def write_metrics(config: TestConfig, network: NetworkConfig, engine: Engine, rows: list[dict]) -> None:
+def write_metrics(config: TestConfig, network_config: NetworkConfig, engine: Engine, rows: list[dict]) -> None:
     """metrics.json: what was asked, and the scores of every picture; an infinite PSNR is null."""
     mean = {key: value for key, value in mean_row(rows).items() if key != "name"}
     assumed = config.assumed
-    if network.noise_free:
+    if network_config.noise_free:
         assumed = replace(assumed, noise=0.0)
     metrics = {
         "version": VERSION,
         "command": config.command,
-        "scale": network.scale,
+        "scale": network_config.scale,
         "weights": str(config.weights),
         "engine": engine.way.engine,
         "precision": engine.way.precision,

@@ -16,7 +16,7 @@ from metrics import finite
 
 RUNS = Path("runs")
 KEPT_CHECKPOINTS = 3
-# Flags that runs of older versions don't know: their defaults hold.
+# Not in config.json of version 0.1.0, whose runs are read so that the Solver can say why they do not go on.
 NEWER = {"cache", "train_kernels", "gaussian_share", "kernel_size", "pca_dim"}
 MAY_CHANGE = {"cache", "device", "visdom", "save_every", "output", "resume", "debug"}  # when a run is resumed
 
@@ -107,7 +107,7 @@ def run_config(given: dict) -> TrainConfig:
         if asked.output and folder != asked.output:
             raise InputError(f"--resume: expected {asked.output}, as --output says, found {folder}")
         if asked.resume and not folder.is_dir():
-            raise InputError(f"--resume: {folder}: no such run")
+            raise InputError(f"--resume: {folder}: expected a run, found no such folder")
     folder = folder or RUNS / _new_name(asked)
     if not (folder / "config.json").exists():
         if folder.is_dir() and RunFolder(folder).checkpoints():

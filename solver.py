@@ -42,9 +42,9 @@ from run_folder import RunFolder
 from signals import stop_requests
 from soap import Soap
 from start import new_network, resumed_network
-from step import Recorded, compiled, fast_convolutions
+from step import Recorded, fast_convolutions, torch_compiled
 from training_kernels import training_kernels
-from trial import Trial, settled, trained
+from trial import Trial, settled, weights_to_test
 from weights import Weights, load_checkpoint, save_checkpoint, write_weights
 
 LOG_EVERY = 10
@@ -58,7 +58,11 @@ SAMPLES = 4  # of the validation batch that are shown
 
 
 class Solver:
-    """A network with its P, on a device, trained or tested as a configuration says."""
+    """A network with its P, on a device, trained or tested as a configuration says.
+
+    For training, `load` sets network, pca and kernels, `begin` what else a step needs: step, ema, optimizer, batches,
+    validation_batch, and loss and learn, which are `_loss` and `backward`, on a GPU compiled and recorded.
+    """
 
     def __init__(self, config: TrainConfig | TestConfig):
         self.config = config
@@ -123,7 +127,7 @@ class Solver:
         self.network.train()
         with fast_convolutions(self.precision):
             place = Batch(*(tensor.clone() for tensor in self.validation_batch))
-            self.loss = compiled(self._loss, place.lr, place.degradation_map, place.hr)
+            self.loss = torch_compiled(self._loss, place.lr, place.degradation_map, place.hr)
             self.learn = Recorded(self.backward, place)
         for buffer, value in zip(self.network.buffers(), before, strict=True):
             buffer.copy_(value)
@@ -316,11 +320,11 @@ class Solver:
             with asked_by("--save_kernel"):
                 make_folder(config.save_kernel.parent)
             save_kernels([kernel.array for kernel in config.kernel], config.save_kernel)
-        weights = trained(config)
-        self.network, self.pca = weights.network, weights.pca
+        weights = weights_to_test(config)
+        network = weights.network
         config = settled(config, weights)
-        engine = choose_engine(self.network, self.device, config.engine, config.precision)
-        trial = Trial(config, engine, self.network.config, self.pca)
+        engine = choose_engine(network, self.device, config.engine, config.precision)
+        trial = Trial(config, engine, network.config, weights.pca)
         inputs = Inputs(config, 1 if config.input else least_side(engine.scale))
         with asked_by("--output"):
             make_folder(config.output if config.input else config.output / "compare")
@@ -341,7 +345,7 @@ class Solver:
                 rows.append({"name": name} | row)
                 bar.update(reached[name] - bar.n)  # also past those that were left out
             dashboard.text("scores", f"<pre>{html.escape(table(rows))}</pre>")
-        write_metrics(config, self.network.config, engine, rows)
+        write_metrics(config, network.config, engine, rows)
         print(f"{table(rows)}\nPictures and metrics.json are in {config.output}")
 
 

@@ -25,13 +25,14 @@ def fast_convolutions(precision: str) -> AbstractContextManager[None]:
     return torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=precision != "fp32")
 
 
-def compiled(function: Callable[..., Tensor], *example: Tensor) -> Callable[..., Tensor]:
+def torch_compiled(function: Callable[..., Tensor], *example: Tensor) -> Callable[..., Tensor]:
     """A differentiable function compiled, or as it is where this machine can't: that takes Triton and a C compiler."""
     fast = torch.compile(function, fullgraph=True, dynamic=False)
     try:
         fast(*example).backward()
     except RuntimeError as error:
-        print(f"warning: the step is not compiled, only recorded ({str(error).strip().splitlines()[0]})")
+        reason = str(error).strip().partition("\n")[0][:100]
+        print(f"warning: the step is not compiled, only recorded ({reason})")
         return function
     return fast
 

@@ -8,11 +8,19 @@ from numpy.typing import NDArray
 
 from config import TrainConfig
 from errors import InputError, asked_by
-from kernel import KERNEL_SIZE, fit_kernel, lost_share, principal_components, random_kernels
+from kernel import (
+    KERNEL_SIZE,
+    PCA_KERNELS,
+    PCA_SCALE,
+    PCA_SEED,
+    fit_kernel,
+    lost_share,
+    principal_components,
+    random_kernels,
+)
 from kernel_files import SUFFIXES, read_kernels
 
 MOST_CUT = 0.01  # of an own kernel's mass that may lie outside the window
-PCA_KERNELS = 10_000
 MAX_WINDOW = 63  # its side in HR pixels: P of a larger one takes minutes and gigabytes
 
 
@@ -34,8 +42,9 @@ class TrainingKernels:
         return kernels
 
     def pca(self, dim: int) -> NDArray[np.float32]:
-        """P, (dim, size²), of 10,000 such kernels; one for all scales, for x4's range holds the narrower ones too."""
-        return principal_components(self.draw(np.random.Generator(np.random.PCG64(0)), PCA_KERNELS, scale=4), dim)
+        """P, (dim, size²), of such kernels; one for all scales."""
+        rng = np.random.Generator(np.random.PCG64(PCA_SEED))
+        return principal_components(self.draw(rng, PCA_KERNELS, PCA_SCALE), dim)
 
 
 def training_kernels(config: TrainConfig, own: NDArray[np.float32] | None = None) -> TrainingKernels:

@@ -196,7 +196,9 @@ static inline void send_for(const float *next, long size, long part, long parts)
 }
 
 // results[i * width + j], or what is added to them: the sum of a[i * row + s * step] * b[s * stride + j] over all s.
-// The second vector of b is `second` behind the first.
+// The second vector of b is `second` behind the first. In `multiply` a holds tiles and b factors: s runs over the
+// channels, side by side in a (step 1) and a panel's row apart in b. In `add_of_factors` s runs over the tiles, a row
+// apart in both, and the channels lie side by side (row 1).
 static inline __attribute__((always_inline)) void block(
     const float *a, long row, long step, const float *b, long stride, long second, long steps, float *results,
     long width, const int high, const int add

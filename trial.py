@@ -33,15 +33,15 @@ Advance = Callable[[int], object]  # is told how many pixels of what was given a
 class Trial:
     """What is done to each picture of a test, with a network that is told a degradation."""
 
-    def __init__(self, config: TestConfig, engine: Engine, network: NetworkConfig, pca: Tensor):
-        self.config, self.engine, self.network, self.pca = config, engine, network, pca
+    def __init__(self, config: TestConfig, engine: Engine, network_config: NetworkConfig, pca: Tensor):
+        self.config, self.engine, self.network_config, self.pca = config, engine, network_config, pca
         self.kernels = torch.from_numpy(stack_kernels([kernel.array for kernel in config.applied.kernels]))
         with asked_by("--assumed_kernel" if config.assumed_kernel else "--kernel"):
-            fitted = [fit_kernel(kernel.array, network.kernel_size) for kernel in config.assumed.kernels]
+            fitted = [fit_kernel(kernel.array, network_config.kernel_size) for kernel in config.assumed.kernels]
         self.assumed_kernels = torch.from_numpy(np.stack(fitted))
 
     def _told(self, assumed: Degradation) -> Tensor:
-        return degradation_map(assumed, self.pca, self.network.noise_free)
+        return degradation_map(assumed, self.pca, self.network_config.noise_free)
 
     def _tiles(self, name: str, lr: np.ndarray, hr_size: tuple[int, int]) -> Iterator[tuple[slice, slice, np.ndarray]]:
         """Rows and columns of SR, and what belongs there, (·, ·, 3)."""
@@ -117,7 +117,8 @@ def settled(config: TestConfig, weights: Weights) -> TestConfig:
             f"--self_ensemble: expected a network that turns with a picture, found {config.weights}: the direct "
             f"downsampler, which it was trained for, takes no middle pixel at x{scale}"
         )
-    if (config.downsampler, weights.downsampler) == ("direct", "bicubic") and scale > 1:
+    translated = (config.downsampler, weights.downsampler) == ("direct", "bicubic") and scale > 1
+    if translated and not config.assumed_kernel:  # which is what the network is told, as it is
         with asked_by("--kernel"):
             equivalents = [
                 NamedKernel(f"equivalent to {kernel.spec}", equivalent_kernel(kernel.array, scale, size), shifts=True)
@@ -127,14 +128,14 @@ def settled(config: TestConfig, weights: Weights) -> TestConfig:
     return config
 
 
-def trained(config: TestConfig) -> Weights:
+def weights_to_test(config: TestConfig) -> Weights:
     """A network to test, with the P that belongs to it."""
     with asked_by("--weights"):
         weights = read_weights(config.weights)
-    network, pca = weights.network.config, weights.pca
-    if config.scale_factor not in (None, network.scale):
-        raise InputError(f"--scale_factor: {config.weights} is for x{network.scale}, found {config.scale_factor}")
-    if network.noise_free and config.input and config.applied.noisy:
+    scale, pca = weights.network.config.scale, weights.pca
+    if config.scale_factor not in (None, scale):
+        raise InputError(f"--scale_factor: {config.weights} is for x{scale}, found {config.scale_factor}")
+    if weights.network.config.noise_free and config.input and config.applied.noisy:
         flag, found = "--noise_level", f"{config.noise_level:g}"
         if config.noise_map:
             flag, found = "--noise_map", config.noise_map.path

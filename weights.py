@@ -44,7 +44,7 @@ class Weights:
     """A network with the P that its kernel codes are made with, and what its file says of it."""
 
     network: SRMD
-    pca: Tensor | None  # (15, 225); None where the format carries none
+    pca: Tensor | None  # (pca_dim, kernel_size²); None where the format carries none
     metadata: dict = field(default_factory=dict)
 
     @property
@@ -56,17 +56,17 @@ class Weights:
 def read_weights(path: Path) -> Weights:
     """The network in a file of any known format; InputError says what was found instead."""
     if not path.is_file():
-        raise InputError(f"{path}: expected a file, found {'a folder' if path.is_dir() else 'nothing'}")
+        raise InputError(f"{path}: expected a file, found {'a folder' if path.is_dir() else 'no such file'}")
     with path.open("rb") as file:
         start = file.read(16)
     if start.startswith(MATLAB_STARTS):
         return _foreign(read_matconvnet(path), path)
     if start.startswith(PYTORCH_STARTS):
         return _read_pytorch(path)
+    if start.startswith(NCNN_STARTS):  # before .safetensors, for any byte may stand at 8 in a .bin
+        return _foreign(read_ncnn(path), path)
     if start[8:9] == b"{":
         return _read_safetensors(path)
-    if start.startswith(NCNN_STARTS):
-        return _foreign(read_ncnn(path), path)
     raise InputError(f"{path}: expected {KNOWN}, found a file that starts with {start[:8]!r}")
 
 
@@ -107,7 +107,8 @@ def _network(config: NetworkConfig, state: dict[str, Tensor], path: Path) -> SRM
     try:
         network.load_state_dict(state, assign=True)
     except RuntimeError as error:
-        raise InputError(f"{path}: its tensors do not fit its configuration: {' '.join(str(error).split())}") from error
+        found = " ".join(str(error).split())[:200]  # it lists every tensor
+        raise InputError(f"{path}: its tensors do not fit its configuration: {found}") from error
     return network
 
 

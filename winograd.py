@@ -31,15 +31,15 @@ def conv_relu_(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     New memory for the features of a large picture costs nearly half as much as the products: the system clears it.
     """
     pictures = x.permute(0, 2, 3, 1)
-    ways = _transforms_for(pictures)
-    factors = ways.factors(weight)
+    functions = _transforms_for(pictures)
+    factors = functions.factors(weight)
     for picture in pictures:
-        waiting = ways.seen(picture, *next(_strips(picture)))
+        waiting = functions.seen(picture, *next(_strips(picture)))
         for strip, following in pairwise([*_strips(picture), None]):
-            product = ways.multiply(waiting, factors)
+            product = functions.multiply(waiting, factors)
             if following:  # sees what is overwritten now
-                waiting = ways.seen(picture, *following)
-            ways.put_results(product, bias, picture, *strip)
+                waiting = functions.seen(picture, *following)
+            functions.put_results(product, bias, picture, *strip)
     return x
 
 
@@ -64,12 +64,12 @@ class _ConvReLU(torch.autograd.Function):
     def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         pictures = x.permute(0, 2, 3, 1).contiguous()
         results = pictures.new_empty(*pictures.shape[:3], len(weight))
-        ways = _transforms_for(pictures, results)
-        factors = ways.factors(weight)
+        functions = _transforms_for(pictures, results)
+        factors = functions.factors(weight)
         for picture, result in zip(pictures, results, strict=True):
             for strip in _strips(picture):
-                product = ways.multiply(ways.seen(picture, *strip), factors)
-                ways.put_results(product, bias, result, *strip)
+                product = functions.multiply(functions.seen(picture, *strip), factors)
+                functions.put_results(product, bias, result, *strip)
         results = results.permute(0, 3, 1, 2)
         ctx.save_for_backward(pictures, weight, results)
         return results
@@ -81,13 +81,13 @@ class _ConvReLU(torch.autograd.Function):
         gradients, results = (tensor.permute(0, 2, 3, 1).contiguous() for tensor in (gradient, results))
         of_factors = gradient.new_zeros(SEEN**2, channels, features)
         of_bias, of_pictures = gradient.new_zeros(features), torch.zeros_like(pictures)
-        ways = _transforms_for(of_pictures, results)
-        transposed = ways.factors(weight.transpose(0, 1))
+        functions = _transforms_for(of_pictures, results)
+        transposed = functions.factors(weight.transpose(0, 1))
         for picture, given, result, back in zip(pictures, gradients, results, of_pictures, strict=True):
             for strip in _strips(result):
-                of_product = ways.of_product(given, result, *strip)
+                of_product = functions.of_product(given, result, *strip)
                 of_bias += of_product[ALL_ONES].sum(0)
-                ways.add_of_factors(ways.seen(picture, *strip), of_product, of_factors)
-                ways.add_seen(ways.multiply(of_product, transposed), back, *strip)
+                functions.add_of_factors(functions.seen(picture, *strip), of_product, of_factors)
+                functions.add_seen(functions.multiply(of_product, transposed), back, *strip)
         of_weight = (KERNEL.T @ of_factors.view(SEEN**2, -1)).view(3, 3, channels, features).permute(3, 2, 0, 1)
         return of_pictures.permute(0, 3, 1, 2), of_weight, of_bias

@@ -50,8 +50,7 @@ def onnxruntime_run(network: SRMD) -> Run:
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
 
     def run(lr: Tensor, degradation_map: Tensor) -> Tensor:
-        told = degradation_map.expand(-1, -1, *lr.shape[-2:])
-        return torch.from_numpy(session.run(None, {"x": torch.cat([lr, told], 1).numpy()})[0])
+        return torch.from_numpy(session.run(None, {"x": network.seen(lr, degradation_map).numpy()})[0])
 
     return run
 

@@ -26,7 +26,7 @@ from errors import InputError
 from images import list_pictures, read_picture
 from kernel import parse_kernels
 from metrics import score
-from trial import scoring_noise, to_array, trained
+from trial import scoring_noise, to_array, weights_to_test
 
 PUBLISHED = Path(__file__).parent / "published.csv"
 NETWORKS = ("SRMDNF", "SRMD")
@@ -92,7 +92,7 @@ class Restorer:
     """What makes SR of LR: a published network, told the truth."""
 
     def __init__(self, weights: Path, pca: Path | None):
-        found = trained(TestConfig(weights=weights, pca=pca))
+        found = weights_to_test(TestConfig(weights=weights, pca=pca))
         network, self.pca = found.network, found.pca
         self.noise_free = network.config.noise_free
         self.engine = choose_engine(network, choose_device("auto"), precision="fp32")

@@ -25,7 +25,7 @@ from images import list_pictures, read_picture
 from kernel import gaussian
 from metrics import score
 from model import SRMD
-from trial import scoring_noise, to_array, trained
+from trial import scoring_noise, to_array, weights_to_test
 
 ROOT = Path(__file__).parents[1]
 SIDE = 144  # HR pixels of the middle that is scored
@@ -141,7 +141,7 @@ def main() -> None:
     parser.add_argument("--pca", type=Path, help="P (.mat) for weights that carry none", metavar="FILE")
     parser.add_argument("--output", type=Path, default=ROOT / "img" / "sensitivity.png", metavar="FILE")
     asked = parser.parse_args()
-    weights = trained(TestConfig(weights=asked.weights, pca=asked.pca))
+    weights = weights_to_test(TestConfig(weights=asked.weights, pca=asked.pca))
     network, pca = weights.network, weights.pca
     if network.config.noise_free:
         raise SystemExit(f"--weights: expected a network that is told a noise level, found SRMDNF in {asked.weights}")

@@ -27,11 +27,11 @@ NOISE_LEVELS = (0, 15, 50)
 HELD_OUT_SIDE = 256  # HR pixels
 
 
-def test(weights: Path, data: Path, kernel: str, noise_level: int, precision: str) -> dict[str, float]:
-    """The mean scores of one test."""
+def test(weights: Path, data: Path, kernel: str, noise_level: int) -> dict[str, float]:
+    """The mean scores of one test, in fp32."""
     with tempfile.TemporaryDirectory() as folder:
         flags = [f"--weights={weights}", f"--test_data={data}", f"--kernel={kernel}", f"--noise_level={noise_level}"]
-        flags += [f"--precision={precision}", f"--output={folder}", "--visdom=off"]
+        flags += ["--precision=fp32", f"--output={folder}", "--visdom=off"]
         if main.main(["--mode=test", *flags]) != 0:
             raise SystemExit(1)
         return json.loads(Path(folder, "metrics.json").read_text())["mean"]
@@ -47,7 +47,7 @@ def held_out_score(weights: Path, train_data: str | None, noise_free: bool) -> f
             middle = pixels[top : top + HELD_OUT_SIDE, left : left + HELD_OUT_SIDE]
             Image.fromarray(middle).save(Path(folder, f"{index}.png"))
         cells = itertools.product(KERNELS, NOISE_LEVELS[: 1 if noise_free else None])
-        return statistics.mean(test(weights, Path(folder), *cell, "fp32")["psnr_y"] for cell in cells)
+        return statistics.mean(test(weights, Path(folder), *cell)["psnr_y"] for cell in cells)
 
 
 def scores(weights: Path, folders: list[Path], noise_free: bool) -> dict[str, dict[str, float]]:
@@ -56,7 +56,7 @@ def scores(weights: Path, folders: list[Path], noise_free: bool) -> dict[str, di
     found = {}
     for data in folders:
         for kernel, noise_level in cells if data == folders[0] else cells[:1]:
-            mean = test(weights, data, kernel, noise_level, "fp32")
+            mean = test(weights, data, kernel, noise_level)
             keys = ("psnr_y", "ssim_y", "bicubic_psnr_y", "bicubic_ssim_y")
             found[f"{data.name}, {kernel}, noise {noise_level}"] = {key: round(mean[key], 4) for key in keys}
     return found

@@ -42,10 +42,10 @@ def networks_own(config: object) -> float:
     import torch
 
     from engine import choose_device, choose_engine
-    from trial import trained
+    from trial import weights_to_test
 
     device = choose_device("auto")
-    engine = choose_engine(trained(config).network, device)
+    engine = choose_engine(weights_to_test(config).network, device)
     lr, told = torch.rand(1, 3, 256, 256), torch.zeros(1, 15, 256, 256)
     engine.run(lr, told)
     return seconds(lambda: engine.run(lr, told))

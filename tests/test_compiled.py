@@ -44,13 +44,14 @@ def random(*shape: int, seed: int = 0) -> Tensor:
 def test_they_are_those_of_pytorch(fast: compiled.Transforms, height: int, width: int, channels: int, features: int):
     rows = -(-height // TILE)
     for strip in {(0, rows), (rows // 2, rows - rows // 2)}:
-        found, expected = (each_does(ways, (height, width, channels), features, strip) for ways in (fast, transforms))
+        size = height, width, channels
+        found, expected = (each_does(functions, size, features, strip) for functions in (fast, transforms))
         for mine, theirs in zip(found, expected, strict=True):
             assert (mine - theirs).abs().max() <= 1e-5 * max(theirs.abs().max(), 1)
 
 
 def each_does(
-    ways: compiled.Transforms | ModuleType, size: tuple[int, int, int], features: int, strip: tuple[int, int]
+    functions: compiled.Transforms | ModuleType, size: tuple[int, int, int], features: int, strip: tuple[int, int]
 ) -> list[Tensor]:
     """What each function makes of the same."""
     height, width, channels = size
@@ -60,11 +61,11 @@ def each_does(
     product = transforms.multiply(seen, transforms.factors(weight))
     of_product = transforms.of_product(gradient, result, *strip)
     of_factors, written, of_picture = random(64, channels, features), result.clone(), picture.clone()
-    ways.add_of_factors(seen, of_product, of_factors)
-    ways.put_results(product, bias, written, *strip)
-    ways.add_seen(seen, of_picture, *strip)
-    made = ways.seen(picture, *strip), ways.multiply(seen, ways.factors(weight))
-    return [*made, written, ways.of_product(gradient, result, *strip), of_factors, of_picture]
+    functions.add_of_factors(seen, of_product, of_factors)
+    functions.put_results(product, bias, written, *strip)
+    functions.add_seen(seen, of_picture, *strip)
+    made = functions.seen(picture, *strip), functions.multiply(seen, functions.factors(weight))
+    return [*made, written, functions.of_product(gradient, result, *strip), of_factors, of_picture]
 
 
 def test_threads_change_no_bit(fast: compiled.Transforms):
@@ -85,11 +86,11 @@ def test_threads_change_no_bit(fast: compiled.Transforms):
 
 @pytest.mark.parametrize("given", [transforms, "compiled"])
 def test_what_is_not_a_number_is_not_cut_off(given: object, request: pytest.FixtureRequest):
-    ways = request.getfixturevalue("fast") if given == "compiled" else given
+    functions = request.getfixturevalue("fast") if given == "compiled" else given
     product, picture = torch.full((64, 1, 32), torch.nan), torch.zeros(6, 6, 32)
-    ways.put_results(product, torch.zeros(32), picture, 0, 1)
+    functions.put_results(product, torch.zeros(32), picture, 0, 1)
     assert picture.isnan().all()
-    assert ways.of_product(torch.ones(6, 6, 32), picture, 0, 1).any()
+    assert functions.of_product(torch.ones(6, 6, 32), picture, 0, 1).any()
 
 
 def test_memory_of_another_shape_or_kind_is_refused(fast: compiled.Transforms):

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import data_loader
-from data_loader import PackedPictures, builtin_test_pictures, dead_leaves, open_training_data, pack
+from data_loader import FORMAT, VERSION, PackedPictures, builtin_test_pictures, dead_leaves, open_training_data, pack
 from errors import InputError, Stopped
 from images import Picture, read_picture
 
@@ -123,6 +123,17 @@ def test_a_foreign_hdf5_file_is_refused(tmp_path):
         file["pictures"] = np.zeros((3, 8, 8, 3), np.uint8)
         file.attrs["format"] = np.arange(3)
     with pytest.raises(InputError, match=r"a\.h5: expected a pack"):
+        PackedPictures(tmp_path / "a.h5")
+
+
+@pytest.mark.parametrize("shape", [None, (8, 8), (8, 8, 4), (2, 8, 8, 3)])
+def test_a_pack_without_pictures_is_refused(tmp_path, shape):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.attrs.update(format=FORMAT, version=VERSION)
+        group = file.create_group("pictures")
+        if shape:
+            group["000000"] = np.zeros(shape, np.uint8)
+    with pytest.raises(InputError, match=r"a\.h5: expected pictures"):
         PackedPictures(tmp_path / "a.h5")
 
 

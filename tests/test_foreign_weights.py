@@ -13,6 +13,7 @@ import pytest
 import scipy.io
 import scipy.signal
 import torch
+from published import NCNN, needs_networks
 from torch import nn
 
 import main
@@ -23,7 +24,6 @@ from model import SRMD, NetworkConfig
 from weights import read_weights
 
 ROOT = Path(__file__).parents[1]
-SHARED = ROOT.parent / "shared"
 SMALL = NetworkConfig(scale=3, features=8, layers=4)
 
 
@@ -109,14 +109,24 @@ def test_an_ncnn_network_of_another_architecture_is_refused(tmp_path: Path, old:
         read_weights(path)
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the published networks are not on this machine")
+@needs_networks
 @pytest.mark.parametrize("name", ["srmd_x2", "srmd_x3", "srmd_x4", "srmdnf_x2", "srmdnf_x3", "srmdnf_x4"])
 def test_the_published_networks_load(name: str, tmp_path: Path):
     for suffix in (".bin", ".param"):
-        shutil.copy(SHARED / "reference" / "ncnn" / f"{name}{suffix}", tmp_path)
+        shutil.copy(NCNN / f"{name}{suffix}", tmp_path)
     config = read_weights(tmp_path / f"{name}.param").network.config
     assert config == NetworkConfig(int(name[-1]), noise_free="nf" in name)
     assert output(read_weights(tmp_path / f"{name}.bin").network, config).isfinite().all()
+
+
+def test_no_value_in_an_ncnn_bin_makes_it_another_format(tmp_path: Path):
+    """Its ninth byte, where a header in JSON opens in .safetensors, belongs to a weight."""
+    network = small_network()
+    with torch.no_grad():
+        network.convs[0].weight[0, 0, 0, 1] = struct.unpack("<f", b"{\0\0\x3f")[0]
+    path = ncnn_files(tmp_path, network).with_suffix(".bin")
+    assert path.read_bytes()[8:9] == b"{"
+    assert torch.equal(output(read_weights(path).network, SMALL), output(network, SMALL))
 
 
 # KAIR

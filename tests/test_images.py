@@ -400,7 +400,7 @@ def test_a_folder_without_pictures_is_refused_with_what_was_found(tmp_path):
 
 def test_no_folder_is_refused(tmp_path):
     (tmp_path / "a.png").touch()
-    with pytest.raises(InputError, match="expected a folder of pictures, found nothing"):
+    with pytest.raises(InputError, match="expected a folder of pictures, found no such folder"):
         list_pictures(tmp_path / "none")
     with pytest.raises(InputError, match="found a file"):
         list_pictures(tmp_path / "a.png")

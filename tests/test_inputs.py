@@ -54,13 +54,11 @@ def test_folders_and_files_come_in_order_and_once():
     paths = [picture("set/b.png", 1), picture("set/a.png", 2), picture("c.png", 3)]
     inputs = Inputs(Config(input=[Path("set"), paths[2], paths[0]], output=Path("out")))
     assert [(name, int(p.pixels[0, 0, 0])) for name, p in inputs] == [("a", 2), ("b", 1), ("c", 3)]
-    assert len(inputs) == 3
 
 
 def test_without_anything_the_held_out_photos_come():
     inputs = Inputs(Config(output=Path("out")))
     assert [name for name, _ in inputs] == ["astronaut", "chelsea", "coffee"]
-    assert len(inputs) == 3
 
 
 @pytest.mark.parametrize("output", [".", "sub/.."])
@@ -89,7 +87,8 @@ def test_a_picture_that_is_too_small_to_score_is_named_and_left_out(capsys: pyte
 
 
 def test_what_save_lr_wrote_can_be_restored_beside_it():
-    assert len(Inputs(Config(input=[picture("out/lr/photo.png")], output=Path("out")))) == 1
+    inputs = Inputs(Config(input=[picture("out/lr/photo.png")], output=Path("out")))
+    assert [name for name, _ in inputs] == ["photo"]
 
 
 def test_where_all_are_broken_that_is_an_error():

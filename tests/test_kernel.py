@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import scipy.io
 import torch
+from published import PCA, needs_networks
 
 import kernel
 from errors import InputError
 
 ROOT = Path(__file__).parent.parent
-PUBLISHED_PCA = ROOT.parent / "shared" / "reference" / "srmd_pca_matlab.mat"
 SHIPPED = ["delta", "isotropic_0.7", "isotropic_1.3", "isotropic_2.0", "isotropic_2.6"]
 SHIPPED += ["anisotropic_2.6_1.0_30", "anisotropic_3.0_1.5_120", "asymmetric"]
 BAD_SPECS = ["", "gauss", "gaussian", "absent.mat", "absent.npy", "kernel.jpg", "gaussian:", "gaussian:wide"]
@@ -220,10 +220,10 @@ def test_correlation_and_convolution_have_one_code(pca):
 
 @pytest.fixture(scope="module")
 def published():
-    return scipy.io.loadmat(PUBLISHED_PCA)["P"]
+    return scipy.io.loadmat(PCA)["P"]
 
 
-@pytest.mark.skipif(not PUBLISHED_PCA.is_file(), reason="the authors' P is not beside the repository")
+@needs_networks
 class TestThePublishedP:
     @pytest.mark.parametrize(
         ("parameters", "expected"),

@@ -180,7 +180,7 @@ def test_every_flag_has_a_bad_value_among_the_wrong_requests():
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        ("--mode=test --kernel=missing.mat", 2, "--kernel: missing.mat: no such file\n"),
+        ("--mode=test --kernel=missing.mat", 2, "--kernel: missing.mat: expected a file, found no such file\n"),
         ("--mode=train --steps=few", 2, "--steps: expected a whole number of at least 1, found 'few'\n"),
         ("--mode=dance", 2, "--mode: expected train, test or prepare, found 'dance'\n"),
     ],
@@ -255,6 +255,10 @@ def test_a_kernel_is_not_drawn_over_what_was_given(capsys: pytest.CaptureFixture
         assert main.main(f"{flags} --save_kernel={path}".split()) == 2
         assert capsys.readouterr().err == f"--save_kernel: {path} would overwrite an input\n"
     assert main.parse(f"{flags} --save_kernel=empty/new.png".split()).save_kernel == Path("empty/new.png")
+    Path("delta").mkdir()
+    Path("delta/k.png").touch()
+    named = f"{TEST} --weights=weights.safetensors --kernel=delta --save_kernel=delta/k.png"
+    assert main.parse(named.split()).kernel[0].spec == "delta"  # a kernel's name, not that folder
 
 
 def test_maps_are_told_unless_one_kernel_or_noise_level_is_said_to_be_assumed():

@@ -20,15 +20,6 @@ VARIANTS = [
 ]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Pictures this small gain nothing from more threads, and lose much where other processes are busy."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def label(config):
     return f"x{config.scale}-{config.head}-{'nf' if config.noise_free else 'noise'}{'-bn' * config.batch_norm}"
 

@@ -45,6 +45,20 @@ def test_black_and_white_are_the_labels_0_and_1():
     assert np.array_equal(labels, NUMBERS > 1)
 
 
+def test_labels_stand_upright_as_their_picture_does():
+    exif = Image.Exif()
+    exif[274] = 6  # to be turned clockwise
+    Image.fromarray(NUMBERS.astype(np.uint8)).save("labels.png", exif=exif)
+    assert np.array_equal(read_labels(Path("labels.png")), np.rot90(NUMBERS, -1))
+
+
+def test_no_other_program_is_started_to_read_labels():
+    Image.new("RGB", (4, 4)).save("labels.eps")
+    Path("labels.eps").rename("labels.png")
+    with pytest.raises(InputError, match="cannot identify"):  # Pillow would have Ghostscript draw it
+        read_labels(Path("labels.png"))
+
+
 def test_a_label_without_a_kernel_is_named():
     check_labels(NUMBERS, 3)
     with pytest.raises(InputError, match="value 2 has no kernel: 2 were given, for values 0 to 1"):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from published import NCNN, PCA, PICTURES, needs_networks, needs_set5
 
 from benchmarks import reproduce
 from benchmarks.reproduce import Cell, Setting
@@ -14,7 +15,6 @@ from kernel import pca_matrix
 from model import SRMD, NetworkConfig
 from weights import Weights, write_weights
 
-SHARED = Path(__file__).parents[2] / "shared"
 CLEAN = Cell(Setting("Set5", "delta", 0, 2), "SRMD", theirs=(37.0, 0.95), ours=(37.0, 0.95))
 NOISY = replace(CLEAN, setting=Setting("Set5", "delta", 15, 2))
 
@@ -86,7 +86,8 @@ def test_what_is_missing_is_said_in_one_line(tmp_path: Path, capsys: pytest.Capt
     assert error.count("\n") == 1
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the published networks and Set5 are not on this machine")
+@needs_networks
+@needs_set5
 @pytest.mark.parametrize(
     ("network", "setting"),
     [
@@ -98,9 +99,9 @@ def test_what_is_missing_is_said_in_one_line(tmp_path: Path, capsys: pytest.Capt
 def test_a_published_figure_comes_out(tmp_path: Path, network: str, setting: Setting):
     name = f"{network.lower()}_x{setting.scale}"
     for suffix in (".param", ".bin"):
-        (tmp_path / f"{name}{suffix}").symlink_to(SHARED / "reference" / "ncnn" / f"{name}{suffix}")
-    networks = reproduce.restorers(tmp_path, SHARED / "reference" / "srmd_pca_matlab.mat")
+        (tmp_path / f"{name}{suffix}").symlink_to(NCNN / f"{name}{suffix}")
+    networks = reproduce.restorers(tmp_path, PCA)
     cells = [cell for cell in reproduce.published() if (cell.network, cell.setting) == (network, setting)]
-    (cell,) = reproduce.reproduce(SHARED / "images" / "test", networks, cells)
+    (cell,) = reproduce.reproduce(PICTURES, networks, cells)
     assert not cell.is_off
     assert cell.ours == pytest.approx(cell.theirs, abs=0.003)

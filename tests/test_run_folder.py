@@ -84,7 +84,7 @@ def test_resume_with_nothing_there_starts():
 
 
 def test_resuming_a_folder_that_is_not_there_is_an_error():
-    with pytest.raises(InputError, match="--resume: runs/none: no such run"):
+    with pytest.raises(InputError, match="--resume: runs/none: expected a run, found no such folder"):
         run_config({"resume": "runs/none"})
 
 
@@ -94,7 +94,7 @@ def test_resume_and_output_must_agree():
         run_config({"resume": "runs/a", "output": Path("runs/b")})
 
 
-def test_a_run_that_an_older_version_began_goes_on():
+def test_the_configuration_of_version_0_1_0_is_read():
     folder = started("runs/a", steps=7)
     path = folder.path / "config.json"
     path.write_text(json.dumps({name: v for name, v in json.loads(path.read_text()).items() if name not in NEWER}))

@@ -17,7 +17,7 @@ from data_loader import PackedPictures
 from degradation import GAUSSIANS
 from model import SRMD, NetworkConfig
 from solver import Solver
-from step import compiled, cuda_graph, fast_convolutions
+from step import cuda_graph, fast_convolutions, torch_compiled
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
 
@@ -87,7 +87,7 @@ def test_what_can_not_be_compiled_is_recorded_as_it_is(monkeypatch: pytest.Monke
         return call
 
     monkeypatch.setattr(step.torch, "compile", failing)
-    assert compiled(torch.sum, torch.ones(2, requires_grad=True)) is torch.sum
+    assert torch_compiled(torch.sum, torch.ones(2, requires_grad=True)) is torch.sum
     assert capsys.readouterr().out == "warning: the step is not compiled, only recorded (Failed to find C compiler.)\n"
 
 

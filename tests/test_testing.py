@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 import scipy.io
 from PIL import Image
+from published import NCNN, PCA, SET5, needs_networks, needs_set5
 from small_runs import train
 
 import main
 from kernel import fit_kernel, gaussian
-
-SHARED = Path(__file__).parents[2] / "shared"
 
 pytestmark = pytest.mark.usefixtures("folder_with_pictures")
 
@@ -156,7 +155,7 @@ def test_a_kernel_of_which_the_network_would_see_nothing_is_refused(trained: str
     corner[0, 0] = 1
     np.save("corner.npy", corner)
     assert check(trained, "--test_data=pictures", "--kernel=corner.npy") == 2
-    assert capsys.readouterr().err.startswith("--kernel: the inner 15×15")
+    assert capsys.readouterr().err.startswith("--kernel: expected the inner 15×15")
 
 
 def test_an_original_is_not_written_over(trained: str, capsys: pytest.CaptureFixture):
@@ -166,11 +165,12 @@ def test_an_original_is_not_written_over(trained: str, capsys: pytest.CaptureFix
     assert Path("pictures/a.png").read_bytes() == before
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the published networks and Set5 are not on this machine")
+@needs_networks
+@needs_set5
 def test_a_published_network_scores_as_published():
     """P, orientation, noise draw, downsampling and metrics in one figure."""
-    flags = [f"--weights={SHARED}/reference/ncnn/srmd_x4.param", f"--pca={SHARED}/reference/srmd_pca_matlab.mat"]
-    flags += [f"--test_data={SHARED}/images/test/Set5", "--kernel=gaussian:2.6,1.0,30", "--noise_level=15"]
+    flags = [f"--weights={NCNN}/srmd_x4.param", f"--pca={PCA}"]
+    flags += [f"--test_data={SET5}", "--kernel=gaussian:2.6,1.0,30", "--noise_level=15"]
     assert check(*flags) == 0
     assert metrics()["mean"]["psnr_y"] == pytest.approx(27.520, abs=0.002)
     assert metrics()["mean"]["ssim_y"] == pytest.approx(0.78636, abs=0.0001)

@@ -7,25 +7,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from published import NCNN, PCA, SET5, needs_networks, needs_set5
+from small_runs import train
 
 import main
 from kernel import gaussian, pca_matrix
 from model import SRMD, NetworkConfig
 from weights import Weights, write_weights
 
-SHARED = Path(__file__).parents[2] / "shared"
-TRAIN = ["--mode=train", "--output=run", "--steps=1", "--batch_size=2", "--patch_size=8", "--precision=fp32"]
-TRAIN += ["--device=cpu", "--visdom=off", "--train_data=pictures"]
-
-
-@pytest.fixture(autouse=True)
-def _folder_with_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.chdir(tmp_path)
-    Path("pictures").mkdir()
-    rng = np.random.default_rng(0)
-    for name in "abc":
-        coarse = Image.fromarray(rng.integers(0, 256, (12, 14, 3), np.uint8))
-        coarse.resize((84, 72), Image.Resampling.BICUBIC).save(f"pictures/{name}.png")
+pytestmark = pytest.mark.usefixtures("folder_with_pictures")
 
 
 def check(*flags: str) -> int:
@@ -107,11 +97,21 @@ def test_a_network_that_knows_bicubic_is_told_an_equivalent_kernel_of_direct_dow
     assert metrics()["assumed"]["kernel"] == "gaussian:1.6"
 
 
+def test_no_equivalent_is_sought_of_a_kernel_that_the_network_is_not_told(untrained: str):
+    corner = np.zeros((31, 31))
+    corner[0, 0] = 1  # of which the inner 15×15 hold nothing
+    np.save("corner.npy", corner)
+    flags = ["--test_data=pictures", "--kernel=corner.npy", "--downsampler=direct"]
+    assert check(untrained, *flags, "--assumed_kernel=delta") == 0
+    assert metrics()["assumed"]["kernel"] == "delta"
+    assert check(untrained, *flags) == 2
+
+
 @pytest.mark.parametrize("file", ["last.safetensors", "checkpoint-0000001.pt"])
 def test_a_network_trained_with_the_direct_downsampler_knows_it(
     untrained: str, file: str, capsys: pytest.CaptureFixture
 ):
-    assert main.main([*TRAIN, "--downsampler=direct"]) == 0
+    assert train("run", "--steps=1", "--downsampler=direct") == 0
     weights = f"--weights=run/{file}"
     assert check(weights, "--test_data=pictures", "--kernel=gaussian:1.6") == 0
     assert metrics()["degradation"]["downsampler"] == "direct"
@@ -123,12 +123,13 @@ def test_a_network_trained_with_the_direct_downsampler_knows_it(
     assert capsys.readouterr().err.startswith("--self_ensemble: ")
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the published networks and Set5 are not on this machine")
+@needs_networks
+@needs_set5
 def test_a_published_network_restores_what_was_downsampled_directly():
     """On one picture what the authors' k_b reaches on Set5: seven decibels more than told the kernel itself."""
     np.save("wide.npy", gaussian(1.6, size=7))
-    flags = [f"--weights={SHARED}/reference/ncnn/srmdnf_x3.param", f"--pca={SHARED}/reference/srmd_pca_matlab.mat"]
-    flags += [f"--test_data={SHARED}/images/test/Set5/butterfly.png", "--kernel=wide.npy", "--downsampler=direct"]
+    flags = [f"--weights={NCNN}/srmdnf_x3.param", f"--pca={PCA}"]
+    flags += [f"--test_data={SET5}/butterfly.png", "--kernel=wide.npy", "--downsampler=direct"]
     assert check(*flags) == 0
     assert metrics()["mean"]["psnr_y"] == pytest.approx(30.01, abs=0.05)
     assert check(*flags, "--assumed_kernel=wide.npy") == 0

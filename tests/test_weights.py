@@ -105,7 +105,7 @@ def broken_files(folder: Path) -> dict[str, str]:
     (folder / "foreign").write_bytes(struct.pack("<Q", len(header)) + header)
     torch.save(torch.zeros(3), folder / "tensor.pt")
     return {
-        "missing": "expected a file, found nothing",
+        "missing": "expected a file, found no such file",
         "empty": "expected our .safetensors",
         "text": "found a file that starts with",
         "cut": "broken .safetensors",
@@ -129,8 +129,9 @@ def test_a_configuration_that_does_not_fit_the_tensors_is_refused(tmp_path: Path
     source = weights()
     tensors = source.network.state_dict() | {"pca": source.pca}
     save_file(tensors, tmp_path / "a", {"srmd": json.dumps(vars(SMALL) | {key: value})})
-    with pytest.raises(InputError, match="configuration"):
+    with pytest.raises(InputError, match="configuration") as caught:
         read_weights(tmp_path / "a")
+    assert len(str(caught.value)) < 400
 
 
 def test_starting_from_another_scale_copies_the_body_and_keeps_the_new_head():
