@@ -30,7 +30,7 @@ bench: setup
 	$(PY) -m benchmarks
 
 weights: setup
-	$(PY) -m benchmarks.train_weights $(if $(BUDGET),--minutes=$(BUDGET)) $(if $(DATA),--train_data=$(DATA)) \
+	$(PY) -m benchmarks.train_weights $(if $(BUDGET),--minutes=$(BUDGET)) $(if $(DATA),--train_data="$(DATA)") \
 		$(if $(TEST_DATA),--test_data $(TEST_DATA))
 
 reproduce: setup

@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw
 from tqdm import tqdm
 
 from errors import InputError, Stopped
-from files import whole_file
+from files import make_folder, whole_file
 from images import Picture, list_pictures, over_white, read_picture
 from signals import stop_requests
 
@@ -116,7 +116,7 @@ def _training_pixels(picture: Picture) -> NDArray[np.uint8]:
 def _write_pack(pictures: Iterable[tuple[str, NDArray[np.uint8]]], summary: PackSummary) -> None:
     import h5py
 
-    summary.output.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(summary.output.parent)
     with whole_file(summary.output) as temporary:
         # HDF5 swallows what a signal's handler raises: the signal waits for the next picture.
         with stop_requests() as stop, h5py.File(temporary, "w") as file:

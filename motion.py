@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from errors import InputError
-from files import make_folder
+from files import make_folder, whole_file
 
 MOMENTS = 512  # of the exposure, at which the point leaves its light
 MEMORY = (0.1, 3)  # of the velocity, in exposures
@@ -66,9 +66,10 @@ def main() -> None:
     kernels = motion_kernels(np.random.default_rng(asked.seed), asked.count, asked.size)
     try:
         make_folder(asked.output.parent)
-    except InputError as error:
+        with whole_file(asked.output) as temporary:
+            np.save(temporary, kernels.astype(np.float32))
+    except (InputError, OSError) as error:
         parser.error(str(error))
-    np.save(asked.output, kernels.astype(np.float32))
     print(f"wrote {asked.count} motion kernels of {asked.size}×{asked.size} to {asked.output}")
 
 

@@ -76,7 +76,7 @@ class RunFolder:
         for line in lines:
             with suppress(ValueError):
                 rows.append(json.loads(line))
-        return [row for row in rows if isinstance(row, dict) and "step" in row]
+        return [row for row in rows if isinstance(row, dict) and isinstance(row.get("step"), int)]
 
     def _drop_rows_after(self, step: int) -> None:
         kept = [row for row in self.rows() if row["step"] <= step]
@@ -108,6 +108,8 @@ def run_config(given: dict) -> TrainConfig:
             raise InputError(f"--resume: expected {asked.output}, as --output says, found {folder}")
         if asked.resume and not folder.is_dir():
             raise InputError(f"--resume: {folder}: expected a run, found no such folder")
+        if asked.resume and not (folder / "config.json").exists() and not RunFolder(folder).checkpoints():
+            raise InputError(f"--resume: {folder}: expected a run, found a folder without its config.json")
     folder = folder or RUNS / _new_name(asked)
     if not (folder / "config.json").exists():
         if folder.is_dir() and RunFolder(folder).checkpoints():

@@ -103,6 +103,7 @@ class Solver:
         """Sets up everything that a training step needs: at step 0, or as a checkpoint left it."""
         config, self.step = self.config, 0
         self.network.to(self.device, memory_format=torch.channels_last)
+        self.batches = Batches(hold(training, config.cache, self.device), config, self.pca, self.device, self.kernels)
         size = (config.batch_size, config.patch_size, config.patch_size)
         can = self.device.type == "cpu" and self.precision == "fp32"  # a run may be resumed on another device
         self.network.winograd = can and (winograd_pays(self.network, size) if state is None else state["winograd"])
@@ -112,7 +113,6 @@ class Solver:
             self.step = state["step"]
             self.ema.load_state_dict(state["ema"])
             self.optimizer.load_state_dict(state["optimizer"])
-        self.batches = Batches(hold(training, config.cache, self.device), config, self.pca, self.device, self.kernels)
         if not validation.usable(self.batches.crop):
             validation = training
         self.validation_batch = Batches(validation, config, self.pca, self.device, self.kernels).draw(0)

@@ -27,6 +27,8 @@ def new_network(config: TrainConfig, kernels: TrainingKernels) -> tuple[SRMD, Te
         source = read_weights(config.weights)
         if source.pca is None:
             raise InputError(f"{config.weights}: expected weights with their P, found a format that carries none")
+    if config.batch_norm and not source.network.config.batch_norm:  # it would undo what the layers have learnt
+        raise InputError(f"--batch_norm: expected --weights of a network that has it, found {config.weights} without")
     source = _with_pca_for(config, source, kernels)
     start_from(network, source.network)
     return network, source.pca

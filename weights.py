@@ -10,6 +10,7 @@ import itertools
 import json
 import pickle
 import struct
+import zipfile
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,8 @@ def start_from(network: SRMD, source: SRMD) -> None:
         source = merge_batch_norm(source)
     fresh, given = network.state_dict(), source.state_dict()
     fitting = {key: t for key, t in given.items() if key in fresh and t.shape == fresh[key].shape}
+    if source.config.head != network.config.head:  # which can agree in shape, and mean something else
+        fitting = {key: t for key, t in fitting.items() if not key.startswith("head.")}
     first = "convs.0.weight"
     shared = min(fresh[first].shape[1], given[first].shape[1])
     if fresh[first].shape[0] == given[first].shape[0]:
@@ -169,6 +172,9 @@ def load_checkpoint(path: Path) -> dict:
 def _load_pytorch(path: Path) -> Any:
     data = io.BytesIO(path.read_bytes())  # a failing disk says nothing of the file
     try:
+        if zipfile.is_zipfile(data) and (damaged := zipfile.ZipFile(data).testzip()):  # PyTorch doesn't look
+            raise ValueError(f"its part {damaged} is damaged")
+        data.seek(0)
         return torch.load(data, map_location="cpu", weights_only=True)
     except MemoryError:
         raise

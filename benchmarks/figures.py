@@ -55,5 +55,8 @@ def results(output: Path) -> None:
 
 
 if __name__ == "__main__":
+    rows = RunFolder(Path(sys.argv[1])).rows()
+    if not rows:
+        raise SystemExit(f"{sys.argv[1]}: expected a run, found no metrics.jsonl with rows")
     results(ROOT / "img" / "results.png")
-    draw_loss(RunFolder(Path(sys.argv[1])).rows(), ROOT / "img" / "loss.png")
+    draw_loss(rows, ROOT / "img" / "loss.png")

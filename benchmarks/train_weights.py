@@ -21,6 +21,8 @@ from benchmarks.ship import ROOT, ship
 from config import TrainConfig
 from data_loader import open_training_data
 from engine import choose_device
+from errors import InputError, Stopped
+from flags import existing
 from soap import TURN_EVERY
 from solver import Solver
 
@@ -138,8 +140,13 @@ def train_all(minutes: float | None, train_data: Path | None, test_data: list[Pa
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, help="for all networks together")
-    parser.add_argument("--train_data", type=Path, help="folder of pictures or .h5 (default: the built-in set)")
-    parser.add_argument("--test_data", type=Path, nargs="*", default=[], help="folders of HR pictures to score on")
+    parser.add_argument("--train_data", type=existing, help="folder of pictures or .h5 (default: the built-in set)")
+    parser.add_argument("--test_data", type=existing, nargs="*", default=[], help="folders of HR pictures to score on")
     given = parser.parse_args()
     main.end_on_sigterm()
-    raise SystemExit(train_all(given.minutes, given.train_data, given.test_data))
+    try:
+        raise SystemExit(train_all(given.minutes, given.train_data, given.test_data))
+    except InputError as error:
+        parser.error(str(error))
+    except Stopped as stopped:
+        raise SystemExit(128 + stopped.signal) from stopped

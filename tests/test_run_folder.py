@@ -94,6 +94,12 @@ def test_resume_and_output_must_agree():
         run_config({"resume": "runs/a", "output": Path("runs/b")})
 
 
+def test_a_folder_that_is_no_run_is_not_resumed():
+    Path("holiday").mkdir()
+    with pytest.raises(InputError, match="--resume: holiday: expected a run"):
+        run_config({"resume": "holiday"})
+
+
 def test_the_configuration_of_version_0_1_0_is_read():
     folder = started("runs/a", steps=7)
     path = folder.path / "config.json"

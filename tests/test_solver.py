@@ -206,6 +206,12 @@ def test_training_starts_from_other_weights_with_their_pca(monkeypatch: pytest.M
     torch.testing.assert_close(found, given.detach(), atol=1e-6, rtol=0)
 
 
+def test_batch_norm_does_not_start_from_weights_without_it(capsys: pytest.CaptureFixture):
+    other_weights("first.safetensors")
+    assert train("run", "--steps=1", "--batch_norm", "--weights=first.safetensors") == 2
+    assert capsys.readouterr().err.startswith("--batch_norm: expected --weights of a network that has it")
+
+
 def test_a_run_goes_on_without_the_weights_it_started_from(monkeypatch: pytest.MonkeyPatch):
     other_weights("first.safetensors")
     assert train("whole", "--steps=11", "--weights=first.safetensors") == 0

@@ -83,6 +83,16 @@ def test_a_checkpoint_that_was_cut_short_is_refused(tmp_path: Path):
         load_checkpoint(tmp_path / "a.pt")
 
 
+def test_a_checkpoint_with_a_spoilt_byte_is_refused(tmp_path: Path):
+    checkpoint(tmp_path / "a.pt")
+    data = bytearray((tmp_path / "a.pt").read_bytes())
+    weight = weights().network.convs[1].weight.detach().numpy().tobytes()
+    data[data.index(weight) + len(weight) // 2] ^= 1
+    (tmp_path / "a.pt").write_bytes(data)
+    with pytest.raises(InputError, match=r"a\.pt: not a checkpoint.*damaged"):
+        load_checkpoint(tmp_path / "a.pt")
+
+
 def test_no_code_in_a_checkpoint_runs(tmp_path: Path):
     class Evil:
         def __reduce__(self):
@@ -140,6 +150,15 @@ def test_starting_from_another_scale_copies_the_body_and_keeps_the_new_head():
     start_from(target, source)
     assert all(torch.equal(a.weight, b.weight) for a, b in zip(source.convs, target.convs, strict=True))
     assert torch.equal(target.head.weight, head)
+
+
+@pytest.mark.parametrize(("head", "other"), [("subpixel", "upsample"), ("upsample", "subpixel")])
+def test_a_head_of_the_other_kind_is_not_copied_even_where_its_shape_agrees(head: str, other: str):
+    source, target = SRMD(replace(SMALL, scale=1, head=head)), SRMD(replace(SMALL, scale=1, head=other))
+    fresh = target.head.weight.clone()
+    start_from(target, source)
+    assert torch.equal(target.head.weight, fresh)
+    assert torch.equal(target.convs[2].weight, source.convs[2].weight)
 
 
 def test_starting_from_batch_norm_without_it_merges_it():
