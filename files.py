@@ -28,6 +28,8 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{path}: expected a folder to write to, found: {error.strerror}") from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise InputError(f"{path}: expected a folder to write to, found: no permission to")
 
 
 def cache_folder() -> Path:

@@ -85,9 +85,11 @@ def tile_side(text: str) -> int | None:
 
 
 def existing(text: str) -> Path:
-    """A parser of paths that exist."""
+    """A parser of paths to what is there and can be read."""
     if not os.path.exists(text):  # Path.exists raises where a name is too long
         raise argparse.ArgumentTypeError(f"{text}: expected a path, found no such file or folder")
+    if not os.access(text, os.R_OK):
+        raise argparse.ArgumentTypeError(f"{text}: expected what can be read, found no permission to")
     return Path(text)
 
 
@@ -210,7 +212,12 @@ FLAGS = (
         {"nargs": "?", "const": "", "metavar": "PATH"},
     ),
     Flag("test_data", ("test",), "HR pictures: degrade, restore, score", {"type": existing, "metavar": "PATH"}),
-    Flag("input", ("test",), "LR pictures or folders: restore", {"type": existing, "nargs": "+", "metavar": "PATH"}),
+    Flag(
+        "input",
+        ("test",),
+        "LR pictures or folders: restore",
+        {"type": existing, "nargs": "+", "action": "extend", "metavar": "PATH"},
+    ),
     Flag(
         "kernel",
         ("test",),

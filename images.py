@@ -15,11 +15,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from errors import InputError
 from files import whole_file
 
+ORIENTATION = ExifTags.Base.Orientation
 Image.MAX_IMAGE_PIXELS = 2**28  # Pillow's own limit refuses large results of this very package
 NOT_PICTURES = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}  # programs for another program to run, data, films
 ICONS = {"ICO", "ICNS"}  # these shrink what doesn't fit
@@ -32,6 +33,7 @@ QUALITY = {  # these formats lose detail by default, which is what people come h
     "AVIF": {"quality": 95},
 }
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PNG_RGB, PNG_GREY_ALPHA, PNG_RGB_ALPHA = 2, 4, 6  # kinds of colour
 PNG_UP = 2  # the filter of a row that is stored less the one above
 PNG_ROWS = 256
 # Of a TIFF's tags only these describe the picture; the others say how that very file is laid out.
@@ -79,8 +81,10 @@ def read_picture(path: Path) -> Picture:
             warnings.simplefilter("ignore")  # Pillow warns of oddities that it then reads well
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=readable_formats()) as image:
-                picture = _to_picture(_upright(image))
-            return replace(picture, pixels=_deep_colours(path)) if _has_deep_colours(path) else picture
+                _load(image)
+                orientation = image.getexif().get(ORIENTATION, 1)
+                picture = _to_picture(ImageOps.exif_transpose(image))
+            return _deepened(picture, path, orientation) if _is_deep_png(path) else picture
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except UnidentifiedImageError as error:
@@ -91,18 +95,30 @@ def read_picture(path: Path) -> Picture:
         raise InputError(f"{path}: a broken picture ({error})") from error
 
 
-def _has_deep_colours(path: Path) -> bool:
-    """Whether it is a PNG of 16 bits a colour, with or without alpha."""
+def _is_deep_png(path: Path) -> bool:
+    """Whether it is a PNG of 16 bits that Pillow cuts to 8: of all kinds but grey without alpha."""
     with path.open("rb") as file:
         header = file.read(26)
-    return header[:8] == PNG_SIGNATURE and header[24:] in (b"\x10\x02", b"\x10\x06")  # bits, kind of colours
+    return header[:8] == PNG_SIGNATURE and header[24] == 16 and header[25] in (PNG_RGB, PNG_GREY_ALPHA, PNG_RGB_ALPHA)
 
 
-def _deep_colours(path: Path) -> NDArray[np.uint16]:
+def _deepened(picture: Picture, path: Path, orientation: int) -> Picture:
+    """The picture as Pillow read it, with all 16 bits of its pixels."""
     from torchvision.io import ImageReadMode, decode_image  # costs seconds
 
-    pixels = decode_image(str(path), ImageReadMode.UNCHANGED, apply_exif_orientation=True)
-    return pixels[:3].permute(1, 2, 0).contiguous().numpy()
+    channels = decode_image(str(path), ImageReadMode.UNCHANGED).numpy()  # (2 to 4, H, W)
+    grey = len(channels) == 2
+    pixels = np.repeat(channels[:1], 3, 0) if grey else channels[:3]
+    return replace(picture, pixels=_upright(pixels.transpose(1, 2, 0), orientation), grey=grey)
+
+
+def _upright(pixels: NDArray, orientation: int) -> NDArray:
+    """(H, W, 3) turned as `ImageOps.exif_transpose` turns pictures, by EXIF's numbers 1 to 8."""
+    if orientation in (2, 3, 7, 8):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 6, 7):
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels.transpose(1, 0, 2) if orientation in (5, 6, 7, 8) else pixels)
 
 
 def count_pixels(path: Path) -> int:
@@ -122,13 +138,13 @@ def readable_formats() -> list[str]:
     return [name for name in Image.OPEN if name not in NOT_PICTURES]
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _load(image: Image.Image) -> None:
+    """Reads it all, for a PNG may hold EXIF behind the pixels; EXIF that is broken is left behind."""
     image.load()
     if image.format == "TIFF":  # its EXIF lies among its tags
         image.info["exif"] = _tiff_exif(image)
     elif not _readable_exif(image.info.get("exif", b"")):  # no reason to refuse the picture, now or when writing it
         image.info.pop("exif", None)
-    return ImageOps.exif_transpose(image)
 
 
 def _tiff_exif(image: Image.Image) -> bytes:
@@ -212,8 +228,8 @@ def _encode(path: Path, picture: NDArray, like: Picture) -> bytes | memoryview:
     name = Image.registered_extensions().get(path.suffix.lower())
     if name not in Image.SAVE or name in NOT_PICTURES | ICONS:
         raise InputError(f"{path}: expected a suffix of a picture format, such as .png, found {path.suffix!r}")
-    if name == "PNG" and like.pixels.dtype == np.uint16 and not like.grey:
-        return _deep_png(to_levels(picture, np.uint16) if picture.dtype.kind == "f" else picture, like)
+    if name == "PNG" and like.pixels.dtype == np.uint16 and (like.alpha is not None or not like.grey):
+        return _deep_png(to_levels(picture, np.uint16, like.grey) if picture.dtype.kind == "f" else picture, like)
     kept = {key: value for key, value in (("icc_profile", like.icc), ("exif", like.exif)) if value}
     buffer = io.BytesIO()
     try:
@@ -242,9 +258,10 @@ def _resized(alpha: NDArray[np.uint8], picture: NDArray) -> Image.Image:
 
 
 def _deep_png(levels: NDArray[np.uint16], like: Picture) -> bytes:
-    """A PNG of 16 bits a colour, as its specification (W3C, third edition) has it; each row less the one above."""
+    """A PNG of 16 bits, as its specification (W3C, third edition) has it; each row less the one above."""
     height, width = levels.shape[:2]
-    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 2 if like.alpha is None else 6, 0, 0, 0))]
+    kind = PNG_RGB if like.alpha is None else PNG_GREY_ALPHA if like.grey else PNG_RGB_ALPHA
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0))]
     chunks += [(b"iCCP", b"ICC profile\0\0" + zlib.compress(like.icc))] if like.icc else []
     chunks += [(b"eXIf", like.exif.removeprefix(b"Exif\0\0"))] if like.exif else []
     chunks += [(b"IDAT", _compressed_rows(levels, like)), (b"IEND", b"")]

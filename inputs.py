@@ -24,14 +24,16 @@ class Inputs:
             paths = [path for item in given for path in (list_pictures(item) if item.is_dir() else [item])]
         self.paths = result_names(list(dict.fromkeys(paths)))
         folders = ["."] if config.input else [".", "compare", "lr"] if config.save_lr else [".", "compare"]
-        self._check_nothing_is_overwritten([config.output / folder for folder in folders])
+        self._check_nothing_is_overwritten(config, [config.output / folder for folder in folders])
+        self.left_out: list[str] = []  # the names of those that turned out to be broken
 
-    def _check_nothing_is_overwritten(self, folders: list[Path]) -> None:
-        sources = {path.resolve() for path in self.paths.values()}
+    def _check_nothing_is_overwritten(self, config: TestConfig, folders: list[Path]) -> None:
+        kernel = [config.save_kernel] if config.save_kernel else []  # drawn before
+        sources = {path.resolve() for path in (*self.paths.values(), *config.given, *kernel)}
         for folder in folders:
-            for name in self.paths:
+            for name in self.paths or builtin_test_pictures():
                 if (folder / f"{name}.png").resolve() in sources:
-                    raise InputError(f"--output: the result {folder / name}.png would overwrite an input")
+                    raise InputError(f"--output: the result {folder / name}.png would overwrite what was given")
 
     def pixels_reached(self) -> dict[str, int]:
         """The pixels of all pictures up to each, itself included; what can't be read has none."""
@@ -45,14 +47,13 @@ class Inputs:
         """Name and picture of each; a broken one is named and left out, unless there is no other."""
         if not self.paths:
             yield from ((name, Picture(pixels)) for name, pixels in builtin_test_pictures().items())
-        broken = []
         for name, path in self.paths.items():
             try:
                 with asked_by(self.flag):
                     picture = self._read(path)
             except InputError as error:
-                broken.append(error)
-                if len(broken) == len(self.paths):
+                self.left_out.append(name)
+                if len(self.left_out) == len(self.paths):
                     raise
                 tqdm.write(f"left out: {error}")
             else:

@@ -47,7 +47,8 @@ def gaussian(width1: ArrayLike, width2: ArrayLike | None = None, angle: ArrayLik
     row, column = np.mgrid[:size, :size] - size // 2
     along = column * np.cos(angle) + row * np.sin(angle)
     across = row * np.cos(angle) - column * np.sin(angle)
-    kernel = np.exp(-((along / width1) ** 2 + (across / width2) ** 2) / 2)
+    with np.errstate(over="ignore"):  # a width of next to nothing leaves the middle
+        kernel = np.exp(-((along / width1) ** 2 + (across / width2) ** 2) / 2)
     return kernel / kernel.sum((-2, -1), keepdims=True)
 
 
@@ -170,18 +171,21 @@ def stack_kernels(kernels: list[NDArray]) -> NDArray:
     return np.stack([fit_kernel(kernel, size, normalise=False) for kernel in kernels])
 
 
-def parse_kernels(spec: str) -> list[NDArray]:
-    """The kernel that `delta`, `gaussian:W` or `gaussian:W1,W2,ANGLE` means, or all in the file of that path."""
+def parse_kernels(spec: str, size: int = KERNEL_SIZE) -> list[NDArray]:
+    """The kernel that `delta`, `gaussian:W` or `gaussian:W1,W2,ANGLE` means, or all in the file of that path.
+
+    Gaussians are cut to size×size.
+    """
     if spec == "delta":
         return [delta()]
     if spec.startswith("gaussian:"):
-        return [_parse_gaussian(spec)]
+        return [_parse_gaussian(spec, size)]
     if not spec.lower().endswith(SUFFIXES):
         raise InputError(f"expected {FORMS}, found {spec!r}")
     return read_kernels(Path(spec))
 
 
-def _parse_gaussian(spec: str) -> NDArray:
+def _parse_gaussian(spec: str, size: int) -> NDArray:
     try:
         numbers = [float(number) for number in spec.removeprefix("gaussian:").replace("_", "?").split(",")]
     except ValueError:
@@ -190,7 +194,7 @@ def _parse_gaussian(spec: str) -> NDArray:
         raise InputError(f"expected gaussian:W or gaussian:W1,W2,ANGLE with numbers, found {spec!r}")
     if min(numbers[:2]) <= 0 or (len(numbers) == 3 and numbers[0] < numbers[1]):
         raise InputError(f"expected widths W > 0 and W1 ≥ W2 > 0, in HR pixels, found {spec!r}")
-    return gaussian(*numbers)
+    return gaussian(*numbers, size=size)
 
 
 def read_pca(path: Path) -> NDArray[np.float32]:

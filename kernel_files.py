@@ -6,6 +6,7 @@ all around make the shorter side as long as the longer one.
 """
 
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,10 @@ def read_kernels(path: Path) -> list[NDArray[np.float64]]:
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise InputError(f"{path}: expected one of {', '.join(READERS)}, found {path.suffix or 'no suffix'}")
-    if not path.is_file():
-        raise InputError(f"{path}: expected a file, found {'a folder' if path.is_dir() else 'no such file'}")
+    if not os.path.isfile(path):  # Path.is_file raises where a name is too long
+        raise InputError(f"{path}: expected a file, found {'a folder' if os.path.isdir(path) else 'no such file'}")
+    if not os.access(path, os.R_OK):
+        raise InputError(f"{path}: expected a file that can be read, found no permission to")
     found = reader(path)
     names = [str(path)] if len(found) == 1 else [f"{path}[{i}]" for i in range(len(found))]
     return [_normalised(kernel, name) for kernel, name in zip(found, names, strict=True)]
@@ -44,9 +47,11 @@ def _normalised(kernel: NDArray, name: str) -> NDArray[np.float64]:
     if kernel.dtype.kind not in "biuf" or not np.isfinite(kernel).all():
         raise InputError(f"{name}: expected finite real numbers, found something else")
     kernel = kernel.astype(np.float64)
-    if kernel.sum() <= LEAST_SHARE * np.abs(kernel).sum():
-        raise InputError(f"{name}: expected numbers with a positive sum, found the sum {kernel.sum():.2g}")
-    return _odd_square(kernel / kernel.sum())
+    with np.errstate(over="ignore"):
+        total, absolute = kernel.sum(), np.abs(kernel).sum()
+    if not LEAST_SHARE * absolute < total < np.inf:
+        raise InputError(f"{name}: expected numbers with a finite, positive sum, found the sum {total:.2g}")
+    return _odd_square(kernel / total)
 
 
 def _odd_square(kernel: NDArray) -> NDArray:

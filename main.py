@@ -51,7 +51,7 @@ def parse(arguments: list[str]) -> TrainConfig | TestConfig | PrepareConfig:
     values = {name: value for name, value in vars(given).items() if name != "mode"}
     if mode == "prepare":
         return _prepare_config(values)
-    if "output" in values and values["output"].is_file():
+    if "output" in values and os.path.isfile(values["output"]):
         raise InputError(f"--output: expected a folder, found the file {values['output']}")
     values["command"] = shlex.join(["python", "main.py", *arguments])
     return _train_config(values) if mode == "train" else _test_config(values)
@@ -76,10 +76,11 @@ def _test_config(given: dict) -> TestConfig:
             raise InputError("--kernel: required with --input: there is no honest default (delta: no blur)")
     config = replace(config, kernel=config.kernel or [NamedKernel("delta", delta())])
     _check_maps(config, given)
+    config = replace(config, given=_given_paths(config, given))
     if config.save_kernel:
-        _check_kernel_overwrites_nothing(config, given)
+        _check_kernel_overwrites_nothing(config)
     config = replace(config, weights=config.weights or _shipped_weights(config))
-    name = f"{config.weights.stem}_{datetime.now():%Y%m%d-%H%M%S}"
+    name = f"{config.weights.stem}_{datetime.now():%Y%m%d-%H%M%S-%f}"  # no two that start together share it
     return replace(config, output=config.output or Path("results") / name)
 
 
@@ -100,13 +101,16 @@ def _check_maps(config: TestConfig, given: dict) -> None:
         raise InputError("--noise_map: takes the place of --noise_level, found both")
 
 
-def _check_kernel_overwrites_nothing(config: TestConfig, given: dict) -> None:
-    """Refuses to draw a kernel over a file that was given, or that lies in a folder that was given."""
+def _given_paths(config: TestConfig, given: dict) -> list[Path]:
     kernels = [path for _, choice in _kernel_choices(given) if (path := Path(choice.spec)).is_file()]
     maps = [named.path for named in (config.regions, config.noise_map) if named]
-    sources = [*config.input, *kernels, *maps, config.test_data, config.weights, config.pca]
+    return [path for path in (*config.input, *kernels, *maps, config.test_data, config.weights, config.pca) if path]
+
+
+def _check_kernel_overwrites_nothing(config: TestConfig) -> None:
+    """Refuses to draw a kernel over a file that was given, or that lies in a folder that was given."""
     path = config.save_kernel.resolve()
-    if path.exists() and any(path.is_relative_to(source.resolve()) for source in sources if source):
+    if path.exists() and any(path.is_relative_to(source.resolve()) for source in config.given):
         raise InputError(f"--save_kernel: {config.save_kernel} would overwrite an input")
 
 
@@ -125,7 +129,9 @@ def _chosen_kernels(given: dict) -> dict[str, list[NamedKernel] | NamedKernel]:
         name, choice = several[0]
         found = f"found {choice.spec}, which holds {len(choice.arrays)}"
         raise InputError(f"--{name}: expected one kernel, {found}: take one by --kernel_index=N, counted from 0")
-    if len(indices) not in (0, 1, len(several)) or (indices and not several):
+    if indices and not several:
+        raise InputError("--kernel_index: for a file of several kernels, found none of them given")
+    if len(indices) not in (0, 1, len(several)):
         expected = "expected it once, or once for each file of several kernels"
         raise InputError(f"--kernel_index: {expected}, found it {len(indices)} times for {len(several)} such files")
     of_each = iter(indices * len(several) if len(indices) == 1 else indices)
@@ -222,6 +228,8 @@ def end_on_sigterm() -> None:
 
 if __name__ == "__main__":
     end_on_sigterm()
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # a name that the terminal can't show ends nothing
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started this
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+        getattr(sys, name).reconfigure(errors="backslashreplace")  # a name that the terminal can't show ends nothing
     sys.exit(main(sys.argv[1:]))

@@ -14,6 +14,8 @@ def read_mat(path: Path) -> dict[str, Any]:
     """The variables of a file: numeric arrays as MATLAB has them, structs as dicts, cells as lists, text as str."""
     import scipy.io
 
+    if path.is_dir():
+        raise InputError(f"{path}: expected a MATLAB file, found a folder")
     try:
         major, _ = scipy.io.matlab.matfile_version(path)
         variables = None if major == HDF5 else scipy.io.loadmat(path)

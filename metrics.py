@@ -8,7 +8,8 @@ SSIM_WINDOW = 11
 
 def luma(rgb: NDArray) -> NDArray:
     """Y of ITU-R BT.601, 16 to 235, not rounded; (H, W, 3) in 0 to 1 → (H, W)."""
-    return 16 + rgb @ np.array([65.481, 128.553, 24.966])
+    weights = np.array([65.481, 128.553, 24.966])
+    return 16 + np.ascontiguousarray(rgb) @ weights  # in one order, so that equal pictures stay equal to the bit
 
 
 def psnr(a: NDArray, b: NDArray) -> float:

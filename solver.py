@@ -315,14 +315,12 @@ class Solver:
 
     def test(self) -> None:
         """Restores LR pictures, or degrades HR pictures, restores them and scores the result."""
-        config = self.config
+        weights = weights_to_test(self.config)
+        network, config = weights.network, settled(self.config, weights)
         if config.save_kernel:
             with asked_by("--save_kernel"):
                 make_folder(config.save_kernel.parent)
             save_kernels([kernel.array for kernel in config.kernel], config.save_kernel)
-        weights = weights_to_test(config)
-        network = weights.network
-        config = settled(config, weights)
         engine = choose_engine(network, self.device, config.engine, config.precision)
         trial = Trial(config, engine, network.config, weights.pca)
         inputs = Inputs(config, 1 if config.input else least_side(engine.scale))
@@ -347,6 +345,9 @@ class Solver:
             dashboard.text("scores", f"<pre>{html.escape(table(rows))}</pre>")
         write_metrics(config, network.config, engine, rows)
         print(f"{table(rows)}\nPictures and metrics.json are in {config.output}")
+        if inputs.left_out:
+            names = ", ".join(inputs.left_out)
+            raise RuntimeError(f"{len(inputs.left_out)} of {len(inputs.paths)} pictures were left out: {names}")
 
 
 def _mean_psnr_y(sr: Tensor, hr: Tensor) -> float:

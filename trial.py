@@ -17,7 +17,7 @@ from engine import Engine
 from equivalent import equivalent_kernel
 from errors import InputError, asked_by
 from images import Picture, to_levels, write_picture
-from kernel import fit_kernel, read_pca, stack_kernels
+from kernel import KERNEL_SIZE, fit_kernel, parse_kernels, read_pca, stack_kernels
 from metrics import score
 from model import NetworkConfig
 from overlap import Behind
@@ -109,9 +109,15 @@ class Trial:
 
 
 def settled(config: TestConfig, weights: Weights) -> TestConfig:
-    """The configuration with what only the weights can say: the downsampler, and what a network for another is told."""
-    config = replace(config, downsampler=config.downsampler or weights.downsampler)
+    """The configuration with what only the weights can say.
+
+    That is the window of Gaussians, the downsampler, and what a network for another downsampler is told.
+    """
     scale, size = weights.network.config.scale, weights.network.config.kernel_size
+    kernels = [_in_window(kernel, size) for kernel in config.kernel]
+    assumed = config.assumed_kernel and _in_window(config.assumed_kernel, size)
+    downsampler = config.downsampler or weights.downsampler
+    config = replace(config, kernel=kernels, assumed_kernel=assumed, downsampler=downsampler)
     if config.self_ensemble and weights.downsampler == "direct" and scale % 2 == 0:
         raise InputError(
             f"--self_ensemble: expected a network that turns with a picture, found {config.weights}: the direct "
@@ -126,6 +132,13 @@ def settled(config: TestConfig, weights: Weights) -> TestConfig:
             ]
         config = replace(config, equivalents=equivalents)
     return config
+
+
+def _in_window(kernel: NamedKernel, size: int) -> NamedKernel:
+    """A Gaussian as it is in a network's window, where that is larger than the usual one and cuts less."""
+    if size > KERNEL_SIZE and kernel.spec.startswith("gaussian:"):
+        return replace(kernel, array=parse_kernels(kernel.spec, size)[0])
+    return kernel
 
 
 def weights_to_test(config: TestConfig) -> Weights:

@@ -42,9 +42,9 @@ def cell_name(data: str, kernel: str, noise_level: int) -> str:
     return f"{data}, {kernel}, noise {noise_level}"
 
 
-def decibels(psnr: float) -> str:
+def decibels(psnr: float | None) -> str:
     """Two decimals; at x1, without blur and noise, nothing has happened to the picture."""
-    return f"{psnr:.2f}" if psnr < 100 else "∞"
+    return "∞" if psnr is None or psnr > 100 else f"{psnr:.2f}"  # rounding had left some 330 dB in older files
 
 
 def summary(networks: dict[str, dict]) -> str:

@@ -58,7 +58,9 @@ def scores(weights: Path, folders: list[Path], noise_free: bool) -> dict[str, di
         for kernel, noise_level in cells if data == folders[0] else cells[:1]:
             mean = test(weights, data, kernel, noise_level)
             keys = ("psnr_y", "ssim_y", "bicubic_psnr_y", "bicubic_ssim_y")
-            found[f"{data.name}, {kernel}, noise {noise_level}"] = {key: round(mean[key], 4) for key in keys}
+            found[f"{data.name}, {kernel}, noise {noise_level}"] = {
+                key: mean[key] and round(mean[key], 4) for key in keys
+            }
     return found
 
 

@@ -1,5 +1,7 @@
 """A file is there whole, or not at all."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,21 @@ def test_the_longest_name_is_written(tmp_path: Path):
     with whole_file(path) as temporary:
         temporary.write_text("all")
     assert path.read_text() == "all"
+
+
+@pytest.fixture
+def nobody() -> Iterator[None]:
+    """Asks for permissions in the name of a user who has none here."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can ask in another's name")
+    os.setresuid(65534, -1, -1)
+    yield
+    os.setresuid(0, -1, -1)
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path: Path, nobody: None):
+    with pytest.raises(InputError, match="expected a folder to write to, found: no permission"):
+        make_folder(tmp_path)
 
 
 def test_a_folder_that_cannot_be_made_is_the_askers_to_mend(tmp_path: Path):

@@ -43,17 +43,19 @@ def deep_colours(channels: int = 3) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 65536, (HEIGHT, WIDTH, channels), dtype=np.uint16)
 
 
-def saved_deep(path, values: np.ndarray, exif: bytes = b""):
-    """A PNG of 16 bits a colour, unfiltered, as the specification spells it out."""
+def saved_deep(path, values: np.ndarray, exif: bytes = b"", exif_comes_last: bool = False):
+    """A PNG of 16 bits, unfiltered, as the specification spells it out; (H, W, 2 to 4)."""
     height, width, channels = values.shape
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
-    header = struct.pack(">IIBBBBB", width, height, 16, {3: 2, 4: 6}[channels], 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, 16, {2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
     chunks = [
         (b"IHDR", header),
         (b"eXIf", exif.removeprefix(b"Exif\0\0")),
         (b"IDAT", zlib.compress(rows)),
         (b"IEND", b""),
     ]
+    if exif_comes_last:
+        chunks[1], chunks[2] = chunks[2], chunks[1]
     file = b"\x89PNG\r\n\x1a\n"
     for kind, data in chunks:
         if data or kind != b"eXIf":
@@ -190,6 +192,30 @@ def test_colour_of_16_bits_keeps_them_in_png(tmp_path, channels):
     assert not picture.grey
     assert (picture.alpha is None) == (channels == 3)
     write_picture(tmp_path / "b.png", picture.to_float(), picture)
+    again = read_picture(tmp_path / "b.png")
+    np.testing.assert_array_equal(again.pixels, picture.pixels)
+    np.testing.assert_array_equal(again.alpha, picture.alpha)
+
+
+@pytest.mark.parametrize("exif_comes_last", [False, True])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_16_bits_stand_upright_as_8_do(tmp_path, orientation, exif_comes_last):
+    values = deep_colours(4)
+    deep = read_picture(saved_deep(tmp_path / "a.png", values, exif(orientation), exif_comes_last))
+    Image.fromarray((values >> 8).astype(np.uint8)).save(tmp_path / "b.png", exif=exif(orientation))
+    shallow = read_picture(tmp_path / "b.png")
+    np.testing.assert_array_equal(deep.pixels >> 8, shallow.pixels)
+    np.testing.assert_array_equal(deep.alpha, shallow.alpha)
+
+
+def test_grey_of_16_bits_with_alpha_keeps_both(tmp_path):
+    values = deep_colours(4)[..., 2:]
+    picture = read_picture(saved_deep(tmp_path / "a.png", values))
+    assert picture.grey
+    np.testing.assert_array_equal(picture.pixels, np.repeat(values[..., :1], 3, 2))
+    np.testing.assert_array_equal(picture.alpha, values[..., 1] >> 8)
+    write_picture(tmp_path / "b.png", picture.to_float(), picture)
+    assert (tmp_path / "b.png").read_bytes()[24:26] == b"\x10\x04"  # 16 bits, grey with alpha
     again = read_picture(tmp_path / "b.png")
     np.testing.assert_array_equal(again.pixels, picture.pixels)
     np.testing.assert_array_equal(again.alpha, picture.alpha)

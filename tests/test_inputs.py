@@ -1,5 +1,6 @@
 """The pictures that a test is asked for, and the names of their results."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,10 +66,19 @@ def test_without_anything_the_held_out_photos_come():
 def test_nobody_loses_an_original_to_its_result(output: str):
     Path("sub").mkdir()
     original = picture("photo.png")
-    with pytest.raises(InputError, match=r"--output: .*would overwrite an input"):
+    with pytest.raises(InputError, match=r"--output: .*would overwrite what was given"):
         Inputs(Config(input=[original], output=Path(output)))
     with pytest.raises(InputError, match="would overwrite"):
         Inputs(Config(test_data=picture("lr/photo.png"), output=Path(output), save_lr=True))
+
+
+@pytest.mark.parametrize("field", [{"given": [Path("photo.png")]}, {"save_kernel": Path("photo.png")}])
+def test_no_map_and_no_kernel_is_lost_to_a_result(field: dict):
+    picture("photo.png")
+    config = Config(input=[picture("photo.jpg")], output=Path())
+    assert [name for name, _ in Inputs(config)] == ["photo"]
+    with pytest.raises(InputError, match=r"--output: .*would overwrite what was given"):
+        Inputs(replace(config, **field))
 
 
 def test_a_broken_picture_is_named_and_left_out(capsys: pytest.CaptureFixture):

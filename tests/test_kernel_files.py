@@ -19,6 +19,7 @@ NO_KERNELS = {
     "sum 0": np.zeros((5, 5)),
     "a sum of 0 but for rounding": np.array([[0.1, 0.2, -0.3 + 1e-12]]),
     "negative sum": -np.ones((5, 5)),
+    "a sum beyond all numbers": np.full((5, 5), 1e308),
     "complex": np.ones((5, 5), dtype=complex),
     "text": np.full((5, 5), "a"),
     "no axes": np.array(1.0),

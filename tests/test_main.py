@@ -114,7 +114,7 @@ WRONG = [
         "two_kernels.npy holds 2 kernels, 0 to 1; found 2",
     ),
     (f"{TEST} --kernel=two_kernels.npy --kernel_index=-1", "--kernel_index", "'-1'"),
-    (f"{TEST} --kernel=delta --kernel_index=0", "--kernel_index", "for 0 such files"),
+    (f"{TEST} --kernel=delta --kernel_index=0", "--kernel_index", "found none of them given"),
     (
         f"{TEST} --kernel=two_kernels.npy --kernel_index=0 --kernel_index=1",
         "--kernel_index",
@@ -259,6 +259,29 @@ def test_a_kernel_is_not_drawn_over_what_was_given(capsys: pytest.CaptureFixture
     Path("delta/k.png").touch()
     named = f"{TEST} --weights=weights.safetensors --kernel=delta --save_kernel=delta/k.png"
     assert main.parse(named.split()).kernel[0].spec == "delta"  # a kernel's name, not that folder
+
+
+def test_all_paths_that_were_given_are_known_as_such():
+    mapped = f"{TEST} --weights=weights.safetensors --kernel=delta --kernel=two_kernels.npy --kernel_index=1"
+    config = main.parse(f"{mapped} --regions=labels.png --noise_map=noise.npy --test_data=empty".split())
+    names = {"two_kernels.npy", "labels.png", "noise.npy", "empty", "weights.safetensors"}
+    assert {str(path) for path in config.given} == names
+
+
+def test_inputs_add_up():
+    config = main.parse(f"{TEST} --kernel=delta --input red.png empty --input labels.png".split())
+    assert config.input == [Path("red.png"), Path("empty"), Path("labels.png")]
+
+
+def test_two_tests_without_an_output_do_not_share_a_folder():
+    assert len({main.parse(f"{TEST} --weights=file".split()).output for _ in range(20)}) == 20
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_closed_stream_changes_no_exit_code(closed: str):
+    command = f"{sys.executable} {ROOT / 'main.py'}"
+    for arguments, code in (("--help", 0), ("--mode=dance", 2)):
+        assert subprocess.run(f"{command} {arguments} {closed}", shell=True, check=False).returncode == code
 
 
 def test_maps_are_told_unless_one_kernel_or_noise_level_is_said_to_be_assumed():

@@ -65,6 +65,12 @@ def test_psnr_of_equal_arrays_is_infinite():
     assert psnr(picture(5, 5), picture(5, 5)) == math.inf
 
 
+def test_luma_of_equal_pictures_is_equal_however_they_lie_in_memory():
+    rgb = picture(40, 50)
+    planes = np.ascontiguousarray(rgb.transpose(2, 0, 1)).transpose(1, 2, 0)
+    assert score(rgb, planes, 2)["psnr_y"] == math.inf
+
+
 def test_ssim_is_wangs_window_by_window():
     a, b = luma(picture(23, 19)), luma(picture(23, 19, seed=1))
     assert ssim(a, b) == pytest.approx(ssim_by_loops(a, b), abs=1e-9)

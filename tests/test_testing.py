@@ -85,6 +85,21 @@ def test_a_noise_free_network_is_not_told_of_noise(trained: str, capsys: pytest.
     assert capsys.readouterr().err.startswith("--noise_level:")
 
 
+def test_a_picture_that_is_left_out_makes_the_test_a_failure(trained: str, capsys: pytest.CaptureFixture):
+    Path("broken.png").write_bytes(b"\x89PNG")
+    assert check(trained, "--input", "broken.png", "pictures/a.png", "--kernel=delta") == 1
+    assert [image["name"] for image in metrics()["images"]] == ["a"]
+    assert Path("result/a.png").exists()
+    assert capsys.readouterr().err == "1 of 2 pictures were left out: broken\n"
+
+
+@pytest.mark.parametrize("trained", ["--kernel_size=21"], indirect=True)
+def test_a_gaussian_fills_the_window_of_a_network_that_has_a_larger_one(trained: str):
+    for spec, size in (("gaussian:4", 21), ("delta", 15)):
+        assert check(trained, "--test_data=pictures/a.png", f"--kernel={spec}", "--save_kernel=k.mat") == 0
+        assert scipy.io.loadmat("k.mat")["kernel"].shape == (size, size)
+
+
 def test_lr_pictures_are_restored_under_their_names(trained: str):
     Image.open("pictures/a.png").convert("L").save("pictures/a.jpg")
     assert check(trained, "--input", "pictures", "pictures/b.png", "--kernel=delta") == 0
@@ -161,7 +176,7 @@ def test_a_kernel_of_which_the_network_would_see_nothing_is_refused(trained: str
 def test_an_original_is_not_written_over(trained: str, capsys: pytest.CaptureFixture):
     before = Path("pictures/a.png").read_bytes()
     assert check(trained, "--input", "pictures/a.png", "--kernel=delta", "--output=pictures") == 2
-    assert "would overwrite an input" in capsys.readouterr().err
+    assert "would overwrite what was given" in capsys.readouterr().err
     assert Path("pictures/a.png").read_bytes() == before
 
 
