@@ -165,7 +165,7 @@ class PackedPictures:
             self.close()
             raise InputError(f"{self.path}: expected a pack of {FORMAT}, version {VERSION}, found another HDF5 file")
         datasets = [group[key] for key in sorted(group)]
-        if not datasets or any(dataset.dtype != np.uint8 or dataset.shape[2:] != (3,) for dataset in datasets):
+        if not datasets or not all(_holds_a_picture(dataset) for dataset in datasets):
             self.close()
             raise InputError(f"{self.path}: expected pictures, (height, width, 3) of 8 bits, found none, or others")
         return datasets
@@ -236,6 +236,12 @@ class PackedPictures:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _holds_a_picture(item: object) -> bool:
+    import h5py
+
+    return isinstance(item, h5py.Dataset) and item.dtype == np.uint8 and (item.shape or ())[2:] == (3,)
 
 
 def _whole_pixels(rgb: NDArray[np.uint8]) -> NDArray:

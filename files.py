@@ -29,7 +29,7 @@ def make_folder(path: Path) -> None:
     except OSError as error:
         raise InputError(f"{path}: expected a folder to write to, found: {error.strerror}") from error
     if not os.access(path, os.W_OK | os.X_OK):
-        raise InputError(f"{path}: expected a folder to write to, found: no permission to")
+        raise InputError(f"{path}: expected a folder to write to, found: no permission")
 
 
 def cache_folder() -> Path:

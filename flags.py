@@ -18,6 +18,7 @@ from kernel import parse_kernels
 from regions import read_labels, read_noise_map
 from training_kernels import MAX_WINDOW
 
+LONGEST_NAME = 255  # bytes that file systems take
 MAX_SCALE = 8  # beyond, the last layer and the crops of a batch outgrow memory, and nothing is left to restore
 CONFIGS = {"train": TrainConfig, "test": TestConfig, "prepare": PrepareConfig}
 
@@ -87,9 +88,9 @@ def tile_side(text: str) -> int | None:
 def existing(text: str) -> Path:
     """A parser of paths to what is there and can be read."""
     if not os.path.exists(text):  # Path.exists raises where a name is too long
-        raise argparse.ArgumentTypeError(f"{text}: expected a path, found no such file or folder")
+        raise argparse.ArgumentTypeError(f"{text}: expected a file or folder, found neither")
     if not os.access(text, os.R_OK):
-        raise argparse.ArgumentTypeError(f"{text}: expected what can be read, found no permission to")
+        raise argparse.ArgumentTypeError(f"{text}: expected what can be read, found no permission")
     return Path(text)
 
 
@@ -97,6 +98,8 @@ def output_path(text: str) -> Path:
     """A parser of paths to write to."""
     if not text:
         raise argparse.ArgumentTypeError("expected a path, found nothing")
+    if any(len(os.fsencode(part)) > LONGEST_NAME for part in Path(text).parts):
+        raise argparse.ArgumentTypeError(f"expected names of up to {LONGEST_NAME} bytes, found {text!r}")
     return Path(text)
 
 
@@ -209,7 +212,7 @@ FLAGS = (
         "resume",
         ("train",),
         "go on from the newest checkpoint of PATH, of --output or of the newest run",
-        {"nargs": "?", "const": "", "metavar": "PATH"},
+        {"type": lambda text: text and str(output_path(text)), "nargs": "?", "const": "", "metavar": "PATH"},
     ),
     Flag("test_data", ("test",), "HR pictures: degrade, restore, score", {"type": existing, "metavar": "PATH"}),
     Flag(

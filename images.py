@@ -1,7 +1,7 @@
 """Picture files in and out, keeping what came in: greyness, 16 bits, transparency, colour profile, EXIF.
 
-Inside the program a picture is RGB. Pillow cuts colours of 16 bits to 8: in PNG they are read and written past it, in
-other formats they come as 8.
+Inside the program a picture is RGB. Pillow cuts colours of 16 bits, and grey with transparency, to 8: in PNG they are
+read and written past it, in other formats they come as 8. Transparency has 8.
 """
 
 import io
@@ -81,7 +81,7 @@ def read_picture(path: Path) -> Picture:
             warnings.simplefilter("ignore")  # Pillow warns of oddities that it then reads well
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=readable_formats()) as image:
-                _load(image)
+                load_whole(image)
                 orientation = image.getexif().get(ORIENTATION, 1)
                 picture = _to_picture(ImageOps.exif_transpose(image))
             return _deepened(picture, path, orientation) if _is_deep_png(path) else picture
@@ -138,7 +138,7 @@ def readable_formats() -> list[str]:
     return [name for name in Image.OPEN if name not in NOT_PICTURES]
 
 
-def _load(image: Image.Image) -> None:
+def load_whole(image: Image.Image) -> None:
     """Reads it all, for a PNG may hold EXIF behind the pixels; EXIF that is broken is left behind."""
     image.load()
     if image.format == "TIFF":  # its EXIF lies among its tags

@@ -25,13 +25,14 @@ class Inputs:
         self.paths = result_names(list(dict.fromkeys(paths)))
         folders = ["."] if config.input else [".", "compare", "lr"] if config.save_lr else [".", "compare"]
         self._check_nothing_is_overwritten(config, [config.output / folder for folder in folders])
-        self.left_out: list[str] = []  # the names of those that turned out to be broken
+        self.left_out: list[str] = []  # the names of those that turned out to be broken, when all were asked for
 
     def _check_nothing_is_overwritten(self, config: TestConfig, folders: list[Path]) -> None:
         kernel = [config.save_kernel] if config.save_kernel else []  # drawn before
         sources = {path.resolve() for path in (*self.paths.values(), *config.given, *kernel)}
+        names = list(self.paths or builtin_test_pictures())
         for folder in folders:
-            for name in self.paths or builtin_test_pictures():
+            for name in names:
                 if (folder / f"{name}.png").resolve() in sources:
                     raise InputError(f"--output: the result {folder / name}.png would overwrite what was given")
 
@@ -45,6 +46,7 @@ class Inputs:
 
     def __iter__(self) -> Iterator[tuple[str, Picture]]:
         """Name and picture of each; a broken one is named and left out, unless there is no other."""
+        self.left_out = []
         if not self.paths:
             yield from ((name, Picture(pixels)) for name, pixels in builtin_test_pictures().items())
         for name, path in self.paths.items():

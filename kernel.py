@@ -19,7 +19,7 @@ from matlab import read_mat
 KERNEL_SIZE = 15
 PCA_DIM = 15
 PCA_KERNELS, PCA_SEED = 10_000, 0  # that P is computed from
-PCA_SCALE = 4  # whose range of kernels holds the narrower ones of the other scales
+PCA_SCALE = 4  # whose range of kernels holds those of smaller scales
 NO_BLUR_SHARE = 1 / 20  # of training's kernels
 FORMS = "delta, gaussian:W, gaussian:W1,W2,ANGLE, or a .mat, .npy, .png, .txt or .csv file"
 LEAST_MOVE = 1e-3  # pixels: a kernel that is less off its middle stays where it is

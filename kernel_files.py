@@ -34,7 +34,7 @@ def read_kernels(path: Path) -> list[NDArray[np.float64]]:
     if not os.path.isfile(path):  # Path.is_file raises where a name is too long
         raise InputError(f"{path}: expected a file, found {'a folder' if os.path.isdir(path) else 'no such file'}")
     if not os.access(path, os.R_OK):
-        raise InputError(f"{path}: expected a file that can be read, found no permission to")
+        raise InputError(f"{path}: expected a file that can be read, found no permission")
     found = reader(path)
     names = [str(path)] if len(found) == 1 else [f"{path}[{i}]" for i in range(len(found))]
     return [_normalised(kernel, name) for kernel, name in zip(found, names, strict=True)]

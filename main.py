@@ -51,7 +51,7 @@ def parse(arguments: list[str]) -> TrainConfig | TestConfig | PrepareConfig:
     values = {name: value for name, value in vars(given).items() if name != "mode"}
     if mode == "prepare":
         return _prepare_config(values)
-    if "output" in values and os.path.isfile(values["output"]):
+    if "output" in values and values["output"].is_file():
         raise InputError(f"--output: expected a folder, found the file {values['output']}")
     values["command"] = shlex.join(["python", "main.py", *arguments])
     return _train_config(values) if mode == "train" else _test_config(values)
@@ -80,7 +80,7 @@ def _test_config(given: dict) -> TestConfig:
     if config.save_kernel:
         _check_kernel_overwrites_nothing(config)
     config = replace(config, weights=config.weights or _shipped_weights(config))
-    name = f"{config.weights.stem}_{datetime.now():%Y%m%d-%H%M%S-%f}"  # no two that start together share it
+    name = f"{config.weights.stem}_{datetime.now():%Y%m%d-%H%M%S-%f}"  # two may start in one second
     return replace(config, output=config.output or Path("results") / name)
 
 
@@ -102,7 +102,7 @@ def _check_maps(config: TestConfig, given: dict) -> None:
 
 
 def _given_paths(config: TestConfig, given: dict) -> list[Path]:
-    kernels = [path for _, choice in _kernel_choices(given) if (path := Path(choice.spec)).is_file()]
+    kernels = [Path(choice.spec) for _, choice in _kernel_choices(given) if os.path.isfile(choice.spec)]
     maps = [named.path for named in (config.regions, config.noise_map) if named]
     return [path for path in (*config.input, *kernels, *maps, config.test_data, config.weights, config.pca) if path]
 

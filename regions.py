@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from errors import InputError
-from images import read_picture, readable_formats
+from images import load_whole, read_picture, readable_formats
 
 NUMBERED = ("1", "L", "P", "I", "I;16", "I;16B")  # Pillow's modes of one number a pixel, of palettes the index
 
@@ -20,6 +20,7 @@ def read_labels(path: Path) -> NDArray:
     """The numbers in a picture's pixels, (H, W): grey values or palette indices; InputError where it has colours."""
     try:
         with Image.open(path, formats=readable_formats()) as file:
+            load_whole(file)
             image = ImageOps.exif_transpose(file)  # upright, as the picture that they belong to
             labels = np.asarray(image if image.mode in NUMBERED else image.convert("RGB"))
     except Exception as error:  # a broken file can fail in any way inside Pillow's many readers

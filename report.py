@@ -201,7 +201,7 @@ def _table_row(row: dict, width: int) -> str:
     bicubic = f"{row['bicubic_psnr_y']:12.2f} / {row['bicubic_ssim_y']:.4f}"
     srmd = f"{row['psnr_y']:10.2f} / {row['ssim_y']:.4f}"
     gain = row["psnr_y"] - row["bicubic_psnr_y"]
-    return f"{row['name']:{width}}  {bicubic}{srmd}{0 if np.isnan(gain) else gain:12.2f}"  # of both infinite: none
+    return f"{row['name']:{width}}  {bicubic}{srmd}{'–' if np.isnan(gain) else f'{gain:.2f}':>12}"  # both are infinite
 
 
 def write_metrics(config: TestConfig, network_config: NetworkConfig, engine: Engine, rows: list[dict]) -> None:

@@ -108,7 +108,7 @@ def run_config(given: dict) -> TrainConfig:
             raise InputError(f"--resume: expected {asked.output}, as --output says, found {folder}")
         if asked.resume and not folder.is_dir():
             raise InputError(f"--resume: {folder}: expected a run, found no such folder")
-        if asked.resume and not (folder / "config.json").exists() and not RunFolder(folder).checkpoints():
+        if asked.resume and not (folder / "config.json").exists():
             raise InputError(f"--resume: {folder}: expected a run, found a folder without its config.json")
     folder = folder or RUNS / _new_name(asked)
     if not (folder / "config.json").exists():

@@ -317,13 +317,13 @@ class Solver:
         """Restores LR pictures, or degrades HR pictures, restores them and scores the result."""
         weights = weights_to_test(self.config)
         network, config = weights.network, settled(self.config, weights)
+        inputs = Inputs(config, 1 if config.input else least_side(network.config.scale))
         if config.save_kernel:
             with asked_by("--save_kernel"):
                 make_folder(config.save_kernel.parent)
             save_kernels([kernel.array for kernel in config.kernel], config.save_kernel)
         engine = choose_engine(network, self.device, config.engine, config.precision)
         trial = Trial(config, engine, network.config, weights.pca)
-        inputs = Inputs(config, 1 if config.input else least_side(engine.scale))
         with asked_by("--output"):
             make_folder(config.output if config.input else config.output / "compare")
             if config.save_lr:

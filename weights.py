@@ -173,7 +173,7 @@ def _load_pytorch(path: Path) -> Any:
     data = io.BytesIO(path.read_bytes())  # a failing disk says nothing of the file
     try:
         if zipfile.is_zipfile(data) and (damaged := zipfile.ZipFile(data).testzip()):  # PyTorch doesn't look
-            raise ValueError(f"its part {damaged} is damaged")
+            raise ValueError(f"its part {damaged} is damaged, or has no checksum")
         data.seek(0)
         return torch.load(data, map_location="cpu", weights_only=True)
     except MemoryError:

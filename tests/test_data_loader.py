@@ -126,13 +126,15 @@ def test_a_foreign_hdf5_file_is_refused(tmp_path):
         PackedPictures(tmp_path / "a.h5")
 
 
-@pytest.mark.parametrize("shape", [None, (8, 8), (8, 8, 4), (2, 8, 8, 3)])
+@pytest.mark.parametrize("shape", [None, "group", "nothing", (8, 8), (8, 8, 4), (2, 8, 8, 3)])
 def test_a_pack_without_pictures_is_refused(tmp_path, shape):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.attrs.update(format=FORMAT, version=VERSION)
         group = file.create_group("pictures")
-        if shape:
-            group["000000"] = np.zeros(shape, np.uint8)
+        if shape == "group":
+            group.create_group("000000")
+        elif shape:
+            group["000000"] = h5py.Empty(np.uint8) if shape == "nothing" else np.zeros(shape, np.uint8)
     with pytest.raises(InputError, match=r"a\.h5: expected pictures"):
         PackedPictures(tmp_path / "a.h5")
 

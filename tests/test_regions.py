@@ -52,6 +52,11 @@ def test_labels_stand_upright_as_their_picture_does():
     assert np.array_equal(read_labels(Path("labels.png")), np.rot90(NUMBERS, -1))
 
 
+def test_broken_exif_spoils_no_labels():
+    Image.fromarray(NUMBERS.astype(np.uint8)).save("labels.png", exif=b"Exif\0\0nonsense")
+    assert np.array_equal(read_labels(Path("labels.png")), NUMBERS)
+
+
 def test_no_other_program_is_started_to_read_labels():
     Image.new("RGB", (4, 4)).save("labels.eps")
     Path("labels.eps").rename("labels.png")

@@ -41,8 +41,8 @@ def test_the_table_has_a_line_a_picture_and_the_mean():
     assert len({len(line) for line in lines[1:]}) == 1
 
 
-def test_where_nothing_was_lost_nothing_is_gained():
-    assert table([row("a", psnr_y=math.inf, bicubic_psnr_y=math.inf)]).splitlines()[1].endswith(" 0.00")
+def test_where_nothing_was_lost_no_gain_is_claimed():
+    assert table([row("a", psnr_y=math.inf, bicubic_psnr_y=math.inf)]).splitlines()[1].endswith(" –")
 
 
 def test_the_mean_of_a_perfect_picture_is_infinite():

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors import safe_open
 from small_runs import train
 
@@ -42,6 +43,12 @@ def test_a_better_network_takes_the_place_of_a_worse_one_and_no_worse_one_does(s
     spoil(run)
     ship.ship(Path("run"), [Path("not there")])  # the pictures to score on have no say
     assert shipped.read_bytes() == better
+
+
+def test_a_picture_that_is_too_small_to_score_does_not_keep_a_network_from_being_shipped(shipped: Path):
+    Image.new("RGB", (8, 8)).save("pictures/small.png")
+    ship.ship(Path("run"), [PICTURES])
+    assert shipped.exists()
 
 
 def test_a_shipped_network_says_how_it_was_trained_and_what_it_scores(shipped: Path):
