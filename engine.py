@@ -151,6 +151,8 @@ def ways(network: SRMD, device: torch.device, engine: str, precision: str) -> li
     if engine in OPTIONAL:
         _check_optional(network, device, engine)
     chosen = choose_precision(precision, device)
+    if precision == "auto" and chosen == "bf16" and network.config.scale == 1:
+        chosen = "fp32"  # near to HR as x1 is, it would lose 0.1 dB
     precisions = list(dict.fromkeys(["fp32", chosen])) if precision == "auto" else [chosen]
     found = []
     if engine in ("auto", "torch"):
