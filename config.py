@@ -110,7 +110,7 @@ class TestConfig:
     debug: bool = False
     command: str = ""  # as it was typed
     equivalents: list[NamedKernel] = field(default_factory=list)  # of `kernel`, for a network that knows bicubic alone
-    given: list[Path] = field(default_factory=list)  # files and folders, which nothing may be written over
+    given_paths: list[Path] = field(default_factory=list)  # which nothing may be written over
 
     @property
     def applied(self) -> NamedDegradation:

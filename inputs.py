@@ -29,7 +29,7 @@ class Inputs:
 
     def _check_nothing_is_overwritten(self, config: TestConfig, folders: list[Path]) -> None:
         kernel = [config.save_kernel] if config.save_kernel else []  # drawn before
-        sources = {path.resolve() for path in (*self.paths.values(), *config.given, *kernel)}
+        sources = {path.resolve() for path in (*self.paths.values(), *config.given_paths, *kernel)}
         names = list(self.paths or builtin_test_pictures())
         for folder in folders:
             for name in names:

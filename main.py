@@ -76,7 +76,7 @@ def _test_config(given: dict) -> TestConfig:
             raise InputError("--kernel: required with --input: there is no honest default (delta: no blur)")
     config = replace(config, kernel=config.kernel or [NamedKernel("delta", delta())])
     _check_maps(config, given)
-    config = replace(config, given=_given_paths(config, given))
+    config = replace(config, given_paths=_given_paths(config, given))
     if config.save_kernel:
         _check_kernel_overwrites_nothing(config)
     config = replace(config, weights=config.weights or _shipped_weights(config))
@@ -110,7 +110,7 @@ def _given_paths(config: TestConfig, given: dict) -> list[Path]:
 def _check_kernel_overwrites_nothing(config: TestConfig) -> None:
     """Refuses to draw a kernel over a file that was given, or that lies in a folder that was given."""
     path = config.save_kernel.resolve()
-    if path.exists() and any(path.is_relative_to(source.resolve()) for source in config.given):
+    if path.exists() and any(path.is_relative_to(source.resolve()) for source in config.given_paths):
         raise InputError(f"--save_kernel: {config.save_kernel} would overwrite an input")
 
 

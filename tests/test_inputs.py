@@ -72,7 +72,7 @@ def test_nobody_loses_an_original_to_its_result(output: str):
         Inputs(Config(test_data=picture("lr/photo.png"), output=Path(output), save_lr=True))
 
 
-@pytest.mark.parametrize("field", [{"given": [Path("photo.png")]}, {"save_kernel": Path("photo.png")}])
+@pytest.mark.parametrize("field", [{"given_paths": [Path("photo.png")]}, {"save_kernel": Path("photo.png")}])
 def test_no_map_and_no_kernel_is_lost_to_a_result(field: dict):
     picture("photo.png")
     config = Config(input=[picture("photo.jpg")], output=Path())

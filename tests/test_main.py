@@ -269,7 +269,7 @@ def test_all_paths_that_were_given_are_known_as_such():
     mapped = f"{TEST} --weights=weights.safetensors --kernel=delta --kernel=two_kernels.npy --kernel_index=1"
     config = main.parse(f"{mapped} --regions=labels.png --noise_map=noise.npy --test_data=empty".split())
     names = {"two_kernels.npy", "labels.png", "noise.npy", "empty", "weights.safetensors"}
-    assert {str(path) for path in config.given} == names
+    assert {str(path) for path in config.given_paths} == names
 
 
 def test_inputs_add_up():
