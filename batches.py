@@ -10,15 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cache import HeldPictures, moved
+from cache import PicturesInMemory, moved
 from config import TrainConfig
 from data_loader import PackedPictures
-from degradation import GAUSSIANS, Degradation, border, degradation_map, degrade, random_degradation
-from training_kernels import TrainingKernels
+from degradation import Degradation, border, degradation_map, degrade
+from training_kernels import GAUSSIANS, TrainingKernels
 
 # Crops for each that is learnt from, the one with the most detail: a flat one teaches little.
 CANDIDATES = 3
 ROUNDED_SHARE = 1 / 2  # of the samples: LR pictures from files are rounded to 8 bits, those of the tables are not
+MAX_NOISE_LEVEL = 75
+NO_NOISE_SHARE = 1 / 3  # of the samples: without noise there is the most to learn
 
 
 class Batch(NamedTuple):
@@ -35,7 +37,7 @@ class Batches:
 
     def __init__(
         self,
-        pictures: PackedPictures | HeldPictures,
+        pictures: PackedPictures | PicturesInMemory,
         config: TrainConfig,
         pca: Tensor,
         device: torch.device,
@@ -55,15 +57,15 @@ class Batches:
         candidates = self._moved(torch.as_tensor(self.pictures.sample(rng, CANDIDATES * count, self.crop)))
         crops = most_detailed(candidates.view(count, CANDIDATES, *candidates.shape[1:]))
         hr = crops.permute(0, 3, 1, 2).float() / 255
-        chosen = random_degradation(rng, count, scale, config.noise_free, self.kernels)
+        chosen = random_degradation(rng, count, scale, config.conditions, self.kernels)
         degradation = Degradation(self._moved(chosen.kernels), self._moved(chosen.noise_levels))
         rounded = self._moved(torch.from_numpy(rng.random(count) < ROUNDED_SHARE))
         noise = self._noise(rng, (count, 3, self.crop // scale, self.crop // scale))
         lr = degrade(hr, degradation, scale, config.downsampler, rounded, noise)
-        told = degradation_map(degradation, self.pca, config.noise_free)
+        maps = degradation_map(degradation, self.pca, config.conditions)
         inner, inner_hr = slice(self.border, -self.border), slice(self.border * scale, -self.border * scale)
         lr = lr[..., inner, inner].contiguous(memory_format=torch.channels_last)
-        return Batch(lr, told, hr[..., inner_hr, inner_hr], degradation.kernels[:, 0])
+        return Batch(lr, maps, hr[..., inner_hr, inner_hr], degradation.kernels[:, 0])
 
     def _moved(self, tensor: Tensor) -> Tensor:
         return moved(tensor, self.device)
@@ -74,6 +76,18 @@ class Batches:
             return torch.from_numpy(rng.standard_normal(shape, np.float32))
         self.generator.manual_seed(int(rng.integers(2**63)))
         return torch.randn(shape, generator=self.generator, device=self.generator.device)
+
+
+def random_degradation(
+    rng: np.random.Generator, count: int, scale: int, conditions: tuple[str, ...], kernels: TrainingKernels = GAUSSIANS
+) -> Degradation:
+    """Random kernels and noise levels: 0 to 75, one in three 0; without noise where the network is not told of it."""
+    drawn = kernels.draw(rng, count, scale)
+    noise_levels, noisy = rng.uniform(0, MAX_NOISE_LEVEL, count), rng.random(count) >= NO_NOISE_SHARE
+    if "noise" not in conditions:
+        noisy[:] = False
+    noise_levels[~noisy] = 0
+    return Degradation.uniform(torch.from_numpy(drawn).float(), torch.from_numpy(noise_levels).float())
 
 
 def most_detailed(candidates: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ out of each layer and computed apart, 1/1800 of its products; what the other cha
 hold that well. The first layer stays in float32 too: it sees the kernel code.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -14,35 +15,47 @@ from model import SRMD
 RGB = 3
 
 
-def in_bfloat16(network: SRMD, lr: Tensor, degradation_map: Tensor) -> Tensor:
-    """What a network without batch norm computes, in float32; nothing is learnt by it."""
-    x = network.first(lr, degradation_map)  # (N, features, h, w)
-    rgb, x = x[:, :RGB], x.bfloat16()
-    for conv in network.convs[1:]:
-        x, rgb = _layer(conv, x, rgb)
-    if network.config.head == "subpixel":
-        return F.pixel_shuffle(_without_rgb(network.head, x) + _of_rgb(network.head, rgb), network.config.scale)
-    x = x.float()
-    x[:, :RGB] = rgb
-    return network.restored(x)
+class Bfloat16Network:
+    """A network without batch norm, its weights rounded once; SR in float32, by the network's own LR and map."""
+
+    @torch.no_grad()
+    def __init__(self, network: SRMD):
+        self._network = network
+        self._layers = [_InnerLayer(conv) for conv in network.convs[1:]]
+        self._head = _without_rgb(network.head, slice(None))
+
+    def __call__(self, lr: Tensor, degradation_map: Tensor) -> Tensor:
+        """LR (N, 3, h, w) and map (N, C, h, w) → SR (N, 3, s·h, s·w)."""
+        network = self._network
+        x = network.first_layer(lr, degradation_map)  # (N, features, h, w)
+        rgb, x = x[:, :RGB], x.bfloat16()
+        for layer in self._layers:
+            x, rgb = layer(x, rgb)
+        if network.config.head == "subpixel":
+            of_rgb = F.conv2d(rgb, network.head.weight[:, :RGB], network.head.bias, padding=1)
+            return F.pixel_shuffle(F.conv2d(x, self._head, padding=1) + of_rgb, network.config.scale)
+        x = x.float()
+        x[:, :RGB] = rgb
+        return network.apply_head(x)
 
 
-def _layer(conv: nn.Conv2d, x: Tensor, rgb: Tensor) -> tuple[Tensor, Tensor]:
+class _InnerLayer:
+    def __init__(self, conv: nn.Conv2d):
+        self._weight, self._bias = _without_rgb(conv, slice(RGB)), conv.bias.bfloat16()
+        self._of_rgb = conv.weight[:RGB, :RGB]
+
+    def __call__(self, x: Tensor, rgb: Tensor) -> tuple[Tensor, Tensor]:
+        """Features in bfloat16, and their first three channels in float32."""
+        x = F.conv2d(x, self._weight, self._bias, padding=1)
+        # bfloat16 and float32 make float32.
+        rgb = F.relu(x[:, :RGB] + F.conv2d(rgb, self._of_rgb, padding=1), inplace=True)
+        x = F.relu(x, inplace=True)
+        x[:, :RGB] = rgb
+        return x, rgb
+
+
+def _without_rgb(conv: nn.Conv2d, outputs: slice) -> Tensor:
+    """The weight in bfloat16, 0 for what RGB gives to these outputs."""
     weight = conv.weight.bfloat16()
-    weight[:RGB, :RGB] = 0
-    x = F.conv2d(x, weight, conv.bias.bfloat16(), padding=1)
-    # bfloat16 and float32 make float32.
-    rgb = F.relu(x[:, :RGB] + F.conv2d(rgb, conv.weight[:RGB, :RGB], padding=1), inplace=True)
-    x = F.relu(x, inplace=True)
-    x[:, :RGB] = rgb
-    return x, rgb
-
-
-def _without_rgb(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    weight = conv.weight.bfloat16()
-    weight[:, :RGB] = 0
-    return F.conv2d(x, weight, padding=1)
-
-
-def _of_rgb(conv: nn.Conv2d, rgb: Tensor) -> Tensor:
-    return F.conv2d(rgb, conv.weight[:, :RGB], conv.bias, padding=1)
+    weight[outputs, :RGB] = 0
+    return weight

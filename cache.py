@@ -8,14 +8,14 @@ from torch import Tensor
 
 from data_loader import VIEWS, PackedPictures, view_of_square
 
-MOST_OF_FREE = 1 / 2  # of what is free that `auto` takes
+MAX_OF_FREE = 1 / 2  # of what is free that `auto` takes
 # Where a crop of each view begins and where a step down and a step to the right lead, in (row, column) of its window:
 # read off a square of 2×2 that says where its pixels came from.
 _TURNED = [view_of_square(np.indices((2, 2)).transpose(1, 2, 0), view) for view in range(VIEWS)]
 STEPS = np.array([(square[0, 0], square[1, 0] - square[0, 0], square[0, 1] - square[0, 0]) for square in _TURNED])
 
 
-class HeldPictures:
+class PicturesInMemory:
     """All pixels of packed pictures in one tensor; the same generator gives the same crops as from the file."""
 
     def __init__(self, pictures: PackedPictures, device: torch.device):
@@ -41,29 +41,30 @@ class HeldPictures:
         return self._pixels.index_select(0, pixels.view(-1)).view(count, size, size, 3)
 
 
-def hold(pictures: PackedPictures, cache: str, device: torch.device) -> PackedPictures | HeldPictures:
-    """The pictures where `--cache` wants them.
+def placed(pictures: PackedPictures, cache: str, device: torch.device) -> PackedPictures | PicturesInMemory:
+    """The pictures where `cache` wants them: on disk (off), in memory or on the device.
 
-    `auto` holds them for a GPU, which waits for anything else, where they take half of what is free. On a CPU it reads
-    them: that is a few hundredths of a step.
+    `auto` keeps them in memory for a CUDA GPU, which waits for anything else, where they take half of what is free. On
+    a CPU it reads them: that is a few hundredths of a step.
     """
     if cache == "auto":
-        cache = (
-            _fitting(3 * int(pictures.sizes.astype(np.int64).prod(1).sum()), device) if device.type == "cuda" else "off"
-        )
+        size = 3 * int(pictures.sizes.astype(np.int64).prod(1).sum())
+        cache = _where_there_is_room(size, device) if device.type == "cuda" else "off"
     if cache == "off":
         return pictures
-    return HeldPictures(pictures, device if cache == "device" else torch.device("cpu"))
+    return PicturesInMemory(pictures, device if cache == "device" else torch.device("cpu"))
 
 
-def _fitting(size: int, device: torch.device) -> str:
-    if size <= MOST_OF_FREE * torch.cuda.mem_get_info(device)[0]:
+def _where_there_is_room(size: int, device: torch.device) -> str:
+    if size <= MAX_OF_FREE * torch.cuda.mem_get_info(device)[0]:
         return "device"
-    return "memory" if size <= MOST_OF_FREE * os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") else "off"
+    return "memory" if size <= MAX_OF_FREE * os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") else "off"
 
 
 def moved(tensor: Tensor, device: torch.device) -> Tensor:
     """The same on a device; on a GPU by way of pinned memory, so that the host goes on and doesn't wait for it."""
     if tensor.device.type == device.type:
         return tensor
+    if device.type != "cuda":
+        return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)

@@ -1,11 +1,11 @@
-"""What a mode was asked to do: the flags of `main.py`, checked and typed. No torch here."""
+"""What a mode is asked to do, checked and typed, and what a test will do. No torch here."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-VERSION = "0.4.0"
+VERSION = "0.5.0"
 
 
 @dataclass(frozen=True)
@@ -14,15 +14,8 @@ class NamedKernel:
 
     spec: str
     array: np.ndarray  # (k, k), k odd, sum 1
+    path: Path | None = None  # of the file that it was read from
     shifts: bool = False  # and is meant to: direct downsampling takes no middle pixel at even scales
-
-
-@dataclass(frozen=True)
-class KernelChoice:
-    """The kernels of a file, or the one of a formula, and the words they were asked for with."""
-
-    spec: str
-    arrays: list[np.ndarray]  # of (k, k), k odd, sum 1
 
 
 @dataclass(frozen=True)
@@ -39,6 +32,8 @@ class NamedDegradation:
 
     kernels: list[NamedKernel]  # one, or one for each label of the regions
     noise: float | NamedMap  # 0 to 255
+    regions: NamedMap | None = None  # which of several kernels is where
+    region_blend: float = 0.0  # LR pixels, by which the borders of the regions are softened
 
     @property
     def noisy(self) -> bool:
@@ -72,63 +67,72 @@ class TrainConfig:
     resume: str | None = None
     device: str = "auto"
     precision: str = "auto"
+    threads: int | None = None  # None: as PyTorch has it
     seed: int = 0
     visdom: str = "auto"
     debug: bool = False
     command: str = ""  # as it was typed
 
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """What the network is told."""
+        return ("kernel",) if self.noise_free else ("kernel", "noise")
+
 
 @dataclass(frozen=True)
-class TestConfig:
-    """`--mode=test`."""
+class TestRequest:
+    """What `--mode=test` is asked for."""
 
-    scale_factor: int | None = None
-    output: Path | None = None
-    weights: Path | None = None
+    weights: Path
+    output: Path
+    scale_factor: int | None = None  # None: the weights' own
     pca: Path | None = None
     test_data: Path | None = None
     input: list[Path] = field(default_factory=list)
     kernel: list[NamedKernel] = field(default_factory=list)
-    kernel_index: list[int] = field(default_factory=list)
-    recentre_kernel: bool = False
     save_kernel: Path | None = None
     regions: NamedMap | None = None
     region_blend: float = 0.0
     noise_level: float = 0.0
-    noise_map: NamedMap | None = None
+    noise_map: NamedMap | None = None  # in place of the noise level
     assumed_kernel: NamedKernel | None = None
     assumed_noise_level: float | None = None
-    downsampler: str | None = None  # what the weights were trained for
+    downsampler: str | None = None  # None: what the weights were trained for
     self_ensemble: bool = False
-    tile: int | None = None  # LR pixels; None: what the engine likes
+    tile: int | None = None  # LR pixels; None: what suits the backend
     save_lr: bool = False
     device: str = "auto"
     engine: str = "auto"
     precision: str = "auto"
+    threads: int | None = None  # None: as PyTorch has it
     seed: int = 0
     visdom: str = "auto"
     debug: bool = False
     command: str = ""  # as it was typed
-    equivalents: list[NamedKernel] = field(default_factory=list)  # of `kernel`, for a network that knows bicubic alone
-    given_paths: list[Path] = field(default_factory=list)  # which nothing may be written over
 
     @property
-    def applied(self) -> NamedDegradation:
-        """What HR pictures are degraded by."""
-        return NamedDegradation(self.kernel, self.noise_map or self.noise_level)
-
-    @property
-    def assumed(self) -> NamedDegradation:
-        """What the network is told."""
-        kernels = [self.assumed_kernel] if self.assumed_kernel else self.equivalents or self.kernel
-        noise = self.applied.noise if self.assumed_noise_level is None else self.assumed_noise_level
-        return NamedDegradation(kernels, noise)
+    def given_paths(self) -> list[Path]:
+        """All paths that were given, which nothing may be written over."""
+        kernels = [*self.kernel, self.assumed_kernel] if self.assumed_kernel else self.kernel
+        paths = [*self.input, *(kernel.path for kernel in kernels), self.test_data, self.weights, self.pca]
+        paths += [named.path for named in (self.regions, self.noise_map) if named]
+        return [path for path in paths if path]
 
 
 @dataclass(frozen=True)
-class PrepareConfig:
-    """`--mode=prepare`."""
+class TestSettings:
+    """What a test does: what was asked for, and what only the weights can say."""
 
+    request: TestRequest
+    applied: NamedDegradation  # to HR pictures; to LR pictures, what is said to have been done
+    assumed: NamedDegradation  # what the network is told
+    downsampler: str
+
+
+@dataclass(frozen=True)
+class PrepareRequest:
+    """What `--mode=prepare` is asked for."""
+
+    output: Path
     train_data: Path | None = None
-    output: Path | None = None
     debug: bool = False

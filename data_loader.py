@@ -7,17 +7,17 @@ of 128×128: of 32 to 256 these gave the most random crops, some 15,000 of 104×
 import copy
 import hashlib
 import json
+import logging
 import math
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
-from tqdm import tqdm
 
 from errors import InputError, Stopped
 from files import make_folder, whole_file
@@ -27,6 +27,9 @@ from signals import stop_requests
 if TYPE_CHECKING:
     import h5py
 
+logger = logging.getLogger("srmd")
+
+Progress = Callable[[int, int], object]  # is told how many are done, and how many there are
 FORMAT, VERSION = "srmd pictures", 1
 CHUNK = 128
 VIEWS = 8  # flips and turns of a square
@@ -78,27 +81,29 @@ def _pictures(count: int) -> str:
     return f"{count} picture{'' if count == 1 else 's'}"
 
 
-def pack(source: Path | None, output: Path) -> PackSummary:
+def pack(source: Path | None, output: Path, progress: Progress = lambda done, total: None) -> PackSummary:
     """Packs the pictures of a folder, or the built-in set, into one file, whole or not at all.
 
-    Broken pictures are named and left out. Raises InputError where a folder has no whole one.
+    Broken pictures are named and left out. Raises InputError where a folder has no whole one. `progress` is told how
+    many of a folder's pictures are read, and how many there are.
     """
     summary = PackSummary(output)
     if output.is_dir():
         raise InputError(f"{output}: expected the name of a file to write, found a folder")
-    _write_pack(_read_all(list_pictures(source), summary) if source else builtin_training_pictures(), summary)
+    _write_pack(_read_all(list_pictures(source), summary, progress) if source else builtin_training_pictures(), summary)
     return summary
 
 
-def _read_all(paths: list[Path], summary: PackSummary) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    for path in tqdm(paths, desc="packing", unit="picture", disable=None):
+def _read_all(paths: list[Path], summary: PackSummary, progress: Progress) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    for number, path in enumerate(paths, start=1):
         try:
             pixels = _training_pixels(read_picture(path))
         except InputError as error:
             summary.skipped.append((path.name, str(error)))
-            tqdm.write(f"skipped {error}", file=sys.stderr)
+            logger.warning("skipped %s", error)
         else:
             yield path.name, pixels
+        progress(number, len(paths))
 
 
 def _training_pixels(picture: Picture) -> NDArray[np.uint8]:
@@ -263,7 +268,7 @@ def open_training_data(path: Path | None, cache: Path = Path("data")) -> PackedP
     if path is None:
         packed = cache / f"builtin-{BUILTIN_VERSION}.h5"
         if not packed.exists():
-            tqdm.write(str(pack(None, packed)))
+            logger.info("%s", pack(None, packed))
         return PackedPictures(packed)
     return PackedPictures(_packed_folder(path, cache) if path.is_dir() else path)
 
@@ -274,7 +279,8 @@ def _packed_folder(folder: Path, cache: Path) -> Path:
     name = f"folder-{_digest(where)}"
     packed = cache / f"{name}-{_digest([VERSION, files])}.h5"
     if not packed.exists():
-        tqdm.write(str(pack(folder, packed)))
+        logger.info("packing %s, once", folder)
+        logger.info("%s", pack(folder, packed))
         for outdated in set(cache.glob(f"{name}-*.h5")) - {packed}:
             outdated.unlink(missing_ok=True)  # another process may have been first
     return packed
@@ -284,9 +290,13 @@ def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:12]
 
 
+@cache
 def builtin_test_pictures() -> dict[str, NDArray[np.uint8]]:
-    """The held-out photos by name, (H, W, 3); none of them is in the built-in training set."""
-    return {Path(file).stem: _photo(file) for file in TEST_PHOTOS}
+    """The held-out photos by name, (H, W, 3), read once; none of them is in the built-in training set."""
+    photos = {Path(file).stem: _photo(file) for file in TEST_PHOTOS}
+    for pixels in photos.values():
+        pixels.setflags(write=False)  # all who ask share them
+    return photos
 
 
 def builtin_training_pictures() -> Iterator[tuple[str, NDArray[np.uint8]]]:

@@ -14,12 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kernel import KERNEL_SIZE, kernel_codes
-from training_kernels import TrainingKernels
 
-MAX_NOISE_LEVEL = 75  # in training
-MOST_SHIFTS = 15  # side of a kernel whose taps are added one by one: of 101×101 that takes minutes a photo
-NO_NOISE_SHARE = 1 / 3  # of training's samples: without noise there is the most to learn
-GAUSSIANS = TrainingKernels()
+VIEWS = 8  # the flips and turns of a picture
+MAX_SHIFTS = 15  # side of a kernel whose taps are added one by one: of 101×101 that takes minutes a photo
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,7 @@ def blur(pictures: Tensor, kernels: Tensor) -> Tensor:
     """Correlates each picture (N, C, H, W) with its kernel (N, k, k), with replicated borders."""
     kernels = kernels.to(pictures)
     padded = F.pad(pictures, [kernels.shape[-1] // 2] * 4, mode="replicate")
-    if pictures.dtype == torch.float64 and not pictures.is_cuda and kernels.shape[-1] <= MOST_SHIFTS:
+    if pictures.dtype == torch.float64 and not pictures.is_cuda and kernels.shape[-1] <= MAX_SHIFTS:
         return _sum_of_shifts(padded, kernels)
     return _product_of_spectra(padded, kernels)
 
@@ -167,29 +164,28 @@ def degrade(
     return lr
 
 
-def degradation_map(degradation: Degradation, pca: Tensor, noise_free: bool) -> Tensor:
-    """What the network is told: (N, C, h, w), or (N, C, 1, 1) where the degradation is uniform.
+def degradation_map(degradation: Degradation, pca: Tensor, conditions: tuple[str, ...]) -> Tensor:
+    """What the network is told: (N, C, h, w), or (N, C, 1, 1) where the degradation is uniform (paper, section 3.2).
 
-    The kernel code, as many numbers as P has rows, and the noise level / 255 unless the network is noise-free (paper,
-    section 3.2).
+    Of `kernel` the kernel code, as many numbers as P has rows, of `noise` the noise level / 255, in the order of the
+    network's conditions.
     """
-    codes = degradation.mix(kernel_codes(degradation.kernels.to(pca), pca))
-    if noise_free:
-        return codes
-    levels = degradation.noise_level().to(pca) / 255
-    size = torch.broadcast_shapes(codes.shape[-2:], levels.shape[-2:])  # either may vary alone
-    return torch.cat([codes.expand(-1, -1, *size), levels.expand(-1, -1, *size)], 1)
+    maps = [_CONDITION_MAPS[condition](degradation, pca) for condition in conditions]
+    size = torch.broadcast_shapes(*(part.shape[-2:] for part in maps))  # each may vary alone
+    return torch.cat([part.expand(-1, -1, *size) for part in maps], 1)
+
+
+def _kernel_map(degradation: Degradation, pca: Tensor) -> Tensor:
+    return degradation.mix(kernel_codes(degradation.kernels.to(pca), pca))
+
+
+def _noise_map(degradation: Degradation, pca: Tensor) -> Tensor:
+    return degradation.noise_level().to(pca) / 255
+
+
+_CONDITION_MAPS = {"kernel": _kernel_map, "noise": _noise_map}
 
 
 def border(scale: int, kernel_size: int = KERNEL_SIZE) -> int:
     """LR pixels at a picture's edge that blur and bicubic downsampling let depend on what lies outside."""
     return -(-(kernel_size // 2 + 2 * scale) // scale)
-
-
-def random_degradation(
-    rng: np.random.Generator, count: int, scale: int, noise_free: bool, kernels: TrainingKernels = GAUSSIANS
-) -> Degradation:
-    """Training's degradations: random kernels, noise levels 0 to 75, one in three 0; all 0 for a noise-free network."""
-    drawn = kernels.draw(rng, count, scale)
-    noise_levels = rng.uniform(0, MAX_NOISE_LEVEL, count) * (rng.random(count) >= NO_NOISE_SHARE) * (not noise_free)
-    return Degradation.uniform(torch.from_numpy(drawn).float(), torch.from_numpy(noise_levels).float())

@@ -63,5 +63,5 @@ def say_where_to_look(run: Path, result: Path, shipped: Path) -> None:
 
 
 if __name__ == "__main__":
-    main.end_on_sigterm()
+    main.end_on_signals()
     sys.exit(demo())

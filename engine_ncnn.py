@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model import SRMD, Run
+from model import SRMD, Run, network_input
 
 SOFTWARE = 3  # the type of a Vulkan device that is a processor
 FLOAT32 = struct.pack("<I", 0)  # the tag in front of weights
@@ -37,7 +37,7 @@ def ncnn_run(network: SRMD, precision: str, threads: int, vulkan: bool = False) 
         raise RuntimeError("ncnn does not take the network")
 
     def run(lr: Tensor, degradation_map: Tensor) -> Tensor:
-        picture = network.seen(lr, degradation_map)[0].numpy()  # ncnn reads it where it lies, as late as in `extract`
+        picture = network_input(lr, degradation_map)[0].numpy()  # ncnn reads it where it lies, as late as in `extract`
         extractor = net.create_extractor()
         extractor.input("x", ncnn.Mat(picture))
         _, sr = extractor.extract("sr")
@@ -48,12 +48,11 @@ def ncnn_run(network: SRMD, precision: str, threads: int, vulkan: bool = False) 
 
 def ncnn_files(network: SRMD) -> tuple[str, bytes]:
     """What ncnn's .param and .bin say of a network; blobs x → sr."""
-    convs = [*network.convs, network.head]
     layers, binary, blob = ["Input input 0 1 x"], [], "x"
-    for number, conv in enumerate(convs):
+    for number, (_, conv, relu) in enumerate(network.chain()):
         sizes = f"0={conv.out_channels} 1=3 4=1 5=1 6={conv.weight.numel()}"
-        relu = " 9=1" if number < len(convs) - 1 else ""
-        layers.append(f"Convolution conv{number} 1 1 {blob} y{number} {sizes}{relu}")
+        activation = " 9=1" if relu else ""
+        layers.append(f"Convolution conv{number} 1 1 {blob} y{number} {sizes}{activation}")
         blob = f"y{number}"
         tensors = (tensor.detach().float().contiguous().numpy() for tensor in (conv.weight, conv.bias))
         binary += [FLOAT32, *(tensor.astype("<f4").tobytes() for tensor in tensors)]

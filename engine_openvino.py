@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model import SRMD, Run
+from model import SRMD, Run, network_input
 
 
 def openvino_run(network: SRMD, precision: str, threads: int) -> Run:
@@ -19,7 +19,7 @@ def openvino_run(network: SRMD, precision: str, threads: int) -> Run:
     model = openvino.Core().compile_model(_model(network), "CPU", settings)
 
     def run(lr: Tensor, degradation_map: Tensor) -> Tensor:
-        return torch.from_numpy(model(network.seen(lr, degradation_map).numpy())[0].copy())
+        return torch.from_numpy(model(network_input(lr, degradation_map).numpy())[0].copy())
 
     return run
 
@@ -31,10 +31,9 @@ def _model(network: SRMD):
     def array(tensor: Tensor) -> np.ndarray:
         return tensor.detach().float().contiguous().numpy()
 
-    convs = [*network.convs, network.head]
-    x = given = ops.parameter(PartialShape([1, convs[0].in_channels, -1, -1]), np.float32)
-    for conv in convs:
+    x = given = ops.parameter(PartialShape([1, 3 + network.config.map_channels, -1, -1]), np.float32)
+    for _, conv, relu in network.chain():
         x = ops.convolution(x, array(conv.weight), [1, 1], [1, 1], [1, 1], [1, 1])
         x = ops.add(x, array(conv.bias)[None, :, None, None])
-        x = x if conv is network.head else ops.relu(x)
+        x = ops.relu(x) if relu else x
     return Model([ops.depth_to_space(x, "depth_first", network.config.scale)], [given])

@@ -5,7 +5,14 @@ from contextlib import contextmanager
 
 
 class InputError(Exception):
-    """Says in one line, for a person, what was expected and what was found; `main.py` prints it and exits with 2."""
+    """Says in one line, for a person, what was expected and what was found.
+
+    `argument` is what the message is about, and what it begins with: the name of an argument, or a file.
+    """
+
+    def __init__(self, message: str, argument: str | None = None):
+        super().__init__(message if argument is None else f"{argument}: {message}")
+        self.argument = argument
 
 
 class Stopped(BaseException):
@@ -17,9 +24,9 @@ class Stopped(BaseException):
 
 
 @contextmanager
-def asked_by(flag: str) -> Iterator[None]:
-    """Puts the name of the flag that asked for something in front of what was wrong with it."""
+def about(argument: str) -> Iterator[None]:
+    """Puts the name of an argument, or a file, in front of what was wrong with it."""
     try:
         yield
     except InputError as error:
-        raise InputError(f"{flag}: {error}") from error
+        raise InputError(str(error), argument) from error

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from config import KernelChoice, NamedMap, PrepareConfig, TestConfig, TrainConfig
+from config import NamedMap, PrepareRequest, TestRequest, TrainConfig
 from dashboard import check_address
 from errors import InputError
 from kernel import parse_kernels
@@ -20,7 +20,16 @@ from training_kernels import MAX_WINDOW
 
 LONGEST_NAME = 255  # bytes that file systems take
 MAX_SCALE = 8  # beyond, the last layer and the crops of a batch outgrow memory, and nothing is left to restore
-CONFIGS = {"train": TrainConfig, "test": TestConfig, "prepare": PrepareConfig}
+REQUESTS = {"train": TrainConfig, "test": TestRequest, "prepare": PrepareRequest}
+MODES = tuple(REQUESTS)
+
+
+@dataclass(frozen=True)
+class KernelChoice:
+    """The kernels of a file, or the one of a formula, and the words they were asked for with."""
+
+    spec: str
+    arrays: list[np.ndarray]  # of (k, k), k odd, sum 1
 
 
 class Parser(argparse.ArgumentParser):
@@ -275,7 +284,7 @@ FLAGS = (
     Flag(
         "tile",
         ("test",),
-        "side in LR pixels of what is computed at once, in steps of 6; auto: as the engine likes",
+        "side in LR pixels of what is computed at once, in steps of 6; auto: what suits the engine",
         {"type": tile_side, "metavar": "auto|N"},
     ),
     Flag("save_lr", ("test",), "keep the LR pictures, clipped and rounded to 8 bits", ON),
@@ -283,12 +292,15 @@ FLAGS = (
         "device",
         ("train", "test"),
         "what computes",
-        {"type": one_of(r"auto|cpu|cuda(:\d{1,2})?", "auto, cpu or cuda[:N]"), "metavar": "auto|cpu|cuda[:N]"},
+        {
+            "type": one_of(r"auto|cpu|mps|cuda(:\d{1,2})?", "auto, cpu, cuda[:N] or mps"),
+            "metavar": "auto|cpu|cuda[:N]|mps",
+        },
     ),
     Flag(
         "engine",
         ("test",),
-        "what runs the network; auto: the fastest by a short trial, whose verdict is kept",
+        "what runs the network; auto: the fastest by a short benchmark, whose result is kept",
         words("auto", "torch", "ncnn", "openvino"),
     ),
     Flag(
@@ -297,6 +309,7 @@ FLAGS = (
         "auto: fp16 on a GPU, bf16 on a processor that gains by it",
         words("auto", "fp32", "bf16", "fp16"),
     ),
+    Flag("threads", ("train", "test"), "processor threads", {"type": whole(1, 1024), "metavar": "N"}),
     Flag("seed", ("train", "test"), "of all that is random", {"type": whole(0), "metavar": "N"}),
     Flag(
         "visdom",
@@ -321,14 +334,17 @@ DEFAULTS = {
     ("test", "assumed_kernel"): "--kernel",
     ("test", "assumed_noise_level"): "--noise_level or --noise_map",
     ("test", "tile"): "auto",
+    ("train", "threads"): "PyTorch's own choice",
+    ("test", "threads"): "PyTorch's own choice",
     ("test", "downsampler"): "what the weights were trained for",
 }
 
 
 def default(flag: Flag, mode: str) -> str:
     """What a flag means where it is not given, for a person."""
-    values = {f.name: f.default for f in fields(CONFIGS[mode])}
-    value = DEFAULTS.get((mode, flag.name), values[flag.name])
+    values = {f.name: f.default for f in fields(REQUESTS[mode])}
+    unread = False if flag.options == ON else None  # of flags that say how to read another one's file
+    value = DEFAULTS.get((mode, flag.name), values.get(flag.name, unread))
     if isinstance(value, float):
         return f"{value:g}"
     return "off" if value is False else "none" if value in (None, MISSING) else str(value)

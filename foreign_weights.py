@@ -20,6 +20,7 @@ from errors import InputError
 from kernel import KERNEL_SIZE, PCA_DIM
 from matlab import read_mat
 from model import NetworkConfig
+from surgery import empty_network, grey_to_rgb, merge_norm
 
 NCNN_PARAM = b"7767517"  # how a .param starts
 NCNN_FLOAT16 = 0x01306B47  # the tag in front of weights stored as float16
@@ -44,12 +45,6 @@ class Convolution:
 
     weight: Tensor  # (out, in, 3, 3)
     bias: Tensor  # (out,)
-
-    def merge(self, gain: Tensor, bias: Tensor, mean: Tensor, deviation: Tensor) -> None:
-        """Takes the batch norm behind it into its own numbers."""
-        gain = gain / deviation
-        self.weight = self.weight * gain[:, None, None, None]
-        self.bias = (self.bias - mean) * gain + bias
 
 
 def read_ncnn(path: Path) -> ForeignNetwork:
@@ -222,7 +217,8 @@ def _merge(convolutions: list[Convolution], norm: list[Tensor], path: Path) -> N
     """Merges gain, bias, mean and standard deviation into the last convolution."""
     if not convolutions or len(norm) != 4 or any(tensor.shape != convolutions[-1].bias.shape for tensor in norm):
         raise InputError(f"{path}: expected batch norm behind a convolution of as many channels, found another size")
-    convolutions[-1].merge(*norm)
+    last = convolutions[-1]
+    last.weight, last.bias = merge_norm(last.weight, last.bias, *norm)
 
 
 def _chain(convolutions: list[Convolution], scale: int | None, pca: Tensor | None, path: Path) -> ForeignNetwork:
@@ -236,7 +232,8 @@ def _chain(convolutions: list[Convolution], scale: int | None, pca: Tensor | Non
         raise InputError(f"{path}: expected as many channels in every inner layer, found weights of {_shapes(shapes)}")
     pca_dim, kernel_size = (PCA_DIM, KERNEL_SIZE) if pca is None else (len(pca), round(pca.shape[1] ** 0.5))
     if inputs - 1 - pca_dim in (0, 1) and outputs == (scale or round(outputs**0.5)) ** 2:
-        _colour(convolutions)
+        first, last = convolutions[0], convolutions[-1]
+        first.weight, last.weight, last.bias = grey_to_rgb(first.weight, last.weight, last.bias)
         inputs, outputs = inputs + 2, 3 * outputs
     found_scale = round((outputs / 3) ** 0.5)
     if inputs - 3 - pca_dim not in (0, 1) or outputs != 3 * found_scale**2 or scale not in (None, found_scale):
@@ -245,26 +242,14 @@ def _chain(convolutions: list[Convolution], scale: int | None, pca: Tensor | Non
             f"{path}: expected {3 + pca_dim} or {4 + pca_dim} channels in and 3·s² out, found {inputs} and "
             f"{outputs}{shuffle}; for grey pictures {1 + pca_dim} or {2 + pca_dim} and s²"
         )
-    noise_free = inputs == 3 + pca_dim
+    conditions = ("kernel",) if inputs == 3 + pca_dim else ("kernel", "noise")
     sizes = {"features": features, "layers": len(shapes), "kernel_size": kernel_size, "pca_dim": pca_dim}
-    names = [f"convs.{i}" for i in range(len(shapes) - 1)] + ["head"]
+    config = NetworkConfig(found_scale, conditions=conditions, **sizes)
     state = {}
-    for name, convolution in zip(names, convolutions, strict=True):
-        state[f"{name}.weight"] = convolution.weight.float().contiguous()
-        state[f"{name}.bias"] = convolution.bias.float()
-    return ForeignNetwork(NetworkConfig(found_scale, noise_free=noise_free, **sizes), state, pca)
-
-
-def _colour(convolutions: list[Convolution]) -> None:
-    """Lets a network for grey pictures see green, and give all three what it gave.
-
-    Of a grey picture all are the same, but for noise of their own, which a mean would weaken; of others green is the
-    nearest to luma.
-    """
-    first, last = convolutions[0], convolutions[-1]
-    grey, told = first.weight[:, :1], first.weight[:, 1:]
-    first.weight = torch.cat([torch.zeros_like(grey), grey, torch.zeros_like(grey), told], 1)
-    last.weight, last.bias = last.weight.repeat(3, 1, 1, 1), last.bias.repeat(3)
+    for layer, convolution in zip(empty_network(config).chain(), convolutions, strict=True):
+        state[f"{layer.name}.weight"] = convolution.weight.float().contiguous()
+        state[f"{layer.name}.bias"] = convolution.bias.float()
+    return ForeignNetwork(config, state, pca)
 
 
 def _shapes(shapes: list[tuple]) -> str:

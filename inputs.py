@@ -1,40 +1,41 @@
 """The pictures that a test is asked for, and the names of their results."""
 
+import logging
 from collections import Counter
 from collections.abc import Iterator
 from itertools import accumulate
 from pathlib import Path
 
-from tqdm import tqdm
-
-from config import TestConfig
+from config import TestRequest
 from data_loader import builtin_test_pictures
-from errors import InputError, asked_by
+from errors import InputError, about
 from images import Picture, count_pixels, list_pictures, read_picture
+
+logger = logging.getLogger("srmd")
 
 
 class Inputs:
     """Pictures by the name of their result: files and folders that were given, or the held-out built-in photos."""
 
-    def __init__(self, config: TestConfig, least_side: int = 1):
+    def __init__(self, request: TestRequest, least_side: int = 1):
         self.least_side = least_side  # pixels; smaller pictures count as broken
-        self.flag = "--input" if config.input else "--test_data"
-        given = config.input or ([config.test_data] if config.test_data else [])
-        with asked_by(self.flag):
+        self.argument = "input" if request.input else "test_data"
+        given = request.input or ([request.test_data] if request.test_data else [])
+        with about(self.argument):
             paths = [path for item in given for path in (list_pictures(item) if item.is_dir() else [item])]
         self.paths = result_names(list(dict.fromkeys(paths)))
-        folders = ["."] if config.input else [".", "compare", "lr"] if config.save_lr else [".", "compare"]
-        self._check_nothing_is_overwritten(config, [config.output / folder for folder in folders])
+        folders = ["."] if request.input else [".", "compare", "lr"] if request.save_lr else [".", "compare"]
+        self._check_nothing_is_overwritten(request, [request.output / folder for folder in folders])
         self.left_out: list[str] = []  # the names of those that turned out to be broken, when all were asked for
 
-    def _check_nothing_is_overwritten(self, config: TestConfig, folders: list[Path]) -> None:
-        kernel = [config.save_kernel] if config.save_kernel else []  # drawn before
-        sources = {path.resolve() for path in (*self.paths.values(), *config.given_paths, *kernel)}
+    def _check_nothing_is_overwritten(self, request: TestRequest, folders: list[Path]) -> None:
+        kernel = [request.save_kernel] if request.save_kernel else []  # drawn before
+        sources = {path.resolve() for path in (*self.paths.values(), *request.given_paths, *kernel)}
         names = list(self.paths or builtin_test_pictures())
         for folder in folders:
             for name in names:
                 if (folder / f"{name}.png").resolve() in sources:
-                    raise InputError(f"--output: the result {folder / name}.png would overwrite what was given")
+                    raise InputError(f"the result {folder / name}.png would overwrite what was given", "output")
 
     def pixels_reached(self) -> dict[str, int]:
         """The pixels of all pictures up to each, itself included; what can't be read has none."""
@@ -51,13 +52,13 @@ class Inputs:
             yield from ((name, Picture(pixels)) for name, pixels in builtin_test_pictures().items())
         for name, path in self.paths.items():
             try:
-                with asked_by(self.flag):
+                with about(self.argument):
                     picture = self._read(path)
             except InputError as error:
                 self.left_out.append(name)
                 if len(self.left_out) == len(self.paths):
                     raise
-                tqdm.write(f"left out: {error}")
+                logger.warning("left out: %s", error)
             else:
                 yield name, picture
 

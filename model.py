@@ -5,15 +5,16 @@ their features into HR pixels (Zhang et al., CVPR 2018, section 3.3).
 """
 
 import itertools
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from winograd import conv_relu, conv_relu_
-
+CONDITIONS = ("kernel", "noise")  # all that a network can be told
+ConvReLU = Callable[[Tensor, Tensor, Tensor], Tensor]  # (x, weight, bias) → relu(conv2d(x, weight, bias, padding=1))
 Run = Callable[[Tensor, Tensor], Tensor]  # (LR, degradation map) → SR, by a network in whatever form
 
 
@@ -23,7 +24,7 @@ class NetworkConfig:
 
     scale: int = 2
     head: str = "subpixel"  # the paper's, or "upsample", this project's own
-    noise_free: bool = False  # SRMDNF: not told a noise level
+    conditions: tuple[str, ...] = CONDITIONS  # what it is told, in the order of its channels
     batch_norm: bool = False
     features: int = 128
     layers: int = 12
@@ -31,18 +32,37 @@ class NetworkConfig:
     pca_dim: int = 15
 
     @property
+    def condition_channels(self) -> dict[str, slice]:
+        """The channels of each condition in the degradation map; nothing else counts them."""
+        widths = {"kernel": self.pca_dim, "noise": 1}
+        ends = itertools.accumulate(widths[condition] for condition in self.conditions)
+        return {name: slice(end - widths[name], end) for name, end in zip(self.conditions, ends, strict=True)}
+
+    @property
     def map_channels(self) -> int:
-        """Channels of the degradation map: the kernel code, and the noise level unless noise-free."""
-        return self.pca_dim + (not self.noise_free)
+        """Channels of the degradation map."""
+        return max(channels.stop for channels in self.condition_channels.values())
+
+    @property
+    def kind(self) -> str:
+        """The paper's name: SRMD, or SRMDNF of a network that is not told the noise level."""
+        return "SRMD" if "noise" in self.conditions else "SRMDNF"
+
+
+class Layer(NamedTuple):
+    """A convolution of the chain."""
+
+    name: str  # in the state dict
+    conv: nn.Conv2d
+    relu: bool  # whether a ReLU follows it
 
 
 class SRMD(nn.Module):
-    """SRMD, or SRMDNF where noise-free; untrained, it passes the picture through."""
+    """SRMD; untrained, it passes the picture through."""
 
     def __init__(self, config: NetworkConfig):
         super().__init__()
         self.config = config
-        self.winograd = False  # how the inner layers are computed: engine.py and solver.py choose what is faster here
         widths = [3 + config.map_channels] + [config.features] * (config.layers - 1)
         self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in itertools.pairwise(widths))
         norm = nn.BatchNorm2d if config.batch_norm else nn.Identity
@@ -50,32 +70,39 @@ class SRMD(nn.Module):
         self.head = nn.Conv2d(config.features, 3 * config.scale**2 if config.head == "subpixel" else 3, 3, padding=1)
         _initialise_as_identity(self)
 
-    def forward(self, lr: Tensor, degradation_map: Tensor) -> Tensor:
-        """LR (N, 3, h, w) and map (N, C, h, w) or (N, C, 1, 1) → SR (N, 3, s·h, s·w), not clipped."""
-        x = self.first(lr, degradation_map)  # (N, features, h, w)
+    def forward(self, lr: Tensor, degradation_map: Tensor, conv_relu: ConvReLU | None = None) -> Tensor:
+        """LR (N, 3, h, w) and map (N, C, h, w) or (N, C, 1, 1) → SR (N, 3, s·h, s·w), not clipped.
+
+        `conv_relu` computes the inner layers in PyTorch's place; ValueError if the network has batch norm.
+        """
+        if conv_relu is not None and self.config.batch_norm:
+            raise ValueError("conv_relu: expected a network without batch norm, found one that has it")
+        x = self.first_layer(lr, degradation_map)  # (N, features, h, w)
         for conv, norm in zip(self.convs[1:], self.norms, strict=True):
-            x = self._inner(conv, norm, x)  # (N, features, h, w)
-        return self.restored(x)
+            x = conv_relu(x, conv.weight, conv.bias) if conv_relu else F.relu(norm(conv(x)), inplace=True)
+        return self.apply_head(x)
 
-    def first(self, lr: Tensor, degradation_map: Tensor) -> Tensor:
+    def first_layer(self, lr: Tensor, degradation_map: Tensor) -> Tensor:
         """LR and map → the features that the inner layers begin with, (N, features, h, w)."""
-        return F.relu(_in_float32(self.convs[0], self.seen(lr, degradation_map)), inplace=True)
+        return F.relu(_in_float32(self.convs[0], network_input(lr, degradation_map)), inplace=True)
 
-    def seen(self, lr: Tensor, degradation_map: Tensor) -> Tensor:
-        """LR and map as the channels of one tensor, what the first layer sees: (N, 3 + C, h, w)."""
-        return torch.cat([lr, degradation_map.expand(-1, -1, *lr.shape[-2:])], 1)
-
-    def _inner(self, conv: nn.Conv2d, norm: nn.Module, x: Tensor) -> Tensor:
-        if self.winograd:
-            return (conv_relu if torch.is_grad_enabled() else conv_relu_)(x, conv.weight, conv.bias)
-        return F.relu(norm(conv(x)), inplace=True)
-
-    def restored(self, x: Tensor) -> Tensor:
-        """The features that the inner layers end with → SR, by the head."""
+    def apply_head(self, x: Tensor) -> Tensor:
+        """The features that the inner layers end with → SR."""
         if self.config.head == "subpixel":
             return F.pixel_shuffle(_in_float32(self.head, x), self.config.scale)
         x = F.interpolate(x, scale_factor=self.config.scale, mode="bilinear", align_corners=False)
         return torch.sigmoid(_in_float32(self.head, x))
+
+    def chain(self) -> Iterator[Layer]:
+        """All convolutions from the first layer to the head; batch norm, where there is any, is left out."""
+        for number, conv in enumerate(self.convs):
+            yield Layer(f"convs.{number}", conv, relu=True)
+        yield Layer("head", self.head, relu=False)
+
+
+def network_input(lr: Tensor, degradation_map: Tensor) -> Tensor:
+    """LR (N, 3, h, w) and map (N, C, h, w) or (N, C, 1, 1) as the channels of one tensor, (N, 3 + C, h, w)."""
+    return torch.cat([lr, degradation_map.expand(-1, -1, *lr.shape[-2:])], 1)
 
 
 def _in_float32(conv: nn.Conv2d, x: Tensor) -> Tensor:
@@ -88,9 +115,9 @@ def _in_float32(conv: nn.Conv2d, x: Tensor) -> Tensor:
 def _initialise_as_identity(network: SRMD) -> None:
     """Orthogonal weights, but RGB travels through untouched in channels 0 to 2: ReLU lets [0, 1] pass."""
     rgb = range(3)
-    for conv in [*network.convs, network.head]:
-        nn.init.orthogonal_(conv.weight, gain=2**0.5)
-        nn.init.zeros_(conv.bias)
+    for layer in network.chain():
+        nn.init.orthogonal_(layer.conv.weight, gain=2**0.5)
+        nn.init.zeros_(layer.conv.bias)
     for conv in network.convs:
         conv.weight[:3] = 0
         conv.weight[rgb, rgb, 1, 1] = 1
@@ -107,49 +134,3 @@ def _initialise_as_identity(network: SRMD) -> None:
         if network.config.batch_norm:  # undo the normalisation of RGB, for a picture of usual mean and contrast
             norm.running_mean[:3], norm.bias[:3] = 0.45, 0.45
             norm.running_var[:3], norm.weight[:3] = 0.25**2, 0.25
-
-
-@torch.no_grad()
-def told_by(network: SRMD, pca: Tensor, new_pca: Tensor, new_size: int) -> SRMD:
-    """The network that computes from kernel codes by `new_pca` what this one does from codes by `pca`.
-
-    A kernel is about new_pcaᵀ · code, and the first layer is linear in what it is told: its weights times
-    pca · new_pcaᵀ are exact for kernels that the new P describes. The new window, new_size×new_size, is no smaller.
-    """
-    dim, size = network.config.pca_dim, network.config.kernel_size
-    window = F.pad(pca.view(dim, size, size), [(new_size - size) // 2] * 4).flatten(1)  # (dim, new_size²)
-    config = replace(network.config, kernel_size=new_size, pca_dim=len(new_pca))
-    rgb, codes, noise = network.convs[0].weight.split([3, dim, network.config.map_channels - dim], 1)
-    codes = torch.einsum("fdhw,dn->fnhw", codes, window @ new_pca.T)
-    state = {key: tensor.clone() for key, tensor in network.state_dict().items()}
-    state["convs.0.weight"] = torch.cat([rgb, codes, noise], 1)
-    with torch.device("meta"):
-        told = SRMD(config)
-    told.load_state_dict(state, assign=True)
-    return told
-
-
-@torch.no_grad()
-def round_as_autocast(network: SRMD) -> None:
-    """Rounds the inner layers to what bfloat16 autocast computes with.
-
-    Training in bfloat16 leaves the digits below it to chance, for they change no output: read in float32 they cost a
-    trained network 0.3 dB.
-    """
-    for conv in network.convs[1:]:
-        conv.weight.copy_(conv.weight.bfloat16())
-        conv.bias.copy_(conv.bias.bfloat16())
-
-
-@torch.no_grad()
-def merge_batch_norm(network: SRMD) -> SRMD:
-    """The network without batch norm that computes what this one does in evaluation mode."""
-    with torch.device("meta"):
-        merged = SRMD(replace(network.config, batch_norm=False))
-    state = network.state_dict()
-    merged.load_state_dict({key: state[key].clone() for key in merged.state_dict()}, assign=True)
-    for conv, norm in zip(merged.convs[1:], network.norms, strict=True):
-        gain = norm.weight / (norm.running_var + norm.eps).sqrt()
-        conv.weight *= gain[:, None, None, None]
-        conv.bias.copy_((conv.bias - norm.running_mean) * gain + norm.bias)
-    return merged

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from config import TrainConfig
-from errors import InputError, asked_by
+from errors import InputError, about
 from files import make_folder, whole_file
 from metrics import finite
 
@@ -35,17 +35,17 @@ class RunFolder:
         A run that never began, for something else was wrong with it, leaves no folder that wasn't there before.
         """
         was_there = self.path.exists()
-        with asked_by("--output"):
+        with about("output"):
             make_folder(self.path)
         try:
             lock = (self.path / ".lock").open("w")
         except OSError as error:
-            raise InputError(f"--output: {self.path}: can't be written to ({error.strerror})") from error
+            raise InputError(f"{self.path}: can't be written to ({error.strerror})", "output") from error
         with lock as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise InputError(f"--output: {self.path} is in use by another process") from error
+                raise InputError(f"{self.path} is in use by another process", "output") from error
             try:
                 yield
             finally:
@@ -58,7 +58,7 @@ class RunFolder:
         """Writes config.json where a run starts; where one goes on behind a step, forgets what was logged since."""
         if (self.path / "config.json").exists():
             if config.resume is None:  # another process was quicker
-                raise InputError(f"--output: {self.path} holds a run already; --resume goes on with it")
+                raise InputError(f"{self.path} holds a run already; `resume` goes on with it", "output")
             self._drop_rows_after(step)
             return
         with whole_file(self.path / "config.json") as temporary:
@@ -105,22 +105,22 @@ def run_config(given: dict) -> TrainConfig:
     if "resume" in given:
         folder = Path(asked.resume) if asked.resume else asked.output or _newest_run()
         if asked.output and folder != asked.output:
-            raise InputError(f"--resume: expected {asked.output}, as --output says, found {folder}")
+            raise InputError(f"expected {asked.output}, as `output` says, found {folder}", "resume")
         if asked.resume and not folder.is_dir():
-            raise InputError(f"--resume: {folder}: expected a run, found no such folder")
+            raise InputError(f"{folder}: expected a run, found no such folder", "resume")
         if asked.resume and not (folder / "config.json").exists():
-            raise InputError(f"--resume: {folder}: expected a run, found a folder without its config.json")
+            raise InputError(f"{folder}: expected a run, found a folder without its config.json", "resume")
     folder = folder or RUNS / _new_name(asked)
     if not (folder / "config.json").exists():
         if folder.is_dir() and RunFolder(folder).checkpoints():
-            raise InputError(f"--output: {folder}: expected a run, found checkpoints without their config.json")
+            raise InputError(f"{folder}: expected a run, found checkpoints without their config.json", "output")
         return replace(asked, output=folder)
     if "resume" not in given:
-        raise InputError(f"--output: {folder} holds a run already; --resume goes on with it")
+        raise InputError(f"{folder} holds a run already; `resume` goes on with it", "output")
     stored = _stored_config(folder / "config.json")
     for name in given.keys() - MAY_CHANGE - {"command"}:
         if given[name] != getattr(stored, name):
-            raise InputError(f"--{name}: the run in {folder} has {getattr(stored, name)}, found {given[name]}")
+            raise InputError(f"the run in {folder} has {getattr(stored, name)}, found {given[name]}", name)
     changed = {name: given[name] for name in given.keys() & MAY_CHANGE}
     return replace(stored, **changed | {"output": folder, "resume": str(folder)})
 
@@ -143,10 +143,10 @@ def _stored_config(path: Path) -> TrainConfig:
             f.name: values.get(f.name, f.default) if f.name in NEWER else values[f.name] for f in fields(TrainConfig)
         }
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"--resume: {path}: expected a run's configuration, found {error!r}") from error
+        raise InputError(f"{path}: expected a run's configuration, found {error!r}", "resume") from error
     for field in fields(TrainConfig):
         if field.default is not None and type(known[field.name]) is not type(field.default):
-            raise InputError(f"--resume: {path}: expected a valid {field.name}, found {known[field.name]!r}")
+            raise InputError(f"{path}: expected a valid {field.name}, found {known[field.name]!r}", "resume")
     paths = {
         name: Path(str(known[name]))
         for name in ("output", "weights", "train_data", "train_kernels")

@@ -1,44 +1,73 @@
-"""The network that training starts with, and the P that belongs to it."""
+"""What training starts with: a network, its P and the kernels to train on; new, or those of a checkpoint."""
 
-from dataclasses import replace
-from pathlib import Path
+import logging
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from checkpoint import Checkpoint
 from config import TrainConfig
-from errors import InputError, asked_by
+from errors import InputError, about
 from kernel import KERNEL_SIZE, PCA_DIM, read_pca
-from model import SRMD, NetworkConfig, told_by
-from training_kernels import TrainingKernels
-from weights import Weights, read_weights, start_from
+from model import SRMD, NetworkConfig
+from paths import shipped
+from surgery import reproject_first_layer, start_from
+from training_kernels import TrainingKernels, training_kernels
+from weights import Weights, read_weights
 
-HERE = Path(__file__).parent
+logger = logging.getLogger("srmd")
 
 
-def new_network(config: TrainConfig, kernels: TrainingKernels) -> tuple[SRMD, Tensor]:
-    """A network to train and its P: untrained, or started from other weights."""
+class Start(NamedTuple):
+    """What a training starts with."""
+
+    network: SRMD
+    pca: Tensor  # (pca_dim, kernel_size²), which belongs to the network
+    kernels: TrainingKernels
+
+
+def new_start(config: TrainConfig) -> Start:
+    """An untrained network, or one started from other weights."""
+    kernels = training_kernels(config)
     torch.manual_seed(config.seed)
-    shape = NetworkConfig(config.scale_factor, config.head, config.noise_free, config.batch_norm)
-    network = SRMD(replace(shape, kernel_size=config.kernel_size, pca_dim=config.pca_dim))
+    network = SRMD(
+        NetworkConfig(
+            config.scale_factor,
+            config.head,
+            config.conditions,
+            config.batch_norm,
+            kernel_size=config.kernel_size,
+            pca_dim=config.pca_dim,
+        )
+    )
     if config.weights is None:
-        return network, _pca(config, kernels)
-    with asked_by("--weights"):
+        return Start(network, _pca(config, kernels), kernels)
+    with about("weights"):
         source = read_weights(config.weights)
         if source.pca is None:
             raise InputError(f"{config.weights}: expected weights with their P, found a format that carries none")
     if config.batch_norm and not source.network.config.batch_norm:  # it would undo what the layers have learnt
-        raise InputError(f"--batch_norm: expected --weights of a network that has it, found {config.weights} without")
+        found = f"found {config.weights} without"
+        raise InputError(f"expected weights of a network that has it, {found}", "batch_norm")
     source = _with_pca_for(config, source, kernels)
     start_from(network, source.network)
-    return network, source.pca
+    return Start(network, source.pca, kernels)
+
+
+def resumed_start(config: TrainConfig, checkpoint: Checkpoint) -> Start:
+    """What the run of a checkpoint started with, its network as it is by now; no other file is read."""
+    own = None if checkpoint.own_kernels is None else checkpoint.own_kernels.numpy()
+    network = SRMD(NetworkConfig(**checkpoint.network_config))
+    network.load_state_dict(checkpoint.network)
+    return Start(network, checkpoint.pca, training_kernels(config, own))
 
 
 def _pca(config: TrainConfig, kernels: TrainingKernels) -> Tensor:
     """The project's P for its own kernels, or that of the kernels that are trained on."""
     if kernels.own is None and (config.kernel_size, config.pca_dim) == (KERNEL_SIZE, PCA_DIM):
-        return torch.from_numpy(read_pca(HERE / "kernels" / "pca.mat"))
-    with asked_by("--pca_dim"):
+        return torch.from_numpy(read_pca(shipped("kernels") / "pca.mat"))
+    with about("pca_dim"):
         return torch.from_numpy(kernels.pca(config.pca_dim))
 
 
@@ -48,16 +77,9 @@ def _with_pca_for(config: TrainConfig, source: Weights, kernels: TrainingKernels
     given = {name: getattr(source.network.config, name) for name in wanted}
     for name, least in given.items():
         if wanted[name] < least:
-            raise InputError(f"--{name}: expected at least {least}, as {config.weights} has, found {wanted[name]}")
+            raise InputError(f"expected at least {least}, as {config.weights} has, found {wanted[name]}", name)
     if kernels.own is None and wanted == given:
         return source
     pca = _pca(config, kernels)
-    print(f"P is computed anew, and the first layer of {config.weights} is translated to it")
-    return Weights(told_by(source.network, source.pca, pca, config.kernel_size), pca)
-
-
-def resumed_network(state: dict) -> tuple[SRMD, Tensor]:
-    """The network of a checkpoint and its P."""
-    network = SRMD(NetworkConfig(**state["network_config"]))
-    network.load_state_dict(state["network"])
-    return network, state["pca"]
+    logger.info("P is computed anew, and the first layer of %s is reprojected to it", config.weights)
+    return Weights(reproject_first_layer(source.network, source.pca, pca, config.kernel_size), pca)

@@ -5,6 +5,7 @@ the hundreds of kernels of forward and backward at once: at the default batch si
 work. A graph reads and writes where it did when it was recorded, so batches are copied to one place.
 """
 
+import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
@@ -12,6 +13,8 @@ import torch
 from torch import Tensor
 
 from batches import Batch
+
+logger = logging.getLogger("srmd")
 
 WARM_UPS = 3  # until cuDNN has tried its algorithms and all memory is there
 
@@ -32,12 +35,12 @@ def torch_compiled(function: Callable[..., Tensor], *example: Tensor) -> Callabl
         fast(*example).backward()
     except RuntimeError as error:
         reason = str(error).strip().partition("\n")[0][:100]
-        print(f"warning: the step is not compiled, only recorded ({reason})")
+        logger.warning("the step is not compiled, only recorded (%s)", reason)
         return function
     return fast
 
 
-class Recorded:
+class CudaGraphStep:
     """A function of batches, recorded at one place, to which each is copied; its result holds until the next call."""
 
     def __init__(self, function: Callable[[Batch], Tensor], place: Batch):

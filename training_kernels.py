@@ -1,5 +1,6 @@
 """The kernels that a network is trained on: Gaussians, the user's own, or both; and the P that they make."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config import TrainConfig
-from errors import InputError, asked_by
+from errors import InputError, about
 from kernel import (
     KERNEL_SIZE,
     PCA_KERNELS,
@@ -20,7 +21,9 @@ from kernel import (
 )
 from kernel_files import SUFFIXES, read_kernels
 
-MOST_CUT = 0.01  # of an own kernel's mass that may lie outside the window
+logger = logging.getLogger("srmd")
+
+MAX_CUT = 0.01  # of an own kernel's mass that may lie outside the window
 MAX_WINDOW = 63  # its side in HR pixels: P of a larger one takes minutes and gigabytes
 
 
@@ -47,12 +50,15 @@ class TrainingKernels:
         return principal_components(self.draw(rng, PCA_KERNELS, PCA_SCALE), dim)
 
 
+GAUSSIANS = TrainingKernels()
+
+
 def training_kernels(config: TrainConfig, own: NDArray[np.float32] | None = None) -> TrainingKernels:
     """What a run draws its kernels from; `own` where a checkpoint holds what was read from `--train_kernels`."""
     if config.train_kernels is None:
         return TrainingKernels(config.kernel_size)
     if own is None:
-        with asked_by("--train_kernels"):
+        with about("train_kernels"):
             own = read_own_kernels(config.train_kernels, config.kernel_size)
     return TrainingKernels(config.kernel_size, own, config.gaussian_share)
 
@@ -72,7 +78,7 @@ def _kernels_of_folder(folder: Path) -> list[tuple[Path, NDArray]]:
         try:
             kernels += [(path, kernel) for kernel in read_kernels(path)]
         except InputError as error:
-            print(f"left out: {error}")
+            logger.warning("left out: %s", error)
     if not kernels:
         raise InputError(f"{folder}: expected kernel files ({', '.join(SUFFIXES)}), found no whole one")
     return kernels
@@ -80,11 +86,11 @@ def _kernels_of_folder(folder: Path) -> list[tuple[Path, NDArray]]:
 
 def _in_window(kernel: NDArray, size: int, source: Path) -> NDArray:
     lost = lost_share(kernel, size)
-    if lost > MOST_CUT:
+    if lost > MAX_CUT:
         found = f"a window of {size}×{size} holds {1 - lost:.0%} of its kernel"
         way_out = (
-            f"--kernel_size={len(kernel)} holds it all" if len(kernel) <= MAX_WINDOW else f"{MAX_WINDOW} is the most"
+            f"`kernel_size={len(kernel)}` holds it all" if len(kernel) <= MAX_WINDOW else f"{MAX_WINDOW} is the most"
         )
         raise InputError(f"{source}: {found}; {way_out}")
-    with asked_by(str(source)):
+    with about(str(source)):
         return fit_kernel(kernel, size)

@@ -17,8 +17,10 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
-from engine import Engine, Run, Way, choose_device, choose_engine, choose_precision, make_engine, processor
-from model import SRMD, NetworkConfig
+from backend import Backend, make_run
+from backend_choice import choose_backend
+from device import choose_device, choose_precision, processor
+from model import SRMD, NetworkConfig, Run, network_input
 
 SCALES, SIDES = (2, 3, 4), (256, 512)
 ROUNDS = 5
@@ -28,18 +30,18 @@ MOST_SECONDS = 60  # for the rounds of one table
 def onnxruntime_run(network: SRMD) -> Run:
     """A network in ONNX Runtime; sub-pixel head, no batch norm."""
     nodes, tensors, blob = [], [], "x"
-    for number, conv in enumerate([*network.convs, network.head]):
+    for number, (_, conv, relu) in enumerate(network.chain()):
         names = [f"weight{number}", f"bias{number}"]
         tensors += [
             numpy_helper.from_array(t.detach().numpy(), n) for t, n in zip((conv.weight, conv.bias), names, strict=True)
         ]
         nodes.append(helper.make_node("Conv", [blob, *names], [f"y{number}"], pads=[1, 1, 1, 1]))
         blob = f"y{number}"
-        if conv is not network.head:
+        if relu:
             nodes.append(helper.make_node("Relu", [blob], [f"z{number}"]))
             blob = f"z{number}"
     nodes.append(helper.make_node("DepthToSpace", [blob], ["sr"], blocksize=network.config.scale, mode="CRD"))
-    shape = [1, network.convs[0].in_channels, "h", "w"]
+    shape = [1, 3 + network.config.map_channels, "h", "w"]
     given = helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)
     result = helper.make_tensor_value_info("sr", TensorProto.FLOAT, [1, 3, "sh", "sw"])
     graph = helper.make_graph(nodes, "srmd", [given], [result], tensors)
@@ -50,7 +52,7 @@ def onnxruntime_run(network: SRMD) -> Run:
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
 
     def run(lr: Tensor, degradation_map: Tensor) -> Tensor:
-        return torch.from_numpy(session.run(None, {"x": network.seen(lr, degradation_map).numpy()})[0])
+        return torch.from_numpy(session.run(None, {"x": network_input(lr, degradation_map).numpy()})[0])
 
     return run
 
@@ -65,14 +67,14 @@ def default_run(network: SRMD) -> Run:
     return run
 
 
-def runs(network: SRMD, ours: Engine, precision: str) -> dict[str, Run]:
+def runs(network: SRMD, ours: Backend, precision: str) -> dict[str, Run]:
     """Ours and the others, all of them equal in what they compute, by name."""
     others = {
-        f"{name} {precision}": make_engine(network, Way(name, precision, "cpu")).run for name in ("openvino", "ncnn")
+        f"{name} {precision}": make_run(network, Backend(name, precision, "cpu")) for name in ("openvino", "ncnn")
     }
     if precision == "fp32":
         others["onnxruntime fp32"] = onnxruntime_run(network)
-    return {f"ours ({ours.way})": ours.run} | others | {"PyTorch fp32, default layout": default_run(network)}
+    return {f"ours ({ours})": make_run(network, ours)} | others | {"PyTorch fp32, default layout": default_run(network)}
 
 
 def measure(runs: dict[str, Callable[[], object]]) -> dict[str, list[float]]:
@@ -94,9 +96,11 @@ def measure(runs: dict[str, Callable[[], object]]) -> dict[str, list[float]]:
 def table(scale: int, side: int, precision: str) -> str:
     """Prints the seconds of a picture; the ratio line of ours to the fastest of the others."""
     network = SRMD(NetworkConfig(scale)).eval()
-    ours = choose_engine(network, choose_device("cpu"), "auto", precision)
-    lr, told = torch.rand(1, 3, side, side), torch.rand(1, network.config.map_channels, 1, 1)
-    times = measure({name: lambda run=run: run(lr, told) for name, run in runs(network, ours, precision).items()})
+    ours = choose_backend(network, choose_device("cpu"), "auto", precision)
+    lr, degradation_map = torch.rand(1, 3, side, side), torch.rand(1, network.config.map_channels, 1, 1)
+    times = measure(
+        {name: lambda run=run: run(lr, degradation_map) for name, run in runs(network, ours, precision).items()}
+    )
     print(f"\n| x{scale}, {side}×{side}, {precision} | median s | fastest s |\n|---|---|---|")
     for name, taken in sorted(times.items(), key=lambda item: statistics.median(item[1])):
         print(f"| {name} | {statistics.median(taken):.3f} | {min(taken):.3f} |", flush=True)

@@ -8,7 +8,6 @@ on the same pictures and kernels, and draws img/motion.png. Runs lie in runs/mot
 """
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +16,7 @@ from torch import Tensor
 
 import main
 from data_loader import builtin_test_pictures
-from degradation import Degradation, degradation_map, degrade, modcrop, upsample
-from engine import Engine, choose_device, choose_engine
+from degradation import Degradation, degrade, modcrop, upsample
 from errors import InputError
 from files import make_folder
 from images import list_pictures, read_picture, write_picture
@@ -26,6 +24,7 @@ from kernel import code_error, delta
 from metrics import score
 from motion import motion_kernels
 from report import comparison, kernel_picture, to_rgb8
+from restorer import Restorer, open_restorer
 from weights import read_weights
 
 TRAINING_KERNELS, HELD_OUT = 1000, 20  # of other seeds
@@ -35,25 +34,12 @@ PICTURE = Path(__file__).parents[1] / "img" / "motion.png"
 SIDE, ZOOM = 96, 2  # of the part that is drawn: HR pixels, enlarged
 
 
-@dataclass(frozen=True)
-class Trained:
-    """A network as it restores."""
-
-    engine: Engine
-    pca: Tensor
-
-    def restore(self, lr: Tensor, degradation: Degradation) -> Tensor:
-        """LR (1, 3, h, w) to SR."""
-        return self.engine.run(lr.float(), degradation_map(degradation, self.pca, noise_free=True))
-
-
-def trained(name: str, flags: list[str]) -> Trained:
+def trained(name: str, flags: list[str]) -> Restorer:
     """The network of a run, which is started, or gone on with where it is there."""
     output = Path("runs", f"motion_{name}")
     if main.main(["--mode=train", f"--output={output}", "--resume", *SMALL, *flags]) != 0:
         raise SystemExit(1)
-    weights = read_weights(output / "last.safetensors")
-    return Trained(choose_engine(weights.network, choose_device("auto"), "torch", "fp32"), weights.pca)
+    return open_restorer(read_weights(output / "last.safetensors"), engine="torch", precision="fp32")
 
 
 def pictures(folder: Path | None) -> list[Tensor]:
@@ -70,7 +56,7 @@ def psnr_y(sr: Tensor, hr: Tensor) -> float:
     return score(*(p[0].permute(1, 2, 0).numpy() for p in (sr, hr)), 2)["psnr_y"]
 
 
-def scores(networks: dict[str, Trained], hrs: list[Tensor], kernels: np.ndarray) -> dict[str, np.ndarray]:
+def scores(networks: dict[str, Restorer], hrs: list[Tensor], kernels: np.ndarray) -> dict[str, np.ndarray]:
     """PSNR of Y of bicubic upscaling and of each network, (kernels,): the mean over the pictures."""
     found = {name: np.zeros((len(kernels), len(hrs))) for name in ["bicubic", *networks]}
     for i, kernel in enumerate(torch.from_numpy(kernels)):
@@ -79,18 +65,18 @@ def scores(networks: dict[str, Trained], hrs: list[Tensor], kernels: np.ndarray)
             lr = degrade(hr, degradation, 2)
             found["bicubic"][i, j] = psnr_y(upsample(lr, 2), hr)
             for name, network in networks.items():
-                found[name][i, j] = psnr_y(network.restore(lr, degradation), hr)
+                found[name][i, j] = psnr_y(network.restore_whole(lr, degradation), hr)
     return {name: values.mean(1) for name, values in found.items()}
 
 
-def draw(networks: dict[str, Trained], hr: Tensor, kernels: np.ndarray) -> None:
+def draw(networks: dict[str, Restorer], hr: Tensor, kernels: np.ndarray) -> None:
     """A row for each kernel: the kernel, bicubic upscaling, what each network restores, HR."""
     top, left = hr.shape[-2] // 2 - SIDE, hr.shape[-1] // 2 - SIDE // 2
     rows = []
     for kernel in kernels:
         degradation = Degradation.uniform(torch.from_numpy(kernel)[None], torch.zeros(1))
         lr = degrade(hr, degradation, 2)
-        wholes = {"bicubic": upsample(lr, 2)} | {name: n.restore(lr, degradation) for name, n in networks.items()}
+        wholes = {"bicubic": upsample(lr, 2)} | {name: n.restore_whole(lr, degradation) for name, n in networks.items()}
         panels = {f"{name} {psnr_y(whole, hr):.2f} dB": whole for name, whole in wholes.items()} | {"HR": hr}
         panels = {k: to_rgb8(p[0, :, top : top + SIDE, left : left + SIDE]) for k, p in panels.items()}
         zoomed = {k: p.repeat(ZOOM, 0).repeat(ZOOM, 1) for k, p in panels.items()}

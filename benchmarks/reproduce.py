@@ -17,16 +17,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from config import TestConfig
-from degradation import Degradation, degradation_map, degrade, modcrop, upsample
-from engine import choose_device, choose_engine
+from degradation import Degradation, degrade, upsample
 from errors import InputError
 from images import list_pictures, read_picture
 from kernel import parse_kernels
 from metrics import score
-from trial import scoring_noise, to_array, weights_to_test
+from picture_evaluation import hr_tensor, scoring_noise, to_array
+from restorer import Restorer, open_restorer
+from weights import read_weights_with_pca
 
 PUBLISHED = Path(__file__).parent / "published.csv"
 NETWORKS = ("SRMDNF", "SRMD")
@@ -88,19 +87,6 @@ def _cell(data: str, kernel: str, noise_level: str, network: str, scale: str, ps
     return Cell(setting, network, (float(psnr_y), float(ssim_y)), paper)
 
 
-class Restorer:
-    """What makes SR of LR: a published network, told the truth."""
-
-    def __init__(self, weights: Path, pca: Path | None):
-        found = weights_to_test(TestConfig(weights=weights, pca=pca))
-        network, self.pca = found.network, found.pca
-        self.noise_free = network.config.noise_free
-        self.engine = choose_engine(network, choose_device("auto"), precision="fp32")
-
-    def __call__(self, lr: Tensor, degradation: Degradation) -> Tensor:
-        return self.engine.run(lr.float(), degradation_map(degradation, self.pca, self.noise_free))
-
-
 def restorers(folder: Path, pca: Path | None) -> dict[tuple[str, int], Restorer]:
     """The networks of a folder by name and scale: srmd_x2, SRMDNFx3 and the like, whatever their format."""
     if not folder.is_dir():
@@ -109,7 +95,11 @@ def restorers(folder: Path, pca: Path | None) -> dict[tuple[str, int], Restorer]
     wanted = [(name, scale) for name in NETWORKS for scale in SCALES if f"{name.lower()}x{scale}" in files]
     if not wanted:
         raise InputError(f"WEIGHTS: expected srmd_x2, srmdnf_x2 and the like in {folder}, found none of them")
-    return {(name, scale): Restorer(files[f"{name.lower()}x{scale}"], pca) for name, scale in wanted}
+    return {(name, scale): _restorer(files[f"{name.lower()}x{scale}"], pca) for name, scale in wanted}
+
+
+def _restorer(weights: Path, pca: Path | None) -> Restorer:
+    return open_restorer(read_weights_with_pca(weights, pca), precision="fp32")
 
 
 def measure(cells: list[Cell], networks: dict[tuple[str, int], Restorer], pictures: Iterable[Path]) -> list[Cell]:
@@ -117,10 +107,10 @@ def measure(cells: list[Cell], networks: dict[tuple[str, int], Restorer], pictur
     setting, scores = cells[0].setting, {cell.network: [] for cell in cells}
     degradation, scale = setting.degradation(), setting.scale
     for path in pictures:
-        hr = modcrop(torch.from_numpy(read_picture(path).to_float()).permute(2, 0, 1)[None], scale)
+        hr = hr_tensor(read_picture(path), scale)
         lr = degrade(hr, degradation, scale, noise=scoring_noise(0, hr, scale))
         for name in scores:
-            sr = upsample(lr, scale) if name == "bicubic" else networks[name, scale](lr, degradation)
+            sr = upsample(lr, scale) if name == "bicubic" else networks[name, scale].restore_whole(lr, degradation)
             found = score(to_array(sr), to_array(hr), scale)
             scores[name].append((found["psnr_y"], found["ssim_y"]))
     return [replace(cell, ours=tuple(np.mean(scores[cell.network], axis=0).tolist())) for cell in cells]

@@ -18,12 +18,13 @@ from benchmarks.training import in_turns
 from config import TrainConfig
 from data_loader import open_training_data
 from degradation import Degradation
-from engine import choose_engine, processor
+from device import processor
 from files import whole_file
-from kernel import delta
+from kernel import delta, pca_matrix
 from model import SRMD, NetworkConfig
-from restore import restored_tiles
+from restorer import open_restorer
 from solver import Solver
+from weights import Weights
 
 ROOT = Path(__file__).parents[1]
 SIDES = (256, 512, 768)  # LR pixels; the largest is restored in four tiles
@@ -34,15 +35,16 @@ FLAT = 1.15  # the dearest megapixel over the cheapest, at most
 
 def restoring() -> tuple[str, dict[int, Callable[[], object]]]:
     """How pictures are restored, and the work by the LR pixels that it takes in."""
-    engine = choose_engine(SRMD(NetworkConfig()), torch.device("cpu"), precision="fp32")
+    weights = Weights(SRMD(NetworkConfig()), torch.from_numpy(pca_matrix()))
+    restorer = open_restorer(weights, device="cpu", precision="fp32")
     assumed = Degradation.uniform(torch.from_numpy(delta())[None].float(), torch.zeros(1))
     pictures = [np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8) for side in SIDES]
 
     def restore(lr: np.ndarray) -> None:
-        for _ in restored_tiles(engine, lr, assumed, lambda _: torch.zeros(1, 16, 1, 1)):
+        for _ in restorer.restore_tiles(lr, assumed):
             pass
 
-    return str(engine.way), {lr[..., 0].size: partial(restore, lr) for lr in pictures}
+    return str(restorer.backend), {lr[..., 0].size: partial(restore, lr) for lr in pictures}
 
 
 def training() -> tuple[str, dict[int, Callable[[], object]]]:
@@ -50,11 +52,9 @@ def training() -> tuple[str, dict[int, Callable[[], object]]]:
     steps, winograd = {}, None
     for batch_size in BATCH_SIZES:
         config = TrainConfig(output=Path("unused"), visdom="off", device="cpu", precision="fp32", batch_size=batch_size)
-        solver = Solver(config)
-        solver.load()
-        solver.begin(*open_training_data(None).split())
-        winograd = solver.network.winograd if winograd is None else winograd
-        solver.network.winograd, solver.step = winograd, 1  # one way for all sizes
+        solver = Solver(config, *open_training_data(None).split())
+        winograd = solver.winograd if winograd is None else winograd
+        solver.winograd, solver.step = winograd, 1  # one backend for all sizes
         steps[batch_size * config.patch_size**2] = solver.training_step
     return f"torch{' winograd' if winograd else ''} fp32 cpu", steps
 
@@ -79,12 +79,12 @@ def main() -> None:
     """Prints the table and draws the picture."""
     print(f"{processor()}, {torch.get_num_threads()} threads")
     costs, ratios = {}, {}
-    for name, (way, works) in {"restoring": restoring(), "training": training()}.items():
+    for name, (backend, works) in {"restoring": restoring(), "training": training()}.items():
         times = in_turns(works, ROUNDS)
         cost = {pixels: 1e6 * statistics.median(taken) / pixels for pixels, taken in times.items()}
         for pixels, value in cost.items():
-            print(f"| {name}, {way} | {pixels / 1e6:.3f} megapixels | {value:.2f} s per megapixel |")
-        costs[f"{name}, {way}"], ratios[name] = cost, max(cost.values()) / min(cost.values())
+            print(f"| {name}, {backend} | {pixels / 1e6:.3f} megapixels | {value:.2f} s per megapixel |")
+        costs[f"{name}, {backend}"], ratios[name] = cost, max(cost.values()) / min(cost.values())
     draw(costs, ROOT / "img" / "scaling.png")
     for name, value in ratios.items():
         print(f"{name}: the dearest megapixel over the cheapest: {value:.2f}")

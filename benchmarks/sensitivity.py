@@ -16,16 +16,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from config import TestConfig
 from data_loader import builtin_test_pictures
-from degradation import Degradation, degradation_map, degrade, modcrop, upsample
+from degradation import Degradation, degrade, modcrop, upsample
 from errors import InputError
 from files import whole_file
 from images import list_pictures, read_picture
 from kernel import gaussian
 from metrics import score
-from model import SRMD
-from trial import scoring_noise, to_array, weights_to_test
+from picture_evaluation import scoring_noise, to_array
+from restorer import Restorer, open_restorer
+from weights import read_weights_with_pca
 
 ROOT = Path(__file__).parents[1]
 SIDE = 144  # HR pixels of the middle that is scored
@@ -64,12 +64,10 @@ class Curve:
 class Study:
     """A network and the pictures that it is tried on."""
 
-    def __init__(self, network: SRMD, pca: Tensor, pictures: Iterable[np.ndarray]):
-        self.network = network.to(memory_format=torch.channels_last).eval()
-        self.pca, self.scale = pca, network.config.scale
+    def __init__(self, restorer: Restorer, pictures: Iterable[np.ndarray]):
+        self.restorer, self.scale = restorer, restorer.config.scale
         self.pictures = [modcrop(_middle(picture), self.scale) for picture in pictures]
 
-    @torch.inference_mode()
     def curve(self, name: float, true: Blurred, assumed: dict[float, Blurred]) -> Curve:
         """The curve of what was done, which goes by `name`, over what is assumed, by its names."""
         degraded = [self._degraded(hr, true) for hr in self.pictures]
@@ -80,8 +78,7 @@ class Study:
         return degrade(hr, true.degradation(), self.scale, noise=scoring_noise(0, hr, self.scale))
 
     def _restored(self, lr: Tensor, told: Blurred) -> Tensor:
-        degradation_maps = degradation_map(told.degradation(), self.pca, noise_free=False)
-        return self.network(lr.float().contiguous(memory_format=torch.channels_last), degradation_maps)
+        return self.restorer.restore_whole(lr, told.degradation())
 
     def _mean(self, restored: list[Tensor]) -> float:
         pairs = zip(restored, self.pictures, strict=True)
@@ -141,16 +138,15 @@ def main() -> None:
     parser.add_argument("--pca", type=Path, help="P (.mat) for weights that carry none", metavar="FILE")
     parser.add_argument("--output", type=Path, default=ROOT / "img" / "sensitivity.png", metavar="FILE")
     asked = parser.parse_args()
-    weights = weights_to_test(TestConfig(weights=asked.weights, pca=asked.pca))
-    network, pca = weights.network, weights.pca
-    if network.config.noise_free:
+    weights = read_weights_with_pca(asked.weights, asked.pca)
+    if "noise" not in weights.network.config.conditions:
         raise SystemExit(f"--weights: expected a network that is told a noise level, found SRMDNF in {asked.weights}")
     pictures = (
         [read_picture(path).to_float() for path in list_pictures(asked.data)]
         if asked.data
         else [picture / 255 for picture in builtin_test_pictures().values()]
     )
-    study = Study(network, pca, pictures)
+    study = Study(open_restorer(weights, engine="torch", precision="fp32"), pictures)
     widths, noise_levels = width_curves(study), noise_curves(study)
     print(f"{report(widths, 'width')}\n\n{report(noise_levels, 'noise level')}")
     draw(widths, noise_levels, asked.output)

@@ -78,21 +78,22 @@ def ship(run: Path, folders: list[Path]) -> None:
     """Writes weights/NAME.safetensors from a run, if it is better than what is there."""
     weights = read_weights(run / "last.safetensors")
     config = weights.network.config
-    output = ROOT / "weights" / f"{'srmdnf' if config.noise_free else 'srmd'}_x{config.scale}.safetensors"
+    output = ROOT / "weights" / f"{config.kind.lower()}_x{config.scale}.safetensors"
+    noise_free = config.kind == "SRMDNF"
     training = json.loads((run / "config.json").read_text())
     keys = ("train_data", "weights", "noise_free", "downsampler", "steps", "batch_size", "patch_size", "lr", "loss")
     metadata = weights.metadata | {"training": {key: training[key] for key in keys}, "history": history(training)}
     candidate = run / "float16.safetensors"
     write_weights(candidate, replace(weights, metadata=metadata), torch.float16)
-    held_out = held_out_score(candidate, training["train_data"], config.noise_free)
+    held_out = held_out_score(candidate, training["train_data"], noise_free)
     print(f"{run}: {held_out:.2f} dB on the held-out pictures")
     if output.exists():
-        before = held_out_score(output, training["train_data"], config.noise_free)
+        before = held_out_score(output, training["train_data"], noise_free)
         if before >= held_out:
             print(f"{output.relative_to(ROOT)} stays, with {before:.2f} dB")
             return
     metadata["held_out_psnr_y"] = round(held_out, 4)
-    metadata["scores"] = scores(candidate, folders, config.noise_free)
+    metadata["scores"] = scores(candidate, folders, noise_free)
     write_weights(output, replace(weights, metadata=metadata), torch.float16)
     print(f"{output.relative_to(ROOT)} is new")
 

@@ -37,22 +37,21 @@ def python(*arguments: str) -> None:
     subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
 
 
-def networks_own(config: object) -> float:
+def networks_own(weights: Path) -> float:
     """The time of the network alone."""
     import torch
 
-    from engine import choose_device, choose_engine
-    from trial import weights_to_test
+    from restorer import open_restorer
+    from weights import read_weights
 
-    device = choose_device("auto")
-    engine = choose_engine(weights_to_test(config).network, device)
-    lr, told = torch.rand(1, 3, 256, 256), torch.zeros(1, 15, 256, 256)
-    engine.run(lr, told)
-    return seconds(lambda: engine.run(lr, told))
+    restorer = open_restorer(read_weights(weights))
+    lr, degradation_map = torch.rand(1, 3, 256, 256), torch.zeros(1, 15, 256, 256)
+    restorer.run(lr, degradation_map)
+    return seconds(lambda: restorer.run(lr, degradation_map))
 
 
 if __name__ == "__main__":
-    import main
+    from requests_ import parse
 
     with tempfile.TemporaryDirectory() as folder:
         picture = f"{folder}/picture.png"
@@ -60,7 +59,7 @@ if __name__ == "__main__":
         flags = ["--mode=test", "--input", picture, "--kernel=delta", "--visdom=off", f"--output={folder}/result"]
         command = seconds(lambda: python(str(ROOT / "main.py"), *flags))
         torch_import = seconds(lambda: python("-c", "import torch"))
-        network = networks_own(main.parse(flags))
+        network = networks_own(parse(flags).weights)
     print(f"command {command:.2f} s, import torch {torch_import:.2f} s, network {network:.2f} s")
     rest = command - torch_import - network
     print(f"everything else {rest:.2f} s")

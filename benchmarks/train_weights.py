@@ -20,7 +20,7 @@ import main
 from benchmarks.ship import ROOT, ship
 from config import TrainConfig
 from data_loader import open_training_data
-from engine import choose_device
+from device import choose_device
 from errors import InputError, Stopped
 from flags import existing
 from soap import TURN_EVERY
@@ -92,13 +92,12 @@ def flags(plan: Plan, steps: int, train_data: Path | None) -> list[str]:
 def seconds_per_step(plan: Plan, train_data: Path | None) -> float:
     """Measured on this machine."""
     size = {"batch_size": pace().batch_size, "patch_size": PATCH_SIZE}
-    solver = Solver(TrainConfig(scale_factor=plan.scale, noise_free=plan.noise_free, **size))
-    solver.load()
-    solver.begin(*open_training_data(train_data).split())
+    config = TrainConfig(scale_factor=plan.scale, noise_free=plan.noise_free, **size)
+    solver = Solver(config, *open_training_data(train_data).split())
     tried = TURN_EVERY[solver.device.type]  # one of them turns the optimizer's bases
-    for solver.step in range(1, tried + 2):
-        if solver.step == 2:  # the first is slower
-            start = time.perf_counter()
+    solver.training_step()  # which is slower
+    start = time.perf_counter()
+    for _ in range(tried):
         loss = solver.training_step()
     loss.item()  # on a GPU, waits for it
     return (time.perf_counter() - start) / tried
@@ -143,7 +142,7 @@ if __name__ == "__main__":
     parser.add_argument("--train_data", type=existing, help="folder of pictures or .h5 (default: the built-in set)")
     parser.add_argument("--test_data", type=existing, nargs="*", default=[], help="folders of HR pictures to score on")
     given = parser.parse_args()
-    main.end_on_sigterm()
+    main.end_on_signals()
     try:
         raise SystemExit(train_all(given.minutes, given.train_data, given.test_data))
     except InputError as error:

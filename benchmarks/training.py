@@ -20,11 +20,11 @@ import scipy.ndimage
 import torch
 
 from batches import Batch
-from cache import HeldPictures
+from cache import PicturesInMemory
 from config import TrainConfig
 from data_loader import PackedPictures, open_training_data
 from degradation import imresize
-from engine import processor
+from device import processor
 from kernel import random_kernels
 from model import SRMD
 from soap import TURN_EVERY
@@ -81,9 +81,9 @@ def ratio(a: list[float], b: list[float]) -> float:
 
 def direct(solver: Solver, batch: Batch) -> None:
     """Forward and backward by PyTorch's own convolutions."""
-    solver.network.winograd = False
-    solver.learn(batch)
-    solver.network.winograd = True
+    solver.winograd = False
+    solver.forward_backward(batch)
+    solver.winograd = True
 
 
 def step_operations(network: SRMD, config: TrainConfig) -> float:
@@ -91,7 +91,7 @@ def step_operations(network: SRMD, config: TrainConfig) -> float:
 
     The first layer's input wants no gradient.
     """
-    layers = [conv.weight.numel() for conv in [*network.convs, network.head]]
+    layers = [layer.conv.weight.numel() for layer in network.chain()]
     return 2 * (3 * sum(layers) - layers[0]) * config.batch_size * config.patch_size**2
 
 
@@ -107,19 +107,17 @@ def main(train_data: Path | None) -> None:
     gpu = torch.cuda.is_available()
     size = {"batch_size": 128, "patch_size": 48} if gpu else {}
     config = TrainConfig(output=Path("unused"), visdom="off", **size)
-    solver = Solver(config)
-    solver.load()
     training, validation = open_training_data(train_data).split()
-    solver.begin(training, validation)
+    solver = Solver(config, training, validation)
     solver.step = 1
     rng, crop, count = np.random.default_rng(0), solver.batches.crop, config.batch_size
-    batch, in_memory = solver.batches.draw(1), HeldPictures(training, torch.device("cpu"))
+    batch, in_memory = solver.batches.draw(1), PicturesInMemory(training, torch.device("cpu"))
     steps: dict[str, Callable[[], object]] = {
         "whole step": solver.training_step,
-        "forward and backward": lambda: solver.learn(batch),
-        "optimizer and averaging": solver.update,
+        "forward and backward": lambda: solver.forward_backward(batch),
+        "optimizer and averaging": solver.optimizer_step,
     }
-    if solver.network.winograd:
+    if solver.winograd:
         steps["forward and backward, no Winograd"] = lambda: direct(solver, batch)
     batches: dict[str, Callable[[], object]] = {
         "making the batch": lambda: solver.batches.draw(1),
@@ -128,7 +126,7 @@ def main(train_data: Path | None) -> None:
         "straightforward batch": lambda: straightforward_batch(training, rng, config),
     }
     if gpu:
-        on_device = HeldPictures(training, solver.device)
+        on_device = PicturesInMemory(training, solver.device)
         batches["crops, --cache=device"] = lambda: on_device.sample(rng, count, crop)
     times = in_turns(steps, calls=TURN_EVERY[solver.device.type]) | in_turns(batches, rounds=3)
     print(f"{processor()}, {torch.get_num_threads()} threads; {solver.device} in {solver.precision}")

@@ -14,8 +14,8 @@ from PIL import Image
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _no_kept_verdicts(tmp_path_factory: pytest.TempPathFactory):
-    """The tests try engines for themselves, and leave nothing in the home of who runs them."""
+def _own_cache_folder(tmp_path_factory: pytest.TempPathFactory):
+    """The tests choose backends by themselves, and leave nothing in the home of who runs them."""
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
 
 
@@ -23,7 +23,8 @@ def _no_kept_verdicts(tmp_path_factory: pytest.TempPathFactory):
 def folder_with_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Runs a test in a folder with a folder of small pictures."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("solver.winograd_pays", lambda *_: False)  # a trial of speed may end otherwise in the next run
+    # A benchmark may end otherwise in the next run.
+    monkeypatch.setattr("solver.winograd_is_faster", lambda *_: False)
     Path("pictures").mkdir()
     rng = np.random.default_rng(0)
     for name in "abc":

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from batches import Batch, Batches, most_detailed
-from cache import HeldPictures
+from cache import PicturesInMemory
 from config import TrainConfig
 from data_loader import PackedPictures, pack
 from degradation import blur, border, downsample
@@ -29,7 +29,7 @@ def pictures(tmp_path: Path) -> PackedPictures:
     return PackedPictures(tmp_path / "pack.h5")
 
 
-def draw(pictures: PackedPictures | HeldPictures, number: int = 1, **given: object) -> Batch:
+def draw(pictures: PackedPictures | PicturesInMemory, number: int = 1, **given: object) -> Batch:
     config = TrainConfig(**{"batch_size": 24, "patch_size": 20} | given)
     return Batches(pictures, config, PCA, torch.device("cpu")).draw(number)
 
@@ -46,7 +46,7 @@ def test_a_batch_is_a_function_of_seed_and_number(pictures: PackedPictures):
 
 
 def test_a_batch_is_what_it_was_wherever_the_pictures_lie(pictures: PackedPictures):
-    held = HeldPictures(pictures, torch.device("cpu"))
+    held = PicturesInMemory(pictures, torch.device("cpu"))
     assert equal(draw(pictures), draw(held))
 
 

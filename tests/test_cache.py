@@ -8,7 +8,7 @@ import torch
 from test_data_loader import packed
 
 import cache
-from cache import HeldPictures, hold, moved
+from cache import PicturesInMemory, moved, placed
 from data_loader import PackedPictures
 
 CPU = torch.device("cpu")
@@ -21,7 +21,7 @@ def pictures(tmp_path: Path) -> PackedPictures:
 
 @pytest.mark.parametrize("size", [1, 8, 24])
 def test_the_same_generator_gives_the_same_crops_as_from_the_file(pictures: PackedPictures, size: int):
-    held = HeldPictures(pictures, CPU)
+    held = PicturesInMemory(pictures, CPU)
     generators = np.random.default_rng(1), np.random.default_rng(1)
     for _ in range(3):  # and leaves the generator in the same state
         read, indexed = (
@@ -33,15 +33,15 @@ def test_the_same_generator_gives_the_same_crops_as_from_the_file(pictures: Pack
 def test_a_part_is_held_alone(pictures: PackedPictures):
     training, validation = pictures.split()
     for part in (training, validation):
-        crops = HeldPictures(part, CPU).sample(np.random.default_rng(0), 50, 8)
+        crops = PicturesInMemory(part, CPU).sample(np.random.default_rng(0), 50, 8)
         assert np.array_equal(crops.numpy(), part.sample(np.random.default_rng(0), 50, 8))
 
 
 def test_the_cache_is_where_the_flag_says(pictures: PackedPictures):
-    assert hold(pictures, "off", CPU) is pictures
-    assert hold(pictures, "auto", CPU) is pictures
-    assert hold(pictures, "memory", CPU).place == "in memory"
-    assert hold(pictures, "device", CPU).place == "in memory"  # which is the CPU's
+    assert placed(pictures, "off", CPU) is pictures
+    assert placed(pictures, "auto", CPU) is pictures
+    assert placed(pictures, "memory", CPU).place == "in memory"
+    assert placed(pictures, "device", CPU).place == "in memory"  # which is the CPU's
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_auto_takes_the_nearest_place_to_a_gpu_that_has_room(
 ):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (on_gpu, 1000))
     monkeypatch.setattr(cache.os, "sysconf", lambda name: 1 if name == "SC_PAGE_SIZE" else in_memory)
-    assert cache._fitting(100, torch.device("cuda")) == expected
+    assert cache._where_there_is_room(100, torch.device("cuda")) == expected
 
 
 def test_what_is_there_already_is_not_moved():

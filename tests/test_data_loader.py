@@ -1,5 +1,6 @@
 """Packing, random crops and the built-in set."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -72,7 +73,7 @@ def test_grey_deep_transparent_and_turned_pictures_are_packed_on_purpose(tmp_pat
         assert pictures.sizes[3].tolist() == [8, 4]
 
 
-def test_a_broken_picture_is_named_skipped_and_counted(tmp_path, capsys):
+def test_a_broken_picture_is_named_skipped_and_counted(tmp_path, caplog):
     folder = folder_of(tmp_path / "pictures", (100, 200), (100, 300))
     whole = (folder / "1.png").read_bytes()
     (folder / "broken.png").write_bytes(whole[: len(whole) // 2])
@@ -80,7 +81,7 @@ def test_a_broken_picture_is_named_skipped_and_counted(tmp_path, capsys):
     assert (summary.packed, summary.megapixels) == (2, 0.05)
     assert [name for name, _ in summary.skipped] == ["broken.png"]
     assert summary.bytes == (tmp_path / "pack.h5").stat().st_size
-    assert "broken.png" in capsys.readouterr().err
+    assert "broken.png" in caplog.text
     assert str(summary).startswith("packed 2 pictures into ")
     assert str(summary).endswith("skipped 1 broken")
 
@@ -214,14 +215,17 @@ def test_pictures_too_small_for_crops_are_told(tmp_path):
         pictures.sample(np.random.default_rng(0), 1, 31)
 
 
-def test_a_folder_is_packed_once_and_again_when_it_changed(tmp_path, capsys):
+def test_a_folder_is_packed_once_and_again_when_it_changed(tmp_path, caplog):
+    caplog.set_level(logging.INFO, "srmd")
     folder, cache = folder_of(tmp_path / "pictures", (20, 20)), tmp_path / "data"
 
     def was_packed() -> bool:
         with open_training_data(folder, cache) as pictures:
             assert len(pictures) == len(list(folder.glob("*.png")))
         assert len(list(cache.iterdir())) == 1  # the outdated pack is gone
-        return "packed" in capsys.readouterr().out
+        said = caplog.text
+        caplog.clear()
+        return "packed" in said
 
     assert was_packed()
     assert not was_packed()
@@ -278,10 +282,11 @@ def test_the_builtin_set_has_photos_and_dead_leaves_large_enough_for_training(bu
     assert builtin.usable(256) >= 34
 
 
-def test_the_builtin_set_is_packed_once(builtin, capsys):
+def test_the_builtin_set_is_packed_once(builtin, caplog):
+    caplog.set_level(logging.INFO, "srmd")
     with open_training_data(None, builtin.path.parent) as again:
         assert again.names == builtin.names
-    assert capsys.readouterr().out == ""
+    assert caplog.text == ""
 
 
 def test_validation_on_the_builtin_set_is_on_photos(builtin):

@@ -8,6 +8,7 @@ import scipy.ndimage
 import torch
 from PIL import Image
 
+from batches import random_degradation
 from degradation import (
     Degradation,
     _product_of_spectra,
@@ -18,7 +19,6 @@ from degradation import (
     downsample,
     imresize,
     modcrop,
-    random_degradation,
     upsample,
 )
 from kernel import delta, gaussian, kernel_codes, pca_matrix, random_kernels
@@ -348,7 +348,7 @@ def pca():
 
 def test_the_map_of_a_uniform_degradation_is_its_code_and_its_level(pca):
     kernels, levels = torch.from_numpy(gaussian([1.3, 2.6], [1.3, 1.0], [0, 30])).float(), torch.tensor([0.0, 51.0])
-    told = degradation_map(Degradation.uniform(kernels, levels), pca, noise_free=False)
+    told = degradation_map(Degradation.uniform(kernels, levels), pca, ("kernel", "noise"))
     assert told.shape == (2, 16, 1, 1)
     assert told.dtype == torch.float32
     for n in range(2):
@@ -359,14 +359,14 @@ def test_the_map_of_a_uniform_degradation_is_its_code_and_its_level(pca):
 
 def test_a_noise_free_network_is_told_the_code_alone(pca):
     degradation = uniform(torch.from_numpy(gaussian([1.3, 2.6])).float(), 30.0)
-    told = degradation_map(degradation, pca, noise_free=True)
+    told = degradation_map(degradation, pca, ("kernel",))
     assert told.shape == (2, 15, 1, 1)
-    assert_close(told, degradation_map(degradation, pca, noise_free=False)[:, :15], 0)
+    assert_close(told, degradation_map(degradation, pca, ("kernel", "noise"))[:, :15], 0)
 
 
 def test_the_map_of_a_mix_is_the_code_of_each_pixels_mixed_kernel_and_its_mixed_level(pca):
     mix = random_mix()
-    told = degradation_map(mix, pca, noise_free=False)
+    told = degradation_map(mix, pca, ("kernel", "noise"))
     assert told.shape == (2, 16, 8, 9)
     assert told.dtype == torch.float32
     for n, row, column in [(0, 0, 0), (1, 7, 8), (1, 2, 5)]:
@@ -374,17 +374,17 @@ def test_the_map_of_a_mix_is_the_code_of_each_pixels_mixed_kernel_and_its_mixed_
         kernel = np.einsum("m,mrc->rc", weights, mix.kernels[n].numpy())
         assert_close(told[n, :15, row, column], kernel_codes(kernel, pca.double().numpy()), 1e-6)
         assert_close(told[n, 15, row, column], weights @ mix.noise_levels[n].numpy() / 255, 1e-7)
-    assert_close(degradation_map(mix, pca, noise_free=True), told[:, :15], 0)
+    assert_close(degradation_map(mix, pca, ("kernel",)), told[:, :15], 0)
 
 
 @pytest.mark.parametrize("parts", [1, 3])
 def test_the_map_of_noise_levels_that_vary_holds_each_pixels_level(pca, parts: int):
     mix, levels = random_mix(parts=parts), 50 * random_picture(2, 1, 8, 9, seed=5)
     mapped = Degradation(mix.kernels, levels.expand(-1, parts, -1, -1), mix.weights if parts > 1 else None)
-    told = degradation_map(mapped, pca, noise_free=False)
+    told = degradation_map(mapped, pca, ("kernel", "noise"))
     assert told.shape == (2, 16, 8, 9)
     assert_close(told[:, 15:], levels / 255, 1e-6)
-    alone = degradation_map(mix, pca, noise_free=True)
+    alone = degradation_map(mix, pca, ("kernel",))
     assert_close(told[:, :15], alone.expand(-1, -1, 8, 9), 1e-6)
 
 
@@ -392,7 +392,10 @@ def test_a_mix_of_equal_parts_is_told_and_degrades_as_the_part_alone(pca):
     k = skewed(1)
     weights = random_picture(1, 2, 8, 9)
     mix = Degradation(k[:, None].repeat(1, 2, 1, 1), torch.full((1, 2), 20.0), weights / weights.sum(1, keepdim=True))
-    told, alone = degradation_map(mix, pca, False), degradation_map(uniform(k, 20.0), pca, False)
+    told, alone = (
+        degradation_map(mix, pca, ("kernel", "noise")),
+        degradation_map(uniform(k, 20.0), pca, ("kernel", "noise")),
+    )
     assert_close(told, alone.expand(-1, -1, 8, 9), 1e-7)
     hr = random_picture(1, 3, 16, 18)
     assert_close(degrade(hr, mix, 2), degrade(hr, uniform(k), 2), 1e-13)
@@ -402,7 +405,7 @@ def test_a_mix_of_equal_parts_is_told_and_degrades_as_the_part_alone(pca):
 
 
 def test_training_noise_levels_lie_in_0_to_75_and_one_in_three_is_0():
-    levels = random_degradation(np.random.default_rng(0), 3000, 2, noise_free=False).noise_levels
+    levels = random_degradation(np.random.default_rng(0), 3000, 2, ("kernel", "noise")).noise_levels
     assert levels.shape == (3000, 1)
     assert 0.3 < (levels == 0).double().mean() < 0.37
     assert 74 < levels.max() <= 75
@@ -411,12 +414,14 @@ def test_training_noise_levels_lie_in_0_to_75_and_one_in_three_is_0():
 
 
 def test_training_degradations_of_a_noise_free_network_have_no_noise():
-    assert not random_degradation(np.random.default_rng(0), 100, 2, noise_free=True).noise_levels.any()
+    assert not random_degradation(np.random.default_rng(0), 100, 2, ("kernel",)).noise_levels.any()
 
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_training_kernels_arrive_as_drawn_and_the_same_seed_draws_the_same(scale):
-    first, again, other = (random_degradation(np.random.default_rng(s), 16, scale, False) for s in (3, 3, 4))
+    first, again, other = (
+        random_degradation(np.random.default_rng(s), 16, scale, ("kernel", "noise")) for s in (3, 3, 4)
+    )
     assert first.kernels.shape == (16, 1, 15, 15)
     assert first.kernels.dtype == first.noise_levels.dtype == torch.float32
     assert torch.equal(first.kernels, again.kernels)

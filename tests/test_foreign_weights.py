@@ -63,7 +63,7 @@ def ncnn_files(folder: Path, network: SRMD, float16: bool = False) -> Path:
 @pytest.mark.parametrize("noise_free", [False, True])
 @pytest.mark.parametrize("suffix", [".param", ".bin"])
 def test_an_ncnn_network_is_read_by_either_of_its_files(tmp_path: Path, noise_free: bool, suffix: str):
-    network = small_network(replace(SMALL, noise_free=noise_free))
+    network = small_network(replace(SMALL, conditions=conditions_of(noise_free)))
     read = read_weights(ncnn_files(tmp_path, network).with_suffix(suffix))
     assert read.network.config == network.config
     assert torch.equal(output(read.network, network.config), output(network, network.config))
@@ -115,7 +115,7 @@ def test_the_published_networks_load(name: str, tmp_path: Path):
     for suffix in (".bin", ".param"):
         shutil.copy(NCNN / f"{name}{suffix}", tmp_path)
     config = read_weights(tmp_path / f"{name}.param").network.config
-    assert config == NetworkConfig(int(name[-1]), noise_free="nf" in name)
+    assert config == NetworkConfig(int(name[-1]), conditions=conditions_of("nf" in name))
     assert output(read_weights(tmp_path / f"{name}.bin").network, config).isfinite().all()
 
 
@@ -162,7 +162,7 @@ def kair_network(config: NetworkConfig, batch_norm: bool = False) -> Kair:
 @pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize("zipped", [False, True])  # KAIR's own files are older than PyTorch's .zip format
 def test_a_kair_network_is_read(tmp_path: Path, noise_free: bool, batch_norm: bool, zipped: bool):
-    config = replace(SMALL, noise_free=noise_free)
+    config = replace(SMALL, conditions=conditions_of(noise_free))
     network = kair_network(config, batch_norm)
     torch.save(network.state_dict(), tmp_path / "srmd.any", _use_new_zipfile_serialization=zipped)
     read = read_weights(tmp_path / "srmd.any")
@@ -199,6 +199,10 @@ def test_a_pytorch_file_of_another_network_is_refused(tmp_path: Path, state: dic
 
 
 # MatConvNet
+
+
+def conditions_of(noise_free: bool) -> tuple[str, ...]:
+    return ("kernel",) if noise_free else ("kernel", "noise")
 
 
 def matconvnet(noise_free: bool, batch_norm: bool, scale: int = 3, colours: int = 3) -> dict:
@@ -316,7 +320,7 @@ def test_a_matconvnet_network_computes_what_matconvnet_does(
     net = matconvnet(noise_free, batch_norm)
     write(tmp_path / "SRMDx3", net=net)
     read = read_weights(tmp_path / "SRMDx3")
-    assert read.network.config == replace(SMALL, noise_free=noise_free)
+    assert read.network.config == replace(SMALL, conditions=conditions_of(noise_free))
     np.testing.assert_array_equal(read.pca, pca_matrix())
     lr = np.random.default_rng(1).random((9, 7, 3))
     told = kernel_codes(gaussian(2.6, 1.0, 30), net["meta"]["P"])
@@ -363,7 +367,7 @@ def test_p_of_another_size_says_what_the_network_is_told(tmp_path: Path, write: 
     net["meta"]["P"] = np.zeros((10, 21**2))
     write(tmp_path / "net.mat", net=net)
     config = read_weights(tmp_path / "net.mat").network.config
-    assert config == replace(SMALL, noise_free=True, pca_dim=10, kernel_size=21)
+    assert config == replace(SMALL, conditions=("kernel",), pca_dim=10, kernel_size=21)
 
 
 def broken(change: Callable[[list[dict], dict], object]) -> dict:

@@ -12,9 +12,10 @@ from PIL import Image
 
 import demo
 import main
-from config import PrepareConfig, TrainConfig
+from config import VERSION, PrepareRequest, TrainConfig
 from flags import FLAGS, flag_table
 from kernel import gaussian, off_centre
+from requests_ import parse
 
 ROOT = Path(__file__).parents[1]
 TRAIN, TEST = "--mode=train", "--mode=test"
@@ -41,7 +42,11 @@ def _folder_with_some_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 WRONG = [
-    ("", "--mode", "nothing"),
+    ("--debug", "--mode", "neither"),
+    ("--kernel=delta", "--mode", "neither"),
+    ("missing.png", "--input", "missing.png"),
+    ("red.png", "--kernel", "required"),
+    ("red.png --steps=5", "--steps", "not used by --mode=test"),
     ("--mode=fly", "--mode", "fly"),
     ("--mode", "--mode", "one argument"),
     (f"{TRAIN} --nonsense=1", "--nonsense", "unknown"),
@@ -160,6 +165,8 @@ WRONG = [
     (f"{TRAIN} --precision=fp8", "--precision", "'fp8'"),
     (f"{TRAIN} --precision=fp16 --device=cpu", "--precision", "fp16"),
     (f"{TEST} --precision=fp16 --device=cpu", "--precision", "fp16"),
+    (f"{TRAIN} --threads=0", "--threads", "'0'"),
+    (f"{TRAIN} --device=mps", "--device", "mps"),
     (f"{TRAIN} --seed=-1", "--seed", "'-1'"),
     (f"{TRAIN} --visdom=localhost", "--visdom", "'localhost'"),
     (f"{TRAIN} --debug=1", "--debug", "'1'"),
@@ -205,50 +212,36 @@ def test_flags_are_checked_before_torch_is_imported():
 
 
 def test_what_is_not_given_has_its_default():
-    config = main.parse(["--mode=train"])
+    config = parse(["--mode=train"])
     assert config == TrainConfig(output=config.output, command="python main.py --mode=train")
     assert (config.steps, config.batch_size, config.patch_size, config.lr) == (50_000, 16, 40, 1e-3)
-
-
-def test_the_network_is_told_what_was_applied_unless_said_otherwise():
-    config = main.parse(f"{TEST} --weights=file --kernel=gaussian:2 --noise_level=5".split())
-    assert config.assumed == config.applied
-    assert config.assumed.noise == 5
-    config = main.parse(f"{TEST} --weights=file --noise_level=5 --assumed_noise_level=0".split())
-    assert config.assumed.kernels[0].spec == config.applied.kernels[0].spec == "delta"
-    assert (config.applied.noise, config.assumed.noise) == (5, 0)
 
 
 def test_of_a_file_of_several_kernels_the_one_of_the_index_is_taken():
     kernels = np.stack([gaussian(1), gaussian(2)])
     np.save("several.npy", kernels)
-    config = main.parse(f"{TEST} --weights=file --kernel=several.npy --kernel_index=1".split())
-    assert config.applied.kernels[0].spec == "several.npy[1]"
-    assert np.allclose(config.applied.kernels[0].array, kernels[1])
-    apart = f"{TEST} --weights=file --kernel=several.npy --assumed_kernel=several.npy --kernel_index=0"
-    for flags, told in (("", 0), (" --kernel_index=1", 1)):  # once for all, or one for each
-        config = main.parse(f"{apart}{flags}".split())
-        assert np.allclose(config.applied.kernels[0].array, kernels[0])
-        assert np.allclose(config.assumed.kernels[0].array, kernels[told])
+    config = parse(f"{TEST} --weights=file --kernel=several.npy --kernel_index=1".split())
+    assert config.kernel[0].spec == "several.npy[1]"
+    assert np.allclose(config.kernel[0].array, kernels[1])
 
 
 def test_indices_go_to_the_regions_files_of_several_kernels_in_their_order():
     np.save("several.npy", np.stack([gaussian(1), gaussian(2)]))
     Image.fromarray(np.arange(9, dtype=np.uint8).reshape(3, 3) % 3).save("labels.png")
     flags = "--kernel=several.npy --kernel=delta --kernel=several.npy --kernel_index=1 --kernel_index=0"
-    config = main.parse(f"{TEST} --weights=file --regions=labels.png {flags}".split())
-    assert [kernel.spec for kernel in config.applied.kernels] == ["several.npy[1]", "delta", "several.npy[0]"]
+    config = parse(f"{TEST} --weights=file --regions=labels.png {flags}".split())
+    assert [kernel.spec for kernel in config.kernel] == ["several.npy[1]", "delta", "several.npy[0]"]
 
 
 def test_kernels_are_recentred_where_asked_and_only_where_they_are_not():
     np.save("off.npy", np.pad(gaussian(1.3, size=11), [(0, 4), (3, 1)]))
     flags = f"{TEST} --weights=file --kernel=off.npy --assumed_kernel=gaussian:1.3"
-    config = main.parse(f"{flags} --recentre_kernel".split())
-    assert config.applied.kernels[0].spec == "off.npy, re-centred"
-    assert np.abs(off_centre(config.applied.kernels[0].array)).max() < 1e-3
-    assert config.assumed.kernels[0].spec == "gaussian:1.3"
-    assert np.array_equal(config.assumed.kernels[0].array, gaussian(1.3))
-    assert main.parse(flags.split()).applied.kernels[0].spec == "off.npy"
+    config = parse(f"{flags} --recentre_kernel".split())
+    assert config.kernel[0].spec == "off.npy, re-centred"
+    assert np.abs(off_centre(config.kernel[0].array)).max() < 1e-3
+    assert config.assumed_kernel.spec == "gaussian:1.3"
+    assert np.array_equal(config.assumed_kernel.array, gaussian(1.3))
+    assert parse(flags.split()).kernel[0].spec == "off.npy"
 
 
 def test_a_kernel_is_not_drawn_over_what_was_given(capsys: pytest.CaptureFixture):
@@ -258,27 +251,27 @@ def test_a_kernel_is_not_drawn_over_what_was_given(capsys: pytest.CaptureFixture
     for path in ("k.mat", "empty/a.png"):
         assert main.main(f"{flags} --save_kernel={path}".split()) == 2
         assert capsys.readouterr().err == f"--save_kernel: {path} would overwrite an input\n"
-    assert main.parse(f"{flags} --save_kernel=empty/new.png".split()).save_kernel == Path("empty/new.png")
+    assert parse(f"{flags} --save_kernel=empty/new.png".split()).save_kernel == Path("empty/new.png")
     Path("delta").mkdir()
     Path("delta/k.png").touch()
     named = f"{TEST} --weights=weights.safetensors --kernel=delta --save_kernel=delta/k.png"
-    assert main.parse(named.split()).kernel[0].spec == "delta"  # a kernel's name, not that folder
+    assert parse(named.split()).kernel[0].spec == "delta"  # a kernel's name, not that folder
 
 
 def test_all_paths_that_were_given_are_known_as_such():
     mapped = f"{TEST} --weights=weights.safetensors --kernel=delta --kernel=two_kernels.npy --kernel_index=1"
-    config = main.parse(f"{mapped} --regions=labels.png --noise_map=noise.npy --test_data=empty".split())
+    config = parse(f"{mapped} --regions=labels.png --noise_map=noise.npy --test_data=empty".split())
     names = {"two_kernels.npy", "labels.png", "noise.npy", "empty", "weights.safetensors"}
     assert {str(path) for path in config.given_paths} == names
 
 
 def test_inputs_add_up():
-    config = main.parse(f"{TEST} --kernel=delta --input red.png empty --input labels.png".split())
+    config = parse(f"{TEST} --kernel=delta --input red.png empty --input labels.png".split())
     assert config.input == [Path("red.png"), Path("empty"), Path("labels.png")]
 
 
 def test_two_tests_without_an_output_do_not_share_a_folder():
-    assert len({main.parse(f"{TEST} --weights=file".split()).output for _ in range(20)}) == 20
+    assert len({parse(f"{TEST} --weights=file".split()).output for _ in range(20)}) == 20
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
@@ -288,22 +281,11 @@ def test_a_closed_stream_changes_no_exit_code(closed: str):
         assert subprocess.run(f"{command} {arguments} {closed}", shell=True, check=False).returncode == code
 
 
-def test_maps_are_told_unless_one_kernel_or_noise_level_is_said_to_be_assumed():
-    mapped = f"{TEST} --weights=file --kernel=delta --kernel=gaussian:2 --regions=labels.png --noise_map=noise.npy"
-    config = main.parse(mapped.split())
-    assert [kernel.spec for kernel in config.assumed.kernels] == ["delta", "gaussian:2"]
-    assert config.assumed.noise is config.applied.noise
-    config = main.parse(f"{mapped} --assumed_kernel=gaussian:1 --assumed_noise_level=3".split())
-    assert [kernel.spec for kernel in config.assumed.kernels] == ["gaussian:1"]
-    assert config.assumed.noise == 3
-    assert len(config.applied.kernels) == 2
-
-
 def test_the_shipped_network_fits_scale_and_assumed_noise(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     (tmp_path / "weights").mkdir()
     for name in ("srmd_x2", "srmdnf_x2", "srmd_x3"):
         (tmp_path / "weights" / f"{name}.safetensors").touch()
-    monkeypatch.setattr(main, "HERE", tmp_path)
+    monkeypatch.setattr("paths.ROOT", tmp_path)
     for arguments, name in [
         ("", "srmdnf_x2"),
         ("--noise_level=3", "srmd_x2"),
@@ -311,21 +293,21 @@ def test_the_shipped_network_fits_scale_and_assumed_noise(monkeypatch: pytest.Mo
         ("--noise_level=3 --assumed_noise_level=0", "srmdnf_x2"),
         ("--scale_factor=3", "srmd_x3"),
     ]:
-        assert main.parse([TEST, *arguments.split()]).weights.stem == name
+        assert parse([TEST, *arguments.split()]).weights.stem == name
 
 
 def test_the_command_is_kept_as_it_was_typed():
-    assert main.parse([TRAIN, "--steps=5"]).command == ("python main.py --mode=train --steps=5")
+    assert parse([TRAIN, "--steps=5"]).command == ("python main.py --mode=train --steps=5")
 
 
 def test_what_the_demo_asks_for_is_understood(monkeypatch: pytest.MonkeyPatch):
-    assert main.parse(demo.TRAINING).steps == 600
+    assert parse(demo.TRAINING).steps == 600
     monkeypatch.chdir(ROOT)
-    assert main.parse(demo.RESTORING).kernel[0].array.shape == (15, 15)
+    assert parse(demo.RESTORING).kernel[0].array.shape == (15, 15)
 
 
 def test_prepare_without_data_packs_the_built_in_set():
-    assert main.parse(["--mode=prepare"]) == PrepareConfig(output=Path("data/builtin.h5"))
+    assert parse(["--mode=prepare"]) == PrepareRequest(output=Path("data/builtin.h5"))
 
 
 @pytest.mark.parametrize("mode", ["train", "test", "prepare"])
@@ -352,3 +334,38 @@ def test_failed_work_is_one_line_and_exit_code_1(monkeypatch: pytest.MonkeyPatch
 
 def test_the_readme_has_the_table_of_flags_that_the_parser_makes():
     assert flag_table() in (ROOT / "README.md").read_text()
+
+
+def test_without_anything_the_help_is_shown(capsys: pytest.CaptureFixture):
+    with pytest.raises(SystemExit) as ended:
+        main.main([])
+    assert ended.value.code == 0
+    assert "--mode=train" in capsys.readouterr().out
+
+
+def test_the_version_is_said(capsys: pytest.CaptureFixture):
+    with pytest.raises(SystemExit) as ended:
+        main.main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"srmd {VERSION}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["red.png labels.png --kernel=delta", "--kernel=delta red.png labels.png", "red.png --kernel=delta labels.png"],
+)
+def test_pictures_without_a_mode_are_restored(arguments: str):
+    named = parse([*f"--weights=file {arguments}".split()])
+    asked = parse(f"{TEST} --weights=file --input red.png labels.png --kernel=delta".split())
+    assert named.input == asked.input == [Path("red.png"), Path("labels.png")]
+    assert named.kernel[0].spec == asked.kernel[0].spec
+
+
+def test_threads_are_what_torch_computes_with(monkeypatch: pytest.MonkeyPatch):
+    import torch
+
+    found = []
+    monkeypatch.setattr(torch, "set_num_threads", found.append)
+    monkeypatch.setattr(main, "_test", lambda request: found.append(request.threads))
+    assert main.main([TEST, "--weights=file", "--threads=3"]) == 0
+    assert found == [3, 3]

@@ -9,19 +9,21 @@ import torch.nn.functional as F
 from torch import nn
 
 from kernel import gaussian, kernel_codes, pca_matrix
-from model import SRMD, NetworkConfig, merge_batch_norm, told_by
+from model import SRMD, NetworkConfig
+from surgery import merge_batch_norm, reproject_first_layer
 from training_kernels import TrainingKernels
 
+CONDITIONS = [("kernel", "noise"), ("kernel",)]  # SRMD, SRMDNF
 HEADS = ["subpixel", "upsample"]
 PAPER = {2: (1511692, 1510540), 3: (1528987, 1527835), 4: (1553200, 1552048)}  # SRMD and SRMDNF
 VARIANTS = [
-    NetworkConfig(scale, head, noise_free, batch_norm)
-    for scale, head, noise_free, batch_norm in itertools.product([1, 2, 3, 4, 8], HEADS, [False, True], [False, True])
+    NetworkConfig(scale, head, conditions, batch_norm)
+    for scale, head, conditions, batch_norm in itertools.product([1, 2, 3, 4, 8], HEADS, CONDITIONS, [False, True])
 ]
 
 
 def label(config):
-    return f"x{config.scale}-{config.head}-{'nf' if config.noise_free else 'noise'}{'-bn' * config.batch_norm}"
+    return f"x{config.scale}-{config.head}-{config.kind}{'-bn' * config.batch_norm}"
 
 
 def make(config=None, seed=0, **changes):
@@ -39,7 +41,7 @@ def pictures(height=12, width=14):
 def maps(network, n=2, height=1, width=1, seed=1):
     """Codes of the usual size and noise levels, (n, C, height, width)."""
     generator = torch.Generator().manual_seed(seed)
-    return 0.1 * torch.randn(n, 16 - network.config.noise_free, height, width, generator=generator)
+    return 0.1 * torch.randn(n, network.config.map_channels, height, width, generator=generator)
 
 
 @torch.no_grad()
@@ -68,7 +70,7 @@ def shake(network, seed=2):
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_the_networks_have_as_many_parameters_as_the_papers(scale):
-    counts = [sum(p.numel() for p in make(scale=scale, noise_free=nf).parameters()) for nf in (False, True)]
+    counts = [sum(p.numel() for p in make(scale=scale, conditions=c).parameters()) for c in CONDITIONS]
     assert tuple(counts) == PAPER[scale]
 
 
@@ -137,9 +139,9 @@ def test_the_subpixel_head_does_not_clip_and_the_other_ends_in_a_sigmoid():
 
 
 @pytest.mark.parametrize("head", HEADS)
-@pytest.mark.parametrize("noise_free", [False, True])
-def test_a_uniform_map_tells_the_same_as_an_expanded_one(head, noise_free):
-    network, lr = make(head=head, noise_free=noise_free, features=32), pictures()
+@pytest.mark.parametrize("conditions", CONDITIONS)
+def test_a_uniform_map_tells_the_same_as_an_expanded_one(head, conditions):
+    network, lr = make(head=head, conditions=conditions, features=32), pictures()
     told = maps(network)
     assert torch.equal(run(network, lr, told), run(network, lr, told.expand(-1, -1, *lr.shape[-2:]).contiguous()))
 
@@ -188,10 +190,10 @@ def test_the_upsampling_network_sees_no_further_than_12_lr_pixels(scale):
 
 
 @pytest.mark.parametrize("head", HEADS)
-@pytest.mark.parametrize("noise_free", [False, True])
+@pytest.mark.parametrize("conditions", CONDITIONS)
 @pytest.mark.parametrize(("dtype", "error"), [(torch.float32, 1e-4), (torch.float64, 1e-9)])
-def test_merged_batch_norm_computes_the_same(head, noise_free, dtype, error):
-    network = shake(make(head=head, noise_free=noise_free, batch_norm=True, scale=3, features=32)).to(dtype)
+def test_merged_batch_norm_computes_the_same(head, conditions, dtype, error):
+    network = shake(make(head=head, conditions=conditions, batch_norm=True, scale=3, features=32)).to(dtype)
     merged = merge_batch_norm(network)
     assert merged.config == dataclasses.replace(network.config, batch_norm=False)
     assert not any(isinstance(m, nn.BatchNorm2d) for m in merged.modules())
@@ -219,15 +221,15 @@ def test_a_merged_network_fits_the_papers_count():
     assert sum(p.numel() for p in merged.parameters()) == PAPER[2][0]
 
 
-@pytest.mark.parametrize("noise_free", [True, False])
+@pytest.mark.parametrize("conditions", CONDITIONS)
 @pytest.mark.parametrize(("size", "dim"), [(15, 40), (21, 60)])
-def test_a_network_told_by_another_pca_computes_the_same_for_kernels_that_both_describe(noise_free, size, dim):
-    network = make(noise_free=noise_free, features=16)
+def test_a_network_told_by_another_pca_computes_the_same_for_kernels_that_both_describe(conditions, size, dim):
+    network = make(conditions=conditions, features=16)
     old, new = torch.from_numpy(pca_matrix()), torch.from_numpy(TrainingKernels(size).pca(dim))
-    told = told_by(network, old, new, size)
+    told = reproject_first_layer(network, old, new, size)
     assert (told.config.kernel_size, told.config.pca_dim) == (size, dim)
     kernels = torch.from_numpy(gaussian([0.7, 1.3, 2.0], [0.7, 1.0, 1.2], [0, 30, 80], 15)).float()
-    noise = torch.full((3, 0 if noise_free else 1), 0.2)
+    noise = torch.full((3, len(conditions) - 1), 0.2)
     codes = torch.cat([kernel_codes(kernels, old), noise], 1)[..., None, None]
     wide = F.pad(kernels, [(size - 15) // 2] * 4)
     new_codes = torch.cat([kernel_codes(wide, new), noise], 1)[..., None, None]
@@ -238,7 +240,7 @@ def test_a_network_told_by_another_pca_computes_the_same_for_kernels_that_both_d
 
 def test_a_network_told_by_its_own_pca_stays_the_same():
     network, pca = shake(make(features=16, batch_norm=True)), torch.from_numpy(pca_matrix())
-    told = told_by(network, pca, pca, 15)
+    told = reproject_first_layer(network, pca, pca, 15)
     assert told.config == network.config
     torch.testing.assert_close(run(told.eval(), pictures(), maps(network)), run(network, pictures(), maps(network)))
     told.convs[3].weight.data += 1

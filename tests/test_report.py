@@ -8,16 +8,12 @@ import scipy.io
 import torch
 from PIL import Image
 
-from config import NamedKernel, NamedMap
-from config import TestConfig as Config
-from kernel import delta, gaussian
+from kernel import gaussian
 from kernel_files import read_kernels
 from report import (
     comparison,
-    degradation_pictures,
     draw_loss,
     kernel_picture,
-    kernel_warnings,
     mean_row,
     sample_grid,
     save_kernels,
@@ -111,44 +107,6 @@ def test_several_kernels_are_drawn_side_by_side_and_saved_one_by_one(tmp_path: P
     save_kernels(kernels, tmp_path / "k.mat")
     for saved, kernel in zip(read_kernels(tmp_path / "k.mat"), kernels, strict=True):
         np.testing.assert_allclose(saved, kernel, atol=1e-15)
-
-
-def test_what_a_window_cuts_of_a_kernel_is_said():
-    large = np.zeros((21, 21))
-    large[10, 10], large[10, 0], large[10, 20] = 0.75, 0.125, 0.125
-    (said,) = kernel_warnings(NamedKernel("k.npy", large), 15, 0)
-    assert said == "warning: k.npy is 21×21; the network is told its inner 15×15, without 25% of its mass"
-    assert kernel_warnings(NamedKernel("k.npy", np.pad(gaussian(2), 3)), 15, 0) == []  # nothing but zeros is cut
-
-
-def test_a_kernel_that_shifts_pictures_is_warned_of_by_rows_and_columns():
-    shifting = np.roll(gaussian(0.8), (1, -2), (0, 1))
-    (said,) = kernel_warnings(NamedKernel("k.npy", shifting), 15, 0)
-    assert "centre of mass lies +1.0 rows and -2.0 columns off" in said
-    assert "--recentre_kernel" in said
-
-
-def test_a_badly_described_kernel_is_warned_of_above_5_percent():
-    kernel = NamedKernel("k.npy", gaussian(1))
-    assert "describes k.npy badly" in kernel_warnings(kernel, 15, 0.051)[0]
-    assert kernel_warnings(kernel, 15, 0.049) == []
-
-
-def test_kernels_regions_and_noise_map_of_a_test_are_shown():
-    kernels = [NamedKernel("delta", delta()), NamedKernel("large.npy", gaussian(2, size=21))]
-    regions = NamedMap(Path("labels.png"), np.eye(6, dtype=np.uint8))
-    pictures = degradation_pictures(
-        Config(kernel=kernels, regions=regions, noise_map=NamedMap(Path("n.npy"), np.eye(3)))
-    )
-    assert {window: caption for window, (_, caption) in pictures.items()} == {
-        "kernel": "kernel: delta, large.npy",
-        "regions": "regions: labels.png, black for the first kernel",
-        "noise map": "noise map: n.npy",
-    }
-    assert pictures["kernel"][0].shape == (8 * 21, 2 * 8 * 21, 3)
-    assert np.array_equal(pictures["regions"][0][..., 1], 255 * np.eye(6))
-    assert np.array_equal(pictures["noise map"][0][..., 1], np.eye(3))
-    assert degradation_pictures(Config(kernel=kernels[:1])).keys() == {"kernel"}
 
 
 def test_pixels_are_clipped_and_rounded():

@@ -49,10 +49,9 @@ def test_every_table_is_there_with_what_the_paper_printed():
 
 def small_networks(folder: Path) -> Path:
     folder.mkdir()
-    for noise_free in (True, False):
-        config = NetworkConfig(4, features=3, layers=2, noise_free=noise_free)
-        name = f"{'srmdnf' if noise_free else 'SRMD'}_x4.safetensors"
-        write_weights(folder / name, Weights(SRMD(config), torch.from_numpy(pca_matrix())))
+    for name, conditions in (("srmdnf_x4", ("kernel",)), ("SRMD_x4", ("kernel", "noise"))):
+        config = NetworkConfig(4, conditions=conditions, features=3, layers=2)
+        write_weights(folder / f"{name}.safetensors", Weights(SRMD(config), torch.from_numpy(pca_matrix())))
     return folder
 
 

@@ -33,7 +33,7 @@ def test_a_new_run_is_named_after_its_network():
 
 def test_a_folder_that_holds_a_run_is_not_written_over():
     started("runs/a")
-    with pytest.raises(InputError, match=r"--output: runs/a holds a run already; --resume"):
+    with pytest.raises(InputError, match=r"output: runs/a holds a run already; `resume` goes on"):
         run_config({"output": Path("runs/a")})
 
 
@@ -56,7 +56,7 @@ def test_resuming_takes_the_configuration_of_the_run():
 )
 def test_resuming_with_another_value_is_an_error_that_names_the_flag(given: dict):
     started("runs/a", steps=7)
-    with pytest.raises(InputError, match=f"--{next(iter(given))}: the run in runs/a has"):
+    with pytest.raises(InputError, match=f"{next(iter(given))}: the run in runs/a has"):
         run_config({"output": Path("runs/a"), "resume": ""} | given)
 
 
@@ -84,19 +84,19 @@ def test_resume_with_nothing_there_starts():
 
 
 def test_resuming_a_folder_that_is_not_there_is_an_error():
-    with pytest.raises(InputError, match="--resume: runs/none: expected a run, found no such folder"):
+    with pytest.raises(InputError, match="resume: runs/none: expected a run, found no such folder"):
         run_config({"resume": "runs/none"})
 
 
 def test_resume_and_output_must_agree():
     started("runs/a")
-    with pytest.raises(InputError, match="--resume: expected runs/b"):
+    with pytest.raises(InputError, match="resume: expected runs/b"):
         run_config({"resume": "runs/a", "output": Path("runs/b")})
 
 
 def test_a_folder_that_is_no_run_is_not_resumed():
     Path("holiday").mkdir()
-    with pytest.raises(InputError, match="--resume: holiday: expected a run"):
+    with pytest.raises(InputError, match="resume: holiday: expected a run"):
         run_config({"resume": "holiday"})
 
 
@@ -170,7 +170,7 @@ def test_a_second_process_is_refused_until_the_first_has_died():
     process = subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE, env=environment)
     try:
         assert process.stdout.readline() == b"held\n"
-        with pytest.raises(InputError, match="--output: runs/a is in use"), RunFolder(Path("runs/a")).locked():
+        with pytest.raises(InputError, match="output: runs/a is in use"), RunFolder(Path("runs/a")).locked():
             pass
     finally:
         process.kill()

@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks.sensitivity import Blurred, Study, draw, report
 from data_loader import builtin_test_pictures
+from restorer import open_restorer
 from weights import read_weights
 
 SHIPPED = Path(__file__).parents[1] / "weights" / "srmd_x2.safetensors"
@@ -13,8 +14,8 @@ SHIPPED = Path(__file__).parents[1] / "weights" / "srmd_x2.safetensors"
 
 @pytest.fixture(scope="module")
 def study():
-    weights = read_weights(SHIPPED)
-    return Study(weights.network, weights.pca, [builtin_test_pictures()["chelsea"][100:181, 150:230] / 255])
+    restorer = open_restorer(read_weights(SHIPPED), "cpu", "torch", "fp32")
+    return Study(restorer, [builtin_test_pictures()["chelsea"][100:181, 150:230] / 255])
 
 
 def test_the_true_width_and_the_true_noise_level_score_best(study):

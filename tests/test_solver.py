@@ -1,5 +1,6 @@
 """Training, in this process, on small pictures."""
 
+import copy
 import json
 import signal
 from pathlib import Path
@@ -12,13 +13,14 @@ from small_runs import QUICK, train
 
 import main
 from batches import Batch
+from checkpoint import load_checkpoint
 from config import TrainConfig
 from data_loader import open_training_data
 from kernel import gaussian, kernel_codes, pca_matrix
 from model import SRMD, NetworkConfig
 from motion import motion_kernels
 from solver import Solver
-from weights import Weights, load_checkpoint, read_weights, write_weights
+from weights import Weights, read_weights, write_weights
 
 pytestmark = pytest.mark.usefixtures("folder_with_pictures")
 
@@ -41,7 +43,7 @@ def signal_at_step(monkeypatch: pytest.MonkeyPatch, step: int, number: int) -> N
     training_step = Solver.training_step
 
     def step_and_signal(solver: Solver) -> torch.Tensor:
-        if solver.step == step:
+        if solver.step == step - 1:
             signal.getsignal(number)(number, None)
         return training_step(solver)
 
@@ -115,10 +117,10 @@ def test_a_stopped_run_goes_on_to_the_bit(monkeypatch: pytest.MonkeyPatch, numbe
     assert same_network("parts", "whole")
 
 
-def test_a_run_goes_on_to_the_bit_where_silent_features_begin_anew(
+def test_a_run_goes_on_to_the_bit_where_dormant_features_are_reset(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ):
-    monkeypatch.setattr("solver.REVIVE_EVERY", 5)
+    monkeypatch.setattr("solver.RESET_EVERY", 5)
     training_step = Solver.training_step
 
     def step_that_kills(solver: Solver) -> torch.Tensor:
@@ -129,19 +131,19 @@ def test_a_run_goes_on_to_the_bit_where_silent_features_begin_anew(
 
     monkeypatch.setattr(Solver, "training_step", step_that_kills)
     assert train("whole", "--steps=21") == 0
-    assert "begin anew at step 10" in capsys.readouterr().out
+    assert "dormant features were reset at step 10" in capsys.readouterr().out
     with monkeypatch.context() as patch:
         signal_at_step(patch, 10, signal.SIGINT)
         assert train("parts", "--steps=21") == 130
-    assert "begin anew at step 10" not in capsys.readouterr().out
+    assert "dormant features were reset at step 10" not in capsys.readouterr().out
     assert train("parts", "--resume") == 0
-    assert "begin anew at step 10" in capsys.readouterr().out
+    assert "dormant features were reset at step 10" in capsys.readouterr().out
     assert losses("parts") == losses("whole")
     assert same_network("parts", "whole")
 
 
 @pytest.mark.parametrize(("flags", "expected"), [((), [0, 0, 5, 5, 10, 10]), (("--batch_norm",), [])])
-def test_silent_features_are_looked_for_in_the_first_half_alone(
+def test_dormant_features_are_looked_for_in_the_first_half_alone(
     flags: tuple, expected: list[int], monkeypatch: pytest.MonkeyPatch
 ):
     steps, looked = [0], []
@@ -150,10 +152,11 @@ def test_silent_features_are_looked_for_in_the_first_half_alone(
         looked.append(steps[-1])
         return [torch.tensor([False])]
 
-    monkeypatch.setattr("solver.REVIVE_EVERY", 5)
-    monkeypatch.setattr("solver.REVIVE_PATCHES", 4)  # two batches
-    monkeypatch.setattr("solver.silent_features", look)
-    monkeypatch.setattr(Solver, "training_step", lambda solver: steps.append(solver.step) or torch.ones(()))
+    monkeypatch.setattr("solver.RESET_EVERY", 5)
+    monkeypatch.setattr("solver.RESET_PATCHES", 4)  # two batches
+    monkeypatch.setattr("solver.dormant_features", look)
+    monkeypatch.setattr(Solver, "_forward_backward", lambda solver, _: steps.append(solver.step) or torch.ones(()))
+    monkeypatch.setattr(Solver, "optimizer_step", lambda solver: None)
     assert train("run", "--steps=21", *flags) == 0
     assert looked == expected
 
@@ -197,7 +200,9 @@ def other_weights(path: str) -> Weights:
 
 
 def test_training_starts_from_other_weights_with_their_pca(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(Solver, "_revive", lambda solver: None)  # many features are silent on patches of 8×8
+    monkeypatch.setattr(
+        Solver, "reset_dormant_features", lambda solver: None
+    )  # many features are dormant on patches of 8×8
     source = other_weights("first.safetensors")
     assert train("run", "--steps=1", "--lr=1e-9", "--weights=first.safetensors") == 0
     state = load_checkpoint(next(Path("run").glob("checkpoint-*")))
@@ -209,7 +214,7 @@ def test_training_starts_from_other_weights_with_their_pca(monkeypatch: pytest.M
 def test_batch_norm_does_not_start_from_weights_without_it(capsys: pytest.CaptureFixture):
     other_weights("first.safetensors")
     assert train("run", "--steps=1", "--batch_norm", "--weights=first.safetensors") == 2
-    assert capsys.readouterr().err.startswith("--batch_norm: expected --weights of a network that has it")
+    assert capsys.readouterr().err.startswith("--batch_norm: expected weights of a network that has it")
 
 
 def test_a_run_goes_on_without_the_weights_it_started_from(monkeypatch: pytest.MonkeyPatch):
@@ -230,8 +235,13 @@ def own_kernels(count: int = 40, size: int = 15) -> str:
 
 
 def test_training_on_own_kernels_tells_codes_by_a_pca_of_theirs(monkeypatch: pytest.MonkeyPatch):
-    batches, backward = [], Solver.backward
-    monkeypatch.setattr(Solver, "backward", lambda solver, batch: batches.append(batch) or backward(solver, batch))
+    batches, forward_backward = [], Solver._forward_backward
+
+    def record(solver: Solver, batch: Batch) -> torch.Tensor:
+        batches.append(batch)
+        return forward_backward(solver, batch)
+
+    monkeypatch.setattr(Solver, "_forward_backward", record)
     flags = [own_kernels(), "--gaussian_share=0", "--pca_dim=30", "--noise_free"]
     assert train("run", "--steps=2", *flags) == 0
     weights = read_weights(Path("run/last.safetensors"))
@@ -281,7 +291,7 @@ def test_weights_are_translated_to_the_pca_of_other_kernels_and_wider_codes(flag
     source = other_weights("first.safetensors")
     flags = [own_kernels() if flags == "own" else flags]
     assert train("run", "--steps=1", "--lr=1e-9", "--weights=first.safetensors", *flags) == 0
-    assert "P is computed anew, and the first layer of first.safetensors is translated" in capsys.readouterr().out
+    assert "P is computed anew, and the first layer of first.safetensors is reprojected" in capsys.readouterr().out
     state = load_checkpoint(next(Path("run").glob("checkpoint-*")))
     size, dim = (state["network_config"][name] for name in ("kernel_size", "pca_dim"))
     codes = [
@@ -307,7 +317,7 @@ def test_a_code_narrower_than_that_of_the_weights_is_refused(name: str, given: i
 
 
 def test_the_average_follows_the_network_quickly_at_first(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(Solver, "_revive", lambda solver: None)  # changes where it starts from
+    monkeypatch.setattr(Solver, "reset_dormant_features", lambda solver: None)  # changes where it starts from
     assert train("run", "--steps=1") == 0
     state = load_checkpoint(next(Path("run").glob("checkpoint-*")))
     torch.manual_seed(0)
@@ -327,12 +337,12 @@ def test_a_network_trained_in_bfloat16_is_saved_as_it_computed():
 def test_a_run_that_diverges_fails_and_keeps_what_was_saved(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ):
-    backward = Solver.backward
+    forward_backward = Solver._forward_backward
 
     def diverge(solver: Solver, batch: Batch) -> torch.Tensor:
-        return backward(solver, batch) if solver.step < 12 else torch.tensor(float("nan"))
+        return forward_backward(solver, batch) if solver.step < 12 else torch.tensor(float("nan"))
 
-    monkeypatch.setattr(Solver, "backward", diverge)
+    monkeypatch.setattr(Solver, "_forward_backward", diverge)
     assert train("run", "--steps=100", "--save_every=8") == 1
     assert "the loss is nan at step 16: start a new run with a lower --lr" in capsys.readouterr().err
     assert [row["step"] for row in rows("run")] == [1, 10]
@@ -364,10 +374,9 @@ def test_a_request_that_is_refused_leaves_a_folder_that_was_there_as_it_was():
 def test_a_run_is_resumed_without_winograd_where_that_cannot_be_used():
     assert train("run", "--steps=4", "--save_every=2") == 0
     state = load_checkpoint(Path("run/checkpoint-0000004.pt")) | {"winograd": True}  # where there is no bfloat16
-    solver = Solver(TrainConfig(precision="bf16", device="cpu", batch_size=2, patch_size=8))
-    solver.load(state)
-    solver.begin(*open_training_data(Path("pictures")).split(), state)
-    assert not solver.network.winograd
+    config = TrainConfig(precision="bf16", device="cpu", batch_size=2, patch_size=8)
+    solver = Solver(config, *open_training_data(Path("pictures")).split(), state)
+    assert not solver.winograd
 
 
 def test_a_run_of_another_version_is_not_resumed(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch):
@@ -378,3 +387,20 @@ def test_a_run_of_another_version_is_not_resumed(capsys: pytest.CaptureFixture, 
     assert train("run", "--resume") == 2
     assert "--resume: run was begun by version 0.0.1" in capsys.readouterr().err
     assert train("again", "--steps=2", "--weights=run/last.safetensors") == 0
+
+
+def test_a_solver_goes_on_from_its_state_dict_to_the_bit():
+    config = TrainConfig(precision="fp32", device="cpu", batch_size=2, patch_size=8, steps=9, lr=1e-3)
+    pictures = open_training_data(Path("pictures")).split()
+    whole, parts = Solver(config, *pictures), Solver(config, *pictures)
+    for _ in range(3):
+        parts.training_step()
+    resumed = Solver(config, *pictures, state=copy.deepcopy(parts.state_dict()))
+    for _ in range(6):
+        whole.training_step()
+    for solver in (parts, resumed):
+        for _ in range(3):
+            solver.training_step()
+        assert solver.step == 6
+        for a, b in zip(whole.ema.parameters(), solver.ema.parameters(), strict=True):
+            assert torch.equal(a, b)

@@ -14,8 +14,7 @@ import soap
 import step
 from config import TrainConfig
 from data_loader import PackedPictures
-from degradation import GAUSSIANS
-from model import SRMD, NetworkConfig
+from device import exact_convolutions
 from solver import Solver
 from step import cuda_graph, fast_convolutions, torch_compiled
 
@@ -28,26 +27,18 @@ def pictures(tmp_path: Path) -> PackedPictures:
 
 
 def solver(pictures: PackedPictures, **given: object) -> Solver:
-    """Ready for its first step, with a network that is small."""
+    """Ready for its first step."""
     defaults = {"batch_size": 2, "patch_size": 8, "device": "cpu", "precision": "fp32", "steps": 50, "visdom": "off"}
     asked = defaults | given
-    made = Solver(TrainConfig(**asked | {"precision": "auto"}))
+    made = Solver(TrainConfig(**asked | {"precision": "auto"}), pictures, pictures)
     made.precision = asked["precision"]  # float16 too, which on a CPU is slow and refused
-    torch.manual_seed(0)
-    config = NetworkConfig(batch_norm=made.config.batch_norm, features=8, layers=4)
-    made.network, made.pca, made.kernels = SRMD(config), torch.eye(15, 225), GAUSSIANS
-    made.begin(pictures, pictures)
-    made.network.winograd = False
+    made.winograd = False
     return made
 
 
 def losses(made: Solver, steps: int = 4) -> list[float]:
     """Copied at once: a recorded step gives the same tensor again and again."""
-    found = []
-    for number in range(1, steps + 1):
-        made.step = number
-        found.append(made.training_step().item())
-    return found
+    return [made.training_step().item() for _ in range(steps)]
 
 
 @pytest.fixture
@@ -79,7 +70,9 @@ def test_recording_leaves_the_network_as_it_was(pictures: PackedPictures):
         assert torch.equal(tensor, before[name])
 
 
-def test_what_can_not_be_compiled_is_recorded_as_it_is(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+def test_what_can_not_be_compiled_is_recorded_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
     def failing(function: Callable, **_: object) -> Callable:
         def call(*_: torch.Tensor) -> torch.Tensor:
             raise RuntimeError("Failed to find C compiler.\nMore lines")
@@ -88,16 +81,21 @@ def test_what_can_not_be_compiled_is_recorded_as_it_is(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(step.torch, "compile", failing)
     assert torch_compiled(torch.sum, torch.ones(2, requires_grad=True)) is torch.sum
-    assert capsys.readouterr().out == "warning: the step is not compiled, only recorded (Failed to find C compiler.)\n"
+    assert caplog.messages == ["the step is not compiled, only recorded (Failed to find C compiler.)"]
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_only_in_16_bits_may_the_outer_layers_lose_digits_and_only_while_recording(precision: str):
+    flags, before = torch.backends.cudnn, torch.backends.cudnn.allow_tf32
     with fast_convolutions(precision):
-        assert torch.backends.cudnn.benchmark
-        assert torch.backends.cudnn.allow_tf32 == (precision != "fp32")
-    assert not torch.backends.cudnn.benchmark
-    assert not torch.backends.cudnn.allow_tf32
+        assert flags.benchmark
+        assert flags.allow_tf32 == (precision != "fp32")
+    assert not flags.benchmark
+    assert flags.allow_tf32 == before
+    with exact_convolutions():
+        assert flags.enabled
+        assert not flags.allow_tf32
+    assert flags.allow_tf32 == before
 
 
 def test_work_is_warmed_up_recorded_once_and_played_back(monkeypatch: pytest.MonkeyPatch):
@@ -129,8 +127,9 @@ def test_work_is_warmed_up_recorded_once_and_played_back(monkeypatch: pytest.Mon
 def test_float16_keeps_gradients_that_are_too_small_for_it(pictures: PackedPictures):
     exact, rounded = solver(pictures, batch_size=8), solver(pictures, batch_size=8, precision="fp16")
     for made in (exact, rounded):
-        made.loss = lambda *batch, made=made: made._loss(*batch) / 1000  # as where batches are so much larger
-        made.backward(made.batches.draw(1))
+        # As where batches are so much larger.
+        made._loss_of_patches = lambda *batch, made=made: made._loss(*batch) / 1000
+        made.forward_backward(made.batches.draw(1))
     for a, b in zip(exact.network.parameters(), rounded.network.parameters(), strict=True):
         assert (a.grad - b.grad).norm() < 0.05 * a.grad.norm()
 
@@ -140,10 +139,10 @@ def test_a_gradient_that_overflows_float16_spoils_nothing_and_is_told(
 ):
     monkeypatch.setattr("solver.FLOAT16_GAIN", 1e12)
     made = solver(pictures, precision="fp16")
-    loss = made.backward(made.batches.draw(1))
+    loss = made.forward_backward(made.batches.draw(1))
     assert all(parameter.grad.isfinite().all() for parameter in made.network.parameters())
-    with pytest.raises(RuntimeError, match=r"its gradient overflows float16 at step 0: .* --lr"):
-        made._finite(loss)
+    with pytest.raises(RuntimeError, match=r"its gradient overflows float16 at step 0: .* `lr`"):
+        made.finite(loss)
 
 
 @needs_cuda
@@ -153,18 +152,13 @@ def test_on_a_gpu_steps_wait_for_nothing_and_learn_the_same_wherever_the_picture
 ):
     monkeypatch.setitem(soap.TURN_EVERY, "cuda", 6)
     there = solver(pictures, device="cuda", precision=precision, cache="device", noise_free=False)
-    there.step = 1
     found = [there.training_step().clone()]  # the optimizer finds its first bases, once
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")
     try:
-        for number in range(2, 5):
-            there.step = number
-            found.append(there.training_step().clone())
+        found += [there.training_step().clone() for _ in range(3)]
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    for number in range(5, 9):  # one of them turns the optimizer's bases
-        there.step = number
-        found.append(there.training_step().clone())
+    found += [there.training_step().clone() for _ in range(4)]  # one of them turns the optimizer's bases
     again = losses(solver(pictures, device="cuda", precision=precision, cache="off"), steps=8)
     assert np.allclose([loss.item() for loss in found], again, rtol=2e-2)

@@ -80,7 +80,7 @@ def test_a_code_longer_than_the_kernels_have_dimensions_is_refused():
         kernels.pca(10)
 
 
-def test_kernels_of_a_file_and_of_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture):
+def test_kernels_of_a_file_and_of_a_folder(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     own = motions(6)
     np.save(tmp_path / "b.npy", own[1:])
     np.save(tmp_path / "a.npy", 7 * own[0])
@@ -89,14 +89,14 @@ def test_kernels_of_a_file_and_of_a_folder(tmp_path: Path, capsys: pytest.Captur
     found = read_own_kernels(tmp_path, 15)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, own, atol=1e-7)
-    assert capsys.readouterr().out == ""
+    assert caplog.text == ""
 
 
-def test_broken_files_of_a_folder_are_named_and_left_out(tmp_path: Path, capsys: pytest.CaptureFixture):
+def test_broken_files_of_a_folder_are_named_and_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     np.save(tmp_path / "good.npy", motions(1)[0])
     (tmp_path / "broken.mat").write_text("no kernel")
     assert read_own_kernels(tmp_path, 15).shape == (1, 15, 15)
-    assert "left out: " in (said := capsys.readouterr().out)
+    assert "left out: " in (said := caplog.text)
     assert "broken.mat" in said
     (tmp_path / "good.npy").unlink()
     with pytest.raises(InputError, match="found no whole one"):
@@ -112,6 +112,6 @@ def test_small_kernels_are_padded_and_large_ones_cut_where_nothing_is_lost(tmp_p
 
 def test_a_kernel_that_the_window_cuts_is_refused_and_told_the_window_that_holds_it(tmp_path: Path):
     np.save(tmp_path / "k.npy", gaussian(5, size=31))
-    with pytest.raises(InputError, match=r"k\.npy: a window of 15×15 holds \d\d% of its kernel; --kernel_size=31"):
+    with pytest.raises(InputError, match=r"k\.npy: a window of 15×15 holds \d\d% .*; `kernel_size=31` holds it all"):
         read_own_kernels(tmp_path / "k.npy", 15)
     assert read_own_kernels(tmp_path / "k.npy", 31).shape == (1, 31, 31)

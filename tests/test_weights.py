@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from checkpoint import load_checkpoint, save_checkpoint
 from config import VERSION
 from errors import InputError
 from kernel import pca_matrix
 from model import SRMD, NetworkConfig
-from weights import Weights, load_checkpoint, read_weights, save_checkpoint, start_from, write_weights
+from surgery import start_from
+from weights import Weights, read_weights, write_weights
 
 SMALL = NetworkConfig(scale=3, features=8, layers=4)
 
@@ -169,12 +171,34 @@ def test_starting_from_batch_norm_without_it_merges_it():
     torch.testing.assert_close(output(target), output(source))
 
 
-@pytest.mark.parametrize("noise_free", [False, True])
-def test_noisy_and_noise_free_networks_start_as_each_other(noise_free: bool):
-    source = SRMD(replace(SMALL, noise_free=noise_free))
-    target = SRMD(replace(SMALL, noise_free=not noise_free))
+@pytest.mark.parametrize("conditions", [("kernel", "noise"), ("kernel",)])
+def test_noisy_and_noise_free_networks_start_as_each_other(conditions: tuple[str, ...]):
+    other = ("kernel",) if "noise" in conditions else ("kernel", "noise")
+    source, target = SRMD(replace(SMALL, conditions=conditions)), SRMD(replace(SMALL, conditions=other))
     start_from(target, source)
     lr, told = torch.rand(1, 3, 9, 7), torch.rand(1, 16, 1, 1)
     told[:, 15] = 0
-    told = {True: told[:, :15], False: told}
-    torch.testing.assert_close(target(lr, told[not noise_free]), source(lr, told[noise_free]))
+    found, expected = (each(lr, told[:, : each.config.map_channels]) for each in (target, source))
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize(("noise_free", "conditions"), [(True, ("kernel",)), (False, ("kernel", "noise"))])
+def test_files_of_before_conditions_are_read(tmp_path: Path, noise_free: bool, conditions: tuple[str, ...]):
+    from safetensors.torch import save_file
+
+    source = weights(replace(SMALL, conditions=conditions))
+    metadata = {name: value for name, value in vars(source.network.config).items() if name != "conditions"}
+    tensors = source.network.state_dict() | {"pca": source.pca}
+    save_file(tensors, tmp_path / "a", {"srmd": json.dumps(metadata | {"noise_free": noise_free})})
+    assert read_weights(tmp_path / "a").network.config == source.network.config
+
+
+@pytest.mark.parametrize("conditions", ["kernel", [], ["noise"], ["kernel", "kernel"], ["kernel", "haze"], None, 3])
+def test_conditions_that_no_network_has_are_refused(tmp_path: Path, conditions: object):
+    from safetensors.torch import save_file
+
+    source = weights()
+    tensors = source.network.state_dict() | {"pca": source.pca}
+    save_file(tensors, tmp_path / "a", {"srmd": json.dumps(vars(SMALL) | {"conditions": conditions})})
+    with pytest.raises(InputError, match="found no valid conditions"):
+        read_weights(tmp_path / "a")

@@ -1,4 +1,4 @@
-"""Work beside the work: while a picture is computed, the next one is read and the last one is written."""
+"""Background work: while a picture is computed, the next one is read and the last one is written."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -8,7 +8,7 @@ Item = TypeVar("Item")
 END = object()
 
 
-def ahead(items: Iterable[Item]) -> Iterator[Item]:
+def prefetch(items: Iterable[Item]) -> Iterator[Item]:
     """The items in their order, each fetched in a thread while the one before is in use; errors come in their place."""
     iterator = iter(items)
     with ThreadPoolExecutor(1) as thread:
@@ -18,7 +18,7 @@ def ahead(items: Iterable[Item]) -> Iterator[Item]:
             yield item
 
 
-class Behind:
+class BackgroundWriter:
     """Does one thing at a time in a thread, in order; what fails there is raised at the next thing, or at the end."""
 
     def __enter__(self) -> Self:
@@ -26,7 +26,7 @@ class Behind:
         self._last: Future | None = None
         return self
 
-    def do(self, work: Callable, *arguments: object) -> None:
+    def submit(self, work: Callable, *arguments: object) -> None:
         """Starts it once the thing before is done, so that never more than one waits in memory."""
         self._finish()
         self._last = self._thread.submit(work, *arguments)

@@ -5,15 +5,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from overlap import Behind, ahead
+from background import BackgroundWriter, prefetch
 
 SECONDS = 20  # after which a test that waits in vain fails
 
 
 def test_items_come_in_their_order_each_once():
-    assert list(ahead(range(50))) == list(range(50))
-    assert list(ahead([])) == []
-    assert list(ahead([None, 0])) == [None, 0]
+    assert list(prefetch(range(50))) == list(range(50))
+    assert list(prefetch([])) == []
+    assert list(prefetch([None, 0])) == [None, 0]
 
 
 def test_the_next_item_is_fetched_while_one_is_in_use():
@@ -24,7 +24,7 @@ def test_the_next_item_is_fetched_while_one_is_in_use():
             event.set()
             yield number
 
-    for number in ahead(items()):
+    for number in prefetch(items()):
         if number == 0:
             assert fetched[1].wait(SECONDS)
             assert not fetched[2].is_set()  # not all of a folder at once
@@ -36,7 +36,7 @@ def test_an_error_of_reading_comes_behind_what_was_read():
         yield 2
         raise OSError("disk gone")
 
-    read = ahead(items())
+    read = prefetch(items())
     assert [next(read), next(read)] == [1, 2]
     with pytest.raises(OSError, match="disk gone"):
         next(read)
@@ -44,9 +44,9 @@ def test_an_error_of_reading_comes_behind_what_was_read():
 
 def test_things_are_done_in_order_and_all_before_the_end():
     done = []
-    with Behind() as behind:
+    with BackgroundWriter() as behind:
         for number in range(20):
-            behind.do(done.append, number)
+            behind.submit(done.append, number)
     assert done == list(range(20))
 
 
@@ -57,11 +57,11 @@ def test_a_thing_is_done_while_the_work_goes_on_and_one_at_a_time():
         assert go_on.wait(SECONDS)
         done.append("slow")
 
-    with Behind() as behind:
-        behind.do(slow)
+    with BackgroundWriter() as behind:
+        behind.submit(slow)
         assert not done  # and yet we are here
         go_on.set()
-        behind.do(lambda: done.append(("after", *done)))
+        behind.submit(lambda: done.append(("after", *done)))
     assert done == ["slow", ("after", "slow")]
 
 
@@ -71,10 +71,10 @@ def test_what_fails_behind_is_raised(more: int):
         raise OSError("disk full")
 
     def work() -> None:
-        with Behind() as behind:
-            behind.do(fail)
+        with BackgroundWriter() as behind:
+            behind.submit(fail)
             for _ in range(more):
-                behind.do(print)
+                behind.submit(print)
 
     with pytest.raises(OSError, match="disk full"):
         work()
@@ -84,8 +84,8 @@ def test_what_is_being_done_is_finished_when_the_work_is_stopped():
     done = []
 
     def work() -> None:
-        with Behind() as behind:
-            behind.do(done.append, 1)
+        with BackgroundWriter() as behind:
+            behind.submit(done.append, 1)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -76,7 +76,7 @@ def test_a_result_that_cannot_be_written_ends_the_test(untrained: str, monkeypat
     def fail(*_: object, **__: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("trial.write_picture", fail)
+    monkeypatch.setattr("picture_evaluation.write_picture", fail)
     assert check(untrained, "--input", "pictures", "--kernel=delta") == 1
     assert capsys.readouterr().err == "disk full\n"
 
