@@ -17,8 +17,6 @@ from metrics import finite
 
 RUNS = Path("runs")
 KEPT_CHECKPOINTS = 3
-# Not in config.json of version 0.1.0, whose runs are read so that the Solver can say why they do not go on.
-NEWER = {"cache", "train_kernels", "gaussian_share", "kernel_size", "pca_dim"}
 MAY_CHANGE = {"cache", "device", "visdom", "save_every", "output", "resume", "debug"}  # when a run is resumed
 
 
@@ -143,9 +141,7 @@ def _stored_config(path: Path) -> TrainConfig:
     """config.json as it was written; InputError where it is anything else."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        known = {
-            f.name: values.get(f.name, f.default) if f.name in NEWER else values[f.name] for f in fields(TrainConfig)
-        }
+        known = {field.name: values[field.name] for field in fields(TrainConfig)}
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"--resume: {path}: expected a run's configuration, found {error!r}") from error
     for field in fields(TrainConfig):

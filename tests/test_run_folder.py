@@ -15,7 +15,7 @@ import pytest
 
 from config import TrainConfig
 from errors import InputError
-from run_folder import NEWER, RunFolder, run_config
+from run_folder import RunFolder, run_config
 
 
 @pytest.fixture(autouse=True)
@@ -103,14 +103,6 @@ def test_a_folder_that_is_no_run_is_not_resumed():
     Path("holiday").mkdir()
     with pytest.raises(InputError, match="--resume: holiday: expected a run"):
         run_config({"resume": "holiday"})
-
-
-def test_the_configuration_of_version_0_1_0_is_read():
-    folder = started("runs/a", steps=7)
-    path = folder.path / "config.json"
-    path.write_text(json.dumps({name: v for name, v in json.loads(path.read_text()).items() if name not in NEWER}))
-    assert run_config({"resume": "runs/a"}).cache == "auto"
-    assert run_config({"resume": "runs/a", "cache": "memory"}).cache == "memory"
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"steps": 3}', "{", '"text"'])
