@@ -59,7 +59,15 @@ def hold(pictures: PackedPictures, cache: str, device: torch.device) -> PackedPi
 def _fitting(size: int, device: torch.device) -> str:
     if size <= MOST_OF_FREE * torch.cuda.mem_get_info(device)[0]:
         return "device"
-    return "memory" if size <= MOST_OF_FREE * os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") else "off"
+    return "memory" if size <= MOST_OF_FREE * _free_memory() else "off"
+
+
+def _free_memory() -> int:
+    """Bytes; 0 where the system doesn't tell: macOS has no such name, Windows no `sysconf`."""
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError):
+        return 0
 
 
 def moved(tensor: Tensor, device: torch.device) -> Tensor:

@@ -186,7 +186,8 @@ def start(
 ) -> "subprocess.Popen[bytes] | None":
     """Starts a server on loopback and waits until it answers; None where it does not, or where the port is taken.
 
-    It runs in a session of its own, so Ctrl-C at the terminal leaves it to `stop`; it ends when this process ends.
+    It runs in a session of its own, on Windows in a process group, so Ctrl-C at the terminal leaves it to `stop`; it
+    ends when this process ends.
 
     Args:
         env_path: where it keeps saved environments (visdom's own place, ~/.visdom).
@@ -213,6 +214,7 @@ def _launch(port: int, env_path: Path | None, program: str) -> "subprocess.Popen
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # Windows has no sessions
     )
 
 
