@@ -58,7 +58,15 @@ def placed(pictures: PackedPictures, cache: str, device: torch.device) -> Packed
 def _where_there_is_room(size: int, device: torch.device) -> str:
     if size <= MAX_OF_FREE * torch.cuda.mem_get_info(device)[0]:
         return "device"
-    return "memory" if size <= MAX_OF_FREE * os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") else "off"
+    return "memory" if size <= MAX_OF_FREE * _free_memory() else "off"
+
+
+def _free_memory() -> int:
+    """Bytes; 0 where the system doesn't tell: macOS has no such name, Windows no `sysconf`."""
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError):
+        return 0
 
 
 def moved(tensor: Tensor, device: torch.device) -> Tensor:

@@ -5,6 +5,7 @@ import hashlib
 import os
 import shlex
 import subprocess
+import sys
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -119,7 +120,12 @@ def _address(tensor: Tensor, shape: tuple[int, ...]) -> int:
 
 @cache
 def load() -> Transforms | None:
-    """The compiled functions; None where there is no GCC, no place to keep them, or another OpenMP in PyTorch."""
+    """The compiled functions; None where there is no GCC, no place to keep them, or another OpenMP in PyTorch.
+
+    Off Linux none is looked for: a `cc` there knows no OpenMP that PyTorch has, and that of macOS asks to be installed.
+    """
+    if sys.platform != "linux":
+        return None
     try:
         return Transforms(_library())
     except (AttributeError, OSError, RuntimeError, ValueError, subprocess.CalledProcessError):

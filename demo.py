@@ -48,7 +48,7 @@ def demo() -> int:
 
 def gain(result: Path) -> float:
     """dB of Y over bicubic upscaling, the mean over the pictures of a test."""
-    mean = json.loads((result / "metrics.json").read_text())["mean"]
+    mean = json.loads((result / "metrics.json").read_text(encoding="utf-8"))["mean"]
     return mean["psnr_y"] - mean["bicubic_psnr_y"]
 
 

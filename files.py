@@ -15,9 +15,10 @@ def whole_file(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
     try:
         yield temporary
-        _sync(temporary)
+        _sync(temporary, os.O_RDWR)  # Windows syncs only what is open for writing
         temporary.replace(path)
-        _sync(path.parent)
+        if os.name != "nt":  # which opens no folder, and needs no sync of it
+            _sync(path.parent, os.O_RDONLY)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -38,8 +39,8 @@ def cache_folder() -> Path:
     return (asked if asked.is_absolute() else Path.home() / ".cache") / "srmd"
 
 
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+def _sync(path: Path, mode: int) -> None:
+    descriptor = os.open(path, mode)
     try:
         os.fsync(descriptor)
     finally:

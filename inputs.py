@@ -77,7 +77,8 @@ def result_names(paths: list[Path]) -> dict[str, Path]:
     for path in paths:
         name = path.stem if stems[path.stem] == 1 else path.name
         if names[path.name] > 1:
-            name = "_".join(part for part in path.with_suffix("").parts if part not in ("..", "/"))
+            inside = path.relative_to(path.anchor).with_suffix("")  # the anchor: / or, on Windows, C:\\
+            name = "_".join(part for part in inside.parts if part != "..")
         number = 1
         while (unique := name if number == 1 else f"{name}_{number}") in named:
             number += 1

@@ -67,7 +67,7 @@ def main(arguments: list[str]) -> int:
             sys.stdout.flush()  # here, and not when Python has ended, it is known what to do with a closed pipe
     except BrokenPipeError:  # whoever read the output has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + 13  # SIGPIPE, which Windows has no name for
+        return 141  # 128 + SIGPIPE, which Windows doesn't have
     except (Exception, KeyboardInterrupt, Stopped) as error:
         if "--debug" in arguments and not isinstance(error, (InputError, Stopped)):
             traceback.print_exc()
@@ -91,12 +91,14 @@ def end_on_signals() -> None:
     """Makes SIGTERM and SIGHUP end the process as Ctrl-C does, so that what is half done is cleaned up."""
 
     def end(number: int, _frame: object) -> NoReturn:
+        if number != signal.SIGTERM:  # a terminal that is closed sends two
+            signal.signal(number, signal.SIG_IGN)
         raise Stopped(number)
 
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)  # Windows has no SIGHUP
-        if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # as nohup wants it
-            signal.signal(number, end)
+    signal.signal(signal.SIGTERM, end)
+    hang_up = getattr(signal, "SIGHUP", None)  # Windows has none
+    if hang_up is not None and signal.getsignal(hang_up) != signal.SIG_IGN:  # under nohup it stays ignored
+        signal.signal(hang_up, end)
 
 
 def command() -> NoReturn:

@@ -70,7 +70,7 @@ def main() -> None:
             np.save(temporary, kernels.astype(np.float32))
     except (InputError, OSError) as error:
         parser.error(str(error))
-    print(f"wrote {asked.count} motion kernels of {asked.size}×{asked.size} to {asked.output}")
+    print(f"wrote {asked.count} motion kernels, {asked.size} by {asked.size}, to {asked.output}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """A run's folder: its configuration, its metrics, where its checkpoints lie, and who may write to it."""
 
-import fcntl
 import json
 import re
 from collections.abc import Iterator
@@ -9,6 +8,8 @@ from dataclasses import asdict, fields, replace
 from datetime import datetime
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from config import TrainConfig
 from errors import InputError, about
 from files import make_folder, whole_file
@@ -16,8 +17,6 @@ from metrics import finite
 
 RUNS = Path("runs")
 KEPT_CHECKPOINTS = 3
-# Not in config.json of version 0.1.0, whose runs are read so that the Solver can say why they do not go on.
-NEWER = {"cache", "train_kernels", "gaussian_share", "kernel_size", "pca_dim"}
 MAY_CHANGE = {"cache", "device", "visdom", "save_every", "output", "resume", "debug"}  # when a run is resumed
 
 
@@ -37,22 +36,25 @@ class RunFolder:
         was_there = self.path.exists()
         with about("output"):
             make_folder(self.path)
+        file = self.path / ".lock"
+        lock = FileLock(file, timeout=0, fallback_to_soft=False)  # a soft lock would outlive a process that was killed
         try:
-            lock = (self.path / ".lock").open("w")
+            lock.acquire()
+        except Timeout as error:
+            raise InputError(f"{self.path} is in use by another process", "output") from error
         except OSError as error:
-            raise InputError(f"{self.path}: can't be written to ({error.strerror})", "output") from error
-        with lock as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise InputError(f"{self.path} is in use by another process", "output") from error
-            try:
-                yield
-            finally:
-                if [path.name for path in self.path.iterdir()] == [".lock"]:
-                    (self.path / ".lock").unlink()
-                    if not was_there:
-                        self.path.rmdir()
+            raise InputError(f"{self.path}: can't be locked ({error.strerror})", "output") from error
+        try:
+            yield
+        finally:
+            never_began = [path.name for path in self.path.iterdir()] == [".lock"]
+            if never_began:
+                with suppress(PermissionError):  # Windows removes no open file; there the release does it
+                    file.unlink()
+            lock.release()
+            if never_began and not was_there:
+                with suppress(OSError):  # the next process may have begun in it
+                    self.path.rmdir()
 
     def begin(self, config: TrainConfig, step: int) -> None:
         """Writes config.json where a run starts; where one goes on behind a step, forgets what was logged since."""
@@ -62,18 +64,18 @@ class RunFolder:
             self._drop_rows_after(step)
             return
         with whole_file(self.path / "config.json") as temporary:
-            temporary.write_text(json.dumps(asdict(config), indent=2, default=str) + "\n")
+            temporary.write_text(json.dumps(asdict(config), indent=2, default=str) + "\n", encoding="utf-8")
 
     def append(self, row: dict) -> None:
         """One whole line more in metrics.jsonl."""
-        with self.metrics.open("a") as file:
+        with self.metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(finite(row), allow_nan=False) + "\n")
 
     def rows(self) -> list[dict]:
         """All that metrics.jsonl holds; a line that a crash cut short or spoilt is left out."""
-        lines = self.metrics.read_text(errors="replace").splitlines() if self.metrics.exists() else []
+        text = self.metrics.read_text(encoding="utf-8", errors="replace") if self.metrics.exists() else ""
         rows = []
-        for line in lines:
+        for line in text.splitlines():
             with suppress(ValueError):
                 rows.append(json.loads(line))
         return [row for row in rows if isinstance(row, dict) and isinstance(row.get("step"), int)]
@@ -81,7 +83,7 @@ class RunFolder:
     def _drop_rows_after(self, step: int) -> None:
         kept = [row for row in self.rows() if row["step"] <= step]
         with whole_file(self.metrics) as temporary:
-            temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))
+            temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
 
     def checkpoint(self, step: int) -> Path:
         """Where the checkpoint of a step lies."""
@@ -138,10 +140,8 @@ def _newest_run() -> Path | None:
 def _stored_config(path: Path) -> TrainConfig:
     """config.json as it was written; InputError where it is anything else."""
     try:
-        values = json.loads(path.read_text())
-        known = {
-            f.name: values.get(f.name, f.default) if f.name in NEWER else values[f.name] for f in fields(TrainConfig)
-        }
+        values = json.loads(path.read_text(encoding="utf-8"))
+        known = {field.name: values[field.name] for field in fields(TrainConfig)}
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: expected a run's configuration, found {error!r}", "resume") from error
     for field in fields(TrainConfig):

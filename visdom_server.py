@@ -23,7 +23,12 @@ PORT = 8097  # visdom's own default
 START_SECONDS = 15.0
 FETCH_SECONDS = 15.0  # how long the server's own download of its page may hold up its start
 
-# npm package: {path inside the package: path under visdom's static/}
+_MATHJAX = (
+    *("MathJax.js", "config/Safe.js", "config/TeX-AMS-MML_HTMLorMML.js", "extensions/Safe.js"),
+    *("jax/output/SVG/jax.js", "jax/output/SVG/config.js", "jax/output/SVG/fonts/TeX/fontdata.js"),
+    "jax/output/SVG/fonts/TeX/Size1/Regular/Main.js",
+)
+# Of visdom 0.2.4. npm package: {path inside the package: path under visdom's static/}
 _FILES = {
     "jquery@3.1.1": {"dist/jquery.min.js": "js/jquery.min.js"},
     "bootstrap@3.3.7": {
@@ -50,21 +55,9 @@ _FILES = {
     "d3-selection-multi@1.0.1": {"build/d3-selection-multi.js": "js/d3-selection-multi.v1.js"},
     "save-svg-as-png@1.4.17": {"lib/saveSvgAsPng.js": "js/saveSvgAsPng.js"},
     "classnames@2.2.5": {"index.js": "fonts/classnames"},
-}
-_MATHJAX_2 = (
-    *("MathJax.js", "config/Safe.js", "config/TeX-AMS-MML_HTMLorMML.js", "extensions/Safe.js"),
-    *("jax/output/SVG/jax.js", "jax/output/SVG/config.js", "jax/output/SVG/fonts/TeX/fontdata.js"),
-    "jax/output/SVG/fonts/TeX/Size1/Regular/Main.js",
-)
-_FILES_0_2_4 = {
     "react-resizable@1.4.6": {"css/styles.css": "css/react-resizable-styles.css"},
     "react-grid-layout@0.16.3": {"css/styles.css": "css/react-grid-layout-styles.css"},
-    "mathjax@2.7.5": {path: f"js/mathjax/2.7.5/{path}" for path in _MATHJAX_2},
-}
-_FILES_0_3_0 = {
-    "react-resizable@3.1.3": {"css/styles.css": "css/react-resizable-styles.css"},
-    "react-grid-layout@2.2.3": {"css/styles.css": "css/react-grid-layout-styles.css"},
-    "mathjax@3.2.2": {"es5/tex-mml-svg.js": "js/mathjax/3.2.2/es5/tex-mml-svg.js"},
+    "mathjax@2.7.5": {path: f"js/mathjax/2.7.5/{path}" for path in _MATHJAX},
 }
 
 # The server as a child: it ends with its parent, however that ends, for its standard input ends then.
@@ -98,15 +91,11 @@ def _version() -> str:
     return (_visdom_folder() / "VERSION").read_text().strip()
 
 
-def _files() -> dict[str, dict[str, str]]:
-    return _FILES | (_FILES_0_2_4 if _version() == "0.2.4" else _FILES_0_3_0)
-
-
 def page_is_complete() -> bool:
     """Whether visdom's page has all its scripts, so that a browser shows it without a network."""
     static = _visdom_folder() / "static"
     built = static / "version.built"
-    wanted = (static / to for files in _files().values() for to in files.values())
+    wanted = (static / to for files in _FILES.values() for to in files.values())
     return built.is_file() and built.read_text().strip() == _version() and all(path.is_file() for path in wanted)
 
 
@@ -119,7 +108,7 @@ def fetch_page_scripts() -> bool:
         return True
     try:
         with tempfile.TemporaryDirectory() as folder:
-            _npm_pack(list(_files()), folder)
+            _npm_pack(list(_FILES), folder)
             _install(Path(folder))
     except (OSError, subprocess.SubprocessError, tarfile.TarError, KeyError) as error:
         reason = "npm is not installed" if shutil.which("npm") is None else f"npm: {type(error).__name__}"
@@ -128,7 +117,7 @@ def fetch_page_scripts() -> bool:
             "blank; training goes on"
         )
         return False
-    print(f"visdom's page scripts: {sum(map(len, _files().values()))} files fetched with npm")
+    print(f"visdom's page scripts: {sum(map(len, _FILES.values()))} files fetched with npm")
     return True
 
 
@@ -150,7 +139,7 @@ def _install(folder: Path) -> None:
     """Copies the files out of the packages into visdom's static/; `version.built` last, so half of it is none of it."""
     static = _visdom_folder() / "static"
     (static / "version.built").unlink(missing_ok=True)
-    for package, files in _files().items():
+    for package, files in _FILES.items():
         with tarfile.open(folder / f"{package.replace('@', '-')}.tgz") as archive:
             for inside, to in files.items():
                 (static / to).parent.mkdir(parents=True, exist_ok=True)
@@ -186,13 +175,14 @@ def start(
 ) -> "subprocess.Popen[bytes] | None":
     """Starts a server on loopback and waits until it answers; None where it does not, or where the port is taken.
 
-    It runs in a session of its own, so Ctrl-C at the terminal leaves it to `stop`; it ends when this process ends.
+    It runs in a session of its own, on Windows in a process group, so Ctrl-C at the terminal leaves it to `stop`; it
+    ends when this process ends.
 
     Args:
         env_path: where it keeps saved environments (visdom's own place, ~/.visdom).
         cancelled: set by another thread, ends the waiting and the server.
     """
-    if _is_taken(port):  # visdom 0.3.0 would quietly take another one
+    if _is_taken(port):  # a server that is there would pass for the one that is started
         return None
     complete = page_is_complete()
     process = _launch(port, env_path, _CHILD + ("" if complete else _CHILD_FETCHES) + "run_server.main()\n")
@@ -213,6 +203,7 @@ def _launch(port: int, env_path: Path | None, program: str) -> "subprocess.Popen
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # Windows has no sessions
     )
 
 

@@ -114,10 +114,10 @@ def distance(ahead: list[float]) -> str:
 
 def replace_part(path: Path, text: str) -> None:
     """Puts text between the two marks of a file."""
-    before, _, rest = path.read_text().partition("<!-- scores -->\n")
+    before, _, rest = path.read_text(encoding="utf-8").partition("<!-- scores -->\n")
     _, _, after = rest.partition("<!-- end -->\n")
     with whole_file(path) as temporary:
-        temporary.write_text(f"{before}<!-- scores -->\n\n{text}\n\n<!-- end -->\n{after}")
+        temporary.write_text(f"{before}<!-- scores -->\n\n{text}\n\n<!-- end -->\n{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ class Cell:
 
 def published() -> list[Cell]:
     """Every cell of the published tables, by data, kernel and noise level."""
-    lines = [line for line in PUBLISHED.read_text().splitlines() if not line.startswith("#")]
+    lines = [line for line in PUBLISHED.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
     return [_cell(**row) for row in csv.DictReader(lines, delimiter=";")]
 
 

@@ -78,7 +78,7 @@ def test_most_are_not_symmetric():
 def test_the_command_writes_what_the_generator_draws(tmp_path: Path):
     command = [sys.executable, str(ROOT / "motion.py"), str(tmp_path / "m.npy"), "--count=7", "--size=21", "--seed=3"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout == f"wrote 7 motion kernels of 21×21 to {tmp_path / 'm.npy'}\n"
+    assert done.stdout == f"wrote 7 motion kernels, 21 by 21, to {tmp_path / 'm.npy'}\n"
     np.testing.assert_array_equal(np.load(tmp_path / "m.npy"), drawn(7, 21, 3).astype(np.float32))
 
 

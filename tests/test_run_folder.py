@@ -1,16 +1,21 @@
 """A run's folder, and which run the flags ask for."""
 
+import errno
 import json
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 
 from config import TrainConfig
 from errors import InputError
-from run_folder import NEWER, RunFolder, run_config
+from run_folder import RunFolder, run_config
 
 
 @pytest.fixture(autouse=True)
@@ -100,14 +105,6 @@ def test_a_folder_that_is_no_run_is_not_resumed():
         run_config({"resume": "holiday"})
 
 
-def test_the_configuration_of_version_0_1_0_is_read():
-    folder = started("runs/a", steps=7)
-    path = folder.path / "config.json"
-    path.write_text(json.dumps({name: v for name, v in json.loads(path.read_text()).items() if name not in NEWER}))
-    assert run_config({"resume": "runs/a"}).cache == "auto"
-    assert run_config({"resume": "runs/a", "cache": "memory"}).cache == "memory"
-
-
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"steps": 3}', "{", '"text"'])
 def test_a_configuration_that_is_none_is_an_error(text: str):
     started("runs/a")
@@ -163,19 +160,65 @@ def test_the_last_three_checkpoints_are_kept():
     assert (folder.path / "checkpoint-best.pt").exists()
 
 
-def test_a_second_process_is_refused_until_the_first_has_died():
-    hold = "import sys, time; from pathlib import Path; from run_folder import RunFolder\n"
-    hold += "with RunFolder(Path('runs/a')).locked(): print('held', flush=True); time.sleep(60)"
+@contextmanager
+def process_in(folder: str, then: str = "") -> Iterator[None]:
+    """A process that holds the lock of a run, until it is killed as `kill -9` does."""
+    hold = "import os, sys, time; from pathlib import Path; from run_folder import RunFolder\n"
+    hold += f"with RunFolder(Path({folder!r})).locked():\n"
+    hold += indent(f"{then}\nprint('held', flush=True); time.sleep(60)", " ")
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
     process = subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE, env=environment)
     try:
         assert process.stdout.readline() == b"held\n"
-        with pytest.raises(InputError, match="output: runs/a is in use"), RunFolder(Path("runs/a")).locked():
-            pass
+        yield
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_second_process_is_refused_until_the_first_has_died():
+    refused = pytest.raises(InputError, match="output: runs/a is in use by another process")
+    with process_in("runs/a"), refused, RunFolder(Path("runs/a")).locked():
+        pass
     with RunFolder(Path("runs/a")).locked():
+        pass
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system doesn't fork")
+def test_a_forked_child_does_not_keep_the_lock_of_a_process_that_was_killed():
+    fork = """
+if (child := os.fork()) == 0:
+    time.sleep(60)
+    os._exit(0)
+Path("child").write_text(str(child))
+"""
+    with process_in("runs/a", fork):
+        pass
+    child = int(Path("child").read_text())
+    os.kill(child, 0)  # it is there still
+    with RunFolder(Path("runs/a")).locked():
+        pass
+    os.kill(child, signal.SIGKILL)
+
+
+def test_a_run_that_never_began_leaves_no_folder_behind_and_no_file_in_one_that_was_there():
+    Path("there").mkdir()
+    for name in ("there", "runs/new"):
+        with RunFolder(Path(name)).locked():
+            assert Path(name).is_dir()
+    assert not list(Path("there").iterdir())
+    assert not list(Path("runs").iterdir())
+
+
+def test_where_files_cannot_be_locked_nothing_is_trained(monkeypatch: pytest.MonkeyPatch):
+    """As on some network drives: a lock that is but a file would stay behind when its process is killed."""
+    fcntl = pytest.importorskip("fcntl")
+
+    def cannot(*_: object) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(fcntl, "flock", cannot)
+    with pytest.raises(InputError, match="output: runs/a: can't be locked"), RunFolder(Path("runs/a")).locked():
         pass
 
 
