@@ -14,11 +14,11 @@ $(VENV)/installed: requirements.txt constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 \
 		$(VENV)/bin/pip install --quiet -r requirements.txt
-	$(PY) visdom_server.py --fetch
+	$(PY) -m srmd.show.visdom_server --fetch
 	touch $@
 
 demo: setup
-	$(PY) demo.py
+	$(PY) -m srmd.cli.demo
 
 test: setup
 	$(VENV)/bin/ruff check --quiet .

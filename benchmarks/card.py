@@ -12,7 +12,7 @@ from pathlib import Path
 from safetensors import safe_open
 
 from benchmarks.reproduce import published
-from files import whole_file
+from srmd.base.files import whole_file
 
 ROOT = Path(__file__).parents[1]
 SCALES = (1, 2, 3, 4)

@@ -17,10 +17,10 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
-from backend import Backend, make_run
-from backend_choice import choose_backend
-from device import choose_device, choose_precision, processor
-from model import SRMD, NetworkConfig, Run, network_input
+from srmd.backends.backend import Backend, make_run
+from srmd.backends.choice import choose_backend
+from srmd.backends.device import choose_device, choose_precision, processor
+from srmd.model import SRMD, NetworkConfig, Run, network_input
 
 SCALES, SIDES = (2, 3, 4), (256, 512)
 ROUNDS = 5

@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-import main
-from data_loader import builtin_test_pictures
-from files import whole_file
-from report import comparison, draw_loss
-from run_folder import RunFolder
+from srmd.base.files import whole_file
+from srmd.cli import main
+from srmd.pictures.photos import builtin_test_pictures
+from srmd.show.pictures import comparison
+from srmd.show.plots import draw_loss
+from srmd.train.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[1]
 KERNEL = "kernels/isotropic_1.3.mat"

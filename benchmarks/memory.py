@@ -15,7 +15,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from data_loader import builtin_test_pictures
+from srmd.pictures.photos import builtin_test_pictures
 
 ROOT = Path(__file__).parents[1]
 SIZE = (6000, 4000)  # LR pixels

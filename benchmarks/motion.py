@@ -14,18 +14,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import main
-from data_loader import builtin_test_pictures
-from degradation import Degradation, degrade, modcrop, upsample
-from errors import InputError
-from files import make_folder
-from images import list_pictures, read_picture, write_picture
-from kernel import code_error, delta
-from metrics import score
-from motion import motion_kernels
-from report import comparison, kernel_picture, to_rgb8
-from restorer import Restorer, open_restorer
-from weights import read_weights
+from srmd.base.errors import InputError
+from srmd.base.files import make_folder
+from srmd.cli import main
+from srmd.degradation import Degradation, degrade, modcrop, upsample
+from srmd.kernel.families import delta
+from srmd.kernel.motion import motion_kernels
+from srmd.kernel.pca import code_error
+from srmd.pictures.files import list_pictures, read_picture, write_picture
+from srmd.pictures.metrics import score
+from srmd.pictures.photos import builtin_test_pictures
+from srmd.restore.restorer import Restorer, open_restorer
+from srmd.show.pictures import comparison, kernel_picture, to_rgb8
+from srmd.weights.files import read_weights
 
 TRAINING_KERNELS, HELD_OUT = 1000, 20  # of other seeds
 PCA_DIM = 60

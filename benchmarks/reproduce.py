@@ -18,14 +18,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from degradation import Degradation, degrade, upsample
-from errors import InputError
-from images import list_pictures, read_picture
-from kernel import parse_kernels
-from metrics import score
-from picture_evaluation import hr_tensor, scoring_noise, to_array
-from restorer import Restorer, open_restorer
-from weights import read_weights_with_pca
+from srmd.base.errors import InputError
+from srmd.degradation import Degradation, degrade, upsample
+from srmd.evaluate.picture import hr_tensor, scoring_noise, to_array
+from srmd.kernel.specs import parse_kernels
+from srmd.pictures.files import list_pictures, read_picture
+from srmd.pictures.metrics import score
+from srmd.restore.restorer import Restorer, open_restorer
+from srmd.weights.files import read_weights_with_pca
 
 PUBLISHED = Path(__file__).parent / "published.csv"
 NETWORKS = ("SRMDNF", "SRMD")

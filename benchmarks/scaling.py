@@ -15,16 +15,17 @@ import torch
 from matplotlib.figure import Figure
 
 from benchmarks.training import in_turns
-from config import TrainConfig
-from data_loader import open_training_data
-from degradation import Degradation
-from device import processor
-from files import whole_file
-from kernel import delta, pca_matrix
-from model import SRMD, NetworkConfig
-from restorer import open_restorer
-from solver import Solver
-from weights import Weights
+from srmd.backends.device import processor
+from srmd.base.files import whole_file
+from srmd.config import TrainConfig
+from srmd.data_loader import open_training_data
+from srmd.degradation import Degradation
+from srmd.kernel.families import delta
+from srmd.kernel.pca import pca_matrix
+from srmd.model import SRMD, NetworkConfig
+from srmd.restore.restorer import open_restorer
+from srmd.solver import Solver
+from srmd.weights.files import Weights
 
 ROOT = Path(__file__).parents[1]
 SIDES = (256, 512, 768)  # LR pixels; the largest is restored in four tiles

@@ -16,16 +16,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data_loader import builtin_test_pictures
-from degradation import Degradation, degrade, modcrop, upsample
-from errors import InputError
-from files import whole_file
-from images import list_pictures, read_picture
-from kernel import gaussian
-from metrics import score
-from picture_evaluation import scoring_noise, to_array
-from restorer import Restorer, open_restorer
-from weights import read_weights_with_pca
+from srmd.base.errors import InputError
+from srmd.base.files import whole_file
+from srmd.degradation import Degradation, degrade, modcrop, upsample
+from srmd.evaluate.picture import scoring_noise, to_array
+from srmd.kernel.families import gaussian
+from srmd.pictures.files import list_pictures, read_picture
+from srmd.pictures.metrics import score
+from srmd.pictures.photos import builtin_test_pictures
+from srmd.restore.restorer import Restorer, open_restorer
+from srmd.weights.files import read_weights_with_pca
 
 ROOT = Path(__file__).parents[1]
 SIDE = 144  # HR pixels of the middle that is scored

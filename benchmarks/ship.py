@@ -17,9 +17,9 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-import main
-from data_loader import open_training_data
-from weights import read_weights, write_weights
+from srmd.cli import main
+from srmd.data_loader import open_training_data
+from srmd.weights.files import read_weights, write_weights
 
 ROOT = Path(__file__).parents[1]
 KERNELS = ("delta", "gaussian:1.3", "gaussian:2.6", "gaussian:2.6,1.0,30")

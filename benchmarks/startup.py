@@ -15,7 +15,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from data_loader import builtin_test_pictures
+from srmd.pictures.photos import builtin_test_pictures
 
 ROOT = Path(__file__).parents[1]
 TIMES = 3
@@ -41,8 +41,8 @@ def networks_own(weights: Path) -> float:
     """The time of the network alone."""
     import torch
 
-    from restorer import open_restorer
-    from weights import read_weights
+    from srmd.restore.restorer import open_restorer
+    from srmd.weights.files import read_weights
 
     restorer = open_restorer(read_weights(weights))
     lr, degradation_map = torch.rand(1, 3, 256, 256), torch.zeros(1, 15, 256, 256)
@@ -51,7 +51,7 @@ def networks_own(weights: Path) -> float:
 
 
 if __name__ == "__main__":
-    from requests_ import parse
+    from srmd.cli.requests import parse
 
     with tempfile.TemporaryDirectory() as folder:
         picture = f"{folder}/picture.png"

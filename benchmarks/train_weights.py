@@ -16,15 +16,15 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import main
 from benchmarks.ship import ROOT, ship
-from config import TrainConfig
-from data_loader import open_training_data
-from device import choose_device
-from errors import InputError, Stopped
-from flags import existing
-from soap import TURN_EVERY
-from solver import Solver
+from srmd.backends.device import choose_device
+from srmd.base.errors import InputError, Stopped
+from srmd.cli import main
+from srmd.cli.flags import existing
+from srmd.config import TrainConfig
+from srmd.data_loader import open_training_data
+from srmd.solver import Solver
+from srmd.train.soap import TURN_EVERY
 
 RUNS = Path("runs") / "weights"
 STEPS = 50_000

@@ -19,16 +19,16 @@ import numpy as np
 import scipy.ndimage
 import torch
 
-from batches import Batch
-from cache import PicturesInMemory
-from config import TrainConfig
-from data_loader import PackedPictures, open_training_data
-from degradation import imresize
-from device import processor
-from kernel import random_kernels
-from model import SRMD
-from soap import TURN_EVERY
-from solver import Solver
+from srmd.backends.device import processor
+from srmd.config import TrainConfig
+from srmd.data_loader import PackedPictures, open_training_data
+from srmd.degradation import imresize
+from srmd.kernel.families import random_kernels
+from srmd.model import SRMD
+from srmd.solver import Solver
+from srmd.train.batches import Batch
+from srmd.train.memory import PicturesInMemory
+from srmd.train.soap import TURN_EVERY
 
 Key = TypeVar("Key")
 ROUNDS = 5

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-import main
-from data_loader import builtin_test_pictures
-from files import whole_file
-from report import comparison
+from srmd.base.files import whole_file
+from srmd.cli import main
+from srmd.pictures.photos import builtin_test_pictures
+from srmd.show.pictures import comparison
 
 ROOT = Path(__file__).parents[1]
 SCALE = 2

@@ -24,7 +24,7 @@ def folder_with_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Runs a test in a folder with a folder of small pictures."""
     monkeypatch.chdir(tmp_path)
     # A benchmark may end otherwise in the next run.
-    monkeypatch.setattr("solver.winograd_is_faster", lambda *_: False)
+    monkeypatch.setattr("srmd.solver.winograd_is_faster", lambda *_: False)
     Path("pictures").mkdir()
     rng = np.random.default_rng(0)
     for name in "abc":

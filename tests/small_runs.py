@@ -1,6 +1,6 @@
 """Runs on small pictures, in this process, for the tests of training and of testing."""
 
-import main
+from srmd.cli import main
 
 QUICK = [
     "--batch_size=2",

@@ -13,29 +13,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import data_loader
-from data_loader import FORMAT, VERSION, PackedPictures, builtin_test_pictures, dead_leaves, open_training_data, pack
-from errors import InputError, Stopped
-from images import Picture, read_picture
+from packs import folder_of, packed, random_picture
+from srmd import data_loader
+from srmd.base.errors import InputError, Stopped
+from srmd.data_loader import FORMAT, VERSION, PackedPictures, open_training_data, pack
+from srmd.pictures.files import read_picture
+from srmd.pictures.photos import builtin_test_pictures
+from srmd.pictures.picture import Picture
 
 ROOT = Path(__file__).parent.parent
-
-
-def random_picture(height: int, width: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
-def folder_of(folder: Path, *sizes: tuple[int, int]) -> Path:
-    """A folder with a random picture of each (height, width), named 1.png, 2.png, …"""
-    folder.mkdir(exist_ok=True)
-    for number, size in enumerate(sizes, start=1):
-        Image.fromarray(random_picture(*size, seed=number)).save(folder / f"{number}.png")
-    return folder
-
-
-def packed(tmp_path: Path, *sizes: tuple[int, int]) -> PackedPictures:
-    pack(folder_of(tmp_path / "pictures", *sizes), tmp_path / "pack.h5")
-    return PackedPictures(tmp_path / "pack.h5")
 
 
 def coordinates(height: int, width: int, number: int) -> Image.Image:
@@ -246,9 +232,8 @@ def test_packs_of_two_folders_do_not_displace_each_other(tmp_path):
 
 def test_two_processes_may_pack_one_folder_at_once(tmp_path):
     folder = folder_of(tmp_path / "pictures", *[(200, 300)] * 10)
-    script = (
-        "import sys; from pathlib import Path; from data_loader import *; folder, cache = map(Path, sys.argv[1:])\n"
-    )
+    script = "import sys; from pathlib import Path; from srmd.data_loader import open_training_data\n"
+    script += "folder, cache = map(Path, sys.argv[1:])\n"
     script += "print(len(open_training_data(folder, cache).names), 'torch' in sys.modules)"
     command = [sys.executable, "-c", script, str(folder), str(tmp_path / "data")]
     processes = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)]
@@ -302,21 +287,6 @@ def test_test_photos_are_in_colour_and_none_is_trained_on(builtin):
     }
     assert not set(photos) & set(builtin.names)
     assert all(photo.dtype == np.uint8 for photo in photos.values())
-
-
-def test_dead_leaves_follow_their_seed():
-    first = dead_leaves(96, 3)
-    assert first.shape == (96, 96, 3)
-    np.testing.assert_array_equal(first, dead_leaves(96, 3))
-    assert (first != dead_leaves(96, 4)).any()
-
-
-def test_dead_leaves_have_edges_and_flat_places_as_photos_have():
-    picture = dead_leaves(192, 0).astype(float)
-    steps = np.abs(np.diff(picture.mean(2), axis=1))
-    assert 35 < picture.std() < 80
-    assert np.median(steps) < 8
-    assert np.quantile(steps, 0.98) > 60
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

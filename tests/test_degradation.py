@@ -8,8 +8,7 @@ import scipy.ndimage
 import torch
 from PIL import Image
 
-from batches import random_degradation
-from degradation import (
+from srmd.degradation import (
     Degradation,
     _product_of_spectra,
     blur,
@@ -21,7 +20,9 @@ from degradation import (
     modcrop,
     upsample,
 )
-from kernel import delta, gaussian, kernel_codes, pca_matrix, random_kernels
+from srmd.kernel.families import delta, gaussian, random_kernels
+from srmd.kernel.pca import kernel_codes, pca_matrix
+from srmd.train.batches import random_degradation
 
 SCALES = [1, 2, 3, 4, 8]
 

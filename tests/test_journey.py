@@ -16,10 +16,10 @@ import torch
 import visdom
 from PIL import Image
 
-import visdom_server
-from kernel import pca_matrix
-from model import SRMD, NetworkConfig
-from weights import Weights, write_weights
+from srmd.kernel.pca import pca_matrix
+from srmd.model import SRMD, NetworkConfig
+from srmd.show import visdom_server
+from srmd.weights.files import Weights, write_weights
 
 ROOT = Path(__file__).parents[1]
 QUICK = ["--batch_size=2", "--patch_size=12", "--visdom=off"]
@@ -207,7 +207,7 @@ def test_a_closed_pipe_ends_it_without_a_word(unbuffered: str, monkeypatch: pyte
 def peak(*arguments: str) -> int:
     """The most memory, in bytes, that a command held at any time."""
     read = "next(line for line in open('/proc/self/status') if line.startswith('VmHWM')).split()[1]"
-    program = f"import main, sys; assert main.main(sys.argv[1:]) == 0; print({read})"
+    program = f"import sys; from srmd.cli import main; assert main.main(sys.argv[1:]) == 0; print({read})"
     command = [sys.executable, "-c", program, *arguments]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)

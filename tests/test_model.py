@@ -8,10 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from kernel import gaussian, kernel_codes, pca_matrix
-from model import SRMD, NetworkConfig
-from surgery import merge_batch_norm, reproject_first_layer
-from training_kernels import TrainingKernels
+from srmd.kernel.families import gaussian
+from srmd.kernel.pca import kernel_codes, pca_matrix
+from srmd.model import SRMD, NetworkConfig
+from srmd.train.kernels import TrainingKernels
+from srmd.weights.surgery import merge_batch_norm, reproject_first_layer
 
 CONDITIONS = [("kernel", "noise"), ("kernel",)]  # SRMD, SRMDNF
 HEADS = ["subpixel", "upsample"]

@@ -11,6 +11,8 @@ from pathlib import Path
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
+FILES = [path.relative_to(ROOT).with_suffix("") for path in (ROOT / "srmd").rglob("*.py") if path.stem != "__main__"]
+MODULES = sorted(".".join(path.parts).removesuffix(".__init__") for path in FILES)
 ALL_LIBRARIES = """
 import h5py, matplotlib.pyplot, PIL.Image, safetensors.torch, scipy.io, scipy.sparse.linalg, skimage.data
 import skimage.metrics, torch, torchvision, tqdm, visdom
@@ -45,7 +47,7 @@ def said(program: str, folder: Path, libraries: str = "") -> str:
 def test_every_module_is_imported(tmp_path: Path):
     program = f"""
 import importlib
-for name in {sorted(path.stem for path in ROOT.glob("*.py"))}:
+for name in {MODULES}:
     try:
         importlib.import_module(name)
     except Exception as error:
@@ -57,9 +59,9 @@ for name in {sorted(path.stem for path in ROOT.glob("*.py"))}:
 
 def test_files_are_written_runs_are_locked_and_signals_are_requests(tmp_path: Path):
     program = """
-from files import whole_file
-from run_folder import RunFolder
-from signals import stop_requests
+from srmd.base.files import whole_file
+from srmd.train.run_folder import RunFolder
+from srmd.base.signals import stop_requests
 with whole_file(Path("a")) as temporary:
     temporary.write_text("all")
 with RunFolder(Path("run")).locked(), stop_requests() as requests:
@@ -71,7 +73,7 @@ print(Path("run").exists())
 
 def test_windows_syncs_a_file_that_is_open_for_writing_and_no_folder(tmp_path: Path):
     program = """
-import files
+from srmd.base import files
 files._sync = lambda path, mode: print(path.suffix, mode == os.O_RDWR)
 path = Path("a.txt")
 os.name = "nt"
@@ -83,7 +85,7 @@ with files.whole_file(path) as temporary:
 
 def test_where_the_free_memory_is_unknown_auto_holds_pictures_only_where_the_device_has_room(tmp_path: Path):
     program = """
-import cache
+from srmd.train import memory as cache
 for room in 200, 199:
     torch.cuda.mem_get_info = lambda device: (room, 1000)
     print(cache._where_there_is_room(100, torch.device("cuda")))
@@ -93,7 +95,7 @@ for room in 200, 199:
 
 def test_off_linux_no_compiler_is_called(tmp_path: Path):
     program = """
-import compiled
+from srmd.winograd import compiled
 compiled.subprocess.run = lambda *_, **__: print("called")
 for sys.platform in "win32", "darwin":
     compiled.load.cache_clear()
@@ -104,7 +106,7 @@ for sys.platform in "win32", "darwin":
 
 def test_on_windows_the_visdom_server_is_out_of_reach_of_ctrl_c(tmp_path: Path):
     program = """
-import visdom_server
+from srmd.show import visdom_server
 subprocess.CREATE_NEW_PROCESS_GROUP = 512
 subprocess.Popen = lambda *_, **given: print(given["creationflags"])
 visdom_server._launch(1, None, "")
@@ -115,7 +117,7 @@ visdom_server._launch(1, None, "")
 def test_a_picture_is_restored(tmp_path: Path):
     Image.effect_mandelbrot((40, 30), (-2, -1.5, 1, 1.5), 50).convert("RGB").save(tmp_path / "a.png")
     program = """
-import main
+from srmd.cli import main
 flags = "--mode=test --input a.png --kernel=gaussian:1.3 --output=out --visdom=off --device=cpu"
 print(main.main(flags.split()), Path("out/a.png").exists())
 """
@@ -124,7 +126,7 @@ print(main.main(flags.split()), Path("out/a.png").exists())
 
 def test_a_closed_pipe_ends_quietly(tmp_path: Path):
     program = """
-import main
+from srmd.cli import main
 def run(config):
     raise BrokenPipeError
 main.run, main.parse = run, str

@@ -9,18 +9,19 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from small_runs import QUICK, train
 
-import main
-from batches import Batch
-from checkpoint import load_checkpoint
-from config import TrainConfig
-from data_loader import open_training_data
-from kernel import gaussian, kernel_codes, pca_matrix
-from model import SRMD, NetworkConfig
-from motion import motion_kernels
-from solver import Solver
-from weights import Weights, read_weights, write_weights
+from small_runs import QUICK, train
+from srmd.cli import main
+from srmd.config import TrainConfig
+from srmd.data_loader import open_training_data
+from srmd.kernel.families import gaussian
+from srmd.kernel.motion import motion_kernels
+from srmd.kernel.pca import kernel_codes, pca_matrix
+from srmd.model import SRMD, NetworkConfig
+from srmd.solver import Solver
+from srmd.train.batches import Batch
+from srmd.weights.checkpoint import load_checkpoint
+from srmd.weights.files import Weights, read_weights, write_weights
 
 pytestmark = pytest.mark.usefixtures("folder_with_pictures")
 
@@ -120,7 +121,7 @@ def test_a_stopped_run_goes_on_to_the_bit(monkeypatch: pytest.MonkeyPatch, numbe
 def test_a_run_goes_on_to_the_bit_where_dormant_features_are_reset(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ):
-    monkeypatch.setattr("solver.RESET_EVERY", 5)
+    monkeypatch.setattr("srmd.solver.RESET_EVERY", 5)
     training_step = Solver.training_step
 
     def step_that_kills(solver: Solver) -> torch.Tensor:
@@ -152,9 +153,9 @@ def test_dormant_features_are_looked_for_in_the_first_half_alone(
         looked.append(steps[-1])
         return [torch.tensor([False])]
 
-    monkeypatch.setattr("solver.RESET_EVERY", 5)
-    monkeypatch.setattr("solver.RESET_PATCHES", 4)  # two batches
-    monkeypatch.setattr("solver.dormant_features", look)
+    monkeypatch.setattr("srmd.solver.RESET_EVERY", 5)
+    monkeypatch.setattr("srmd.solver.RESET_PATCHES", 4)  # two batches
+    monkeypatch.setattr("srmd.solver.dormant_features", look)
     monkeypatch.setattr(Solver, "_forward_backward", lambda solver, _: steps.append(solver.step) or torch.ones(()))
     monkeypatch.setattr(Solver, "optimizer_step", lambda solver: None)
     assert train("run", "--steps=21", *flags) == 0
@@ -381,7 +382,7 @@ def test_a_run_is_resumed_without_winograd_where_that_cannot_be_used():
 
 def test_a_run_of_another_version_is_not_resumed(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch):
     with monkeypatch.context() as patch:
-        patch.setattr("solver.VERSION", "0.0.1")
+        patch.setattr("srmd.solver.VERSION", "0.0.1")
         signal_at_step(patch, 3, signal.SIGTERM)
         assert train("run", "--steps=9") == 143
     assert train("run", "--resume") == 2

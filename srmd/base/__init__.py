@@ -1,0 +1,1 @@
+"""What everything stands on: errors, files, signals, work in the background."""

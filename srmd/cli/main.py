@@ -1,0 +1,115 @@
+"""SRMD: super-resolves pictures whose blur kernel and noise level it is told.
+
+    python main.py photo.png --kernel=gaussian:1.3 --noise_level=5
+    python main.py --mode=test --kernel=kernels/isotropic_1.3.mat
+    python main.py --mode=train --scale_factor=2
+    python main.py --mode=prepare --train_data=pictures --output=pictures.h5
+
+Turns flags into a checked, typed request and dispatches one mode; --mode=MODE --help lists what that mode takes.
+"""
+
+import os
+import signal
+import sys
+import traceback
+from typing import NoReturn
+
+from srmd.base.errors import InputError, Stopped, about
+from srmd.base.files import make_folder
+from srmd.cli.console import log_to_console, name_flags, packing_bar, test_bar, training_bar
+from srmd.cli.flags import FLAGS
+from srmd.cli.requests import Request, parse
+from srmd.config import PrepareRequest, TestRequest, TrainConfig
+
+
+def run(request: Request) -> None:
+    """Dispatches one mode; imports only what it needs."""
+    if isinstance(request, PrepareRequest):
+        _prepare(request)
+        return
+    if request.threads is not None:
+        import torch
+
+        torch.set_num_threads(request.threads)
+    if isinstance(request, TrainConfig):
+        from srmd.training_run import train
+
+        with training_bar(request) as progress:
+            train(request, progress)
+    else:
+        _test(request)
+
+
+def _test(request: TestRequest) -> None:
+    from srmd.evaluate.run import evaluate
+
+    with test_bar() as progress:
+        evaluate(request, progress)
+
+
+def _prepare(request: PrepareRequest) -> None:
+    from srmd.data_loader import pack
+
+    with about("output"):
+        make_folder(request.output.parent)
+    with about("train_data"), packing_bar() as progress:
+        summary = pack(request.train_data, request.output, progress)
+    print(summary)
+
+
+def main(arguments: list[str]) -> int:
+    """Runs what the flags ask for; 0, 1 (failed), 2 (wrong request), 129, 130, 143 (stopped), 141 (closed pipe)."""
+    log_to_console()
+    try:
+        try:
+            run(parse(arguments))
+        finally:
+            sys.stdout.flush()  # here, and not when Python has ended, it is known what to do with a closed pipe
+    except BrokenPipeError:  # whoever read the output has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # 128 + SIGPIPE, which Windows doesn't have
+    except (Exception, KeyboardInterrupt, Stopped) as error:
+        if "--debug" in arguments and not isinstance(error, (InputError, Stopped)):
+            traceback.print_exc()
+        if isinstance(error, Stopped):
+            return 128 + error.signal
+        if isinstance(error, KeyboardInterrupt):
+            return 128 + signal.SIGINT
+        print(_in_one_line(error), file=sys.stderr)
+        return 2 if isinstance(error, InputError) else 1
+    return 0
+
+
+def _in_one_line(error: Exception) -> str:
+    """The message; what the library calls an argument is a flag here."""
+    line = name_flags(" ".join(str(error).split())) or type(error).__name__
+    is_flag = isinstance(error, InputError) and any(flag.name == error.argument for flag in FLAGS)
+    return f"--{line}" if is_flag or getattr(error, "argument", None) == "mode" else line
+
+
+def end_on_signals() -> None:
+    """Makes SIGTERM and SIGHUP end the process as Ctrl-C does, so that what is half done is cleaned up."""
+
+    def end(number: int, _frame: object) -> NoReturn:
+        if number != signal.SIGTERM:  # a terminal that is closed sends two
+            signal.signal(number, signal.SIG_IGN)
+        raise Stopped(number)
+
+    signal.signal(signal.SIGTERM, end)
+    hang_up = getattr(signal, "SIGHUP", None)  # Windows has none
+    if hang_up is not None and signal.getsignal(hang_up) != signal.SIG_IGN:  # under nohup it stays ignored
+        signal.signal(hang_up, end)
+
+
+def command() -> NoReturn:
+    """The command `srmd`, and `python main.py`."""
+    end_on_signals()
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started this
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+        getattr(sys, name).reconfigure(errors="backslashreplace")  # a name that the terminal can't show ends nothing
+    sys.exit(main(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    command()

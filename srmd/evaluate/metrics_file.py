@@ -1,0 +1,45 @@
+"""metrics.json of a test."""
+
+import json
+from dataclasses import replace
+
+from srmd.base.files import whole_file
+from srmd.config import VERSION, NamedDegradation, NamedMap, TestSettings
+from srmd.pictures.metrics import finite
+from srmd.restore.restorer import Restorer
+from srmd.show.tables import mean_row
+
+
+def write_metrics(settings: TestSettings, restorer: Restorer, rows: list[dict]) -> None:
+    """metrics.json: what was asked, and the scores of every picture; an infinite PSNR is null."""
+    request, assumed, backend = settings.request, settings.assumed, restorer.backend
+    mean = {key: value for key, value in mean_row(rows).items() if key != "name"}
+    if "noise" not in restorer.config.conditions:
+        assumed = replace(assumed, noise=0.0)
+    applied = None if request.input else _stated(settings.applied) | {"downsampler": settings.downsampler}
+    metrics = {
+        "version": VERSION,
+        "command": request.command,
+        "scale": restorer.config.scale,
+        "weights": str(request.weights),
+        "engine": backend.engine,
+        "precision": backend.precision,
+        "degradation": applied,
+        "assumed": _stated(assumed),
+        "images": [finite(row) for row in rows],
+        "mean": finite(mean),
+    }
+    with whole_file(request.output / "metrics.json") as temporary:
+        temporary.write_text(json.dumps(metrics, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _stated(degradation: NamedDegradation) -> dict:
+    """A degradation for metrics.json: of several kernels a list, with regions; of a noise map the path."""
+    specs, noise = [kernel.spec for kernel in degradation.kernels], degradation.noise
+    stated = {"kernel": specs[0], "noise_level": noise}
+    if len(specs) > 1:
+        stated["kernel"] = specs
+        stated |= {"regions": str(degradation.regions.path), "region_blend": degradation.region_blend}
+    if isinstance(noise, NamedMap):
+        stated |= {"noise_level": None, "noise_map": str(noise.path)}
+    return stated

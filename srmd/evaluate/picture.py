@@ -1,0 +1,117 @@
+"""A picture of a test: degraded, restored, scored, written."""
+
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from srmd.base.background import BackgroundWriter
+from srmd.base.errors import about
+from srmd.config import NamedDegradation, NamedMap, TestSettings
+from srmd.degradation import Degradation, degrade, modcrop, upsample
+from srmd.kernel.window import fit_kernel, stack_kernels
+from srmd.pictures.files import write_picture
+from srmd.pictures.maps import lr_map, region_weights
+from srmd.pictures.metrics import score
+from srmd.pictures.picture import Picture, to_levels
+from srmd.restore.restorer import Restorer
+from srmd.show.dashboard import Dashboard
+from srmd.show.pictures import comparison, to_rgb8
+
+Progress = Callable[[int], object]  # is told how many pixels more of what was given are done
+
+
+class PictureEvaluation:
+    """What is done to each picture of a test, with a network that is told a degradation."""
+
+    def __init__(self, settings: TestSettings, restorer: Restorer):
+        self.settings, self.request, self.restorer = settings, settings.request, restorer
+        self.scale, size = restorer.config.scale, restorer.config.kernel_size
+        self.applied_kernels = torch.from_numpy(stack_kernels([kernel.array for kernel in settings.applied.kernels]))
+        fitted = [fit_kernel(kernel.array, size) for kernel in settings.assumed.kernels]
+        self.assumed_kernels = torch.from_numpy(np.stack(fitted))
+
+    def restore(self, name: str, picture: Picture, progress: Progress, writer: BackgroundWriter) -> dict:
+        """An LR picture to a file; the seconds that it took without reading and writing."""
+        start, levels = time.perf_counter(), picture.blank(self.scale)
+        for rows, columns, sr in self._tiles(name, picture.pixels, levels.shape[:2]):
+            levels[rows, columns] = to_levels(sr, levels.dtype, picture.grey)
+            progress(sr.shape[0] * sr.shape[1] // self.scale**2)
+        seconds = time.perf_counter() - start
+        writer.submit(write_picture, self.request.output / f"{name}.png", levels, picture)
+        return {"seconds": seconds}
+
+    def score(
+        self, name: str, picture: Picture, dashboard: Dashboard, progress: Progress, writer: BackgroundWriter
+    ) -> dict:
+        """An HR picture degraded and restored; scores of SR and of bicubic upscaling."""
+        scale, size = self.scale, picture.pixels.shape[:2]
+        hr = hr_tensor(picture, scale)
+        applied = self._degradation(self.applied_kernels, self.settings.applied, name, size)
+        noise = scoring_noise(self.request.seed, hr, scale)
+        lr = degrade(hr, applied, scale, self.settings.downsampler, noise=noise)
+        start, sr = time.perf_counter(), torch.empty_like(hr, dtype=torch.float32)
+        for rows, columns, part in self._tiles(name, to_array(lr), size):
+            to_array(sr)[rows, columns] = part
+            progress(part.shape[0] * part.shape[1])
+        seconds = time.perf_counter() - start
+        bicubic = upsample(lr, scale)
+        scores, bicubic_scores = (score(to_array(restored), to_array(hr), scale) for restored in (sr, bicubic))
+        enlarged = F.interpolate(lr, scale_factor=scale, mode="nearest")
+        panels = {"LR": enlarged, f"bicubic {bicubic_scores['psnr_y']:.2f} dB": bicubic}
+        panels |= {f"SRMD {scores['psnr_y']:.2f} dB": sr, "HR": hr}
+        sheet = comparison({label: to_rgb8(panel[0]) for label, panel in panels.items()})
+        dashboard.image(f"picture {name}", sheet, f"{name}: {' | '.join(panels)}")
+        writer.submit(self._write, name, picture, to_array(sr), to_array(lr), sheet)
+        bicubic_scores = {f"bicubic_{key}": bicubic_scores[key] for key in ("psnr_y", "ssim_y")}
+        return scores | bicubic_scores | {"seconds": seconds}
+
+    def _tiles(self, name: str, lr: np.ndarray, hr_size: tuple[int, int]) -> Iterator[tuple[slice, slice, np.ndarray]]:
+        """Rows and columns of SR, and what belongs there, (·, ·, 3)."""
+        assumed = self._degradation(self.assumed_kernels, self.settings.assumed, name, hr_size)
+        tiles = self.restorer.restore_tiles(lr, assumed, self.request.tile, self.request.self_ensemble)
+        for rows, columns, sr in tiles:
+            yield rows, columns, to_array(sr)
+
+    def _degradation(
+        self, kernels: Tensor, named: NamedDegradation, name: str, hr_size: tuple[int, int]
+    ) -> Degradation:
+        """Kernels (M, k, k) and noise, each where the maps say, for a picture whose HR is (H, W)."""
+        count, weights, noise = len(kernels), None, named.noise
+        if count > 1:
+            with about("regions"), about(f"{named.regions.path} for {name}"):
+                shares = region_weights(named.regions.values, count, hr_size, self.scale, named.region_blend)
+            weights = torch.from_numpy(shares)[None]
+        if isinstance(noise, NamedMap):
+            with about("noise_map"), about(f"{noise.path} for {name}"):
+                levels = torch.from_numpy(lr_map(noise.values, hr_size, self.scale)).expand(1, count, -1, -1)
+        else:
+            levels = torch.full((1, count), noise, dtype=torch.float64)
+        return Degradation(kernels[None], levels, weights)
+
+    def _write(self, name: str, picture: Picture, sr: np.ndarray, lr: np.ndarray, sheet: np.ndarray) -> None:
+        output, file = self.request.output, f"{name}.png"
+        write_picture(output / file, sr, like=picture)
+        write_picture(output / "compare" / file, sheet)
+        if self.request.save_lr:
+            write_picture(output / "lr" / file, lr, like=picture)
+
+
+def hr_tensor(picture: Picture, scale: int) -> Tensor:
+    """An HR picture as it is degraded and scored: (1, 3, s·h, s·w) float64."""
+    return modcrop(torch.from_numpy(picture.to_float()).permute(2, 0, 1)[None], scale)
+
+
+def scoring_noise(seed: int, hr: Tensor, scale: int) -> Tensor:
+    """A standard normal draw of LR's shape, the same for every picture of that size."""
+    height, width = hr.shape[-2] // scale, hr.shape[-1] // scale
+    noise = np.random.Generator(np.random.PCG64(seed)).standard_normal((height, width, 3))
+    return torch.from_numpy(noise).permute(2, 0, 1)[None]
+
+
+def to_array(picture: Tensor) -> np.ndarray:
+    """(1, C, H, W) as (H, W, C), which shares its memory."""
+    return picture[0].permute(1, 2, 0).numpy()

@@ -1,0 +1,87 @@
+"""A test: pictures degraded, restored and scored, or LR pictures restored."""
+
+import html
+import logging
+from collections.abc import Callable
+
+from srmd.base.background import BackgroundWriter, prefetch
+from srmd.base.errors import about
+from srmd.base.files import make_folder
+from srmd.config import TestRequest, TestSettings
+from srmd.evaluate.announcement import announcement, degradation_pictures, warnings
+from srmd.evaluate.inputs import Inputs
+from srmd.evaluate.metrics_file import write_metrics
+from srmd.evaluate.picture import PictureEvaluation
+from srmd.evaluate.settings import resolve_settings
+from srmd.pictures.metrics import least_side
+from srmd.restore.restorer import open_restorer
+from srmd.show.dashboard import open_dashboard
+from srmd.show.pictures import save_kernels
+from srmd.show.tables import table
+from srmd.weights.files import read_weights_with_pca
+
+logger = logging.getLogger("srmd")
+
+
+def evaluate(request: TestRequest, progress: Callable[[int, int], object] = lambda done, total: None) -> list[dict]:
+    """Restores LR pictures, or degrades HR pictures, restores them and scores the result; a row a picture.
+
+    `progress` is told how many pixels are done and how many there are. Raises RuntimeError, at the end, where pictures
+    were left out.
+    """
+    weights = read_weights_with_pca(request.weights, request.pca)
+    settings = resolve_settings(request, weights)
+    inputs = Inputs(request, 1 if request.input else least_side(weights.network.config.scale))
+    if request.save_kernel:
+        with about("save_kernel"):
+            make_folder(request.save_kernel.parent)
+        save_kernels([kernel.array for kernel in settings.applied.kernels], request.save_kernel)
+    restorer = open_restorer(weights, request.device, request.engine, request.precision)
+    _make_folders(request)
+    for line in announcement(settings, restorer):
+        logger.info(line)
+    for line in warnings(settings, restorer):
+        logger.warning(line)
+    rows = _evaluate_all(settings, PictureEvaluation(settings, restorer), inputs, progress)
+    write_metrics(settings, restorer, rows)
+    logger.info("%s\nPictures and metrics.json are in %s", table(rows), request.output)
+    if inputs.left_out:
+        names = ", ".join(inputs.left_out)
+        raise RuntimeError(f"{len(inputs.left_out)} of {len(inputs.paths)} pictures were left out: {names}")
+    return rows
+
+
+def _make_folders(request: TestRequest) -> None:
+    with about("output"):
+        make_folder(request.output if request.input else request.output / "compare")
+        if request.save_lr:
+            make_folder(request.output / "lr")
+
+
+def _evaluate_all(
+    settings: TestSettings,
+    evaluation: PictureEvaluation,
+    inputs: Inputs,
+    progress: Callable[[int, int], object],
+) -> list[dict]:
+    request, rows, ends = settings.request, [], inputs.pixels_reached()
+    total, done = max(ends.values()), 0
+
+    def advance(pixels: int) -> None:
+        nonlocal done
+        done += pixels
+        progress(done, total)
+
+    dashboard = open_dashboard(request.visdom, f"srmd_{request.output.name}", start_server=False, say=logger.info)
+    with dashboard, BackgroundWriter() as writer:
+        for window, (picture, caption) in degradation_pictures(settings).items():
+            dashboard.image(window, picture, caption)
+        for name, picture in prefetch(inputs):
+            if request.input:
+                row = evaluation.restore(name, picture, advance, writer)
+            else:
+                row = evaluation.score(name, picture, dashboard, advance, writer)
+            rows.append({"name": name} | row)
+            advance(ends[name] - done)  # also past those that were left out
+        dashboard.text("scores", f"<pre>{html.escape(table(rows))}</pre>")
+    return rows

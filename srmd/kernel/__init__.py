@@ -1,0 +1,1 @@
+"""Blur kernels: families, files, codes."""

@@ -1,0 +1,63 @@
+"""What a kernel is, and families of them.
+
+No torch here, so that flags are checked before it is imported. A kernel is a (k, k) array, k odd, sum 1, in
+correlation orientation with its centre at k // 2. Widths are standard deviations in HR pixels.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+KERNEL_SIZE = 15
+NO_BLUR_SHARE = 1 / 20  # of training's kernels
+
+
+def delta(size: int = KERNEL_SIZE) -> NDArray:
+    """The kernel that blurs nothing; (size, size)."""
+    kernel = np.zeros((size, size))
+    kernel[size // 2, size // 2] = 1
+    return kernel
+
+
+def gaussian(width1: ArrayLike, width2: ArrayLike | None = None, angle: ArrayLike = 0.0, size: int = KERNEL_SIZE):
+    """Gaussian kernels, cut to the window and summing to 1, as MATLAB's `fspecial('gaussian', size, width)`.
+
+    Scalars give (size, size), arrays (N,) give (N, size, size). The axis of `width1` lies along
+    (cos angle, sin angle) in (column, row), rows growing downwards; `angle` in degrees.
+    """
+    width1, width2, angle = np.broadcast_arrays(width1, width1 if width2 is None else width2, np.deg2rad(angle))
+    width1, width2, angle = (a.astype(np.float64)[..., None, None] for a in (width1, width2, angle))
+    row, column = np.mgrid[:size, :size] - size // 2
+    along = column * np.cos(angle) + row * np.sin(angle)
+    across = row * np.cos(angle) - column * np.sin(angle)
+    with np.errstate(over="ignore"):  # a width of next to nothing leaves the middle
+        kernel = np.exp(-((along / width1) ** 2 + (across / width2) ** 2) / 2)
+    return kernel / kernel.sum((-2, -1), keepdims=True)
+
+
+def asymmetric() -> NDArray:
+    """A bent stroke that fades along its way, its centre of mass in the middle: no turn maps it onto itself."""
+    time = np.linspace(0, 1, 41)
+    weight = (1 - 0.7 * time) / (1 - 0.7 * time).sum()
+    column, row = 6 * time, 5 * time**2
+    rows, columns = np.mgrid[:KERNEL_SIZE, :KERNEL_SIZE] - KERNEL_SIZE // 2
+    x = columns[..., None] - (column - weight @ column)
+    y = rows[..., None] - (row - weight @ row)
+    kernel = np.exp(-(x**2 + y**2) / (2 * 0.8**2)) @ weight
+    return kernel / kernel.sum()
+
+
+def random_kernels(rng: np.random.Generator, count: int, scale: int, size: int = KERNEL_SIZE) -> NDArray:
+    """Training's Gaussian kernels, (count, size, size): half isotropic, half anisotropic, one in twenty without blur.
+
+    Widths lie in 0.2 to max(s, 2.6), variances of the anisotropic in 0.5 to max(2 + 2s, 8), as the paper's section 4.1
+    widened for small scales; scale 1 has the kernels of scale 2.
+    """
+    scale = max(scale, 2)
+    isotropic = rng.uniform(0.2, max(scale, 2.6), count)
+    variances = rng.uniform(0.5, max(2 + 2 * scale, 8), (2, count))
+    angle = rng.uniform(0, 180, count)
+    kind = rng.random(count)
+    width1, width2 = np.where(kind < 0.5, isotropic, np.sqrt(variances))
+    kernels = gaussian(width1, width2, angle, size)
+    kernels[rng.random(count) < NO_BLUR_SHARE] = delta(size)
+    return kernels

@@ -1,0 +1,33 @@
+"""Makes the kernels that the package ships, and its P.
+
+python -m srmd.kernel.make    # makes kernels/*.mat again
+"""
+
+from pathlib import Path
+
+from srmd.base.paths import shipped
+from srmd.kernel.families import asymmetric, delta, gaussian
+from srmd.kernel.files import write_mat
+from srmd.kernel.pca import pca_matrix
+
+
+def make_kernels(folder: Path) -> None:
+    """Writes the kernels that the package ships (key `kernel`) and its PCA matrix (key `P`)."""
+    family = {
+        "delta": delta(),
+        "isotropic_0.7": gaussian(0.7),
+        "isotropic_1.3": gaussian(1.3),
+        "isotropic_2.0": gaussian(2.0),
+        "isotropic_2.6": gaussian(2.6),
+        "anisotropic_2.6_1.0_30": gaussian(2.6, 1.0, 30),
+        "anisotropic_3.0_1.5_120": gaussian(3.0, 1.5, 120),
+        "asymmetric": asymmetric(),
+    }
+    folder.mkdir(exist_ok=True)
+    for name, kernel in family.items():
+        write_mat(folder / f"{name}.mat", {"kernel": kernel})
+    write_mat(folder / "pca.mat", {"P": pca_matrix()})
+
+
+if __name__ == "__main__":
+    make_kernels(shipped("kernels"))

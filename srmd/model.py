@@ -1,0 +1,136 @@
+"""The network and its configuration.
+
+Twelve 3×3 convolutions on the LR grid see the picture and, as further channels, its degradation map; the head turns
+their features into HR pixels (Zhang et al., CVPR 2018, section 3.3).
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+CONDITIONS = ("kernel", "noise")  # all that a network can be told
+ConvReLU = Callable[[Tensor, Tensor, Tensor], Tensor]  # (x, weight, bias) → relu(conv2d(x, weight, bias, padding=1))
+Run = Callable[[Tensor, Tensor], Tensor]  # (LR, degradation map) → SR, by a network in whatever form
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """The shape of a network; stored with its weights."""
+
+    scale: int = 2
+    head: str = "subpixel"  # the paper's, or "upsample", this project's own
+    conditions: tuple[str, ...] = CONDITIONS  # what it is told, in the order of its channels
+    batch_norm: bool = False
+    features: int = 128
+    layers: int = 12
+    kernel_size: int = 15
+    pca_dim: int = 15
+
+    @property
+    def condition_channels(self) -> dict[str, slice]:
+        """The channels of each condition in the degradation map; nothing else counts them."""
+        widths = {"kernel": self.pca_dim, "noise": 1}
+        ends = itertools.accumulate(widths[condition] for condition in self.conditions)
+        return {name: slice(end - widths[name], end) for name, end in zip(self.conditions, ends, strict=True)}
+
+    @property
+    def map_channels(self) -> int:
+        """Channels of the degradation map."""
+        return max(channels.stop for channels in self.condition_channels.values())
+
+    @property
+    def kind(self) -> str:
+        """The paper's name: SRMD, or SRMDNF of a network that is not told the noise level."""
+        return "SRMD" if "noise" in self.conditions else "SRMDNF"
+
+
+class Layer(NamedTuple):
+    """A convolution of the chain."""
+
+    name: str  # in the state dict
+    conv: nn.Conv2d
+    relu: bool  # whether a ReLU follows it
+
+
+class SRMD(nn.Module):
+    """SRMD; untrained, it passes the picture through."""
+
+    def __init__(self, config: NetworkConfig):
+        super().__init__()
+        self.config = config
+        widths = [3 + config.map_channels] + [config.features] * (config.layers - 1)
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in itertools.pairwise(widths))
+        norm = nn.BatchNorm2d if config.batch_norm else nn.Identity
+        self.norms = nn.ModuleList(norm(config.features) for _ in self.convs[1:])  # the first layer has none
+        self.head = nn.Conv2d(config.features, 3 * config.scale**2 if config.head == "subpixel" else 3, 3, padding=1)
+        _initialise_as_identity(self)
+
+    def forward(self, lr: Tensor, degradation_map: Tensor, conv_relu: ConvReLU | None = None) -> Tensor:
+        """LR (N, 3, h, w) and map (N, C, h, w) or (N, C, 1, 1) → SR (N, 3, s·h, s·w), not clipped.
+
+        `conv_relu` computes the inner layers in PyTorch's place; ValueError if the network has batch norm.
+        """
+        if conv_relu is not None and self.config.batch_norm:
+            raise ValueError("conv_relu: expected a network without batch norm, found one that has it")
+        x = self.first_layer(lr, degradation_map)  # (N, features, h, w)
+        for conv, norm in zip(self.convs[1:], self.norms, strict=True):
+            x = conv_relu(x, conv.weight, conv.bias) if conv_relu else F.relu(norm(conv(x)), inplace=True)
+        return self.apply_head(x)
+
+    def first_layer(self, lr: Tensor, degradation_map: Tensor) -> Tensor:
+        """LR and map → the features that the inner layers begin with, (N, features, h, w)."""
+        return F.relu(_in_float32(self.convs[0], network_input(lr, degradation_map)), inplace=True)
+
+    def apply_head(self, x: Tensor) -> Tensor:
+        """The features that the inner layers end with → SR."""
+        if self.config.head == "subpixel":
+            return F.pixel_shuffle(_in_float32(self.head, x), self.config.scale)
+        x = F.interpolate(x, scale_factor=self.config.scale, mode="bilinear", align_corners=False)
+        return torch.sigmoid(_in_float32(self.head, x))
+
+    def chain(self) -> Iterator[Layer]:
+        """All convolutions from the first layer to the head; batch norm, where there is any, is left out."""
+        for number, conv in enumerate(self.convs):
+            yield Layer(f"convs.{number}", conv, relu=True)
+        yield Layer("head", self.head, relu=False)
+
+
+def network_input(lr: Tensor, degradation_map: Tensor) -> Tensor:
+    """LR (N, 3, h, w) and map (N, C, h, w) or (N, C, 1, 1) as the channels of one tensor, (N, 3 + C, h, w)."""
+    return torch.cat([lr, degradation_map.expand(-1, -1, *lr.shape[-2:])], 1)
+
+
+def _in_float32(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """Keeps what touches pixels out of autocast: 16 bits would show there, and cost a fiftieth less."""
+    with torch.autocast(x.device.type, enabled=False):
+        return conv(x.to(conv.weight.dtype))
+
+
+@torch.no_grad()
+def _initialise_as_identity(network: SRMD) -> None:
+    """Orthogonal weights, but RGB travels through untouched in channels 0 to 2: ReLU lets [0, 1] pass."""
+    rgb = range(3)
+    for layer in network.chain():
+        nn.init.orthogonal_(layer.conv.weight, gain=2**0.5)
+        nn.init.zeros_(layer.conv.bias)
+    for conv in network.convs:
+        conv.weight[:3] = 0
+        conv.weight[rgb, rgb, 1, 1] = 1
+    head = network.head
+    head.weight *= 0.1
+    head.weight[:, :3] = 0
+    if network.config.head == "subpixel":
+        for channel, subpixels in enumerate(head.weight.chunk(3)):
+            subpixels[:, channel, 1, 1] = 1
+    else:  # a sigmoid's tangent at one half: sigmoid(4x - 2) ≈ x
+        head.weight[rgb, rgb, 1, 1] = 4
+        head.bias -= 2
+    for norm in network.norms:
+        if network.config.batch_norm:  # undo the normalisation of RGB, for a picture of usual mean and contrast
+            norm.running_mean[:3], norm.bias[:3] = 0.45, 0.45
+            norm.running_var[:3], norm.weight[:3] = 0.25**2, 0.25

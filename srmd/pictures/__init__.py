@@ -1,0 +1,1 @@
+"""Picture files, maps and scores, and the built-in pictures."""

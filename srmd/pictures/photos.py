@@ -1,0 +1,55 @@
+"""The built-in photos, which scikit-image ships: those to train on, and those held out."""
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from srmd.pictures.dead_leaves import dead_leaves, shrunk
+from srmd.pictures.files import read_picture
+
+TEST_PHOTOS = ("astronaut.png", "chelsea.png", "coffee.png")
+# Photos that scikit-image ships, each with the factor by which it is shrunk: soft ones hold nothing sharp to learn at
+# their own size, and would fill half of the crops. Packed in turn with two dead leaves, so that validation takes the
+# third, seventh and eleventh, which are grey: colour photos are few.
+TRAINING_PHOTOS = {
+    "motorcycle_left.png": 1,
+    "rocket.jpg": 1,
+    "camera.png": 1,
+    "grass.png": 1,
+    "ihc.png": 1,
+    "hubble_deep_field.jpg": 2,
+    "coins.png": 1,
+    "brick.png": 1,
+    "retina.jpg": 3,
+    "gravel.png": 1,
+    "page.png": 1,
+    "moon.png": 2,
+}
+LEAVES_PER_PHOTO = 2
+LEAVES_SIZE = 384
+
+
+@cache
+def builtin_test_pictures() -> dict[str, NDArray[np.uint8]]:
+    """The held-out photos by name, (H, W, 3), read once; none of them is in the built-in training set."""
+    photos = {Path(file).stem: _photo(file) for file in TEST_PHOTOS}
+    for pixels in photos.values():
+        pixels.setflags(write=False)  # all who ask share them
+    return photos
+
+
+def builtin_training_pictures() -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    """Name and pixels, (H, W, 3), of each picture of the built-in training set: photos and dead leaves in turn."""
+    for number, (file, shrink) in enumerate(TRAINING_PHOTOS.items()):
+        yield Path(file).stem, shrunk(_photo(file), shrink)
+        for seed in range(number * LEAVES_PER_PHOTO, (number + 1) * LEAVES_PER_PHOTO):
+            yield f"dead_leaves_{seed}", dead_leaves(LEAVES_SIZE, seed)
+
+
+def _photo(file: str) -> NDArray[np.uint8]:
+    import skimage
+
+    return read_picture(Path(skimage.__file__).parent / "data" / file).pixels

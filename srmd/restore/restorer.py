@@ -1,0 +1,92 @@
+"""`Restorer`: a network with its P and the backend that runs it; everything that restores goes through it."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from srmd.backends.backend import Backend, make_run
+from srmd.backends.choice import choose_backend
+from srmd.backends.device import choose_device
+from srmd.base.errors import InputError
+from srmd.degradation import VIEWS, Degradation, degradation_map, turn, turn_back
+from srmd.restore.tiles import spans
+from srmd.weights.files import Weights
+from srmd.weights.surgery import merge_batch_norm
+
+Tile = tuple[slice, slice, Tensor]
+
+
+class Restorer:
+    """A network with its P, run by a backend.
+
+    `config` is the network's, `pca` its P, `downsampler` the one that it was trained for, `backend` what runs it and
+    `run` the network as a function of LR and degradation map, float32 tensors on the CPU.
+    """
+
+    def __init__(self, weights: Weights, backend: Backend):
+        if weights.pca is None:
+            raise InputError("expected the P that belongs to the weights, found none", "pca")
+        network = merge_batch_norm(weights.network)
+        self.config, self.pca, self.downsampler = network.config, weights.pca, weights.downsampler
+        self.backend, self.run = backend, make_run(network, backend)
+
+    def restore_whole(self, lr: Tensor, assumed: Degradation) -> Tensor:
+        """LR (1, 3, h, w) in 0 to 1, of any floating type → SR (1, 3, s·h, s·w) float32, not clipped, without tiles."""
+        return self.run(lr.float(), degradation_map(assumed, self.pca, self.config.conditions))
+
+    def restore_tiles(
+        self, lr: NDArray, assumed: Degradation, tile: int | None = None, self_ensemble: bool = False
+    ) -> Iterator[Tile]:
+        """SR in parts: rows and columns of SR, and what belongs there, (1, 3, ·, ·) float32, not clipped.
+
+        `lr` is (h, w, 3), uint8, uint16 or floats in 0 to 1; only a tile of it, of its degradation map and of SR is
+        there in floats at any time. Each tile, of at most `tile` LR pixels a side (by default what suits the backend)
+        but at least six, sees a halo as wide as the network does, so that tiles leave no trace. `self_ensemble` gives
+        the mean over the picture's 8 flips and turns, each told the kernel as it is turned.
+        """
+        if self_ensemble:
+            check_self_ensemble(self.config.scale, self.downsampler)
+        height, width, _ = lr.shape
+        scale, halo = self.config.scale, self.config.layers  # each layer sees one pixel more
+        tile = tile or self.backend.tile(self.config)
+        views = VIEWS if self_ensemble else 1
+        for (top, bottom), rows in spans(height, tile, halo):
+            for (left, right), columns in spans(width, tile, halo):
+                sr = self._mean_of_views(_to_tensor(lr[rows, columns]), assumed.part(rows, columns), views)
+                inner_rows = slice(scale * (top - rows.start), scale * (bottom - rows.start))
+                inner_columns = slice(scale * (left - columns.start), scale * (right - columns.start))
+                target = slice(scale * top, scale * bottom), slice(scale * left, scale * right)
+                yield *target, sr[..., inner_rows, inner_columns]
+
+    def _mean_of_views(self, lr: Tensor, assumed: Degradation, views: int) -> Tensor:
+        total = torch.zeros(1, 3, *(self.config.scale * side for side in lr.shape[-2:]))
+        for view in range(views):
+            total += turn_back(self._restore_tile(turn(lr, view).contiguous(), assumed.turned(view)), view)
+        return total / views
+
+    def _restore_tile(self, lr: Tensor, assumed: Degradation) -> Tensor:
+        maps = degradation_map(assumed, self.pca, self.config.conditions)
+        return self.run(lr, maps.expand(-1, -1, *lr.shape[-2:]))
+
+
+def check_self_ensemble(scale: int, downsampler: str) -> None:
+    """Raises InputError for a network that does not turn with a picture, by the downsampler it was trained for."""
+    if downsampler == "direct" and scale % 2 == 0:
+        found = f"one for the direct downsampler, which takes no middle pixel at x{scale}"
+        raise InputError(f"expected a network that turns with a picture, found {found}", "self_ensemble")
+
+
+def open_restorer(weights: Weights, device: str = "auto", engine: str = "auto", precision: str = "auto") -> Restorer:
+    """A restorer with the fastest backend of those that device, engine and precision leave."""
+    network = merge_batch_norm(weights.network)
+    return Restorer(weights, choose_backend(network, choose_device(device), engine, precision))
+
+
+def _to_tensor(pixels: NDArray) -> Tensor:
+    """(h, w, 3) of whole or floating numbers → (1, 3, h, w) float32 in 0 to 1."""
+    if pixels.dtype.kind == "u":
+        pixels = pixels / np.iinfo(pixels.dtype).max
+    return torch.from_numpy(pixels.astype(np.float32)).permute(2, 0, 1)[None]

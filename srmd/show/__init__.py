@@ -1,0 +1,1 @@
+"""What people look at: dashboard, pictures, plots, tables."""

@@ -1,0 +1,25 @@
+"""Scores as text."""
+
+import numpy as np
+
+
+def mean_row(rows: list[dict]) -> dict:
+    """The mean of every number, under the name `mean`."""
+    return {"name": "mean"} | {key: float(np.mean([row[key] for row in rows])) for key in rows[0] if key != "name"}
+
+
+def table(rows: list[dict]) -> str:
+    """The scores of a test as text, a picture a line and the mean; without HR pictures, the seconds alone."""
+    rows = [*rows, mean_row(rows)]
+    width = max(len(row["name"]) for row in rows)
+    if "psnr_y" not in rows[0]:
+        return "\n".join(f"{row['name']:{width}}  {row['seconds']:7.2f} s" for row in rows)
+    header = f"{'':{width}}  bicubic PSNR / SSIM   SRMD PSNR / SSIM   gain [dB]"
+    return "\n".join([header, *(_table_row(row, width) for row in rows)])
+
+
+def _table_row(row: dict, width: int) -> str:
+    bicubic = f"{row['bicubic_psnr_y']:12.2f} / {row['bicubic_ssim_y']:.4f}"
+    srmd = f"{row['psnr_y']:10.2f} / {row['ssim_y']:.4f}"
+    gain = row["psnr_y"] - row["bicubic_psnr_y"]
+    return f"{row['name']:{width}}  {bicubic}{srmd}{'–' if np.isnan(gain) else f'{gain:.2f}':>12}"  # both are infinite

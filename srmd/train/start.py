@@ -1,0 +1,86 @@
+"""What training starts with: a network, its P and the kernels to train on; new, or those of a checkpoint."""
+
+import logging
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from srmd.base.errors import InputError, about
+from srmd.base.paths import shipped
+from srmd.config import TrainConfig
+from srmd.kernel.families import KERNEL_SIZE
+from srmd.kernel.pca import PCA_DIM, read_pca
+from srmd.model import SRMD, NetworkConfig
+from srmd.train.kernels import TrainingKernels, training_kernels
+from srmd.weights.checkpoint import Checkpoint
+from srmd.weights.files import Weights, read_weights
+from srmd.weights.surgery import reproject_first_layer, start_from
+
+logger = logging.getLogger("srmd")
+
+
+class Start(NamedTuple):
+    """What a training starts with."""
+
+    network: SRMD
+    pca: Tensor  # (pca_dim, kernel_size²), which belongs to the network
+    kernels: TrainingKernels
+
+
+def new_start(config: TrainConfig) -> Start:
+    """An untrained network, or one started from other weights."""
+    kernels = training_kernels(config)
+    torch.manual_seed(config.seed)
+    network = SRMD(
+        NetworkConfig(
+            config.scale_factor,
+            config.head,
+            config.conditions,
+            config.batch_norm,
+            kernel_size=config.kernel_size,
+            pca_dim=config.pca_dim,
+        )
+    )
+    if config.weights is None:
+        return Start(network, _pca(config, kernels), kernels)
+    with about("weights"):
+        source = read_weights(config.weights)
+        if source.pca is None:
+            raise InputError(f"{config.weights}: expected weights with their P, found a format that carries none")
+    if config.batch_norm and not source.network.config.batch_norm:  # it would undo what the layers have learnt
+        found = f"found {config.weights} without"
+        raise InputError(f"expected weights of a network that has it, {found}", "batch_norm")
+    source = _with_pca_for(config, source, kernels)
+    start_from(network, source.network)
+    return Start(network, source.pca, kernels)
+
+
+def resumed_start(config: TrainConfig, checkpoint: Checkpoint) -> Start:
+    """What the run of a checkpoint started with, its network as it is by now; no other file is read."""
+    own = None if checkpoint.own_kernels is None else checkpoint.own_kernels.numpy()
+    network = SRMD(NetworkConfig(**checkpoint.network_config))
+    network.load_state_dict(checkpoint.network)
+    return Start(network, checkpoint.pca, training_kernels(config, own))
+
+
+def _pca(config: TrainConfig, kernels: TrainingKernels) -> Tensor:
+    """The project's P for its own kernels, or that of the kernels that are trained on."""
+    if kernels.own is None and (config.kernel_size, config.pca_dim) == (KERNEL_SIZE, PCA_DIM):
+        return torch.from_numpy(read_pca(shipped("kernels") / "pca.mat"))
+    with about("pca_dim"):
+        return torch.from_numpy(kernels.pca(config.pca_dim))
+
+
+def _with_pca_for(config: TrainConfig, source: Weights, kernels: TrainingKernels) -> Weights:
+    """Weights as they are, P included; or, for other kernels or a wider code, told by a P of these."""
+    wanted = {"kernel_size": config.kernel_size, "pca_dim": config.pca_dim}
+    given = {name: getattr(source.network.config, name) for name in wanted}
+    for name, least in given.items():
+        if wanted[name] < least:
+            raise InputError(f"expected at least {least}, as {config.weights} has, found {wanted[name]}", name)
+    if kernels.own is None and wanted == given:
+        return source
+    pca = _pca(config, kernels)
+    logger.info("P is computed anew, and the first layer of %s is reprojected to it", config.weights)
+    return Weights(reproject_first_layer(source.network, source.pca, pca, config.kernel_size), pca)

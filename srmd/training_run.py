@@ -1,0 +1,140 @@
+"""A training run: a `Solver` with a folder, a dashboard and checkpoints."""
+
+import logging
+import time
+from collections.abc import Callable
+
+from torch import Tensor
+
+from srmd.base.errors import InputError, Stopped, about
+from srmd.base.files import make_folder
+from srmd.base.signals import stop_requests
+from srmd.config import VERSION, TrainConfig
+from srmd.data_loader import open_training_data
+from srmd.pictures.files import write_picture
+from srmd.show.dashboard import Dashboard, open_dashboard
+from srmd.show.pictures import kernel_picture
+from srmd.show.plots import draw_loss
+from srmd.solver import SAMPLES, Solver
+from srmd.train.run_folder import RunFolder
+from srmd.weights.checkpoint import load_checkpoint, save_checkpoint
+from srmd.weights.files import write_weights
+
+logger = logging.getLogger("srmd")
+
+LOG_EVERY = 10
+VALIDATE_EVERY = 100
+
+Progress = Callable[[int, dict], object]  # is told the number of each step that is done, and what was last logged
+
+
+def train(config: TrainConfig, progress: Progress = lambda step, row: None) -> None:
+    """Trains to the last step; a signal ends it early, after saving, by `Stopped`."""
+    folder = RunFolder(config.output)
+    with folder.locked():
+        state = _newest_checkpoint(folder) if config.resume is not None else None
+        if state and state["step"] >= config.steps:
+            logger.info("The run in %s is finished: %d steps", folder.path, state["step"])
+            return
+        if state and state["version"] != VERSION:  # what it holds may be something else
+            found = f"{folder.path} was begun by version {state['version']}, this is {VERSION}"
+            raise InputError(f"{found}; `weights={folder.path / 'last.safetensors'}` starts from it", "resume")
+        with about("train_data"):
+            training, validation = open_training_data(config.train_data).split()
+        solver = Solver(config, training, validation, state)
+        folder.begin(config, solver.step)
+        where = f"on {solver.device} in {solver.precision}, {config.steps} steps"
+        logger.info("Training in %s %s, pictures %s", folder.path, where, solver.batches.pictures.place)
+        env = f"srmd_{folder.path.name}"
+        with open_dashboard(config.visdom, env, start_server=True, say=logger.info) as dashboard:
+            TrainingRun(solver, folder, dashboard, progress).run()
+    logger.info("%s holds the network, last.safetensors, and the loss curve, loss.png", folder.path)
+
+
+def _newest_checkpoint(folder: RunFolder) -> dict | None:
+    """The newest checkpoint that is whole; broken newer ones are put aside, None where there never was one."""
+    paths, broken = folder.checkpoints(), []
+    for path in paths:
+        try:
+            state = load_checkpoint(path)
+        except InputError as error:
+            logger.warning("%s; trying the one before", error)
+            broken.append(path)
+        else:
+            for path in broken:
+                path.rename(path.with_suffix(".broken"))
+            return state
+    if broken:
+        raise InputError(f"none of the {len(broken)} checkpoints in {folder.path} can be read", "resume")
+    logger.info("No checkpoint in %s yet: starting at step 1", folder.path)
+    return None
+
+
+class TrainingRun:
+    """Steps to the last one, logged, shown and saved on the way."""
+
+    def __init__(self, solver: Solver, folder: RunFolder, dashboard: Dashboard, progress: Progress):
+        self.solver, self.config, self.folder = solver, solver.config, folder
+        self.dashboard, self.progress = dashboard, progress
+
+    def run(self) -> None:
+        """Trains to the end, or until a signal, saves, and then raises `Stopped`."""
+        solver, config = self.solver, self.config
+        for row in self.folder.rows():  # of a run that is resumed
+            self._show(row)
+        kernels = solver.validation_batch.kernels[:SAMPLES].cpu().numpy()
+        self.dashboard.image("kernels", kernel_picture(kernels), "kernels of the samples")
+        clock, counted, saved, row = time.perf_counter(), solver.step, solver.step, {}
+        with stop_requests() as stop:
+            while solver.step < config.steps and not stop:
+                loss = solver.training_step()
+                if self._is_due(LOG_EVERY):
+                    value = solver.finite(loss)  # waits for the device: only then has the time passed that steps take
+                    images_per_s = (solver.step - counted) * config.batch_size / (time.perf_counter() - clock)
+                    row = self._log(value, images_per_s)
+                    clock, counted = time.perf_counter(), solver.step
+                self.progress(solver.step, row)
+                if solver.step % config.save_every == 0:
+                    self._save(loss)
+                    clock, counted, saved = time.perf_counter(), solver.step, solver.step
+            if saved != solver.step:
+                self._save(loss)
+        if stop and solver.step < config.steps:
+            logger.info("Stopped and saved at step %d; `resume=%s` goes on", solver.step, self.folder.path)
+            raise Stopped(stop[0])
+
+    def _is_due(self, every: int) -> bool:
+        step = self.solver.step
+        return step == 1 or step % every == 0 or step == self.config.steps
+
+    def _log(self, loss: float, images_per_s: float) -> dict:
+        solver = self.solver
+        row = {"step": solver.step, "loss": loss, "lr": solver.learning_rate(), "images_per_s": images_per_s}
+        if self._is_due(VALIDATE_EVERY):
+            sr = solver.validation_sr()
+            self.dashboard.image("samples", solver.samples(sr), "LR | bicubic | SR | HR")
+            row |= solver.validate(sr)
+        self.folder.append(row)
+        self._show(row)
+        return row
+
+    def _show(self, row: dict) -> None:
+        dashboard = self.dashboard
+        dashboard.curves("loss", row["step"], {"loss": row["loss"]})
+        dashboard.curves("learning rate", row["step"], {"learning rate": row["lr"]})
+        dashboard.curves("throughput", row["step"], {"images/s": row["images_per_s"]})
+        if None not in (row.get("psnr_y"), row.get("bicubic_psnr_y")):
+            scores = {"SRMD": row["psnr_y"], "bicubic": row["bicubic_psnr_y"]}
+            dashboard.curves("validation PSNR of Y [dB]", row["step"], scores)
+
+    def _save(self, loss: Tensor) -> None:
+        """The network ready to use, loss curve, samples; and last the checkpoint, for then all is there."""
+        solver, folder = self.solver, self.folder
+        solver.finite(loss)  # a network that has diverged must not take the place of a good one
+        write_weights(folder.path / "last.safetensors", solver.weights())
+        draw_loss(folder.rows(), folder.path / "loss.png")
+        make_folder(folder.path / "samples")
+        samples = solver.samples(solver.validation_sr()) / 255
+        write_picture(folder.path / "samples" / f"step-{solver.step:07}.png", samples)
+        save_checkpoint(folder.checkpoint(solver.step), solver.state_dict())
+        folder.drop_old_checkpoints()

@@ -1,0 +1,1 @@
+"""Networks in files: our own, other people's, and one network's weights in another."""

@@ -1,0 +1,182 @@
+"""Weights in and out.
+
+In: our own .safetensors and checkpoints, and the files that `foreign.py` knows, recognised by content. Out:
+.safetensors with the configuration in the metadata and P beside the tensors, for P belongs to the network. No reader
+runs code from a file.
+"""
+
+import itertools
+import json
+import struct
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from srmd.base.errors import InputError, about
+from srmd.base.files import whole_file
+from srmd.base.paths import shipped
+from srmd.kernel.pca import read_pca
+from srmd.model import CONDITIONS, SRMD, NetworkConfig
+from srmd.weights.checkpoint import is_checkpoint, load_pytorch
+from srmd.weights.foreign import (
+    NCNN_FLOAT16,
+    NCNN_FLOAT32,
+    NCNN_PARAM,
+    ForeignNetwork,
+    is_kair,
+    read_kair,
+    read_matconvnet,
+    read_ncnn,
+)
+from srmd.weights.surgery import empty_network, round_as_autocast
+
+KNOWN = "our .safetensors or checkpoint, ncnn's .param and .bin, KAIR's .pth or MatConvNet's .mat"
+NCNN_STARTS = (NCNN_PARAM, struct.pack("<I", NCNN_FLOAT16), struct.pack("<I", NCNN_FLOAT32))  # .param, .bin, .bin
+MATLAB_STARTS = (b"MATLAB", b"\x89HDF\r\n\x1a\n")
+PYTORCH_STARTS = (b"PK", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.")  # .zip, and before PyTorch 1.6 a pickled number
+HEADS = ("subpixel", "upsample")
+LEAST = {"scale": 1, "features": 3, "layers": 2, "kernel_size": 1, "pca_dim": 1}  # of what a file may say
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A network with the P that its kernel codes are made with, and what its file says of it."""
+
+    network: SRMD
+    pca: Tensor | None  # (pca_dim, kernel_size²); None where the format carries none
+    metadata: dict = field(default_factory=dict)
+
+    @property
+    def downsampler(self) -> str:
+        """What the network was trained for; bicubic where its file doesn't say, as all that are published."""
+        return "direct" if self.metadata.get("downsampler") == "direct" else "bicubic"
+
+
+def read_weights(path: Path) -> Weights:
+    """The network in a file of any known format; InputError says what was found instead."""
+    if not path.is_file():
+        raise InputError(f"{path}: expected a file, found {'a folder' if path.is_dir() else 'no such file'}")
+    with path.open("rb") as file:
+        start = file.read(16)
+    if start.startswith(MATLAB_STARTS):
+        return _foreign(read_matconvnet(path), path)
+    if start.startswith(PYTORCH_STARTS):
+        return _read_pytorch(path)
+    if start.startswith(NCNN_STARTS):  # before .safetensors, for any byte may stand at 8 in a .bin
+        return _foreign(read_ncnn(path), path)
+    if start[8:9] == b"{":
+        return _read_safetensors(path)
+    raise InputError(f"{path}: expected {KNOWN}, found a file that starts with {start[:8]!r}")
+
+
+def read_weights_with_pca(path: Path, pca: Path | None = None) -> Weights:
+    """The network in a file, with its own P, or the one in the file `pca` where the format carries none."""
+    with about("weights"):
+        weights = read_weights(path)
+    if (weights.pca is None) != (pca is not None):
+        needed = "needed: the weights carry no P" if weights.pca is None else "not needed: the weights carry their own"
+        raise InputError(f"{needed} ({path})", "pca")
+    if pca is None:
+        return weights
+    with about("pca"):
+        return replace(weights, pca=_foreign_pca(pca, path))
+
+
+def _foreign_pca(path: Path, weights: Path) -> Tensor:
+    """P for a foreign network; this project's own would give codes that it has never seen, and cost it 3 to 6 dB."""
+    pca = read_pca(path)
+    if np.allclose(pca, read_pca(shipped("kernels") / "pca.mat"), atol=1e-5):
+        raise InputError(f"{path}: expected the P that {weights} was trained with, found this project's own")
+    return torch.from_numpy(pca)
+
+
+def write_weights(path: Path, weights: Weights, dtype: torch.dtype = torch.float32) -> None:
+    """A .safetensors file: the network's tensors in `dtype`, P in float32, configuration and metadata under `srmd`."""
+    from safetensors.torch import save
+
+    state = weights.network.state_dict()
+    tensors = {key: (t.to(dtype) if t.is_floating_point() else t).contiguous() for key, t in state.items()}
+    tensors["pca"] = weights.pca.float().contiguous()
+    metadata = weights.metadata | asdict(weights.network.config)
+    with whole_file(path) as temporary:
+        temporary.write_bytes(save(tensors, {"srmd": json.dumps(metadata, sort_keys=True)}))
+
+
+def _network(config: NetworkConfig, state: dict[str, Tensor], path: Path) -> SRMD:
+    network = empty_network(config)
+    state = {key: t.float() if t.is_floating_point() else t for key, t in state.items()}
+    try:
+        network.load_state_dict(state, assign=True)
+    except RuntimeError as error:
+        found = " ".join(str(error).split())[:200]  # it lists every tensor
+        raise InputError(f"{path}: its tensors do not fit its configuration: {found}") from error
+    return network
+
+
+def _foreign(found: ForeignNetwork, path: Path) -> Weights:
+    return Weights(_network(found.config, found.state, path), found.pca)
+
+
+def read_config(values: dict, path: Path) -> NetworkConfig:
+    """The configuration among a file's metadata; InputError where a value is missing or of another type."""
+    values = values | {"conditions": _conditions(values)}
+    kinds = {f.name: f.type for f in fields(NetworkConfig)} | {"conditions": tuple}
+    wrong = [name for name, kind in kinds.items() if type(values.get(name)) is not kind]
+    wrong += [name for name, least in LEAST.items() if name not in wrong and values[name] < least]
+    wrong += ["head"] * (values.get("head") not in HEADS)
+    wrong += ["kernel_size"] * ("kernel_size" not in wrong and values["kernel_size"] % 2 == 0)
+    if wrong:
+        raise InputError(f"{path}: expected a network's configuration, found no valid {', '.join(wrong)}")
+    return NetworkConfig(**{name: values[name] for name in kinds})
+
+
+def _conditions(values: dict) -> tuple[str, ...] | None:
+    """What a file says that its network is told, None where that is not valid; up to version 0.4.0 `noise_free`."""
+    conditions = values.get("conditions")
+    if conditions is None and isinstance(values.get("noise_free"), bool):
+        return ("kernel",) if values["noise_free"] else ("kernel", "noise")
+    known = isinstance(conditions, list | tuple) and all(condition in CONDITIONS for condition in conditions)
+    return tuple(conditions) if known and len(conditions) == len(set(conditions)) and "kernel" in conditions else None
+
+
+def _checked_pca(pca: Tensor, config: NetworkConfig, path: Path) -> Tensor:
+    expected = (config.pca_dim, config.kernel_size**2)
+    if pca.shape != expected:
+        raise InputError(f"{path}: expected its P to be {expected}, found {tuple(pca.shape)}")
+    return pca.float()
+
+
+def _read_safetensors(path: Path) -> Weights:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = json.loads((file.metadata() or {}).get("srmd", "null"))
+            names = file.keys()
+            tensors = {name: file.get_tensor(name) for name in names}
+    except (SafetensorError, ValueError) as error:
+        raise InputError(f"{path}: a broken .safetensors file ({error})") from error
+    if not isinstance(metadata, dict) or "pca" not in tensors:
+        raise InputError(f"{path}: expected metadata under srmd and a tensor pca, found a .safetensors of another kind")
+    config = read_config(metadata, path)
+    pca = _checked_pca(tensors.pop("pca"), config, path)
+    return Weights(_network(config, tensors, path), pca, metadata)
+
+
+def _read_pytorch(path: Path) -> Weights:
+    """The EMA network of a checkpoint, or KAIR's."""
+    state = load_pytorch(path)
+    if is_kair(state):
+        return _foreign(read_kair(state, path), path)
+    if not is_checkpoint(state):
+        found = ", ".join(map(str, itertools.islice(state, 4))) if isinstance(state, dict) else type(state).__name__
+        raise InputError(f"{path}: expected a training checkpoint or KAIR's model.N.weight, found {found or 'nothing'}")
+    config = read_config(state["network_config"], path)
+    pca = _checked_pca(state["pca"], config, path)
+    network = _network(config, state["ema"], path)
+    if state.get("precision") == "bf16":
+        round_as_autocast(network)
+    return Weights(network, pca, {"step": state["step"], "downsampler": state.get("downsampler")})

@@ -1,0 +1,1 @@
+"""Convolution in fewer multiplications, for CPUs."""

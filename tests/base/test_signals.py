@@ -1,0 +1,92 @@
+"""Ctrl-C, SIGTERM and SIGHUP as requests, in a process of its own: this one holds threads of many native libraries."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+# SIGINT is ignored where tests run unattended.
+START = """
+import os, signal
+from srmd.base.signals import stop_requests
+signal.signal(signal.SIGINT, signal.default_int_handler)
+"""
+
+
+def run(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", START + code], cwd=ROOT, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_is_a_request(number: signal.Signals):
+    code = f"""
+if {number:d} == signal.SIGHUP:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which is ignored where tests run under nohup
+before = signal.getsignal({number:d})
+with stop_requests() as requests:
+    assert not requests
+    os.kill(os.getpid(), {number:d})
+    assert requests == [{number:d}]
+assert signal.getsignal({number:d}) is before
+"""
+    done = run(code)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_second_signal_ends_as_ever():
+    done = run("""
+with stop_requests():
+    for _ in range(2):
+        os.kill(os.getpid(), signal.SIGINT)
+""")
+    assert done.stderr.endswith("KeyboardInterrupt\n")
+    assert done.returncode == -signal.SIGINT
+
+
+def test_a_terminal_that_is_closed_sends_sighup_twice_and_the_work_is_still_saved():
+    done = run("""
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+with stop_requests() as requests:
+    for _ in range(2):
+        os.kill(os.getpid(), signal.SIGHUP)
+    print(requests)
+assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+""")
+    assert (done.returncode, done.stdout) == (0, f"[{signal.SIGHUP:d}]\n"), done.stderr
+
+
+def test_under_nohup_sighup_stays_ignored():
+    done = run("""
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+with stop_requests() as requests:
+    os.kill(os.getpid(), signal.SIGHUP)
+    print(requests)
+assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+""")
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
+
+
+def test_a_training_whose_terminal_is_closed_saves_and_ends_with_129(tmp_path: Path):
+    code = """
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+import sys
+from srmd.cli import main
+flags = "--mode=train --steps=4000 --batch_size=2 --patch_size=12 --visdom=off --device=cpu"
+sys.exit(main.main([*flags.split(), f"--output={sys.argv[1]}"]))
+"""
+    command = [sys.executable, "-c", START + code, str(tmp_path / "run")]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "run" / "metrics.jsonl").exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    for _ in range(2):
+        process.send_signal(signal.SIGHUP)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 129, said
+    assert list((tmp_path / "run").glob("checkpoint-*.pt"))

@@ -1,0 +1,120 @@
+"""The pictures that a test is asked for, and the names of their results."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from srmd.base.errors import InputError
+from srmd.config import NamedMap
+from srmd.config import TestRequest as Request
+from srmd.evaluate.inputs import Inputs, result_names
+
+
+@pytest.fixture(autouse=True)
+def _folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def picture(path: str, level: int = 0) -> Path:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", (20, 20), level).save(path)
+    return Path(path)
+
+
+def request(**given: object) -> Request:
+    return Request(**{"weights": Path("weights.safetensors"), "output": Path("out")} | given)
+
+
+def names(*paths: str) -> list[str]:
+    return list(result_names([Path(path) for path in paths]))
+
+
+def test_a_result_is_named_after_its_input():
+    assert names("a/bird.png", "b/head.jpg") == ["bird", "head"]
+
+
+def test_inputs_that_share_a_stem_keep_their_suffix():
+    assert names("bird.png", "bird.jpg", "head.png") == ["bird.png", "bird.jpg", "head"]
+
+
+def test_inputs_that_share_a_name_keep_their_folder():
+    assert names("a/bird.png", "b/bird.png") == ["a_bird", "b_bird"]
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ("a.jpg", "a.png", "a.jpg.png"),
+        ("a/b.png", "a/b.bmp", "c/b.png", "c/b.bmp"),
+        ("../x.png", "x.png", "a_x.png"),
+    ],
+)
+def test_no_two_inputs_share_a_result(paths: tuple[str, ...]):
+    assert list(result_names([Path(path) for path in paths]).values()) == [Path(path) for path in paths]
+
+
+def test_folders_and_files_come_in_order_and_once():
+    paths = [picture("set/b.png", 1), picture("set/a.png", 2), picture("c.png", 3)]
+    inputs = Inputs(request(input=[Path("set"), paths[2], paths[0]], output=Path("out")))
+    assert [(name, int(p.pixels[0, 0, 0])) for name, p in inputs] == [("a", 2), ("b", 1), ("c", 3)]
+
+
+def test_without_anything_the_held_out_photos_come():
+    inputs = Inputs(request(output=Path("out")))
+    assert [name for name, _ in inputs] == ["astronaut", "chelsea", "coffee"]
+
+
+@pytest.mark.parametrize("output", [".", "sub/.."])
+def test_nobody_loses_an_original_to_its_result(output: str):
+    Path("sub").mkdir()
+    original = picture("photo.png")
+    with pytest.raises(InputError, match=r"output: .*would overwrite what was given"):
+        Inputs(request(input=[original], output=Path(output)))
+    with pytest.raises(InputError, match="would overwrite"):
+        Inputs(request(test_data=picture("lr/photo.png"), output=Path(output), save_lr=True))
+
+
+@pytest.mark.parametrize(
+    "field", [{"regions": NamedMap(Path("photo.png"), np.zeros((1, 1)))}, {"save_kernel": Path("photo.png")}]
+)
+def test_no_map_and_no_kernel_is_lost_to_a_result(field: dict):
+    picture("photo.png")
+    asked = request(input=[picture("photo.jpg")], output=Path())
+    assert [name for name, _ in Inputs(asked)] == ["photo"]
+    with pytest.raises(InputError, match=r"output: .*would overwrite what was given"):
+        Inputs(replace(asked, **field))
+
+
+def test_a_broken_picture_is_named_and_left_out(caplog: pytest.LogCaptureFixture):
+    picture("set/a.png")
+    Path("set/broken.png").write_bytes(b"\x89PNG")
+    assert [name for name, _ in Inputs(request(test_data=Path("set"), output=Path("out")))] == ["a"]
+    assert "left out: test_data: set/broken.png" in caplog.text
+
+
+def test_a_picture_that_is_too_small_to_score_is_named_and_left_out(caplog: pytest.LogCaptureFixture):
+    picture("set/a.png")
+    Image.new("L", (30, 15)).save("set/small.png")
+    inputs = Inputs(request(test_data=Path("set"), output=Path("out")), least_side=16)
+    assert [name for name, _ in inputs] == ["a"]
+    assert "expected sides of at least 16 pixels, found 30×15" in caplog.text
+
+
+def test_what_save_lr_wrote_can_be_restored_beside_it():
+    inputs = Inputs(request(input=[picture("out/lr/photo.png")], output=Path("out")))
+    assert [name for name, _ in inputs] == ["photo"]
+
+
+def test_where_all_are_broken_that_is_an_error():
+    Path("broken.png").write_bytes(b"\x89PNG")
+    with pytest.raises(InputError, match=r"input: broken\.png"):
+        list(Inputs(request(input=[Path("broken.png")], output=Path("out"))))
+
+
+def test_pixels_come_as_they_are():
+    Image.fromarray(np.arange(27, dtype=np.uint8).reshape(3, 3, 3)).save("a.png")
+    ((_, found),) = Inputs(request(input=[Path("a.png")], output=Path("out")))
+    assert np.array_equal(found.pixels, np.arange(27).reshape(3, 3, 3))

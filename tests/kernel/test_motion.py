@@ -1,0 +1,101 @@
+"""Motion kernels: the laws of any kernel, and of motion."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from srmd.kernel.motion import LEAST_REACH, motion_kernels
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
+
+
+def drawn(count: int = 60, size: int = 15, seed: int = 0) -> np.ndarray:
+    return motion_kernels(np.random.default_rng(seed), count, size)
+
+
+@pytest.mark.parametrize("size", [3, 15, 31])
+def test_a_motion_kernel_is_a_kernel(size: int):
+    kernels = drawn(size=size)
+    assert kernels.shape == (60, size, size)
+    assert (kernels >= 0).all()
+    np.testing.assert_allclose(kernels.sum((1, 2)), 1, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [3, 15, 31])
+def test_its_centre_of_mass_lies_in_the_middle(size: int):
+    place = np.arange(size) - size // 2
+    kernels = drawn(size=size)
+    assert np.abs(kernels.sum(2) @ place).max() < 1e-9
+    assert np.abs(kernels.sum(1) @ place).max() < 1e-9
+
+
+def test_the_same_seed_draws_the_same_and_another_others():
+    np.testing.assert_array_equal(drawn(5, seed=3), drawn(5, seed=3))
+    assert np.abs(drawn(5, seed=3) - drawn(5, seed=4)).max((1, 2)).min() > 0.01
+
+
+def test_motions_reach_from_a_pixel_to_the_edge_of_the_window():
+    rows, columns = (drawn(400).max(axis) > 0 for axis in (2, 1))
+    far = np.abs(np.arange(15) - 7)
+    reach = np.maximum((rows * far).max(1), (columns * far).max(1))
+    assert reach.min() in (LEAST_REACH, LEAST_REACH + 1)
+    assert reach.max() == 7
+
+
+def test_a_way_is_one_stroke():
+    """Every pixel that has light touches another that has, and all hang together."""
+    for kernel in drawn(40, seed=2):
+        lit = {tuple(place) for place in np.argwhere(kernel > 0)}
+        todo = [next(iter(lit))]
+        while todo:
+            row, column = todo.pop()
+            near = {(row + i, column + j) for i in (-1, 0, 1) for j in (-1, 0, 1)} & lit
+            lit -= near
+            todo += near
+        assert not lit
+
+
+def test_ways_are_thin_and_have_no_favourite_direction():
+    kernels = drawn(2000, seed=5)
+    assert 3 < np.median((kernels > 0.01).sum((1, 2))) < 40
+    place = np.arange(15) - 7
+    along_rows, along_columns = kernels.sum(2) @ place**2, kernels.sum(1) @ place**2
+    both = np.einsum("nrc,r,c->n", kernels, place, place)
+    assert abs(along_rows.mean() / along_columns.mean() - 1) < 0.1
+    assert abs(both.mean()) < 0.1 * along_rows.mean()
+
+
+def test_most_are_not_symmetric():
+    """Gaussians are even under a turn by 180°, motions are not: what a P of Gaussians can't hold."""
+    kernels = drawn(200)
+    odd = np.linalg.norm(kernels - kernels[:, ::-1, ::-1], axis=(1, 2)) / np.linalg.norm(kernels, axis=(1, 2))
+    assert np.median(odd) > 0.3
+
+
+def test_the_command_writes_what_the_generator_draws(tmp_path: Path):
+    command = [
+        sys.executable,
+        "-m",
+        "srmd.kernel.motion",
+        str(tmp_path / "m.npy"),
+        "--count=7",
+        "--size=21",
+        "--seed=3",
+    ]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=True)
+    assert done.stdout == f"wrote 7 motion kernels, 21 by 21, to {tmp_path / 'm.npy'}\n"
+    np.testing.assert_array_equal(np.load(tmp_path / "m.npy"), drawn(7, 21, 3).astype(np.float32))
+
+
+@pytest.mark.parametrize("wrong", ["m.txt", "m.npy --size=14", "m.npy --count=0", "m.npy --seed=-1", "m.npy --size=1"])
+def test_the_command_refuses_what_it_cannot_do(tmp_path: Path, wrong: str):
+    command = [sys.executable, "-m", "srmd.kernel.motion", *wrong.split()]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 2
+    assert "expected an .npy file" in done.stderr
+    assert not list(tmp_path.iterdir())

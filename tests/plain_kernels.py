@@ -1,0 +1,48 @@
+"""Kernels and their moments computed in the plainest way, for the tests of kernels."""
+
+import math
+
+import numpy as np
+
+from srmd.kernel import specs
+
+
+def gaussian_by_loops(width1, width2, degrees, size=15):
+    """An oriented Gaussian straight from its covariance matrix, one tap at a time."""
+    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    turn = np.array([[c, -s], [s, c]])
+    precision = np.linalg.inv(turn @ np.diag([width1**2, width2**2]) @ turn.T)
+    k = np.zeros((size, size))
+    for row in range(size):
+        for column in range(size):
+            xy = np.array([column - size // 2, row - size // 2], dtype=float)
+            k[row, column] = math.exp(-0.5 * xy @ precision @ xy)
+    return k / k.sum()
+
+
+def moments(k):
+    """Centre of mass (column, row) and 2×2 covariance in (column, row), summed in loops."""
+    half = len(k) // 2
+    points = [(k[r, c], np.array([c - half, r - half], dtype=float)) for r in range(len(k)) for c in range(len(k))]
+    mean = sum(w * p for w, p in points)
+    return mean, sum(w * np.outer(p - mean, p - mean) for w, p in points)
+
+
+def only(spec):
+    """The one kernel that a spec means."""
+    (found,) = specs.parse_kernels(spec)
+    return found
+
+
+def parameters(kernels):
+    """Variances (N, 2) ascending and the long axis's angle (N,) of sampled Gaussians, read off four of their taps."""
+    middle, right, below, corner = (np.log(kernels[:, r, c]) for r, c in [(7, 7), (7, 8), (8, 7), (8, 8)])
+    xx, yy = 2 * (middle - right), 2 * (middle - below)
+    xy = middle - corner - (xx + yy) / 2
+    precision, axes = np.linalg.eigh(np.stack([np.stack([xx, xy], -1), np.stack([xy, yy], -1)], -2))
+    return 1 / precision[:, ::-1], np.degrees(np.arctan2(axes[:, 1, 0], axes[:, 0, 0])) % 180
+
+
+def skewed(size=15):
+    k = np.random.default_rng(3).random((size, size))
+    return k / k.sum()

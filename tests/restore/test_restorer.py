@@ -1,0 +1,189 @@
+"""A picture of any size through a network, a tile at a time, and in all its flips and turns."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from srmd.backends.backend import Backend
+from srmd.base.errors import InputError
+from srmd.degradation import VIEWS, Degradation, degradation_map, turn
+from srmd.kernel.families import asymmetric, gaussian
+from srmd.kernel.pca import pca_matrix
+from srmd.model import SRMD, NetworkConfig
+from srmd.restore.restorer import Restorer, open_restorer
+from srmd.weights.files import Weights
+
+TORCH = Backend("torch", "fp32", "cpu")
+PCA = torch.from_numpy(pca_matrix())
+
+
+def restorer_of(network: SRMD, backend: Backend = TORCH) -> Restorer:
+    return Restorer(Weights(network.eval(), PCA), backend)
+
+
+def restore(
+    restorer: Restorer, lr: NDArray, assumed: Degradation, tile: int | None = None, self_ensemble: bool = False
+) -> Tensor:
+    """The whole of SR out of its parts, (1, 3, s·h, s·w)."""
+    sr = torch.full((1, 3, *(restorer.config.scale * side for side in lr.shape[:2])), torch.nan)
+    for rows, columns, part in restorer.restore_tiles(lr, assumed, tile, self_ensemble):
+        sr[..., rows, columns] = part
+    return sr
+
+
+def at_once(restorer: Restorer, lr: NDArray, assumed: Degradation) -> Tensor:
+    """The same by the network, without tiles."""
+    return restorer.restore_whole(torch.from_numpy(lr).permute(2, 0, 1)[None], assumed)
+
+
+def picture(height: int, width: int) -> NDArray:
+    return np.random.default_rng(0).random((height, width, 3), np.float32)
+
+
+def uniform(kernel: NDArray, noise_level: float = 0.0) -> Degradation:
+    return Degradation.uniform(torch.from_numpy(kernel)[None].float(), torch.tensor([noise_level]))
+
+
+def varying(height: int, width: int) -> Degradation:
+    """A mix of two kernels and noise levels whose share differs from pixel to pixel."""
+    share = torch.rand(1, 1, height, width, generator=torch.Generator().manual_seed(0))
+    kernels = torch.from_numpy(np.stack([asymmetric(), gaussian(2.0, 0.7, 20)]))[None].float()
+    return Degradation(kernels, torch.tensor([[5.0, 40.0]]), torch.cat([share, 1 - share], 1))
+
+
+def network(scale: int = 2) -> SRMD:
+    torch.manual_seed(0)
+    return SRMD(NetworkConfig(scale, features=8))
+
+
+@torch.no_grad()
+def shifting_network(scale: int, head: str, row: int, column: int) -> SRMD:
+    """Each of its layers moves the picture by one pixel, so that all it shows comes from as far as it can see."""
+    network = SRMD(NetworkConfig(scale, head, features=3))
+    for conv in [*network.convs, network.head]:
+        centre = conv.weight[:, :, 1, 1].clone()
+        conv.weight.zero_()
+        conv.weight[:, :, row, column] = centre
+    return network
+
+
+@pytest.mark.parametrize(("row", "column"), [(1, 2), (1, 0), (2, 1), (0, 1), (2, 2), (0, 0)])
+@pytest.mark.parametrize("head", ["subpixel", "upsample"])
+@pytest.mark.parametrize("scale", [1, 2, 3])
+def test_tiles_leave_no_trace_however_far_a_network_sees(scale: int, head: str, row: int, column: int):
+    restorer = restorer_of(shifting_network(scale, head, row, column))
+    lr, assumed = picture(50, 41), uniform(gaussian(1.0))
+    whole = at_once(restorer, lr, assumed)
+    assert whole.std() > 0.01
+    assert (restore(restorer, lr, assumed, tile=14) - whole).abs().max() < 1e-5
+
+
+def noise_map(height: int, width: int) -> Degradation:
+    """One kernel, and a noise level for each pixel."""
+    return Degradation(torch.from_numpy(asymmetric())[None, None].float(), 50 * torch.rand(1, 1, height, width))
+
+
+@pytest.mark.parametrize("what", [varying, noise_map])
+@pytest.mark.parametrize("tile", [13, 20, 33, 64])
+def test_each_tile_gets_its_part_of_a_map_that_varies(tile: int, what: Callable[[int, int], Degradation]):
+    restorer = restorer_of(network())
+    lr, assumed = picture(40, 33), what(40, 33)
+    assert (restore(restorer, lr, assumed, tile) - at_once(restorer, lr, assumed)).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("size", "tile", "expected"),
+    [
+        # 2 rows of 6 tiles of 18 pixels, 12 more on each side, and 2 so that 92 are met
+        ((20, 92), 18, 12 * [(20, 44)]),
+        ((64, 61), 64, [(64, 61)]),  # at once, though 64 is no multiple of Winograd's tiles
+    ],
+)
+def test_without_a_tile_the_backends_own_is_taken_and_all_tiles_see_as_much(
+    size: tuple[int, int], tile: int, expected: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+):
+    seen = []
+    restorer = restorer_of(network())
+    run_network = restorer.run
+
+    def run(lr: Tensor, told: Tensor) -> Tensor:
+        seen.append(lr.shape[-2:])
+        return run_network(lr, told)
+
+    restorer.run = run
+    monkeypatch.setattr("srmd.backends.backend.TILE", tile)
+    restore(restorer, picture(*size), uniform(gaussian(1.0)))
+    assert seen == expected
+
+
+@pytest.mark.parametrize("self_ensemble", [False, True])
+@pytest.mark.parametrize("size", [(90, 70), (61, 83)])
+def test_tiles_leave_no_trace_by_winograds_algorithm(size: tuple[int, int], self_ensemble: bool):
+    restorer = restorer_of(SRMD(NetworkConfig()), replace(TORCH, winograd=True))
+    lr, assumed = picture(*size), uniform(gaussian(1.0))
+    whole, tiled = (restore(restorer, lr, assumed, tile, self_ensemble) for tile in (128, 27))
+    assert (whole - tiled).abs().max() < 2e-6
+
+
+@pytest.mark.parametrize(("dtype", "most"), [(np.uint8, 255), (np.uint16, 65535)])
+def test_levels_are_restored_as_the_floats_that_they_mean(dtype: type, most: int):
+    restorer = restorer_of(network())
+    levels = (picture(20, 18) * most).astype(dtype)
+    floats = (levels / most).astype(np.float32)
+    assumed = uniform(gaussian(1.0))
+    assert torch.equal(restore(restorer, levels, assumed, 16), restore(restorer, floats, assumed, 16))
+
+
+def test_tiles_are_smaller_where_the_features_are_large():
+    paper, own = (TORCH.tile(NetworkConfig(4, head)) for head in ("subpixel", "upsample"))
+    assert own * 4 == paper
+
+
+def test_a_picture_of_one_pixel_is_restored():
+    restorer = restorer_of(SRMD(NetworkConfig(4, features=8)))
+    assert restore(restorer, picture(1, 1), varying(1, 1), self_ensemble=True).isfinite().all()
+
+
+@pytest.mark.parametrize("view", range(VIEWS))
+@pytest.mark.parametrize(("scale", "what"), [(1, noise_map), (2, varying), (3, varying)])
+def test_the_mean_of_all_views_turns_with_the_picture_and_what_was_done_to_it(
+    scale: int, what: Callable[[int, int], Degradation], view: int
+):
+    restorer = restorer_of(network(scale))
+    lr, assumed = picture(19, 24), what(19, 24)
+    turned_lr = turn(torch.from_numpy(lr).permute(2, 0, 1), view).permute(1, 2, 0).numpy()
+    expected = turn(restore(restorer, lr, assumed, 16, True), view)
+    found = restore(restorer, turned_lr, assumed.turned(view), 16, True)
+    assert (found - expected).abs().max() < 1e-5
+    one_view = turn(restore(restorer, lr, assumed, 16), view)
+    assert (one_view - expected).abs().max() > 1e-3  # a network alone does not turn along
+
+
+def test_batch_norm_is_merged():
+    network = SRMD(NetworkConfig(features=8, batch_norm=True)).eval()
+    network.norms[2].running_mean.fill_(0.3)
+    lr, assumed = picture(12, 10), uniform(gaussian(1.0), 20.0)
+    maps = degradation_map(assumed, PCA, network.config.conditions)
+    expected = network(torch.from_numpy(lr).permute(2, 0, 1)[None], maps).detach()
+    restorer = open_restorer(Weights(network, PCA), "cpu", "torch", "fp32")
+    torch.testing.assert_close(at_once(restorer, lr, assumed), expected, atol=1e-5, rtol=0)
+
+
+def test_weights_without_their_pca_are_refused():
+    with pytest.raises(InputError, match="pca: expected the P that belongs to the weights"):
+        Restorer(Weights(network(), None), TORCH)
+
+
+def test_a_network_for_the_direct_downsampler_does_not_turn_with_a_picture_at_even_scales():
+    for scale in (1, 2, 3):
+        restorer = Restorer(Weights(network(scale).eval(), PCA, {"downsampler": "direct"}), TORCH)
+        if scale == 2:
+            with pytest.raises(InputError, match=r"self_ensemble: .* takes no middle pixel at x2"):
+                restore(restorer, picture(9, 9), uniform(gaussian(1.0)), self_ensemble=True)
+        else:
+            assert restore(restorer, picture(9, 9), uniform(gaussian(1.0)), self_ensemble=True).isfinite().all()

@@ -1,0 +1,32 @@
+"""Tables that people look at."""
+
+import math
+
+from srmd.show.tables import mean_row, table
+
+
+def row(name: str, **values: float) -> dict:
+    scores = {"psnr_y": 30.0, "ssim_y": 0.9, "psnr_rgb": 28.0, "bicubic_psnr_y": 28.5, "bicubic_ssim_y": 0.8}
+    return {"name": name} | scores | {"seconds": 0.5} | values
+
+
+def test_the_table_has_a_line_a_picture_and_the_mean():
+    lines = table([row("bird"), row("butterfly", psnr_y=32.0)]).splitlines()
+    assert [line.split()[0] for line in lines[1:]] == ["bird", "butterfly", "mean"]
+    assert "28.50 / 0.8000" in lines[1]
+    assert "30.00 / 0.9000" in lines[1]
+    assert lines[1].endswith("1.50")
+    assert lines[3].endswith("2.50")
+    assert len({len(line) for line in lines[1:]}) == 1
+
+
+def test_where_nothing_was_lost_no_gain_is_claimed():
+    assert table([row("a", psnr_y=math.inf, bicubic_psnr_y=math.inf)]).splitlines()[1].endswith(" –")
+
+
+def test_the_mean_of_a_perfect_picture_is_infinite():
+    assert math.isinf(mean_row([row("a", psnr_y=math.inf), row("b")])["psnr_y"])
+
+
+def test_without_hr_pictures_the_table_has_the_seconds():
+    assert table([{"name": "a", "seconds": 1.25}]).splitlines()[0].split() == ["a", "1.25", "s"]

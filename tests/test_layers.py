@@ -1,0 +1,65 @@
+"""The layers of the package, as pyproject.toml has them: import-linter holds its contracts against every import."""
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LINT = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True, no_logo=True))"
+
+
+def lint(folder: Path) -> subprocess.CompletedProcess[str]:
+    """What import-linter says of a folder with srmd/ and pyproject.toml."""
+    return subprocess.run([sys.executable, "-c", LINT], cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    """A folder with the package's code, to break."""
+    skip = shutil.ignore_patterns("__pycache__", "data")
+    shutil.copytree(ROOT / "srmd", tmp_path / "srmd", ignore=skip)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def test_imports_go_downwards_and_not_in_circles():
+    done = lint(ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "contract"),
+    [
+        ("base/files.py", "import srmd.solver", "Imports go downwards"),
+        ("model.py", "from srmd.cli.flags import FLAGS", "Imports go downwards"),
+        ("model.py", "def later():\n    from srmd.solver import Solver", "Imports go downwards"),
+        ("train/soap.py", "from srmd.show import tables", "Imports go downwards"),  # beside it, and of another folder
+        ("base/errors.py", "def later():\n    from srmd.base import files", "No circles"),
+        ("new_room.py", "", "Imports go downwards"),  # on no floor
+    ],
+)
+def test_an_import_that_is_forbidden_is_found(copied: Path, file: str, line: str, contract: str):
+    with (copied / "srmd" / file).open("a") as source:
+        source.write(f"\n{line}\n")
+    done = lint(copied)
+    assert done.returncode != 0
+    assert re.search(rf"^{contract}.* BROKEN$", done.stdout, re.MULTILINE), done.stdout + done.stderr
+
+
+def test_the_readme_lists_every_file_on_its_floor():
+    layers = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]["layers"]
+    floors = {name: floor for floor, layer in enumerate(reversed(layers), 1) for name in re.findall(r"\w+", layer)}
+    rows = re.findall(r"^\| (\d) \| (.+?) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    listed = {path: int(floor) for floor, files in rows for path in re.findall(r"`(srmd/[\w/]+\.py)`", files)}
+    files = [path.relative_to(ROOT) for path in (ROOT / "srmd").rglob("*.py") if not path.stem.startswith("__")]
+    assert listed == {str(path): floors[path.with_suffix("").parts[1]] for path in files}
+
+
+def test_every_file_says_its_one_concern():
+    assert not [path for path in (ROOT / "srmd").rglob("*.py") if not ast.get_docstring(ast.parse(path.read_text()))]

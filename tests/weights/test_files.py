@@ -1,0 +1,204 @@
+"""Weights in and out."""
+
+import json
+import struct
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from srmd.base.errors import InputError
+from srmd.config import VERSION
+from srmd.kernel.pca import pca_matrix
+from srmd.model import SRMD, NetworkConfig
+from srmd.weights.checkpoint import load_checkpoint, save_checkpoint
+from srmd.weights.files import Weights, read_weights, write_weights
+from srmd.weights.surgery import start_from
+
+SMALL = NetworkConfig(scale=3, features=8, layers=4)
+
+
+def weights(config: NetworkConfig = SMALL, **metadata: object) -> Weights:
+    torch.manual_seed(0)
+    return Weights(SRMD(config).eval(), torch.from_numpy(pca_matrix()), metadata)
+
+
+def output(network: SRMD) -> torch.Tensor:
+    rng = torch.Generator().manual_seed(1)
+    told = torch.rand(1, network.config.map_channels, 1, 1, generator=rng)
+    return network.eval()(torch.rand(1, 3, 9, 7, generator=rng), told).detach()
+
+
+@pytest.mark.parametrize("head", ["subpixel", "upsample"])
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_a_network_comes_back_as_it_was_written(tmp_path: Path, head: str, batch_norm: bool):
+    written = weights(replace(SMALL, head=head, batch_norm=batch_norm), note="trained on leaves")
+    write_weights(tmp_path / "a.safetensors", written)
+    read = read_weights(tmp_path / "a.safetensors")
+    assert read.network.config == written.network.config
+    assert torch.equal(output(read.network), output(written.network))
+    assert torch.equal(read.pca, written.pca)
+    assert read.metadata["note"] == "trained on leaves"
+
+
+def test_weights_in_float16_have_half_the_size_and_nearly_the_same_output(tmp_path: Path):
+    written = weights(NetworkConfig(features=32))
+    write_weights(tmp_path / "full.safetensors", written)
+    write_weights(tmp_path / "half.safetensors", written, torch.float16)
+    half = read_weights(tmp_path / "half.safetensors")
+    assert (tmp_path / "half.safetensors").stat().st_size < 0.6 * (tmp_path / "full.safetensors").stat().st_size
+    assert (output(half.network) - output(written.network)).abs().max() < 5e-3
+    assert torch.equal(half.pca, written.pca)
+
+
+def test_the_format_is_told_by_content_not_by_name(tmp_path: Path):
+    write_weights(tmp_path / "network.bin.bak", weights())
+    assert read_weights(tmp_path / "network.bin.bak").network.config == SMALL
+
+
+def test_others_may_read_the_file(tmp_path: Path):
+    write_weights(tmp_path / "a.safetensors", weights())
+    assert (tmp_path / "a.safetensors").stat().st_mode & 0o044
+
+
+def checkpoint(path: Path) -> dict:
+    source = weights()
+    state = {"step": 5, "network_config": vars(SMALL), "ema": source.network.state_dict(), "pca": source.pca}
+    state |= {"version": VERSION, "network": state["ema"], "optimizer": {}}
+    save_checkpoint(path, state)
+    return state
+
+
+def test_a_checkpoint_gives_its_ema_network(tmp_path: Path):
+    checkpoint(tmp_path / "checkpoint-5.pt")
+    read = read_weights(tmp_path / "checkpoint-5.pt")
+    assert torch.equal(output(read.network), output(weights().network))
+    assert read.pca is not None
+
+
+def test_a_checkpoint_that_was_cut_short_is_refused(tmp_path: Path):
+    checkpoint(tmp_path / "a.pt")
+    data = (tmp_path / "a.pt").read_bytes()
+    (tmp_path / "a.pt").write_bytes(data[: len(data) // 2])
+    with pytest.raises(InputError, match=r"a\.pt: not a checkpoint"):
+        load_checkpoint(tmp_path / "a.pt")
+
+
+def test_a_checkpoint_with_a_spoilt_byte_is_refused(tmp_path: Path):
+    checkpoint(tmp_path / "a.pt")
+    data = bytearray((tmp_path / "a.pt").read_bytes())
+    weight = weights().network.convs[1].weight.detach().numpy().tobytes()
+    data[data.index(weight) + len(weight) // 2] ^= 1
+    (tmp_path / "a.pt").write_bytes(data)
+    with pytest.raises(InputError, match=r"a\.pt: not a checkpoint.*damaged"):
+        load_checkpoint(tmp_path / "a.pt")
+
+
+def test_no_code_in_a_checkpoint_runs(tmp_path: Path):
+    class Evil:
+        def __reduce__(self):
+            return Path.touch, (tmp_path / "ran",)
+
+    torch.save({"step": Evil()}, tmp_path / "evil.pt")
+    with pytest.raises(InputError, match="Python objects, which are not loaded"):
+        read_weights(tmp_path / "evil.pt")
+    assert not (tmp_path / "ran").exists()
+
+
+def broken_files(folder: Path) -> dict[str, str]:
+    """Names of files that are no weights, and what is said of each."""
+    write_weights(folder / "good.safetensors", weights())
+    good = (folder / "good.safetensors").read_bytes()
+    (folder / "empty").write_bytes(b"")
+    (folder / "text").write_text("hello, I am no network")
+    (folder / "cut").write_bytes(good[:-100])
+    header = b'{"__metadata__":{}}'
+    (folder / "foreign").write_bytes(struct.pack("<Q", len(header)) + header)
+    torch.save(torch.zeros(3), folder / "tensor.pt")
+    return {
+        "missing": "expected a file, found no such file",
+        "empty": "expected our .safetensors",
+        "text": "found a file that starts with",
+        "cut": "broken .safetensors",
+        "foreign": "of another kind",
+        "tensor.pt": "expected a training checkpoint or KAIR's model.N.weight, found Tensor",
+    }
+
+
+def test_what_holds_no_weights_is_refused_in_one_line(tmp_path: Path):
+    for name, message in broken_files(tmp_path).items():
+        with pytest.raises(InputError, match=message) as caught:
+            read_weights(tmp_path / name)
+        assert name in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("key", "value"), [("scale", 2), ("features", "8"), ("layers", None)])
+def test_a_configuration_that_does_not_fit_the_tensors_is_refused(tmp_path: Path, key: str, value: object):
+    from safetensors.torch import save_file
+
+    source = weights()
+    tensors = source.network.state_dict() | {"pca": source.pca}
+    save_file(tensors, tmp_path / "a", {"srmd": json.dumps(vars(SMALL) | {key: value})})
+    with pytest.raises(InputError, match="configuration") as caught:
+        read_weights(tmp_path / "a")
+    assert len(str(caught.value)) < 400
+
+
+def test_starting_from_another_scale_copies_the_body_and_keeps_the_new_head():
+    source, target = weights().network, SRMD(replace(SMALL, scale=2))
+    head = target.head.weight.clone()
+    start_from(target, source)
+    assert all(torch.equal(a.weight, b.weight) for a, b in zip(source.convs, target.convs, strict=True))
+    assert torch.equal(target.head.weight, head)
+
+
+@pytest.mark.parametrize(("head", "other"), [("subpixel", "upsample"), ("upsample", "subpixel")])
+def test_a_head_of_the_other_kind_is_not_copied_even_where_its_shape_agrees(head: str, other: str):
+    source, target = SRMD(replace(SMALL, scale=1, head=head)), SRMD(replace(SMALL, scale=1, head=other))
+    fresh = target.head.weight.clone()
+    start_from(target, source)
+    assert torch.equal(target.head.weight, fresh)
+    assert torch.equal(target.convs[2].weight, source.convs[2].weight)
+
+
+def test_starting_from_batch_norm_without_it_merges_it():
+    source = SRMD(replace(SMALL, batch_norm=True))
+    source.norms[0].running_var.fill_(3.0)
+    target = SRMD(SMALL)
+    start_from(target, source)
+    torch.testing.assert_close(output(target), output(source))
+
+
+@pytest.mark.parametrize("conditions", [("kernel", "noise"), ("kernel",)])
+def test_noisy_and_noise_free_networks_start_as_each_other(conditions: tuple[str, ...]):
+    other = ("kernel",) if "noise" in conditions else ("kernel", "noise")
+    source, target = SRMD(replace(SMALL, conditions=conditions)), SRMD(replace(SMALL, conditions=other))
+    start_from(target, source)
+    lr, told = torch.rand(1, 3, 9, 7), torch.rand(1, 16, 1, 1)
+    told[:, 15] = 0
+    found, expected = (each(lr, told[:, : each.config.map_channels]) for each in (target, source))
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize(("noise_free", "conditions"), [(True, ("kernel",)), (False, ("kernel", "noise"))])
+def test_files_of_before_conditions_are_read(tmp_path: Path, noise_free: bool, conditions: tuple[str, ...]):
+    from safetensors.torch import save_file
+
+    source = weights(replace(SMALL, conditions=conditions))
+    metadata = {name: value for name, value in vars(source.network.config).items() if name != "conditions"}
+    tensors = source.network.state_dict() | {"pca": source.pca}
+    save_file(tensors, tmp_path / "a", {"srmd": json.dumps(metadata | {"noise_free": noise_free})})
+    assert read_weights(tmp_path / "a").network.config == source.network.config
+
+
+@pytest.mark.parametrize("conditions", ["kernel", [], ["noise"], ["kernel", "kernel"], ["kernel", "haze"], None, 3])
+def test_conditions_that_no_network_has_are_refused(tmp_path: Path, conditions: object):
+    from safetensors.torch import save_file
+
+    source = weights()
+    tensors = source.network.state_dict() | {"pca": source.pca}
+    save_file(tensors, tmp_path / "a", {"srmd": json.dumps(vars(SMALL) | {"conditions": conditions})})
+    with pytest.raises(InputError, match="found no valid conditions"):
+        read_weights(tmp_path / "a")
