@@ -9,7 +9,8 @@ from pathlib import Path
 
 from srmd.base.errors import InputError, about
 from srmd.base.paths import shipped
-from srmd.cli.flags import FLAGS, MODES, KernelChoice, Parser, existing, mode_parser, words
+from srmd.cli.flags import FLAGS, MODES, Parser, mode_parser
+from srmd.cli.values import KernelChoice, existing, words
 from srmd.config import VERSION, NamedDegradation, NamedKernel, PrepareRequest, TestRequest, TrainConfig
 from srmd.kernel.families import delta
 from srmd.kernel.window import recentred

@@ -54,7 +54,9 @@ class Soap(torch.optim.Optimizer):
         if not state:
             for side, covariance in covariances.items():
                 state[f"{side}_covariance"] = covariance
-                exact = _decomposable(covariance).double().nan_to_num()  # float32 may not converge; a NaN is for the loss to report
+                exact = (
+                    _decomposable(covariance).double().nan_to_num()
+                )  # float32 may not converge; a NaN is for the loss to report
                 state[f"{side}_basis"] = torch.linalg.eigh(exact).eigenvectors.to(covariance)
         for side, covariance in covariances.items():
             state[f"{side}_covariance"].lerp_(covariance, 1 - COVARIANCE_BETA)
