@@ -179,8 +179,11 @@ class Solver:
 
     def reset_dormant_features(self) -> None:
         """Gives new weights to features that are dormant on the batches of the next steps."""
-        if self.config.batch_norm:  # it keeps them active
-            return
+        if not self.config.batch_norm:  # which keeps them active
+            with exact_convolutions():
+                self._reset_dormant_features()
+
+    def _reset_dormant_features(self) -> None:
         dormant = None
         count = math.ceil(RESET_PATCHES / self.config.batch_size)
         for number in range(self.step + 1, self.step + 1 + count):
