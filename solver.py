@@ -1,4 +1,4 @@
-"""Training and testing; the code is in srmd/solver.py."""
+"""Training; the code is in srmd/solver.py."""
 
 from srmd.solver import Solver
 

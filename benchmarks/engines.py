@@ -24,7 +24,7 @@ from srmd.model import SRMD, NetworkConfig, Run, network_input
 
 SCALES, SIDES = (2, 3, 4), (256, 512)
 ROUNDS = 5
-MOST_SECONDS = 60  # for the rounds of one table
+MAX_SECONDS = 60  # for the rounds of one table
 
 
 def onnxruntime_run(network: SRMD) -> Run:
@@ -82,7 +82,7 @@ def measure(runs: dict[str, Callable[[], object]]) -> dict[str, list[float]]:
     times: dict[str, list[float]] = {name: [] for name in runs}
     for run in runs.values():
         run()
-    end = time.perf_counter() + MOST_SECONDS
+    end = time.perf_counter() + MAX_SECONDS
     for turn in range(ROUNDS):
         if turn > 1 and time.perf_counter() > end:
             break

@@ -19,7 +19,7 @@ from srmd.pictures.photos import builtin_test_pictures
 
 ROOT = Path(__file__).parents[1]
 SIZE = (6000, 4000)  # LR pixels
-MOST_GIB = 2.5  # that the process may take
+MAX_GIB = 2.5  # that the process may take
 
 
 def main() -> None:
@@ -34,7 +34,7 @@ def main() -> None:
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
     megapixels = SIZE[0] * SIZE[1] / 1e6
     print(f"{SIZE[0]}×{SIZE[1]} at x2: {seconds:.0f} s, {seconds / megapixels:.1f} s per LR megapixel; {peak:.2f} GiB")
-    print(f"ratio large_photo_within_{MOST_GIB}_GiB {MOST_GIB / peak:.2f}")
+    print(f"ratio large_photo_within_{MAX_GIB}_GiB {MAX_GIB / peak:.2f}")
 
 
 if __name__ == "__main__":

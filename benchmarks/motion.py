@@ -17,7 +17,9 @@ from torch import Tensor
 from srmd.base.errors import InputError
 from srmd.base.files import make_folder
 from srmd.cli import main
+from srmd.cli.console import one_line
 from srmd.degradation import Degradation, degrade, modcrop, upsample
+from srmd.evaluate.picture import to_array
 from srmd.kernel.families import delta
 from srmd.kernel.motion import motion_kernels
 from srmd.kernel.pca import code_error
@@ -54,7 +56,7 @@ def pictures(folder: Path | None) -> list[Tensor]:
 
 def psnr_y(sr: Tensor, hr: Tensor) -> float:
     """As a test scores."""
-    return score(*(p[0].permute(1, 2, 0).numpy() for p in (sr, hr)), 2)["psnr_y"]
+    return score(to_array(sr), to_array(hr), 2)["psnr_y"]
 
 
 def scores(networks: dict[str, Restorer], hrs: list[Tensor], kernels: np.ndarray) -> dict[str, np.ndarray]:
@@ -117,4 +119,4 @@ if __name__ == "__main__":
     try:
         compare(*folders, int(sys.argv[3]) if len(sys.argv) > 3 else 2000)
     except InputError as error:
-        raise SystemExit(str(error)) from error
+        raise SystemExit(one_line(error)) from error

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from srmd.base.errors import InputError
+from srmd.cli.console import one_line
 from srmd.degradation import Degradation, degrade, scoring_noise, upsample
 from srmd.evaluate.picture import hr_tensor, to_array
 from srmd.kernel.specs import parse_kernels
@@ -160,7 +161,7 @@ def main(arguments: list[str]) -> int:
         if not measured:
             raise InputError(f"DATA: expected Set5, Set14 or B100 in {options.data}, found none of them")
     except InputError as error:
-        print(error, file=sys.stderr)
+        print(one_line(error), file=sys.stderr)
         return 2
     off = [cell for cell in measured if cell.is_off]
     print(f"\n{table(measured)}\n\n{len(measured)} of {len(cells)} figures measured, {len(off)} outside the tolerance")

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from srmd.base.errors import InputError
 from srmd.base.files import whole_file
+from srmd.cli.console import one_line
 from srmd.degradation import Degradation, degrade, modcrop, scoring_noise, upsample
 from srmd.evaluate.picture import to_array
 from srmd.kernel.families import gaussian
@@ -157,4 +158,4 @@ if __name__ == "__main__":
     try:
         main()
     except InputError as error:
-        raise SystemExit(str(error)) from error
+        raise SystemExit(one_line(error)) from error

@@ -20,6 +20,7 @@ from benchmarks.ship import ROOT, ship
 from srmd.backends.device import choose_device
 from srmd.base.errors import InputError, Stopped
 from srmd.cli import main
+from srmd.cli.console import one_line
 from srmd.cli.values import existing
 from srmd.config import TrainConfig
 from srmd.data_loader import open_training_data
@@ -146,6 +147,6 @@ if __name__ == "__main__":
     try:
         raise SystemExit(train_all(given.minutes, given.train_data, given.test_data))
     except InputError as error:
-        parser.error(str(error))
+        parser.error(one_line(error))
     except Stopped as stopped:
         raise SystemExit(128 + stopped.signal) from stopped

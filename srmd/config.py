@@ -13,7 +13,7 @@ class NamedKernel:
     spec: str
     array: np.ndarray  # (k, k), k odd, sum 1
     path: Path | None = None  # of the file that it was read from
-    shifts: bool = False  # and is meant to: direct downsampling takes no middle pixel at even scales
+    shifts: bool = False  # whether it is meant to shift the picture, as the direct downsampler at even scales does
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,11 @@ class TestRequest:
 
     weights: Path
     output: Path
+    kernel: list[NamedKernel]
     scale_factor: int | None = None  # None: the weights' own
     pca: Path | None = None
     test_data: Path | None = None
     input: list[Path] = field(default_factory=list)
-    kernel: list[NamedKernel] = field(default_factory=list)
     save_kernel: Path | None = None
     regions: NamedMap | None = None
     region_blend: float = 0.0

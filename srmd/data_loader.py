@@ -238,7 +238,9 @@ def view_of_square(crop: NDArray, view: int) -> NDArray:
     return np.rot90(crop if view < 4 else crop[:, ::-1], view % 4)
 
 
-def open_training_data(path: Path | None, cache: Path = Path("data")) -> PackedPictures:
+def open_training_data(
+    path: Path | None, cache: Path = Path("data"), progress: Progress = lambda done, total: None
+) -> PackedPictures:
     """The built-in set (None), a packed file, or a folder of pictures; sets and folders are packed once, into `cache`.
 
     A folder is packed again when the names, sizes or times of its pictures changed. Raises InputError for a path that
@@ -249,17 +251,17 @@ def open_training_data(path: Path | None, cache: Path = Path("data")) -> PackedP
         if not packed.exists():
             logger.info("%s", pack(None, packed))
         return PackedPictures(packed)
-    return PackedPictures(_packed_folder(path, cache) if path.is_dir() else path)
+    return PackedPictures(_packed_folder(path, cache, progress) if path.is_dir() else path)
 
 
-def _packed_folder(folder: Path, cache: Path) -> Path:
+def _packed_folder(folder: Path, cache: Path, progress: Progress) -> Path:
     where = str(folder.resolve())
     files = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in list_pictures(folder)]
     name = f"folder-{_digest(where)}"
     packed = cache / f"{name}-{_digest([VERSION, files])}.h5"
     if not packed.exists():
         logger.info("packing %s, once", folder)
-        logger.info("%s", pack(folder, packed))
+        logger.info("%s", pack(folder, packed, progress))
         for outdated in set(cache.glob(f"{name}-*.h5")) - {packed}:
             outdated.unlink(missing_ok=True)  # another process may have been first
     return packed

@@ -20,7 +20,8 @@ from srmd.base.errors import InputError
 from srmd.kernel.families import KERNEL_SIZE
 from srmd.kernel.pca import kernel_codes
 from srmd.kernel.specs import as_kernel
-from srmd.pictures.conversion import as_floats, to_pixels
+from srmd.pictures.conversion import to_pixels
+from srmd.pictures.picture import as_floats
 
 VIEWS = 8  # the flips and turns of a picture
 MAX_SHIFTS = 15  # side of a kernel whose taps are added one by one: of 101×101 that takes minutes a photo
@@ -217,9 +218,10 @@ def degrade_picture(
     pixels = to_pixels(picture)
     if downsampler not in ("bicubic", "direct"):
         raise InputError(f"expected bicubic or direct, found {downsampler!r}", "downsampler")
-    if not 0 <= noise_level <= 255:
-        raise InputError(f"expected a number from 0 to 255, found {noise_level!r}", "noise_level")
-    hr = torch.from_numpy(as_floats(pixels.rgb)).permute(2, 0, 1)[None]
+    check_noise_level(noise_level)
+    if scale < 1:
+        raise InputError(f"expected a whole number of at least 1, found {scale!r}", "scale")
+    hr = torch.from_numpy(as_floats(pixels.rgb).astype(np.float64)).permute(2, 0, 1)[None]
     if min(hr.shape[-2:]) < scale:
         raise InputError(f"expected sides of at least {scale} pixels, found {hr.shape[-1]}×{hr.shape[-2]}", "picture")
     hr, noise = modcrop(hr, scale), None
@@ -232,7 +234,13 @@ def degrade_picture(
     alpha = None
     if pixels.alpha is not None:
         alpha = downsample(modcrop(torch.from_numpy(pixels.alpha)[None, None], scale), scale, downsampler)[0, 0].numpy()
-    return pixels.to_kind(lr, alpha)
+    return pixels.to_kind(pixels.values(lr), alpha)
+
+
+def check_noise_level(noise_level: float) -> None:
+    """Raises InputError for what is no noise level."""
+    if not isinstance(noise_level, int | float | np.number) or not 0 <= noise_level <= 255:
+        raise InputError(f"expected a number from 0 to 255, found {noise_level!r}", "noise_level")
 
 
 def enlarged_alpha(alpha: NDArray[np.float64], scale: int) -> NDArray[np.float64]:

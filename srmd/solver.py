@@ -25,7 +25,7 @@ from srmd.train.cuda_step import CudaGraphStep, fast_convolutions, torch_compile
 from srmd.train.dormant import dormant_features, reset_dormant_features
 from srmd.train.memory import placed
 from srmd.train.soap import Soap
-from srmd.train.start import new_start, resumed_start
+from srmd.train.start import Start, new_start
 from srmd.weights.checkpoint import Checkpoint
 from srmd.weights.files import Weights
 from srmd.weights.surgery import round_as_autocast
@@ -48,30 +48,26 @@ class Solver:
     """
 
     def __init__(
-        self, config: TrainConfig, training: PackedPictures, validation: PackedPictures, state: dict | None = None
+        self, config: TrainConfig, training: PackedPictures, validation: PackedPictures, start: Start | None = None
     ):
-        """At step 0; or, with the `state` of a checkpoint, as `state_dict` left it."""
+        """At step 0, with the network, P and kernels of `start`, by default those that the configuration names."""
         self.config, self.step = config, 0
         self.device = choose_device(config.device)
         self.precision = choose_precision(config.precision, self.device)
-        self.network, self.pca, self.kernels = (
-            new_start(config) if state is None else resumed_start(config, Checkpoint(**state))
-        )
+        self.network, self.pca, self.kernels = start or new_start(config)
         self.network.to(self.device, memory_format=torch.channels_last)
         with about("train_data"):
             self.batches = self._batches(placed(training, config.cache, self.device))
         self.validation_batch = self._batches(validation if validation.usable(self.batches.crop) else training).draw(0)
-        self.winograd = state is None and self._can_use_winograd() and winograd_is_faster(self.network, self._size())
+        self.winograd = self._can_use_winograd() and winograd_is_faster(self.network, self._size())
         self.ema = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.optimizer = Soap(self.network.parameters(), config.lr)
-        if state is not None:
-            self.load_state_dict(state)
         # On a GPU the loss is compiled, and recorded with its gradients.
         self._loss_of_patches: Callable[..., Tensor] = self._loss
         self.forward_backward: Callable[[Batch], Tensor] = self._forward_backward
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device.index or 0)
-            self._record()
+            self._capture_cuda_graph()
 
     def _batches(self, pictures: PackedPictures) -> Batches:
         return Batches(pictures, self.config, self.pca, self.device, self.kernels)
@@ -100,8 +96,10 @@ class Solver:
         return vars(checkpoint)
 
     def load_state_dict(self, state: dict) -> None:
-        """Goes on where `state_dict` was called, in a run of the same configuration."""
+        """Goes on where `state_dict` was called, in a run of the same configuration and start."""
         checkpoint = Checkpoint(**state)
+        if not torch.equal(checkpoint.pca, self.pca):
+            raise ValueError("state: expected that of a run with the same P, found another")
         self.step = checkpoint.step
         self.winograd = checkpoint.winograd and self._can_use_winograd()  # which may be another device by now
         self.network.load_state_dict(checkpoint.network)
@@ -121,7 +119,7 @@ class Solver:
     def training_step(self) -> Tensor:
         """Goes to the next step and learns from its batch; the loss, still on the device."""
         if self.step % RESET_EVERY == 0 and self.step <= self.config.steps // 2:
-            self.reset_dormant_features()
+            self.reset_dormant()
         self.step += 1
         loss = self.forward_backward(self.batches.draw(self.step))
         self.optimizer_step()
@@ -145,7 +143,7 @@ class Solver:
             sr = self.network(lr, degradation_map, conv_relu if self.winograd else None)
         return F.l1_loss(sr, hr) if self.config.loss == "l1" else F.mse_loss(sr, hr)
 
-    def _record(self) -> None:
+    def _capture_cuda_graph(self) -> None:
         """Lets a GPU do forward and backward its fastest way; leaves the network as it was."""
         before = [buffer.clone() for buffer in self.network.buffers()]
         self.network.train()
@@ -177,13 +175,13 @@ class Solver:
         for averaged, current in zip(self.ema.buffers(), self.network.buffers(), strict=True):
             averaged.copy_(current)
 
-    def reset_dormant_features(self) -> None:
+    def reset_dormant(self) -> None:
         """Gives new weights to features that are dormant on the batches of the next steps."""
         if not self.config.batch_norm:  # which keeps them active
-            with exact_convolutions():
-                self._reset_dormant_features()
+            with exact_convolutions(self.device):
+                self._find_and_reset_dormant()
 
-    def _reset_dormant_features(self) -> None:
+    def _find_and_reset_dormant(self) -> None:
         dormant = None
         count = math.ceil(RESET_PATCHES / self.config.batch_size)
         for number in range(self.step + 1, self.step + 1 + count):
@@ -209,7 +207,7 @@ class Solver:
     @torch.no_grad()
     def validation_sr(self) -> Tensor:
         """SR of the validation batch by the EMA network."""
-        with autocast(self.device, self.precision), exact_convolutions():
+        with autocast(self.device, self.precision), exact_convolutions(self.device):
             lr, degradation_map = self.validation_batch.lr, self.validation_batch.degradation_map
             return self.ema(lr, degradation_map, conv_relu_ if self.winograd else None)
 

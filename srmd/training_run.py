@@ -18,7 +18,8 @@ from srmd.show.pictures import kernel_picture
 from srmd.show.plots import draw_loss
 from srmd.solver import SAMPLES, Solver
 from srmd.train.run_folder import RunFolder
-from srmd.weights.checkpoint import load_checkpoint, save_checkpoint
+from srmd.train.start import new_start, resumed_start
+from srmd.weights.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from srmd.weights.files import write_weights
 
 logger = logging.getLogger("srmd")
@@ -26,23 +27,34 @@ logger = logging.getLogger("srmd")
 LOG_EVERY = 10
 VALIDATE_EVERY = 100
 
-Progress = Callable[[int, dict], object]  # is told the number of each step that is done, and what was last logged
+# Is told the number of each step that is done, and what was last logged, None if nothing was.
+Progress = Callable[[int, dict | None], object]
 
 
-def train(config: TrainConfig, progress: Progress = lambda step, row: None) -> None:
-    """Trains to the last step; a signal ends it early, after saving, by `Stopped`."""
+def train(
+    config: TrainConfig,
+    progress: Progress = lambda step, row: None,
+    packing: Callable[[int, int], object] = lambda done, total: None,
+) -> None:
+    """Trains to the last step; a signal ends it early, after saving, by `Stopped`.
+
+    `packing` is told how many pictures of a folder are packed, and how many there are.
+    """
     folder = RunFolder(config.output)
     with folder.locked():
-        state = _newest_checkpoint(folder) if config.resume is not None else None
-        if state and state["step"] >= config.steps:
-            logger.info("The run in %s is finished: %d steps", folder.path, state["step"])
+        checkpoint = _newest_checkpoint(folder) if config.resume is not None else None
+        if checkpoint and checkpoint.step >= config.steps:
+            logger.info("The run in %s is finished: %d steps", folder.path, checkpoint.step)
             return
-        if state and state["version"] != __version__:  # what it holds may be something else
-            found = f"{folder.path} was begun by version {state['version']}, this is {__version__}"
+        if checkpoint and checkpoint.version != __version__:  # what it holds may be something else
+            found = f"{folder.path} was begun by version {checkpoint.version}, this is {__version__}"
             raise InputError(f"{found}; `weights={folder.path / 'last.safetensors'}` starts from it", "resume")
-        with about("train_data"):
-            training, validation = open_training_data(config.train_data).split()
-        solver = Solver(config, training, validation, state)
+        start = resumed_start(config, checkpoint) if checkpoint else new_start(config)  # or says what is wrong with it
+        with about("train_data"):  # which may take minutes to pack
+            training, validation = open_training_data(config.train_data, progress=packing).split()
+        solver = Solver(config, training, validation, start)
+        if checkpoint:
+            solver.load_state_dict(vars(checkpoint))
         folder.begin(config, solver.step)
         where = f"on {solver.device} in {solver.precision}, {config.steps} steps"
         logger.info("Training in %s %s, pictures %s", folder.path, where, solver.batches.pictures.place)
@@ -52,19 +64,19 @@ def train(config: TrainConfig, progress: Progress = lambda step, row: None) -> N
     logger.info("%s holds the network, last.safetensors, and the loss curve, loss.png", folder.path)
 
 
-def _newest_checkpoint(folder: RunFolder) -> dict | None:
+def _newest_checkpoint(folder: RunFolder) -> Checkpoint | None:
     """The newest checkpoint that is whole; broken newer ones are put aside, None where there never was one."""
     paths, broken = folder.checkpoints(), []
     for path in paths:
         try:
-            state = load_checkpoint(path)
+            checkpoint = load_checkpoint(path)
         except InputError as error:
             logger.warning("%s; trying the one before", error)
             broken.append(path)
         else:
             for path in broken:
                 path.rename(path.with_suffix(".broken"))
-            return state
+            return checkpoint
     if broken:
         raise InputError(f"none of the {len(broken)} checkpoints in {folder.path} can be read", "resume")
     logger.info("No checkpoint in %s yet: starting at step 1", folder.path)
@@ -85,7 +97,7 @@ class TrainingRun:
             self._show(row)
         kernels = solver.validation_batch.kernels[:SAMPLES].cpu().numpy()
         self.dashboard.image("kernels", kernel_picture(kernels), "kernels of the samples")
-        clock, counted, saved, row = time.perf_counter(), solver.step, solver.step, {}
+        clock, counted, saved, row = time.perf_counter(), solver.step, solver.step, None
         with stop_requests() as stop:
             while solver.step < config.steps and not stop:
                 loss = solver.training_step()

@@ -2,11 +2,15 @@
 
 import ast
 import logging
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from srmd.base.errors import InputError
 from srmd.cli.console import log_to_console, name_flags
 from srmd.cli.flags import FLAGS
 
@@ -46,3 +50,28 @@ def test_messages_are_printed_once_and_warnings_say_so(capsys: pytest.CaptureFix
     logging.getLogger("srmd").info("%s to go", 3)
     logging.getLogger("srmd").warning("`kernel` shifts")
     assert capsys.readouterr().out == "3 to go\nwarning: --kernel shifts\n"
+
+
+def test_an_error_in_a_message_names_its_flag(capsys: pytest.CaptureFixture):
+    log_to_console()
+    logging.getLogger("srmd").warning("left out: %s", InputError("b.png: a broken picture", "input"))
+    assert capsys.readouterr().out == "warning: left out: --input: b.png: a broken picture\n"
+
+
+@pytest.mark.parametrize(("arguments", "code"), [("--mode=test --weights=text", 2), ("--mode=prepare", 0)])
+def test_on_a_terminal_there_is_no_bar_before_there_is_progress(arguments: str, code: int, tmp_path: Path):
+    (tmp_path / "text").write_text("no weights")
+    primary, secondary = os.openpty()
+    command = [sys.executable, str(ROOT / "main.py"), *arguments.split()]
+    done = subprocess.run(command, cwd=tmp_path, stderr=secondary, stdout=subprocess.PIPE, check=False)
+    os.close(secondary)
+    said = b""
+    try:
+        while part := os.read(primary, 4096):
+            said += part
+    except OSError:  # the other end is closed
+        pass
+    os.close(primary)
+    assert done.returncode == code
+    assert said.startswith(b"--weights: text" if code else b"")
+    assert said.count(b"\n") == (1 if code else 0)

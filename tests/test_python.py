@@ -2,13 +2,14 @@
 
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
 
 import srmd
 from srmd.kernel.families import asymmetric
@@ -161,15 +162,18 @@ def test_floats_are_degraded_without_rounding_and_noise_is_that_of_its_seed():
 @pytest.mark.parametrize(
     ("picture", "arguments", "message"),
     [
-        (RGB, {"kernel": "gauss:1"}, "kernel: expected delta, gaussian:W, .* found 'gauss:1'"),
-        (RGB, {"kernel": np.zeros((3, 3))}, "kernel: the array: expected numbers with a finite, positive sum"),
-        (RGB, {"kernel": np.ones((2, 15, 15))}, "kernel: the array: expected a kernel .* 2×15×15"),
+        (RGB, {"kernel": "gauss:1"}, "^kernel: expected delta, gaussian:W, .* found 'gauss:1'"),
+        (RGB, {"kernel": np.zeros((3, 3))}, "^kernel: the array: expected numbers with a finite, positive sum"),
+        (RGB, {"kernel": np.ones((2, 15, 15))}, "^kernel: the array: expected a kernel .* 2×15×15"),
         (RGB, {"kernel": "delta", "noise_level": -1}, "noise_level: expected a number from 0 to 255, found -1"),
         (RGB[..., :2], {"kernel": "delta"}, "picture: expected an array .* found 24×20×2"),
         (RGB.astype(int), {"kernel": "delta"}, "picture: expected uint8, uint16 or floats in 0 to 1, found int64"),
         (RGB.astype(float), {"kernel": "delta"}, "picture: expected floats in 0 to 1, found .* to "),
         (RGB / np.nan, {"kernel": "delta"}, "picture: expected floats in 0 to 1, found nan"),
         (torch.zeros(2, 3, 8, 8), {"kernel": "delta"}, "picture: expected a tensor .* found 2×3×8×8"),
+        (RGB, {"kernel": "missing.npy"}, "^kernel: missing.npy: expected a file"),
+        (RGB, {"kernel": "delta", "noise_level": "auto"}, "noise_level: expected a number from 0 to 255, found 'auto'"),
+        (RGB, {"kernel": "delta", "tile": -5}, "tile: expected at least 1 pixel, found -5"),
         ("photo.png", {"kernel": "delta"}, "picture: expected a NumPy array, a tensor or a PIL picture, found str"),
     ],
 )
@@ -191,6 +195,44 @@ def test_a_network_that_is_not_there_is_named_with_those_that_are():
         srmd.load("srmd_x9")
 
 
+@pytest.mark.parametrize(
+    ("argument", "value"), [("device", "tpu"), ("device", "meta"), ("precision", "int8"), ("engine", "tensorrt")]
+)
+def test_what_can_not_run_a_network_is_said(argument: str, value: str):
+    with pytest.raises(srmd.InputError, match=f"^{argument}: expected .*, found '{value}'"):
+        srmd.load("srmd_x2", **{"device": "cpu"} | {argument: value})
+
+
+def test_what_can_not_be_degraded_is_said():
+    for arguments, message in (
+        ({"scale": 0}, "scale: expected a whole number of at least 1, found 0"),
+        ({"scale": 99}, "picture: expected sides of at least 99 pixels, found 20×24"),
+        ({"downsampler": "nearest"}, "downsampler: expected bicubic or direct, found 'nearest'"),
+        ({"noise_level": 300}, "noise_level: expected a number from 0 to 255, found 300"),
+    ):
+        with pytest.raises(srmd.InputError, match=message):
+            srmd.degrade(RGB, **arguments)
+
+
+def test_a_pil_picture_keeps_its_profile_and_exif(restorer: srmd.Restorer, tmp_path: Path):
+    exif = Image.Exif()
+    exif[271] = "camera"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.fromarray(RGB).save(tmp_path / "a.png", icc_profile=profile, exif=exif)
+    sr = restorer.restore(Image.open(tmp_path / "a.png"), "delta")
+    assert sr.info["icc_profile"] == profile
+    assert sr.getexif()[271] == "camera"
+
+
+def test_of_a_large_picture_only_whole_numbers_are_there_at_once(restorer: srmd.Restorer):
+    lr = np.zeros((400, 400, 3), np.uint8)
+    tracemalloc.start()
+    sr = restorer.restore(lr, "delta", tile=64)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2 * sr.nbytes
+
+
 def test_of_a_file_of_several_kernels_one_is_read_by_its_index(tmp_path: Path):
     kernels = np.stack([srmd.gaussian(1.0), srmd.gaussian(2.0)])
     np.save(tmp_path / "k.npy", kernels)
@@ -204,7 +246,7 @@ def test_of_a_file_of_several_kernels_one_is_read_by_its_index(tmp_path: Path):
 SETTINGS = """
 import logging, signal, sys, warnings
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
 def settings():
     flags = torch.backends.cudnn
     return (Image.MAX_IMAGE_PIXELS, flags.allow_tf32, flags.benchmark, torch.get_num_threads(),

@@ -201,12 +201,10 @@ def other_weights(path: str) -> Weights:
 
 
 def test_training_starts_from_other_weights_with_their_pca(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(
-        Solver, "reset_dormant_features", lambda solver: None
-    )  # many features are dormant on patches of 8×8
+    monkeypatch.setattr(Solver, "reset_dormant", lambda solver: None)  # many features are dormant on patches of 8×8
     source = other_weights("first.safetensors")
     assert train("run", "--steps=1", "--lr=1e-9", "--weights=first.safetensors") == 0
-    state = load_checkpoint(next(Path("run").glob("checkpoint-*")))
+    state = vars(load_checkpoint(next(Path("run").glob("checkpoint-*"))))
     assert torch.equal(state["pca"], source.pca)
     found, given = state["network"]["convs.5.weight"], source.network.convs[5].weight
     torch.testing.assert_close(found, given.detach(), atol=1e-6, rtol=0)
@@ -293,7 +291,7 @@ def test_weights_are_translated_to_the_pca_of_other_kernels_and_wider_codes(flag
     flags = [own_kernels() if flags == "own" else flags]
     assert train("run", "--steps=1", "--lr=1e-9", "--weights=first.safetensors", *flags) == 0
     assert "P is computed anew, and the first layer of first.safetensors is reprojected" in capsys.readouterr().out
-    state = load_checkpoint(next(Path("run").glob("checkpoint-*")))
+    state = vars(load_checkpoint(next(Path("run").glob("checkpoint-*"))))
     size, dim = (state["network_config"][name] for name in ("kernel_size", "pca_dim"))
     codes = [
         kernel_codes(torch.from_numpy(gaussian(1.3, 1.0, 30, s)).float(), p)
@@ -318,9 +316,9 @@ def test_a_code_narrower_than_that_of_the_weights_is_refused(name: str, given: i
 
 
 def test_the_average_follows_the_network_quickly_at_first(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(Solver, "reset_dormant_features", lambda solver: None)  # changes where it starts from
+    monkeypatch.setattr(Solver, "reset_dormant", lambda solver: None)  # changes where it starts from
     assert train("run", "--steps=1") == 0
-    state = load_checkpoint(next(Path("run").glob("checkpoint-*")))
+    state = vars(load_checkpoint(next(Path("run").glob("checkpoint-*"))))
     torch.manual_seed(0)
     start = SRMD(NetworkConfig()).state_dict()
     expected = start["convs.5.weight"] * 2 / 11 + state["network"]["convs.5.weight"] * 9 / 11
@@ -374,9 +372,10 @@ def test_a_request_that_is_refused_leaves_a_folder_that_was_there_as_it_was():
 
 def test_a_run_is_resumed_without_winograd_where_that_cannot_be_used():
     assert train("run", "--steps=4", "--save_every=2") == 0
-    state = load_checkpoint(Path("run/checkpoint-0000004.pt")) | {"winograd": True}  # where there is no bfloat16
+    state = vars(load_checkpoint(Path("run/checkpoint-0000004.pt"))) | {"winograd": True}  # as in fp32
     config = TrainConfig(precision="bf16", device="cpu", batch_size=2, patch_size=8)
-    solver = Solver(config, *open_training_data(Path("pictures")).split(), state)
+    solver = Solver(config, *open_training_data(Path("pictures")).split())
+    solver.load_state_dict(state)
     assert not solver.winograd
 
 
@@ -396,7 +395,8 @@ def test_a_solver_goes_on_from_its_state_dict_to_the_bit():
     whole, parts = Solver(config, *pictures), Solver(config, *pictures)
     for _ in range(3):
         parts.training_step()
-    resumed = Solver(config, *pictures, state=copy.deepcopy(parts.state_dict()))
+    resumed = Solver(config, *pictures)
+    resumed.load_state_dict(copy.deepcopy(parts.state_dict()))
     for _ in range(6):
         whole.training_step()
     for solver in (parts, resumed):
@@ -419,3 +419,33 @@ def test_weights_without_a_p_are_refused(capsys: pytest.CaptureFixture):
     torch.save({f"{name}.{key}": t for name, conv in convs.items() for key, t in conv.state_dict().items()}, "kair.pth")
     assert train("run", "--steps=1", "--weights=kair.pth") == 2
     assert capsys.readouterr().err.startswith("--weights: kair.pth: expected weights with their P, found a format")
+
+
+def test_the_state_of_a_run_with_another_pca_is_refused():
+    config = TrainConfig(precision="fp32", device="cpu", batch_size=2, patch_size=8)
+    solver = Solver(config, *open_training_data(Path("pictures")).split())
+    with pytest.raises(ValueError, match="state: expected that of a run with the same P"):
+        solver.load_state_dict(solver.state_dict() | {"pca": -solver.pca})
+
+
+def test_a_run_of_version_0_4_is_told_why_it_does_not_go_on(capsys: pytest.CaptureFixture):
+    assert train("run", "--steps=2") == 0
+    path = Path("run/config.json")
+    config = json.loads(path.read_text())
+    del config["threads"]  # which is new
+    path.write_text(json.dumps(config | {"steps": 9}))
+    (checkpoint,) = Path("run").glob("checkpoint-*")
+    state = torch.load(checkpoint, weights_only=True) | {"version": "0.4.0"}
+    del state["winograd"]
+    torch.save(state, checkpoint)
+    assert train("run", "--resume") == 2
+    said = capsys.readouterr().err
+    assert said.startswith("--resume: run was begun by version 0.4.0")
+    assert said.endswith("; --weights=run/last.safetensors starts from it\n")
+
+
+def test_weights_are_checked_before_pictures_are_packed(capsys: pytest.CaptureFixture):
+    Path("no.weights").write_text("text")
+    assert train("run", "--weights=no.weights") == 2
+    assert capsys.readouterr().err.startswith("--weights: no.weights")
+    assert not Path("data").exists()

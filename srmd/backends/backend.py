@@ -77,7 +77,7 @@ def _torch_run(network: SRMD, backend: Backend) -> Run:
 
     @torch.inference_mode()
     def run(lr: Tensor, degradation_map: Tensor) -> Tensor:
-        with autocast(device, autocast_precision), exact_convolutions():
+        with autocast(device, autocast_precision), exact_convolutions(device):
             return compute(lr.to(device, memory_format=torch.channels_last), degradation_map.to(device)).cpu()
 
     return run

@@ -58,6 +58,8 @@ def is_busy() -> bool:
 
 def available_backends(network: SRMD, device: torch.device, engine: str, precision: str) -> list[Backend]:
     """All backends that can run a network here and are asked for."""
+    if engine not in ("auto", "torch", *OPTIONAL):
+        raise InputError(f"expected auto, torch, {' or '.join(OPTIONAL)}, found {engine!r}", "engine")
     if engine in OPTIONAL:
         _check_optional(network, device, engine)
     chosen = choose_precision(precision, device)

@@ -19,7 +19,7 @@ def prefetch(items: Iterable[Item]) -> Iterator[Item]:
 
 
 class BackgroundWriter:
-    """Does one thing at a time in a thread, in order; what fails there is raised at the next thing, or at the end."""
+    """Does jobs one by one in a thread; an error of a job is raised by the next `submit`, or at the end."""
 
     def __enter__(self) -> Self:
         self._thread = ThreadPoolExecutor(1)
@@ -27,7 +27,7 @@ class BackgroundWriter:
         return self
 
     def submit(self, work: Callable, *arguments: object) -> None:
-        """Starts it once the thing before is done, so that never more than one waits in memory."""
+        """Starts a job when the one before is done, so that never more than one waits in memory."""
         self._finish()
         self._last = self._thread.submit(work, *arguments)
 

@@ -11,7 +11,7 @@ from srmd.show import visdom_server
 
 RESTORING = ["--mode=test", f"--kernel={Path('kernels') / 'isotropic_1.3.mat'}"]
 TRAINING = ["--mode=train", "--scale_factor=2", "--noise_free", "--steps=600", "--batch_size=8", "--patch_size=32"]
-LEAST_GAIN = 1.0  # dB over bicubic upscaling
+MIN_GAIN = 1.0  # dB over bicubic upscaling
 
 
 def demo() -> int:
@@ -31,9 +31,9 @@ def demo() -> int:
         if code != 0:
             return code
         for folder in (shipped, result):
-            if gain(folder) < LEAST_GAIN:
+            if gain(folder) < MIN_GAIN:
                 found = f"{gain(folder):.2f} in {folder}"
-                print(f"expected at least {LEAST_GAIN} dB over bicubic, found {found}", file=sys.stderr)
+                print(f"expected at least {MIN_GAIN} dB over bicubic, found {found}", file=sys.stderr)
                 return 1
         say_where_to_look(run, result, shipped)
         if server and sys.stdin.isatty():

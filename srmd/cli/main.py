@@ -1,12 +1,4 @@
-"""SRMD: super-resolves pictures whose blur kernel and noise level it is told.
-
-    python main.py photo.png --kernel=gaussian:1.3 --noise_level=5
-    python main.py --mode=test --kernel=kernels/isotropic_1.3.mat
-    python main.py --mode=train --scale_factor=2
-    python main.py --mode=prepare --train_data=pictures --output=pictures.h5
-
-Turns flags into a checked, typed request and dispatches one mode; --mode=MODE --help lists what that mode takes.
-"""
+"""The command line: turns flags into a checked, typed request and dispatches one mode."""
 
 import os
 import signal
@@ -16,10 +8,11 @@ from typing import NoReturn
 
 from srmd.base.errors import InputError, Stopped, about
 from srmd.base.files import make_folder
-from srmd.cli.console import log_to_console, name_flags, packing_bar, test_bar, training_bar
-from srmd.cli.flags import FLAGS
+from srmd.cli.console import log_to_console, one_line, progress_bar, training_bar
 from srmd.cli.requests import Request, parse
 from srmd.config import PrepareRequest, TestRequest, TrainConfig
+
+PACKING = {"desc": "packing", "unit": "picture"}
 
 
 def run(request: Request) -> None:
@@ -32,18 +25,22 @@ def run(request: Request) -> None:
 
         torch.set_num_threads(request.threads)
     if isinstance(request, TrainConfig):
-        from srmd.training_run import train
-
-        with training_bar(request) as progress:
-            train(request, progress)
+        _train(request)
     else:
         _test(request)
+
+
+def _train(request: TrainConfig) -> None:
+    from srmd.training_run import train
+
+    with training_bar(request) as progress, progress_bar(**PACKING) as packing:
+        train(request, progress, packing)
 
 
 def _test(request: TestRequest) -> None:
     from srmd.evaluate.run import evaluate
 
-    with test_bar() as progress:
+    with progress_bar(unit="px", unit_scale=True) as progress:
         evaluate(request, progress)
 
 
@@ -52,7 +49,7 @@ def _prepare(request: PrepareRequest) -> None:
 
     with about("output"):
         make_folder(request.output.parent)
-    with about("train_data"), packing_bar() as progress:
+    with about("train_data"), progress_bar(**PACKING) as progress:
         summary = pack(request.train_data, request.output, progress)
     print(summary)
 
@@ -75,16 +72,9 @@ def main(arguments: list[str]) -> int:
             return 128 + error.signal
         if isinstance(error, KeyboardInterrupt):
             return 128 + signal.SIGINT
-        print(_in_one_line(error), file=sys.stderr)
+        print(one_line(error), file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1
     return 0
-
-
-def _in_one_line(error: Exception) -> str:
-    """The message; what the library calls an argument is a flag here."""
-    line = name_flags(" ".join(str(error).split())) or type(error).__name__
-    is_flag = isinstance(error, InputError) and any(flag.name == error.argument for flag in FLAGS)
-    return f"--{line}" if is_flag or getattr(error, "argument", None) == "mode" else line
 
 
 def end_on_signals() -> None:

@@ -115,16 +115,16 @@ def _check_maps(given: dict) -> None:
     count, regions = len(given["kernel"]), given.get("regions")
     if regions is None:
         if count > 1:
-            raise InputError(f"--kernel: found {count}, which need --regions to say where each one is")
+            raise InputError(f"found {count}, which need --regions to say where each one is", "kernel")
         if "region_blend" in given:
-            raise InputError("--region_blend: softens the borders of --regions, found none")
+            raise InputError("softens the borders of --regions, found none", "region_blend")
     else:
         if count == 1:
-            raise InputError("--regions: says which of several --kernel is where, found one kernel")
+            raise InputError("says which of several --kernel is where, found one kernel", "regions")
         with about("regions"), about(str(regions.path)):
             check_labels(regions.values, count)
     if "noise_map" in given and "noise_level" in given:
-        raise InputError("--noise_map: takes the place of --noise_level, found both")
+        raise InputError("takes the place of --noise_level, found both", "noise_map")
 
 
 def _check_kernel_overwrites_nothing(request: TestRequest) -> None:
@@ -148,12 +148,12 @@ def _chosen_kernels(given: dict) -> dict[str, list[NamedKernel] | NamedKernel]:
     if several and not indices:
         name, choice = several[0]
         found = f"found {choice.spec}, which holds {len(choice.arrays)}"
-        raise InputError(f"--{name}: expected one kernel, {found}: take one by --kernel_index=N, counted from 0")
+        raise InputError(f"expected one kernel, {found}: take one by --kernel_index=N, counted from 0", name)
     if indices and not several:
-        raise InputError("--kernel_index: for a file of several kernels, found none of them given")
+        raise InputError("for a file of several kernels, found none of them given", "kernel_index")
     if len(indices) not in (0, 1, len(several)):
         expected = "expected it once, or once for each file of several kernels"
-        raise InputError(f"--kernel_index: {expected}, found it {len(indices)} times for {len(several)} such files")
+        raise InputError(f"{expected}, found it {len(indices)} times for {len(several)} such files", "kernel_index")
     of_each = iter(indices * len(several) if len(indices) == 1 else indices)
     chosen = [(name, _chosen(choice, of_each, "recentre_kernel" in given)) for name, choice in choices]
     kernels = {"kernel": [kernel for name, kernel in chosen if name == "kernel"]}
@@ -165,7 +165,7 @@ def _chosen(choice: KernelChoice, indices: Iterator[int], recentre: bool) -> Nam
     if count > 1:
         index = next(indices)
         if index >= count:
-            raise InputError(f"--kernel_index: {spec} holds {count} kernels, 0 to {count - 1}; found {index}")
+            raise InputError(f"{spec} holds {count} kernels, 0 to {count - 1}; found {index}", "kernel_index")
         spec = f"{spec}[{index}]"
     kernel = choice.arrays[index]
     if recentre:

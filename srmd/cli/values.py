@@ -16,7 +16,7 @@ from srmd.config import NamedMap
 from srmd.kernel.specs import parse_kernels
 from srmd.show.dashboard import check_address
 
-LONGEST_NAME = 255  # bytes that file systems take
+MAX_NAME_BYTES = 255  # bytes that file systems take
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,8 @@ def output_path(text: str) -> Path:
     """A parser of paths to write to."""
     if not text:
         raise argparse.ArgumentTypeError("expected a path, found nothing")
-    if any(len(os.fsencode(part)) > LONGEST_NAME for part in Path(text).parts):
-        raise argparse.ArgumentTypeError(f"expected names of up to {LONGEST_NAME} bytes, found {text!r}")
+    if any(len(os.fsencode(part)) > MAX_NAME_BYTES for part in Path(text).parts):
+        raise argparse.ArgumentTypeError(f"expected names of up to {MAX_NAME_BYTES} bytes, found {text!r}")
     return Path(text)
 
 

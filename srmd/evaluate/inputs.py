@@ -18,8 +18,8 @@ logger = logging.getLogger("srmd")
 class Inputs:
     """Pictures by the name of their result: files and folders that were given, or the held-out built-in photos."""
 
-    def __init__(self, request: TestRequest, least_side: int = 1):
-        self.least_side = least_side  # pixels; smaller pictures count as broken
+    def __init__(self, request: TestRequest, min_side: int = 1):
+        self.min_side = min_side  # pixels; smaller pictures count as broken
         self.argument = "input" if request.input else "test_data"
         given = request.input or ([request.test_data] if request.test_data else [])
         with about(self.argument):
@@ -65,9 +65,9 @@ class Inputs:
 
     def _read(self, path: Path) -> Picture:
         picture = read_picture(path)
-        if min(picture.pixels.shape[:2]) < self.least_side:
+        if min(picture.pixels.shape[:2]) < self.min_side:
             height, width = picture.pixels.shape[:2]
-            raise InputError(f"{path}: expected sides of at least {self.least_side} pixels, found {width}×{height}")
+            raise InputError(f"{path}: expected sides of at least {self.min_side} pixels, found {width}×{height}")
         return picture
 
 

@@ -13,7 +13,7 @@ from srmd.evaluate.inputs import Inputs
 from srmd.evaluate.metrics_file import write_metrics
 from srmd.evaluate.picture import PictureEvaluation
 from srmd.evaluate.settings import resolve_settings
-from srmd.pictures.metrics import least_side
+from srmd.pictures.metrics import min_side
 from srmd.restore.restorer import open_restorer
 from srmd.show.dashboard import open_dashboard
 from srmd.show.pictures import save_kernels
@@ -31,7 +31,7 @@ def evaluate(request: TestRequest, progress: Callable[[int, int], object] = lamb
     """
     weights = read_weights_with_pca(request.weights, request.pca)
     settings = resolve_settings(request, weights)
-    inputs = Inputs(request, 1 if request.input else least_side(weights.network.config.scale))
+    inputs = Inputs(request, 1 if request.input else min_side(weights.network.config.scale))
     if request.save_kernel:
         with about("save_kernel"):
             make_folder(request.save_kernel.parent)

@@ -41,7 +41,7 @@ def _assumed(request: TestRequest, applied: NamedDegradation, downsampler: str, 
         assumed = replace(assumed, kernels=equivalents)
     with about("assumed_kernel" if request.assumed_kernel else "kernel"):
         for kernel in assumed.kernels:
-            fit_kernel(kernel.array, config.kernel_size)  # says where the window holds nothing of it
+            fit_kernel(kernel.array, config.kernel_size)  # raises where the window holds nothing of the kernel
     if request.assumed_noise_level is not None:
         assumed = replace(assumed, noise=request.assumed_noise_level)
     return assumed

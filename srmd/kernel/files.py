@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from srmd.base.errors import InputError
 from srmd.base.matlab import read_mat
 
-MOST_SIDE = 255  # pixels: what is larger is a photo that was taken for a kernel, and would blur for hours
-LEAST_SHARE = 1e-6  # of the sum in the sum of absolute values: below lies what rounding leaves of a sum of 0
+MAX_SIDE = 255  # pixels: what is larger is a photo that was taken for a kernel, and would blur for hours
+MIN_SHARE = 1e-6  # of the sum in the sum of absolute values: below lies what rounding leaves of a sum of 0
 LUMA = (0.299, 0.587, 0.114)  # grey of RGB, as picture programs have it
 MAT_HEADER = b"MATLAB 5.0 MAT-file, a blur kernel or P of SRMD".ljust(116)
 
@@ -42,15 +42,15 @@ def read_kernels(path: Path) -> list[NDArray[np.float64]]:
 
 def normalised(kernel: NDArray, name: str) -> NDArray[np.float64]:
     """A kernel as it is computed with: odd square, sum 1; InputError, which begins with the name, for anything else."""
-    if kernel.ndim != 2 or not 1 <= min(kernel.shape) <= max(kernel.shape) <= MOST_SIDE:
+    if kernel.ndim != 2 or not 1 <= min(kernel.shape) <= max(kernel.shape) <= MAX_SIDE:
         shape = "×".join(map(str, kernel.shape)) or "no dimension"
-        raise InputError(f"{name}: expected a kernel with sides of 1 to {MOST_SIDE}, found an array of {shape}")
+        raise InputError(f"{name}: expected a kernel with sides of 1 to {MAX_SIDE}, found an array of {shape}")
     if kernel.dtype.kind not in "biuf" or not np.isfinite(kernel).all():
         raise InputError(f"{name}: expected finite real numbers, found something else")
     kernel = kernel.astype(np.float64)
     with np.errstate(over="ignore"):
         total, absolute = kernel.sum(), np.abs(kernel).sum()
-    if not LEAST_SHARE * absolute < total < np.inf:
+    if not MIN_SHARE * absolute < total < np.inf:
         raise InputError(f"{name}: expected numbers with a finite, positive sum, found the sum {total:.2g}")
     return _odd_square(kernel / total)
 

@@ -17,7 +17,7 @@ from srmd.base.files import make_folder, whole_file
 
 MOMENTS = 512  # of the exposure, at which the point leaves its light
 MEMORY = (0.1, 3)  # of the velocity, in exposures
-LEAST_REACH = 1  # HR pixels from the centre of mass to the farthest point, along a row or a column; at most size // 2
+MIN_REACH = 1  # HR pixels from the centre of mass to the farthest point, along a row or a column; at most size // 2
 
 
 def motion_kernels(rng: np.random.Generator, count: int, size: int = 15) -> NDArray:
@@ -29,7 +29,7 @@ def motion_kernels(rng: np.random.Generator, count: int, size: int = 15) -> NDAr
 def _ways(rng: np.random.Generator, count: int, most_reach: int) -> NDArray:
     """Where the point is at each moment, (count, MOMENTS, 2) as (row, column) about the centre of mass, HR pixels."""
     memory = np.exp(rng.uniform(*np.log(MEMORY), count))
-    reach = rng.uniform(LEAST_REACH, most_reach, count)
+    reach = rng.uniform(MIN_REACH, most_reach, count)
     kept = np.exp(-1 / (MOMENTS * memory))[:, None]
     kicks = rng.standard_normal((MOMENTS, count, 2))
     velocity = [kicks[0]]

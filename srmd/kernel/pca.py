@@ -12,7 +12,7 @@ from srmd.kernel.families import KERNEL_SIZE, random_kernels
 PCA_DIM = 15
 PCA_KERNELS, PCA_SEED = 10_000, 0  # that P is computed from
 PCA_SCALE = 4  # whose range of kernels holds those of smaller scales
-LEAST_VARIANCE = 1e-12  # of the largest, that an eigenvector of K·Kᵀ has: below lies what rounding leaves
+MIN_VARIANCE = 1e-12  # of the largest, that an eigenvector of K·Kᵀ has: below lies what rounding leaves
 
 
 def pca_matrix() -> NDArray[np.float32]:
@@ -29,7 +29,7 @@ def principal_components(kernels: NDArray, count: int) -> NDArray[np.float32]:
     """
     vectors = kernels.mT.reshape(len(kernels), -1)
     eigenvalues, eigenvectors = np.linalg.eigh(vectors.T @ vectors)  # ascending
-    spanned = int((eigenvalues > LEAST_VARIANCE * eigenvalues[-1]).sum())
+    spanned = int((eigenvalues > MIN_VARIANCE * eigenvalues[-1]).sum())
     if count > spanned:
         raise InputError(f"expected at most {spanned}, the dimensions that the training kernels span, found {count}")
     pca = eigenvectors[:, : -count - 1 : -1].T

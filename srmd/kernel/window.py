@@ -6,10 +6,10 @@ from numpy.typing import NDArray
 from srmd.base.errors import InputError
 from srmd.kernel.families import KERNEL_SIZE
 
-LEAST_MOVE = 1e-3  # pixels: a kernel that is less off its middle stays where it is
+MIN_MOVE = 1e-3  # pixels: a kernel that is less off its middle stays where it is
 SPLINE_TAIL = 8  # pixels in which a cubic spline falls to 3e-5
-MOST_TRIMMED = 1e-4  # of the absolute values of a kernel that was moved
-LEAST_SUM = 0.1  # of a cropped kernel: below, it says nothing of the whole
+MAX_TRIMMED = 1e-4  # of the absolute values of a kernel that was moved
+MIN_SUM = 0.1  # of a cropped kernel: below, it says nothing of the whole
 
 
 def off_centre(kernel: NDArray) -> NDArray:
@@ -29,7 +29,7 @@ def recentred(kernel: NDArray) -> NDArray:
     import scipy.ndimage
 
     shift = -off_centre(kernel)
-    if np.abs(shift).max() < LEAST_MOVE:
+    if np.abs(shift).max() < MIN_MOVE:
         return kernel
     if np.abs(shift).max() > len(kernel) / 2:
         found = ", ".join(f"{-part:.3g}" for part in shift)
@@ -38,7 +38,7 @@ def recentred(kernel: NDArray) -> NDArray:
     moved = scipy.ndimage.shift(padded, shift, order=3)
     sizes = np.abs(moved)
     cut = 0
-    while sizes[cut + 1 : -cut - 1, cut + 1 : -cut - 1].sum() > (1 - MOST_TRIMMED) * sizes.sum():
+    while sizes[cut + 1 : -cut - 1, cut + 1 : -cut - 1].sum() > (1 - MAX_TRIMMED) * sizes.sum():
         cut += 1
     moved = moved[cut : len(moved) - cut, cut : len(moved) - cut]
     return moved / moved.sum()
@@ -57,8 +57,8 @@ def fit_kernel(kernel: NDArray, size: int = KERNEL_SIZE, normalise: bool = True)
     pad = max(size - len(kernel), 0) // 2
     cut = max(len(kernel) - size, 0) // 2
     kernel = np.pad(kernel, pad)[cut : cut + size, cut : cut + size]
-    if kernel.sum() < LEAST_SUM:
-        expected = f"the inner {size}×{size} of a kernel, which the network is told, to sum to {LEAST_SUM} or more"
+    if kernel.sum() < MIN_SUM:
+        expected = f"the inner {size}×{size} of a kernel, which the network is told, to sum to {MIN_SUM} or more"
         raise InputError(f"expected {expected}, found {kernel.sum():.2g}")
     return kernel / kernel.sum() if normalise else kernel
 

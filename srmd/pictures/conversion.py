@@ -20,13 +20,24 @@ class Pixels:
     """The pixels of a picture of any kind, and how a result becomes a picture of that kind.
 
     `rgb` is (H, W, 3), uint8, uint16 or floats, of a grey picture three equal channels; `alpha` is (H, W) in 0 to 1.
-    `to_kind` takes a result, floats (h, w, 3), and its alpha; it clips and rounds where the kind has whole numbers.
+    `to_kind` takes a result, as `values` makes it, and its alpha.
     """
 
     rgb: NDArray
     alpha: NDArray[np.float64] | None
     grey: bool
     to_kind: Callable[[NDArray, NDArray | None], Any]
+
+    def blank(self, scale: int) -> NDArray:
+        """An array for the `values` of a result that is `scale` times as large."""
+        height, width, _ = self.rgb.shape
+        return np.empty((scale * height, scale * width, 1 if self.grey else 3), self.rgb.dtype)
+
+    def values(self, rgb: NDArray) -> NDArray:
+        """Floats (h, w, 3) in the picture's own type, whole numbers clipped and rounded; (h, w, 1) if it is grey."""
+        if self.rgb.dtype.kind == "u":
+            return to_levels(rgb, self.rgb.dtype, self.grey)
+        return (rgb.mean(2, keepdims=True) if self.grey else rgb).astype(self.rgb.dtype)
 
 
 def to_pixels(picture: Any) -> Pixels:
@@ -44,17 +55,14 @@ def to_pixels(picture: Any) -> Pixels:
     raise InputError(f"expected a NumPy array, a tensor or a PIL picture, found {type(picture).__name__}", "picture")
 
 
-def as_floats(pixels: NDArray) -> NDArray[np.float64]:
-    """Whole numbers as floats in 0 to 1; floats as they are."""
-    return pixels / np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else pixels.astype(np.float64)
-
-
 def _from_pil(image: Image.Image) -> Pixels:
     picture = to_picture(image)
     alpha = None if picture.alpha is None else picture.alpha / 255
 
-    def to_kind(rgb: NDArray, _alpha: NDArray | None) -> Image.Image:
-        return to_image(rgb, picture, "PNG")  # which enlarges its alpha by itself
+    def to_kind(values: NDArray, _alpha: NDArray | None) -> Image.Image:
+        result = to_image(values, picture, "PNG")  # which resizes the picture's alpha by itself
+        result.info |= {key: image.info[key] for key in ("icc_profile", "exif") if image.info.get(key)}
+        return result
 
     return Pixels(picture.pixels, alpha, picture.grey, to_kind)
 
@@ -69,11 +77,11 @@ def _from_array(array: NDArray) -> Pixels:
     rgb = np.repeat(array[..., None], 3, 2) if grey else array[..., :3]
     alpha = array[..., 3].astype(np.float64) / most if array.ndim == 3 and array.shape[2] == 4 else None
 
-    def to_kind(rgb: NDArray, alpha: NDArray | None) -> NDArray:
-        values = rgb.mean(2) if grey else rgb
+    def to_kind(values: NDArray, alpha: NDArray | None) -> NDArray:
         if alpha is not None:
-            values = np.dstack([values, alpha])
-        return to_levels(values, dtype) if dtype.kind == "u" else values.astype(dtype)
+            levels = to_levels(alpha, dtype) if dtype.kind == "u" else alpha.astype(dtype)
+            return np.dstack([values, levels])
+        return values[..., 0] if grey else values
 
     return Pixels(rgb, alpha, grey, to_kind)
 
@@ -97,8 +105,8 @@ def _from_tensor(tensor: Any) -> Pixels:
     array = (array.float() if array.dtype == torch.bfloat16 else array).numpy().reshape(-1, *shape[-2:])
     pixels = _from_array(array[0] if channels == 1 else array.transpose(1, 2, 0))
 
-    def to_kind(rgb: NDArray, alpha: NDArray | None) -> Any:
-        values = pixels.to_kind(rgb, alpha)
+    def to_kind(values: NDArray, alpha: NDArray | None) -> Any:
+        values = pixels.to_kind(values, alpha)
         values = torch.from_numpy(np.ascontiguousarray(values if channels == 1 else values.transpose(2, 0, 1)))
         return values.reshape(*shape[:-2], *values.shape[-2:]).to(tensor.device, tensor.dtype)
 

@@ -32,7 +32,7 @@ def ssim(a: NDArray, b: NDArray) -> float:
     )
 
 
-def least_side(scale: int) -> int:
+def min_side(scale: int) -> int:
     """The shortest side, a multiple of the scale, whose shaved picture still holds a window of SSIM."""
     return -(-(SSIM_WINDOW + 2 * scale) // scale) * scale
 

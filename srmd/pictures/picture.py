@@ -22,7 +22,7 @@ class Picture:
 
     def to_float(self) -> NDArray[np.float64]:
         """The pixels as (H, W, 3) in 0 to 1; transparency plays no part."""
-        return self.pixels / np.iinfo(self.pixels.dtype).max
+        return as_floats(self.pixels)
 
     def blank(self, scale: int) -> NDArray:
         """An array for the levels of this picture, `scale` times as large, as a PNG holds them.
@@ -31,6 +31,11 @@ class Picture:
         """
         height, width, _ = self.pixels.shape
         return np.empty((scale * height, scale * width, 1 if self.grey else 3), self.pixels.dtype)
+
+
+def as_floats(pixels: NDArray) -> NDArray[np.floating]:
+    """Whole numbers as float64 in 0 to 1; floats as they are."""
+    return pixels / np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else pixels
 
 
 def to_levels(rgb: NDArray, dtype: np.dtype, grey: bool = False) -> NDArray:

@@ -1,6 +1,7 @@
 """`Restorer`: a network with its P and the backend that runs it; everything that restores goes through it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from srmd.backends.choice import choose_backend
 from srmd.backends.device import choose_device
 from srmd.base.errors import InputError, about
 from srmd.base.paths import shipped
-from srmd.degradation import VIEWS, Degradation, degradation_map, enlarged_alpha, turn, turn_back
+from srmd.degradation import VIEWS, Degradation, check_noise_level, degradation_map, enlarged_alpha, turn, turn_back
 from srmd.kernel.specs import as_kernel
 from srmd.kernel.window import fit_kernel
 from srmd.pictures.conversion import to_pixels
+from srmd.pictures.picture import as_floats
 from srmd.restore.tiles import spans
 from srmd.weights.files import Weights, read_weights_with_pca
 from srmd.weights.surgery import merge_batch_norm
@@ -62,21 +64,19 @@ class Restorer:
         """
         pixels = to_pixels(picture)
         size, scale = self.config.kernel_size, self.config.scale
+        array = as_kernel(kernel, size)
         with about("kernel"):
-            array = fit_kernel(as_kernel(kernel, size), size)
-        self._check_noise_level(noise_level)
-        assumed = Degradation.uniform(torch.from_numpy(array)[None], torch.tensor([float(noise_level)]))
-        height, width, _ = pixels.rgb.shape
-        sr = np.empty((scale * height, scale * width, 3), np.float32)
-        for rows, columns, part in self.restore_tiles(pixels.rgb, assumed, tile, self_ensemble):
-            sr[rows, columns] = part[0].permute(1, 2, 0).clamp(0, 1).numpy()
-        return pixels.to_kind(sr, None if pixels.alpha is None else enlarged_alpha(pixels.alpha, scale))
-
-    def _check_noise_level(self, noise_level: float) -> None:
-        if not 0 <= noise_level <= 255:
-            raise InputError(f"expected a number from 0 to 255, found {noise_level!r}", "noise_level")
+            array = fit_kernel(array, size)
+        check_noise_level(noise_level)
         if noise_level and "noise" not in self.config.conditions:
             raise InputError(f"this network is noise-free (SRMDNF), found {noise_level:g}", "noise_level")
+        if tile is not None and tile < 1:
+            raise InputError(f"expected at least 1 pixel, found {tile}", "tile")
+        assumed = Degradation.uniform(torch.from_numpy(array)[None], torch.tensor([float(noise_level)]))
+        sr = pixels.blank(scale)
+        for rows, columns, part in self.restore_tiles(pixels.rgb, assumed, tile, self_ensemble):
+            sr[rows, columns] = pixels.values(part[0].permute(1, 2, 0).clamp(0, 1).numpy())
+        return pixels.to_kind(sr, None if pixels.alpha is None else enlarged_alpha(pixels.alpha, scale))
 
     def restore_whole(self, lr: Tensor, assumed: Degradation) -> Tensor:
         """LR (1, 3, h, w) in 0 to 1, of any floating type → SR (1, 3, s·h, s·w) float32, not clipped, without tiles."""
@@ -146,12 +146,10 @@ def check_self_ensemble(scale: int, downsampler: str) -> None:
 
 def open_restorer(weights: Weights, device: str = "auto", engine: str = "auto", precision: str = "auto") -> Restorer:
     """A restorer with the fastest backend of those that device, engine and precision leave."""
-    network = merge_batch_norm(weights.network)
-    return Restorer(weights, choose_backend(network, choose_device(device), engine, precision))
+    weights = replace(weights, network=merge_batch_norm(weights.network))
+    return Restorer(weights, choose_backend(weights.network, choose_device(device), engine, precision))
 
 
 def _to_tensor(pixels: NDArray) -> Tensor:
     """(h, w, 3) of whole or floating numbers → (1, 3, h, w) float32 in 0 to 1."""
-    if pixels.dtype.kind == "u":
-        pixels = pixels / np.iinfo(pixels.dtype).max
-    return torch.from_numpy(pixels.astype(np.float32)).permute(2, 0, 1)[None]
+    return torch.from_numpy(as_floats(pixels).astype(np.float32)).permute(2, 0, 1)[None]

@@ -34,7 +34,7 @@ PAUSE_FACTOR = 20  # and this many times what the last one took: it never costs 
 RETRY_SECONDS = 2.0
 POST_SECONDS = 5.0  # a server that takes longer counts as lost
 CLOSE_SECONDS = 3.0
-MOST_PICTURES = 32  # kept, so that a test of a thousand pictures does not keep them all in memory: the newest win
+MAX_PICTURES = 32  # kept, so that a test of a thousand pictures does not keep them all in memory: the newest win
 CAPTION_PIXELS = 45  # the page writes a picture's caption above and below it
 TEXT_PIXELS = 580  # wide enough for a table of scores
 FEW_POINTS = 100  # up to here they get markers: a line of one point would not be seen
@@ -106,7 +106,7 @@ class Dashboard:
         self._put(window, (picture, caption))
         with self._lock:
             pictures = [name for name, content in self._windows.items() if isinstance(content, tuple)]
-            for oldest in pictures[:-MOST_PICTURES]:
+            for oldest in pictures[:-MAX_PICTURES]:
                 del self._windows[oldest]
                 self._unsent.discard(oldest)
 

@@ -8,6 +8,7 @@ import argparse
 import http.client
 import importlib.util
 import json
+import logging
 import shutil
 import socket
 import subprocess
@@ -18,6 +19,8 @@ import threading
 import time
 import urllib.request
 from pathlib import Path
+
+logger = logging.getLogger("srmd")
 
 PORT = 8097  # visdom's own default
 START_SECONDS = 15.0
@@ -112,12 +115,13 @@ def fetch_page_scripts() -> bool:
             _install(Path(folder))
     except (OSError, subprocess.SubprocessError, tarfile.TarError, KeyError) as error:
         reason = "npm is not installed" if shutil.which("npm") is None else f"npm: {type(error).__name__}"
-        print(
-            f"visdom's page scripts could not be fetched ({reason}): without a network the dashboard's page will be "
-            "blank; training goes on"
+        logger.warning(
+            "visdom's page scripts could not be fetched (%s): without a network the dashboard's page will be blank; "
+            "training goes on",
+            reason,
         )
         return False
-    print(f"visdom's page scripts: {sum(map(len, _FILES.values()))} files fetched with npm")
+    logger.info("visdom's page scripts: %d files fetched with npm", sum(map(len, _FILES.values())))
     return True
 
 
@@ -235,6 +239,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="A visdom server on loopback that needs no network.")
     parser.add_argument("--fetch", action="store_true", help="fetch the page's scripts with npm, once, and end")
     if parser.parse_args().fetch:
+        logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stdout)
         fetch_page_scripts()
         return 0
     return _serve()

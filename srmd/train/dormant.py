@@ -31,11 +31,10 @@ def reset_dormant_features(
 ) -> None:
     """Gives dormant features of a network without batch norm, and of its average, new weights.
 
-    A dormant feature computes nothing, and as ReLU passes it no gradient it never will. Its new weights
-    are random (He et al., ICCV 2015, equation 10), and its bias makes it active on about half of the pixels of LR
-    (N, 3, h, w) under its map. The weights of the next layer that read it begin at zero, so that the
-    network's SR stays what it was. (Sokar et
-    al., "The Dormant Neuron Phenomenon in Deep Reinforcement Learning", ICML 2023, section 4: ReDo.)
+    A dormant feature computes nothing, and as ReLU passes it no gradient it never will. Its new weights are random (He
+    et al., ICCV 2015, equation 10), and its bias makes it active on about half of the pixels of LR (N, 3, h, w) under
+    its map. The weights of the next layer that read it begin at zero, so that the network's SR stays what it was.
+    (Sokar et al., "The Dormant Neuron Phenomenon in Deep Reinforcement Learning", ICML 2023, section 4: ReDo.)
     """
     x = network_input(lr, degradation_map)
     convs, averages = ([layer.conv for layer in each.chain()] for each in (network, average))

@@ -17,6 +17,7 @@ from srmd.pictures.metrics import finite
 
 RUNS = Path("runs")
 KEPT_CHECKPOINTS = 3
+ADDED = {"threads": None}  # since version 0.4.0, whose runs are read so that they can be told why they do not go on
 MAY_CHANGE = {"cache", "device", "visdom", "save_every", "output", "resume", "debug"}  # when a run is resumed
 
 
@@ -141,7 +142,7 @@ def _stored_config(path: Path) -> TrainConfig:
     """config.json as it was written; InputError where it is anything else."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        known = {field.name: values[field.name] for field in fields(TrainConfig)}
+        known = {field.name: (ADDED | values)[field.name] for field in fields(TrainConfig)}
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: expected a run's configuration, found {error!r}", "resume") from error
     for field in fields(TrainConfig):

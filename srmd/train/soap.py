@@ -54,9 +54,8 @@ class Soap(torch.optim.Optimizer):
         if not state:
             for side, covariance in covariances.items():
                 state[f"{side}_covariance"] = covariance
-                exact = (
-                    _decomposable(covariance).double().nan_to_num()
-                )  # float32 may not converge; a NaN is for the loss to report
+                # float32 may not converge; a NaN is for the loss to report.
+                exact = _decomposable(covariance).double().nan_to_num()
                 state[f"{side}_basis"] = torch.linalg.eigh(exact).eigenvectors.to(covariance)
         for side, covariance in covariances.items():
             state[f"{side}_covariance"].lerp_(covariance, 1 - COVARIANCE_BETA)

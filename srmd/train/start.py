@@ -57,10 +57,9 @@ def new_start(config: TrainConfig) -> Start:
 
 
 def resumed_start(config: TrainConfig, checkpoint: Checkpoint) -> Start:
-    """What the run of a checkpoint started with, its network as it is by now; no other file is read."""
+    """What the run of a checkpoint has, but for the numbers that `Solver.load_state_dict` loads; no file is read."""
     own = None if checkpoint.own_kernels is None else checkpoint.own_kernels.numpy()
     network = SRMD(NetworkConfig(**checkpoint.network_config))
-    network.load_state_dict(checkpoint.network)
     return Start(network, checkpoint.pca, training_kernels(config, own))
 
 

@@ -39,18 +39,23 @@ def save_checkpoint(path: Path, state: dict) -> None:
         torch.save(state, temporary)
 
 
-def load_checkpoint(path: Path) -> dict:
-    """The dictionary that `save_checkpoint` was given, on the CPU; InputError where the file is anything else."""
+def load_checkpoint(path: Path) -> Checkpoint:
+    """What `save_checkpoint` was given, on the CPU; InputError where the file is anything else."""
     state = load_pytorch(path)
     if not is_checkpoint(state):
         raise InputError(f"{path}: expected a checkpoint of a training run, found another PyTorch file")
-    return state
+    return as_checkpoint(state)
 
 
 def is_checkpoint(state: Any) -> bool:
     """Whether what a PyTorch file holds is a checkpoint, of this version or of one before it, which held less."""
     kinds = {field.name: field.type for field in fields(Checkpoint) if field.name in ALWAYS}
     return isinstance(state, dict) and all(isinstance(state.get(name), kind) for name, kind in kinds.items())
+
+
+def as_checkpoint(state: dict) -> Checkpoint:
+    """The dictionary of a checkpoint; what one of an older version didn't hold is None."""
+    return Checkpoint(**{field.name: state.get(field.name) for field in fields(Checkpoint)})
 
 
 def load_pytorch(path: Path) -> Any:

@@ -20,7 +20,7 @@ from srmd.base.files import whole_file
 from srmd.base.paths import shipped
 from srmd.kernel.pca import read_pca
 from srmd.model import CONDITIONS, SRMD, NetworkConfig
-from srmd.weights.checkpoint import is_checkpoint, load_pytorch
+from srmd.weights.checkpoint import as_checkpoint, is_checkpoint, load_pytorch
 from srmd.weights.foreign import (
     NCNN_FLOAT16,
     NCNN_FLOAT32,
@@ -38,7 +38,7 @@ NCNN_STARTS = (NCNN_PARAM, struct.pack("<I", NCNN_FLOAT16), struct.pack("<I", NC
 MATLAB_STARTS = (b"MATLAB", b"\x89HDF\r\n\x1a\n")
 PYTORCH_STARTS = (b"PK", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.")  # .zip, and before PyTorch 1.6 a pickled number
 HEADS = ("subpixel", "upsample")
-LEAST = {"scale": 1, "features": 3, "layers": 2, "kernel_size": 1, "pca_dim": 1}  # of what a file may say
+MIN_VALUES = {"scale": 1, "features": 3, "layers": 2, "kernel_size": 1, "pca_dim": 1}  # of what a file may say
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def read_weights_with_pca(path: Path, pca: Path | None = None) -> Weights:
     with about("weights"):
         weights = read_weights(path)
     if (weights.pca is None) != (pca is not None):
-        needed = "needed: the weights carry no P" if weights.pca is None else "not needed: the weights carry their own"
+        needed = "needed: the weights carry no P" if pca is None else "not needed: the weights carry their own P"
         raise InputError(f"{needed} ({path})", "pca")
     if pca is None:
         return weights
@@ -101,6 +101,7 @@ def write_weights(path: Path, weights: Weights, dtype: torch.dtype = torch.float
     tensors = {key: (t.to(dtype) if t.is_floating_point() else t).contiguous() for key, t in state.items()}
     tensors["pca"] = weights.pca.float().contiguous()
     metadata = weights.metadata | asdict(weights.network.config)
+    metadata.pop("noise_free", None)  # of a file of before version 0.5.0: the conditions say it now
     with whole_file(path) as temporary:
         temporary.write_bytes(save(tensors, {"srmd": json.dumps(metadata, sort_keys=True)}))
 
@@ -125,7 +126,7 @@ def read_config(values: dict, path: Path) -> NetworkConfig:
     values = values | {"conditions": _conditions(values)}
     kinds = {f.name: f.type for f in fields(NetworkConfig)} | {"conditions": tuple}
     wrong = [name for name, kind in kinds.items() if type(values.get(name)) is not kind]
-    wrong += [name for name, least in LEAST.items() if name not in wrong and values[name] < least]
+    wrong += [name for name, least in MIN_VALUES.items() if name not in wrong and values[name] < least]
     wrong += ["head"] * (values.get("head") not in HEADS)
     wrong += ["kernel_size"] * ("kernel_size" not in wrong and values["kernel_size"] % 2 == 0)
     if wrong:
@@ -174,9 +175,10 @@ def _read_pytorch(path: Path) -> Weights:
     if not is_checkpoint(state):
         found = ", ".join(map(str, itertools.islice(state, 4))) if isinstance(state, dict) else type(state).__name__
         raise InputError(f"{path}: expected a training checkpoint or KAIR's model.N.weight, found {found or 'nothing'}")
-    config = read_config(state["network_config"], path)
-    pca = _checked_pca(state["pca"], config, path)
-    network = _network(config, state["ema"], path)
-    if state.get("precision") == "bf16":
+    checkpoint = as_checkpoint(state)
+    config = read_config(checkpoint.network_config, path)
+    pca = _checked_pca(checkpoint.pca, config, path)
+    network = _network(config, checkpoint.ema, path)
+    if checkpoint.precision == "bf16":
         round_as_autocast(network)
-    return Weights(network, pca, {"step": state["step"], "downsampler": state.get("downsampler")})
+    return Weights(network, pca, {"step": checkpoint.step, "downsampler": checkpoint.downsampler})

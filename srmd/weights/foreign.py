@@ -28,6 +28,7 @@ NCNN_FLOAT16 = 0x01306B47  # the tag in front of weights stored as float16
 NCNN_FLOAT32 = 0
 KAIR_KEY = re.compile(r"model\.(\d+)\.(weight|bias|running_mean|running_var|num_batches_tracked)")
 KAIR_EPSILON = 1e-4  # of its batch norm
+CONDITIONS_OF_FILES = (("kernel",), ("kernel", "noise"))  # SRMDNF and SRMD: others publish no more
 MATCONVNET_CHAIN = re.compile(r"(concat )?(conv (bnorm )?relu )+conv( SubP)?( loss)?")
 
 
@@ -232,20 +233,20 @@ def _chain(convolutions: list[Convolution], scale: int | None, pca: Tensor | Non
     if any(a[0] != features or b[1] != features for a, b in itertools.pairwise(shapes)):
         raise InputError(f"{path}: expected as many channels in every inner layer, found weights of {_shapes(shapes)}")
     pca_dim, kernel_size = (PCA_DIM, KERNEL_SIZE) if pca is None else (len(pca), round(pca.shape[1] ** 0.5))
-    if inputs - 1 - pca_dim in (0, 1) and outputs == (scale or round(outputs**0.5)) ** 2:
+    told = {NetworkConfig(conditions=each, pca_dim=pca_dim).map_channels: each for each in CONDITIONS_OF_FILES}
+    if inputs - 1 in told and outputs == (scale or round(outputs**0.5)) ** 2:
         first, last = convolutions[0], convolutions[-1]
         first.weight, last.weight, last.bias = grey_to_rgb(first.weight, last.weight, last.bias)
         inputs, outputs = inputs + 2, 3 * outputs
     found_scale = round((outputs / 3) ** 0.5)
-    if inputs - 3 - pca_dim not in (0, 1) or outputs != 3 * found_scale**2 or scale not in (None, found_scale):
+    if inputs - 3 not in told or outputs != 3 * found_scale**2 or scale not in (None, found_scale):
         shuffle = f", shuffled by {scale}" if scale else ""
         raise InputError(
             f"{path}: expected {3 + pca_dim} or {4 + pca_dim} channels in and 3·s² out, found {inputs} and "
             f"{outputs}{shuffle}; for grey pictures {1 + pca_dim} or {2 + pca_dim} and s²"
         )
-    conditions = ("kernel",) if inputs == 3 + pca_dim else ("kernel", "noise")
     sizes = {"features": features, "layers": len(shapes), "kernel_size": kernel_size, "pca_dim": pca_dim}
-    config = NetworkConfig(found_scale, conditions=conditions, **sizes)
+    config = NetworkConfig(found_scale, conditions=told[inputs - 3], **sizes)
     state = {}
     for layer, convolution in zip(empty_network(config).chain(), convolutions, strict=True):
         state[f"{layer.name}.weight"] = convolution.weight.float().contiguous()

@@ -13,7 +13,7 @@ from srmd.kernel.families import delta, gaussian
 
 def settings(kernels: list[NamedKernel], noise: float | NamedMap, regions: NamedMap | None = None) -> Settings:
     degradation = NamedDegradation(kernels, noise, regions)
-    return Settings(Request(Path("weights"), Path("output")), degradation, degradation, "bicubic")
+    return Settings(Request(Path("weights"), Path("output"), kernels), degradation, degradation, "bicubic")
 
 
 def test_what_a_window_cuts_of_a_kernel_is_said():

@@ -25,7 +25,7 @@ def picture(path: str, level: int = 0) -> Path:
 
 
 def request(**given: object) -> Request:
-    return Request(**{"weights": Path("weights.safetensors"), "output": Path("out")} | given)
+    return Request(**{"weights": Path("weights.safetensors"), "output": Path("out"), "kernel": []} | given)
 
 
 def names(*paths: str) -> list[str]:
@@ -98,7 +98,7 @@ def test_a_broken_picture_is_named_and_left_out(caplog: pytest.LogCaptureFixture
 def test_a_picture_that_is_too_small_to_score_is_named_and_left_out(caplog: pytest.LogCaptureFixture):
     picture("set/a.png")
     Image.new("L", (30, 15)).save("set/small.png")
-    inputs = Inputs(request(test_data=Path("set"), output=Path("out")), least_side=16)
+    inputs = Inputs(request(test_data=Path("set"), output=Path("out")), min_side=16)
     assert [name for name, _ in inputs] == ["a"]
     assert "expected sides of at least 16 pixels, found 30×15" in caplog.text
 

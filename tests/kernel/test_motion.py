@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from srmd.kernel.motion import LEAST_REACH, motion_kernels
+from srmd.kernel.motion import MIN_REACH, motion_kernels
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -43,7 +43,7 @@ def test_motions_reach_from_a_pixel_to_the_edge_of_the_window():
     rows, columns = (drawn(400).max(axis) > 0 for axis in (2, 1))
     far = np.abs(np.arange(15) - 7)
     reach = np.maximum((rows * far).max(1), (columns * far).max(1))
-    assert reach.min() in (LEAST_REACH, LEAST_REACH + 1)
+    assert reach.min() in (MIN_REACH, MIN_REACH + 1)
     assert reach.max() == 7
 
 

@@ -395,11 +395,11 @@ def test_without_visdom_there_is_no_dashboard_and_one_line_says_so(monkeypatch):
 
 def test_of_many_pictures_the_newest_are_kept(port, tmp_path):
     with open_dashboard(f"http://127.0.0.1:{port}", "srmd_many", False, say=str) as shown:
-        for number in range(dashboard.MOST_PICTURES + 1):
+        for number in range(dashboard.MAX_PICTURES + 1):
             shown.image(f"picture {number}", np.zeros((4, 4, 3), np.uint8))
         server = visdom_server.start(port, tmp_path)  # only now, so that none was sent before
         try:
-            eventually(lambda: window(port, "srmd_many", f"picture {dashboard.MOST_PICTURES}"))
+            eventually(lambda: window(port, "srmd_many", f"picture {dashboard.MAX_PICTURES}"))
             assert window(port, "srmd_many", "picture 1")
             assert not window(port, "srmd_many", "picture 0")
         finally:

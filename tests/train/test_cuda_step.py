@@ -54,7 +54,7 @@ def _plain_calls(monkeypatch: pytest.MonkeyPatch):
 )
 def test_a_recorded_step_learns_what_a_plain_one_does(pictures: PackedPictures, given: dict):
     plain, recorded = solver(pictures, **given), solver(pictures, **given)
-    recorded._record()
+    recorded._capture_cuda_graph()
     assert losses(recorded) == pytest.approx(losses(plain), rel=2e-3 if given.get("precision") else 1e-5)
     for a, b in zip(plain.ema.state_dict().values(), recorded.ema.state_dict().values(), strict=True):
         torch.testing.assert_close(a, b, atol=2e-3 if given.get("precision") else 1e-5, rtol=0)
@@ -64,7 +64,7 @@ def test_a_recorded_step_learns_what_a_plain_one_does(pictures: PackedPictures, 
 def test_recording_leaves_the_network_as_it_was(pictures: PackedPictures):
     made = solver(pictures, batch_norm=True)
     before = {name: tensor.clone() for name, tensor in made.network.state_dict().items()}
-    made._record()
+    made._capture_cuda_graph()
     for name, tensor in made.network.state_dict().items():
         assert torch.equal(tensor, before[name])
 
@@ -91,9 +91,11 @@ def test_only_in_16_bits_may_the_outer_layers_lose_digits_and_only_while_recordi
         assert flags.allow_tf32 == (precision != "fp32")
     assert not flags.benchmark
     assert flags.allow_tf32 == before
-    with exact_convolutions():
+    with exact_convolutions(torch.device("cuda")), exact_convolutions(torch.device("cuda")):
         assert flags.enabled
         assert not flags.allow_tf32
+    with exact_convolutions(torch.device("cpu")):
+        assert flags.allow_tf32 == before
     assert flags.allow_tf32 == before
 
 
