@@ -438,6 +438,7 @@ def test_a_run_of_version_0_4_is_told_why_it_does_not_go_on(capsys: pytest.Captu
     state = torch.load(checkpoint, weights_only=True) | {"version": "0.4.0"}
     del state["winograd"]
     torch.save(state, checkpoint)
+    capsys.readouterr()
     assert train("run", "--resume") == 2
     said = capsys.readouterr().err
     assert said.startswith("--resume: run was begun by version 0.4.0")
