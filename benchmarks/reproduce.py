@@ -19,8 +19,8 @@ import numpy as np
 import torch
 
 from srmd.base.errors import InputError
-from srmd.degradation import Degradation, degrade, upsample
-from srmd.evaluate.picture import hr_tensor, scoring_noise, to_array
+from srmd.degradation import Degradation, degrade, scoring_noise, upsample
+from srmd.evaluate.picture import hr_tensor, to_array
 from srmd.kernel.specs import parse_kernels
 from srmd.pictures.files import list_pictures, read_picture
 from srmd.pictures.metrics import score

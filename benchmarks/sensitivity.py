@@ -18,8 +18,8 @@ from torch import Tensor
 
 from srmd.base.errors import InputError
 from srmd.base.files import whole_file
-from srmd.degradation import Degradation, degrade, modcrop, upsample
-from srmd.evaluate.picture import scoring_noise, to_array
+from srmd.degradation import Degradation, degrade, modcrop, scoring_noise, upsample
+from srmd.evaluate.picture import to_array
 from srmd.kernel.families import gaussian
 from srmd.pictures.files import list_pictures, read_picture
 from srmd.pictures.metrics import score

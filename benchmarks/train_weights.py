@@ -20,7 +20,7 @@ from benchmarks.ship import ROOT, ship
 from srmd.backends.device import choose_device
 from srmd.base.errors import InputError, Stopped
 from srmd.cli import main
-from srmd.cli.flags import existing
+from srmd.cli.values import existing
 from srmd.config import TrainConfig
 from srmd.data_loader import open_training_data
 from srmd.solver import Solver

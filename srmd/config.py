@@ -5,8 +5,6 @@ from pathlib import Path
 
 import numpy as np
 
-from srmd import __version__ as VERSION  # noqa: F401 - the others take it from here
-
 
 @dataclass(frozen=True)
 class NamedKernel:

@@ -7,14 +7,20 @@ with weights on the LR grid. A uniform one is a mix of one.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from srmd.base.errors import InputError
 from srmd.kernel.families import KERNEL_SIZE
 from srmd.kernel.pca import kernel_codes
+from srmd.kernel.specs import as_kernel
+from srmd.pictures.conversion import as_floats, to_pixels
 
 VIEWS = 8  # the flips and turns of a picture
 MAX_SHIFTS = 15  # side of a kernel whose taps are added one by one: of 101×101 that takes minutes a photo
@@ -165,6 +171,13 @@ def degrade(
     return lr
 
 
+def scoring_noise(seed: int, hr: Tensor, scale: int) -> Tensor:
+    """A standard normal draw of LR's shape, the same for every picture of that size."""
+    height, width = hr.shape[-2] // scale, hr.shape[-1] // scale
+    noise = np.random.Generator(np.random.PCG64(seed)).standard_normal((height, width, 3))
+    return torch.from_numpy(noise).permute(2, 0, 1)[None]
+
+
 def degradation_map(degradation: Degradation, pca: Tensor, conditions: tuple[str, ...]) -> Tensor:
     """What the network is told: (N, C, h, w), or (N, C, 1, 1) where the degradation is uniform (paper, section 3.2).
 
@@ -185,6 +198,46 @@ def _noise_map(degradation: Degradation, pca: Tensor) -> Tensor:
 
 
 _CONDITION_MAPS = {"kernel": _kernel_map, "noise": _noise_map}
+
+
+def degrade_picture(
+    picture: Any,
+    kernel: str | Path | ArrayLike = "delta",
+    noise_level: float = 0.0,
+    scale: int = 2,
+    downsampler: str = "bicubic",
+    seed: int = 0,
+) -> Any:
+    """An HR picture blurred, downsampled and made noisy, as a picture of the same kind.
+
+    Whole numbers are clipped and rounded to their levels, floats are left as they are. Rows and columns that fill no LR
+    pixel are cut off. For kinds of pictures, kernels and noise level see `Restorer.restore`; `downsampler` is bicubic
+    or direct, `seed` that of the noise. Raises InputError, which names the argument.
+    """
+    pixels = to_pixels(picture)
+    if downsampler not in ("bicubic", "direct"):
+        raise InputError(f"expected bicubic or direct, found {downsampler!r}", "downsampler")
+    if not 0 <= noise_level <= 255:
+        raise InputError(f"expected a number from 0 to 255, found {noise_level!r}", "noise_level")
+    hr = torch.from_numpy(as_floats(pixels.rgb)).permute(2, 0, 1)[None]
+    if min(hr.shape[-2:]) < scale:
+        raise InputError(f"expected sides of at least {scale} pixels, found {hr.shape[-1]}×{hr.shape[-2]}", "picture")
+    hr, noise = modcrop(hr, scale), None
+    if noise_level:
+        noise = scoring_noise(seed, hr, scale)
+        noise = noise[:, :1].expand_as(noise) if pixels.grey else noise  # whose channels stay equal
+    array = torch.from_numpy(as_kernel(kernel))
+    degradation = Degradation.uniform(array[None], torch.tensor([float(noise_level)]))
+    lr = degrade(hr, degradation, scale, downsampler, noise=noise)[0].permute(1, 2, 0).numpy()
+    alpha = None
+    if pixels.alpha is not None:
+        alpha = downsample(modcrop(torch.from_numpy(pixels.alpha)[None, None], scale), scale, downsampler)[0, 0].numpy()
+    return pixels.to_kind(lr, alpha)
+
+
+def enlarged_alpha(alpha: NDArray[np.float64], scale: int) -> NDArray[np.float64]:
+    """Transparency (H, W) in 0 to 1, `scale` times as large."""
+    return upsample(torch.from_numpy(alpha)[None, None], scale)[0, 0].clamp(0, 1).numpy()
 
 
 def border(scale: int, kernel_size: int = KERNEL_SIZE) -> int:

@@ -11,10 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from srmd import __version__
 from srmd.backends.choice import winograd_is_faster
 from srmd.backends.device import autocast, choose_device, choose_precision, exact_convolutions
 from srmd.base.errors import about
-from srmd.config import VERSION, TrainConfig
+from srmd.config import TrainConfig
 from srmd.data_loader import PackedPictures
 from srmd.degradation import upsample
 from srmd.pictures.metrics import luma, psnr
@@ -84,7 +85,7 @@ class Solver:
     def state_dict(self) -> dict:
         """All that is needed to go on, with the fields of `Checkpoint`."""
         checkpoint = Checkpoint(
-            version=VERSION,
+            version=__version__,
             step=self.step,
             precision=self.precision,
             downsampler=self.config.downsampler,
@@ -112,7 +113,7 @@ class Solver:
         network = copy.deepcopy(self.ema).cpu()
         if self.precision == "bf16":
             round_as_autocast(network)
-        metadata = {"version": VERSION, "command": self.config.command, "steps": self.step}
+        metadata = {"version": __version__, "command": self.config.command, "steps": self.step}
         return Weights(network, self.pca, metadata | {"downsampler": self.config.downsampler})
 
     # A step.
@@ -178,8 +179,11 @@ class Solver:
 
     def reset_dormant_features(self) -> None:
         """Gives new weights to features that are dormant on the batches of the next steps."""
-        if self.config.batch_norm:  # it keeps them active
-            return
+        if not self.config.batch_norm:  # which keeps them active
+            with exact_convolutions():
+                self._reset_dormant_features()
+
+    def _reset_dormant_features(self) -> None:
         dormant = None
         count = math.ceil(RESET_PATCHES / self.config.batch_size)
         for number in range(self.step + 1, self.step + 1 + count):

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from srmd import __version__
 from srmd.base.errors import InputError, Stopped, about
 from srmd.base.files import make_folder
 from srmd.base.signals import stop_requests
-from srmd.config import VERSION, TrainConfig
+from srmd.config import TrainConfig
 from srmd.data_loader import open_training_data
 from srmd.pictures.files import write_picture
 from srmd.show.dashboard import Dashboard, open_dashboard
@@ -36,8 +37,8 @@ def train(config: TrainConfig, progress: Progress = lambda step, row: None) -> N
         if state and state["step"] >= config.steps:
             logger.info("The run in %s is finished: %d steps", folder.path, state["step"])
             return
-        if state and state["version"] != VERSION:  # what it holds may be something else
-            found = f"{folder.path} was begun by version {state['version']}, this is {VERSION}"
+        if state and state["version"] != __version__:  # what it holds may be something else
+            found = f"{folder.path} was begun by version {state['version']}, this is {__version__}"
             raise InputError(f"{found}; `weights={folder.path / 'last.safetensors'}` starts from it", "resume")
         with about("train_data"):
             training, validation = open_training_data(config.train_data).split()

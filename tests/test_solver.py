@@ -382,7 +382,7 @@ def test_a_run_is_resumed_without_winograd_where_that_cannot_be_used():
 
 def test_a_run_of_another_version_is_not_resumed(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch):
     with monkeypatch.context() as patch:
-        patch.setattr("srmd.solver.VERSION", "0.0.1")
+        patch.setattr("srmd.solver.__version__", "0.0.1")
         signal_at_step(patch, 3, signal.SIGTERM)
         assert train("run", "--steps=9") == 143
     assert train("run", "--resume") == 2

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
+from srmd import __version__
 from srmd.base.errors import InputError, about
 from srmd.base.paths import shipped
-from srmd.cli.flags import FLAGS, MODES, KernelChoice, Parser, existing, mode_parser, words
-from srmd.config import VERSION, NamedDegradation, NamedKernel, PrepareRequest, TestRequest, TrainConfig
+from srmd.cli.flags import FLAGS, MODES, Parser, mode_parser
+from srmd.cli.values import KernelChoice, existing, words
+from srmd.config import NamedDegradation, NamedKernel, PrepareRequest, TestRequest, TrainConfig
 from srmd.kernel.families import delta
 from srmd.kernel.window import recentred
 from srmd.pictures.maps import check_labels
@@ -50,7 +52,7 @@ def _answer_without_a_mode(arguments: list[str]) -> None:
         print(HELP)
         raise SystemExit(0)
     if "--version" in arguments:
-        print(f"srmd {VERSION}")
+        print(f"srmd {__version__}")
         raise SystemExit(0)
 
 

@@ -3,8 +3,9 @@
 import json
 from dataclasses import replace
 
+from srmd import __version__
 from srmd.base.files import whole_file
-from srmd.config import VERSION, NamedDegradation, NamedMap, TestSettings
+from srmd.config import NamedDegradation, NamedMap, TestSettings
 from srmd.pictures.metrics import finite
 from srmd.restore.restorer import Restorer
 from srmd.show.tables import mean_row
@@ -18,7 +19,7 @@ def write_metrics(settings: TestSettings, restorer: Restorer, rows: list[dict]) 
         assumed = replace(assumed, noise=0.0)
     applied = None if request.input else _stated(settings.applied) | {"downsampler": settings.downsampler}
     metrics = {
-        "version": VERSION,
+        "version": __version__,
         "command": request.command,
         "scale": restorer.config.scale,
         "weights": str(request.weights),

@@ -11,7 +11,7 @@ from torch import Tensor
 from srmd.base.background import BackgroundWriter
 from srmd.base.errors import about
 from srmd.config import NamedDegradation, NamedMap, TestSettings
-from srmd.degradation import Degradation, degrade, modcrop, upsample
+from srmd.degradation import Degradation, degrade, modcrop, scoring_noise, upsample
 from srmd.kernel.window import fit_kernel, stack_kernels
 from srmd.pictures.files import write_picture
 from srmd.pictures.maps import lr_map, region_weights
@@ -103,13 +103,6 @@ class PictureEvaluation:
 def hr_tensor(picture: Picture, scale: int) -> Tensor:
     """An HR picture as it is degraded and scored: (1, 3, s·h, s·w) float64."""
     return modcrop(torch.from_numpy(picture.to_float()).permute(2, 0, 1)[None], scale)
-
-
-def scoring_noise(seed: int, hr: Tensor, scale: int) -> Tensor:
-    """A standard normal draw of LR's shape, the same for every picture of that size."""
-    height, width = hr.shape[-2] // scale, hr.shape[-1] // scale
-    noise = np.random.Generator(np.random.PCG64(seed)).standard_normal((height, width, 3))
-    return torch.from_numpy(noise).permute(2, 0, 1)[None]
 
 
 def to_array(picture: Tensor) -> np.ndarray:

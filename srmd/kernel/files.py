@@ -37,10 +37,11 @@ def read_kernels(path: Path) -> list[NDArray[np.float64]]:
         raise InputError(f"{path}: expected a file that can be read, found no permission")
     found = reader(path)
     names = [str(path)] if len(found) == 1 else [f"{path}[{i}]" for i in range(len(found))]
-    return [_normalised(kernel, name) for kernel, name in zip(found, names, strict=True)]
+    return [normalised(kernel, name) for kernel, name in zip(found, names, strict=True)]
 
 
-def _normalised(kernel: NDArray, name: str) -> NDArray[np.float64]:
+def normalised(kernel: NDArray, name: str) -> NDArray[np.float64]:
+    """A kernel as it is computed with: odd square, sum 1; InputError, which begins with the name, for anything else."""
     if kernel.ndim != 2 or not 1 <= min(kernel.shape) <= max(kernel.shape) <= MOST_SIDE:
         shape = "×".join(map(str, kernel.shape)) or "no dimension"
         raise InputError(f"{name}: expected a kernel with sides of 1 to {MOST_SIDE}, found an array of {shape}")

@@ -3,11 +3,12 @@
 import math
 from pathlib import Path
 
-from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from srmd.base.errors import InputError
+from srmd.base.errors import InputError, about
 from srmd.kernel.families import KERNEL_SIZE, delta, gaussian
-from srmd.kernel.files import SUFFIXES, read_kernels
+from srmd.kernel.files import SUFFIXES, normalised, read_kernels
 
 FORMS = "delta, gaussian:W, gaussian:W1,W2,ANGLE, or a .mat, .npy, .png, .txt or .csv file"
 
@@ -24,6 +25,30 @@ def parse_kernels(spec: str, size: int = KERNEL_SIZE) -> list[NDArray]:
     if not spec.lower().endswith(SUFFIXES):
         raise InputError(f"expected {FORMS}, found {spec!r}")
     return read_kernels(Path(spec))
+
+
+def read_kernel(path: str | Path, index: int | None = None) -> NDArray:
+    """The kernel in a file, (k, k), k odd, sum 1; of several the one of that index, counted from 0.
+
+    Reads .mat, .npy, .png, .txt and .csv. Raises InputError for a file that holds none, or several and no index.
+    """
+    kernels = read_kernels(Path(path))
+    if index is None and len(kernels) > 1:
+        raise InputError(f"expected one from 0 to {len(kernels) - 1}, for {path} holds several, found none", "index")
+    if not 0 <= (index or 0) < len(kernels):
+        raise InputError(f"{path} holds {len(kernels)} kernels, 0 to {len(kernels) - 1}; found {index}", "index")
+    return kernels[index or 0]
+
+
+def as_kernel(kernel: str | Path | ArrayLike, size: int = KERNEL_SIZE) -> NDArray:
+    """One kernel, (k, k), by the words of `parse_kernels`, the path of a file, or as an array; InputError else."""
+    with about("kernel"):
+        if not isinstance(kernel, str | Path):
+            return normalised(np.asarray(kernel), "the array")
+        kernels = parse_kernels(str(kernel), size)
+        if len(kernels) > 1:
+            raise InputError(f"expected one, found {len(kernels)} in {kernel}: read_kernel takes one of them")
+        return kernels[0]
 
 
 def _parse_gaussian(spec: str, size: int) -> NDArray:

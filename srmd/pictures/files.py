@@ -6,8 +6,11 @@ read and written past it, in other formats they come as 8. Transparency has 8.
 
 import io
 import re
+import threading
 import warnings
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +23,8 @@ from srmd.pictures.picture import Picture, to_levels
 from srmd.pictures.png16 import deep_png, deepened, is_deep_png, resized_alpha
 
 ORIENTATION = ExifTags.Base.Orientation
-Image.MAX_IMAGE_PIXELS = 2**28  # Pillow's own limit refuses large results of this very package
+MAX_PIXELS = 2**28  # of a picture that is read: Pillow's own limit refuses large results of this very package
+_limit_lock = threading.RLock()
 NOT_PICTURES = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}  # programs for another program to run, data, films
 ICONS = {"ICO", "ICNS"}  # these shrink what doesn't fit
 # What Pillow's writers really keep: others drop it, or spoil the picture, without a word.
@@ -48,17 +52,17 @@ def read_picture(path: Path) -> Picture:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of oddities that it then reads well
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=readable_formats()) as image:
+            with open_image(path) as image:
                 load_whole(image)
                 orientation = image.getexif().get(ORIENTATION, 1)
-                picture = _to_picture(ImageOps.exif_transpose(image))
+                picture = to_picture(ImageOps.exif_transpose(image))
             return deepened(picture, path, orientation) if is_deep_png(path) else picture
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except UnidentifiedImageError as error:
         raise InputError(f"{path}: not a picture of a known format") from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: expected at most {Image.MAX_IMAGE_PIXELS / 1e6:.0f} megapixels") from error
+        raise InputError(f"{path}: expected at most {MAX_PIXELS / 1e6:.0f} megapixels") from error
     except Exception as error:  # a broken file can fail in any way inside Pillow's many readers
         raise InputError(f"{path}: a broken picture ({error})") from error
 
@@ -68,10 +72,22 @@ def count_pixels(path: Path) -> int:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path, formats=readable_formats()) as image:
+            with open_image(path) as image:
                 return image.width * image.height
     except Exception:  # as in `read_picture`, which will name what is wrong
         return 0
+
+
+@contextmanager
+def open_image(path: Path) -> Iterator[Image.Image]:
+    """Opens a picture file by Pillow, which is given our own limit of pixels while it reads."""
+    with _limit_lock:
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS
+        try:
+            with Image.open(path, formats=readable_formats()) as image:
+                yield image
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
 
 
 def readable_formats() -> list[str]:
@@ -108,7 +124,8 @@ def _readable_exif(data: bytes) -> bool:
         return False
 
 
-def _to_picture(image: Image.Image) -> Picture:
+def to_picture(image: Image.Image) -> Picture:
+    """What a Pillow picture holds; InputError where its values can't be told."""
     icc, exif = image.info.get("icc_profile"), image.info.get("exif") or None
     if image.mode[0] in "IF":  # I;16 in its byte orders, I, F
         pixels = _sixteen_bits(np.asarray(image))
@@ -167,13 +184,14 @@ def _encode(path: Path, picture: NDArray, like: Picture) -> bytes | memoryview:
     kept = {key: value for key, value in (("icc_profile", like.icc), ("exif", like.exif)) if value}
     buffer = io.BytesIO()
     try:
-        _to_image(picture, like, name).save(buffer, name, **QUALITY.get(name, {}), **kept)
+        to_image(picture, like, name).save(buffer, name, **QUALITY.get(name, {}), **kept)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: {name} can't hold this picture ({error})") from error
     return buffer.getbuffer()
 
 
-def _to_image(picture: NDArray, like: Picture, name: str) -> Image.Image:
+def to_image(picture: NDArray, like: Picture, name: str) -> Image.Image:
+    """The Pillow picture that `write_picture` encodes, in the format of that name."""
     alpha = None if like.alpha is None else resized_alpha(like.alpha, picture)
     if alpha is not None and name not in TRANSPARENT:
         opaque = np.clip(picture, 0, 1) if picture.dtype.kind == "f" else picture / 255

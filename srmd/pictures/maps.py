@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import ImageOps
 
 from srmd.base.errors import InputError
-from srmd.pictures.files import load_whole, read_picture, readable_formats
+from srmd.pictures.files import load_whole, open_image, read_picture
 
 NUMBERED = ("1", "L", "P", "I", "I;16", "I;16B")  # Pillow's modes of one number a pixel, of palettes the index
 
@@ -19,7 +19,7 @@ NUMBERED = ("1", "L", "P", "I", "I;16", "I;16B")  # Pillow's modes of one number
 def read_labels(path: Path) -> NDArray:
     """The numbers in a picture's pixels, (H, W): grey values or palette indices; InputError where it has colours."""
     try:
-        with Image.open(path, formats=readable_formats()) as file:
+        with open_image(path) as file:
             load_whole(file)
             image = ImageOps.exif_transpose(file)  # upright, as the picture that they belong to
             labels = np.asarray(image if image.mode in NUMBERED else image.convert("RGB"))

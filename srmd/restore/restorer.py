@@ -1,19 +1,25 @@
 """`Restorer`: a network with its P and the backend that runs it; everything that restores goes through it."""
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from srmd.backends.backend import Backend, make_run
 from srmd.backends.choice import choose_backend
 from srmd.backends.device import choose_device
-from srmd.base.errors import InputError
-from srmd.degradation import VIEWS, Degradation, degradation_map, turn, turn_back
+from srmd.base.errors import InputError, about
+from srmd.base.paths import shipped
+from srmd.degradation import VIEWS, Degradation, degradation_map, enlarged_alpha, turn, turn_back
+from srmd.kernel.specs import as_kernel
+from srmd.kernel.window import fit_kernel
+from srmd.pictures.conversion import to_pixels
 from srmd.restore.tiles import spans
-from srmd.weights.files import Weights
+from srmd.weights.files import Weights, read_weights_with_pca
 from srmd.weights.surgery import merge_batch_norm
 
 Tile = tuple[slice, slice, Tensor]
@@ -32,6 +38,45 @@ class Restorer:
         network = merge_batch_norm(weights.network)
         self.config, self.pca, self.downsampler = network.config, weights.pca, weights.downsampler
         self.backend, self.run = backend, make_run(network, backend)
+
+    def restore(
+        self,
+        picture: Any,
+        kernel: str | Path | ArrayLike,
+        noise_level: float = 0.0,
+        tile: int | None = None,
+        self_ensemble: bool = False,
+    ) -> Any:
+        """An LR picture restored, as a picture of the same kind, `config.scale` times as large, clipped to 0 to 1.
+
+        Args:
+            picture: a PIL picture; a NumPy array H×W, H×W×3 or H×W×4; a tensor H×W, C×H×W or 1×C×H×W. Arrays and
+                tensors hold uint8, uint16 or floats in 0 to 1.
+            kernel: the blur that the picture has: `"delta"` (none), `"gaussian:W"`, `"gaussian:W1,W2,ANGLE"`, the path
+                of a kernel file, or an array k×k in correlation orientation.
+            noise_level: the standard deviation of its noise, 0 to 255.
+            tile: side in LR pixels of what is computed at once (by default what suits the backend).
+            self_ensemble: the mean over the picture's 8 flips and turns.
+
+        Raises InputError, which names the argument, for what can't be restored so.
+        """
+        pixels = to_pixels(picture)
+        size, scale = self.config.kernel_size, self.config.scale
+        with about("kernel"):
+            array = fit_kernel(as_kernel(kernel, size), size)
+        self._check_noise_level(noise_level)
+        assumed = Degradation.uniform(torch.from_numpy(array)[None], torch.tensor([float(noise_level)]))
+        height, width, _ = pixels.rgb.shape
+        sr = np.empty((scale * height, scale * width, 3), np.float32)
+        for rows, columns, part in self.restore_tiles(pixels.rgb, assumed, tile, self_ensemble):
+            sr[rows, columns] = part[0].permute(1, 2, 0).clamp(0, 1).numpy()
+        return pixels.to_kind(sr, None if pixels.alpha is None else enlarged_alpha(pixels.alpha, scale))
+
+    def _check_noise_level(self, noise_level: float) -> None:
+        if not 0 <= noise_level <= 255:
+            raise InputError(f"expected a number from 0 to 255, found {noise_level!r}", "noise_level")
+        if noise_level and "noise" not in self.config.conditions:
+            raise InputError(f"this network is noise-free (SRMDNF), found {noise_level:g}", "noise_level")
 
     def restore_whole(self, lr: Tensor, assumed: Degradation) -> Tensor:
         """LR (1, 3, h, w) in 0 to 1, of any floating type → SR (1, 3, s·h, s·w) float32, not clipped, without tiles."""
@@ -70,6 +115,26 @@ class Restorer:
     def _restore_tile(self, lr: Tensor, assumed: Degradation) -> Tensor:
         maps = degradation_map(assumed, self.pca, self.config.conditions)
         return self.run(lr, maps.expand(-1, -1, *lr.shape[-2:]))
+
+
+def load(
+    weights: str | Path, device: str = "auto", precision: str = "auto", engine: str = "auto", pca: Path | None = None
+) -> Restorer:
+    """A network ready to restore: a shipped one by its name, such as `"srmd_x2"`, or that of any weights file.
+
+    Args:
+        device: auto, cpu, cuda, cuda:N or mps.
+        precision: auto, fp32, bf16 or fp16.
+        engine: auto (the fastest by a short benchmark, whose result is kept), torch, ncnn or openvino.
+        pca: the file of P, for weights whose format carries none.
+    """
+    path = shipped("weights") / f"{weights}.safetensors"
+    if not path.is_file():
+        path = Path(weights)
+    if not path.is_file():
+        names = ", ".join(sorted(each.stem for each in shipped("weights").glob("*.safetensors")))
+        raise InputError(f"expected a file, or one of {names}, found {str(weights)!r}", "weights")
+    return open_restorer(read_weights_with_pca(path, pca and Path(pca)), device, engine, precision)
 
 
 def check_self_ensemble(scale: int, downsampler: str) -> None:

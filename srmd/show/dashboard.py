@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     import visdom
 
+logger = logging.getLogger("srmd")
+
 PAUSE_SECONDS = 1.0  # between two sendings at least,
 PAUSE_FACTOR = 20  # and this many times what the last one took: it never costs more than a twentieth of anything
 RETRY_SECONDS = 2.0
@@ -66,7 +68,7 @@ class Dashboard:
         address: str | None,
         env: str = "main",
         absent: Absent = Absent.WAIT,
-        say: Callable[[str], None] = print,
+        say: Callable[[str], None] = logger.info,
         env_path: Path | None = None,
     ) -> None:
         self._address, self._absent, self._say, self._env_path = address, absent, say, env_path
@@ -236,7 +238,7 @@ def open_dashboard(
     visdom: str,
     env: str,
     start_server: bool,
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = logger.info,
     port: int = visdom_server.PORT,
     env_path: Path | None = None,
 ) -> Dashboard:

@@ -39,7 +39,7 @@ def kernel_picture(kernels: np.ndarray, zoom: int = 8) -> np.ndarray:
 
 
 def save_kernels(kernels: list[np.ndarray], path: Path) -> None:
-    """Kernels (k, k) as an enlarged picture, side by side, or as a .mat that `--kernel` takes again.
+    """Kernels (k, k) as an enlarged picture, side by side, or as a .mat that `read_kernels` takes again.
 
     One is there under the key `kernel`, several are the cells of `kernels`.
     """

@@ -47,7 +47,7 @@ GAUSSIANS = TrainingKernels()
 
 
 def training_kernels(config: TrainConfig, own: NDArray[np.float32] | None = None) -> TrainingKernels:
-    """What a run draws its kernels from; `own` where a checkpoint holds what was read from `--train_kernels`."""
+    """What a run draws its kernels from; `own` where a checkpoint holds what was read from `config.train_kernels`."""
     if config.train_kernels is None:
         return TrainingKernels(config.kernel_size)
     if own is None:

@@ -54,7 +54,9 @@ class Soap(torch.optim.Optimizer):
         if not state:
             for side, covariance in covariances.items():
                 state[f"{side}_covariance"] = covariance
-                exact = covariance.double().nan_to_num()  # float32 may not converge; a NaN is for the loss to report
+                exact = (
+                    _decomposable(covariance).double().nan_to_num()
+                )  # float32 may not converge; a NaN is for the loss to report
                 state[f"{side}_basis"] = torch.linalg.eigh(exact).eigenvectors.to(covariance)
         for side, covariance in covariances.items():
             state[f"{side}_covariance"].lerp_(covariance, 1 - COVARIANCE_BETA)
@@ -85,10 +87,15 @@ def _turn(state: dict) -> None:
         basis = state[f"{side}_basis"]
         power = state[f"{side}_covariance"] @ basis
         order = (basis * power).sum(1).argsort(descending=True)  # QR keeps the strong directions best
-        state[f"{side}_basis"] = torch.linalg.qr(power.take_along_dim(order[:, None], 2)).Q
+        state[f"{side}_basis"] = torch.linalg.qr(_decomposable(power.take_along_dim(order[:, None], 2))).Q.to(power)
         places = order[:, :, None, None] if axis == 1 else order[:, None, None]
         state["square"] = state["square"].take_along_dim(places, axis)
     state["mean"] = _rotated(mean, state)
+
+
+def _decomposable(matrices: Tensor) -> Tensor:
+    """The matrices where PyTorch decomposes them: those of Apple's GPUs on the CPU."""
+    return matrices.cpu() if matrices.device.type == "mps" else matrices
 
 
 def _covariance(rows: Tensor) -> Tensor:

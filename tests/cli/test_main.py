@@ -10,10 +10,11 @@ import pytest
 import scipy.io
 from PIL import Image
 
+from srmd import __version__
 from srmd.cli import demo, main
 from srmd.cli.flags import FLAGS, flag_table
 from srmd.cli.requests import parse
-from srmd.config import VERSION, PrepareRequest, TrainConfig
+from srmd.config import PrepareRequest, TrainConfig
 from srmd.kernel.families import gaussian
 from srmd.kernel.window import off_centre
 
@@ -348,7 +349,7 @@ def test_the_version_is_said(capsys: pytest.CaptureFixture):
     with pytest.raises(SystemExit) as ended:
         main.main(["--version"])
     assert ended.value.code == 0
-    assert capsys.readouterr().out == f"srmd {VERSION}\n"
+    assert capsys.readouterr().out == f"srmd {__version__}\n"
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from srmd import __version__
 from srmd.base.errors import InputError
-from srmd.config import VERSION
 from srmd.kernel.pca import pca_matrix
 from srmd.model import SRMD, NetworkConfig
 from srmd.weights.checkpoint import load_checkpoint, save_checkpoint
@@ -65,7 +65,7 @@ def test_others_may_read_the_file(tmp_path: Path):
 def checkpoint(path: Path) -> dict:
     source = weights()
     state = {"step": 5, "network_config": vars(SMALL), "ema": source.network.state_dict(), "pca": source.pca}
-    state |= {"version": VERSION, "network": state["ema"], "optimizer": {}}
+    state |= {"version": __version__, "network": state["ema"], "optimizer": {}}
     save_checkpoint(path, state)
     return state
 

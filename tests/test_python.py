@@ -1,0 +1,240 @@
+"""What a program calls: srmd.load, restore, degrade, gaussian, read_kernel."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import srmd
+from srmd.kernel.families import asymmetric
+from srmd.kernel.pca import pca_matrix
+from srmd.model import SRMD, NetworkConfig
+from srmd.pictures.photos import builtin_test_pictures
+from srmd.weights.files import Weights, write_weights
+
+RGB = builtin_test_pictures()["chelsea"][100:124, 150:170]  # (24, 20, 3)
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def restorer(tmp_path_factory: pytest.TempPathFactory) -> srmd.Restorer:
+    return load_small(tmp_path_factory.mktemp("weights"))
+
+
+def load_small(folder: Path, **shape: Any) -> srmd.Restorer:
+    torch.manual_seed(0)
+    network = SRMD(NetworkConfig(**{"features": 8} | shape))
+    write_weights(folder / "small.safetensors", Weights(network, torch.from_numpy(pca_matrix())))
+    return srmd.load(folder / "small.safetensors", device="cpu", precision="fp32", engine="torch")
+
+
+def to_tensor(array: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array)).permute(2, 0, 1)
+
+
+KINDS = {
+    "uint8": RGB,
+    "uint16": RGB.astype(np.uint16) * 257,
+    "float32": (RGB / 255).astype(np.float32),
+    "float64": RGB / 255,
+    "grey uint8": RGB[..., 1],
+    "grey float": RGB[..., 1] / 255,
+    "alpha uint8": np.dstack([RGB, RGB[..., :1]]),
+    "alpha float": np.dstack([RGB, RGB[..., :1]]) / 255,
+    "tensor": to_tensor(RGB / 255).float(),
+    "tensor float64": to_tensor(RGB / 255),
+    "tensor bfloat16": to_tensor(RGB / 255).bfloat16(),
+    "tensor uint8": to_tensor(RGB),
+    "batch of one": to_tensor(RGB / 255)[None],
+    "grey tensor": to_tensor(RGB / 255)[:1],
+    "flat tensor": to_tensor(RGB / 255)[0],
+    "tensor with alpha": to_tensor(np.dstack([RGB, RGB[..., :1]]) / 255),
+    "RGB": Image.fromarray(RGB),
+    "RGBA": Image.fromarray(RGB).convert("RGBA"),
+    "L": Image.fromarray(RGB).convert("L"),
+    "LA": Image.fromarray(RGB).convert("LA"),
+    "I;16": Image.fromarray(RGB[..., 1].astype(np.uint16) * 257),
+}
+
+
+def form(picture: Any) -> tuple:
+    """The kind of a picture without its size."""
+    if isinstance(picture, Image.Image):
+        return "PIL", picture.mode
+    if isinstance(picture, torch.Tensor):
+        return "tensor", picture.dtype, picture.shape[:-2]
+    return "array", picture.dtype, picture.shape[2:]
+
+
+def size(picture: Any) -> tuple[int, int]:
+    """Height and width."""
+    if isinstance(picture, Image.Image):
+        return picture.size[::-1]
+    return tuple(picture.shape[-2:] if isinstance(picture, torch.Tensor) else picture.shape[:2])
+
+
+def values(picture: Any) -> np.ndarray:
+    """Colours in 0 to 1, (H, W, 3); grey ones three times."""
+    if isinstance(picture, Image.Image):
+        deep = picture.mode == "I;16"
+        return values(np.asarray(picture) if deep else np.asarray(picture.convert("RGB")))
+    if isinstance(picture, torch.Tensor):
+        channels = picture.float().reshape(-1, *picture.shape[-2:]) if picture.is_floating_point() else picture
+        picture = np.ascontiguousarray(channels.reshape(-1, *picture.shape[-2:]).permute(1, 2, 0).numpy())
+    most = {"uint8": 255, "uint16": 65535}.get(str(picture.dtype), 1)
+    picture = picture[..., None] if picture.ndim == 2 else picture
+    return np.broadcast_to(picture[..., : 1 if picture.shape[2] == 1 else 3] / most, (*picture.shape[:2], 3))
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_same_kind_comes_out_as_went_in(restorer: srmd.Restorer, name: str):
+    picture = KINDS[name]
+    sr = restorer.restore(picture, kernel="gaussian:1.0", noise_level=3)
+    assert form(sr) == form(picture)
+    assert size(sr) == (48, 40)
+    expected = restorer.restore(values(picture), kernel="gaussian:1.0", noise_level=3)
+    if (values(picture) == values(picture)[..., :1]).all():  # grey: the mean of what its three equal channels give
+        expected = expected.mean(2, keepdims=True)
+    assert np.abs(values(sr) - expected).max() < (0.02 if "bfloat16" in name else 0.006)
+    lr = srmd.degrade(picture, kernel="gaussian:1.0")
+    assert form(lr) == form(picture)
+    assert size(lr) == (12, 10)
+
+
+@pytest.mark.parametrize("name", ["alpha uint8", "alpha float", "tensor with alpha"])
+def test_transparency_is_enlarged_too(restorer: srmd.Restorer, name: str):
+    sr, picture = restorer.restore(KINDS[name], kernel="delta"), KINDS[name]
+    alpha, given = (
+        each[3] if isinstance(each, torch.Tensor) else torch.from_numpy(each[..., 3]) for each in (sr, picture)
+    )
+    most = 255 if given.dtype == torch.uint8 else 1
+    enlarged = torch.nn.functional.interpolate(given[None, None].double() / most, scale_factor=2, mode="bicubic")[0, 0]
+    assert ((alpha.double() / most) - enlarged).abs()[4:-4, 4:-4].max() < 0.05
+
+
+def test_a_kernel_is_words_a_file_or_an_array(restorer: srmd.Restorer, tmp_path: Path):
+    np.save(tmp_path / "k.npy", 3 * asymmetric())  # what does not sum to 1 is normalised
+    by_file = restorer.restore(RGB, tmp_path / "k.npy")
+    for kernel in (
+        str(tmp_path / "k.npy"),
+        asymmetric(),
+        torch.from_numpy(asymmetric()),
+        srmd.read_kernel(tmp_path / "k.npy"),
+    ):
+        assert np.array_equal(restorer.restore(RGB, kernel), by_file)
+    assert not np.array_equal(restorer.restore(RGB, "delta"), by_file)
+    assert np.array_equal(restorer.restore(RGB, "gaussian:2.6,1,30"), restorer.restore(RGB, srmd.gaussian(2.6, 1, 30)))
+
+
+def test_tiles_and_views_are_those_of_the_command(restorer: srmd.Restorer):
+    whole = restorer.restore(RGB / 255, "gaussian:2.2,1,30")
+    assert np.abs(restorer.restore(RGB / 255, "gaussian:2.2,1,30", tile=16) - whole).max() < 1e-5
+    assert np.abs(restorer.restore(RGB / 255, "gaussian:2.2,1,30", self_ensemble=True) - whole).max() > 1e-4
+
+
+def test_what_is_degraded_is_restored_by_a_shipped_network():
+    photo = builtin_test_pictures()["astronaut"][:128, 150:278]
+    lr = srmd.degrade(photo, kernel="gaussian:1.3", noise_level=5, scale=2)
+    restorer = srmd.load("srmd_x2", device="cpu")
+    sr, lied_to = (restorer.restore(lr, kernel=kernel, noise_level=5) for kernel in ("gaussian:1.3", "delta"))
+    bicubic = np.asarray(Image.fromarray(lr).resize((128, 128), Image.Resampling.BICUBIC))
+    errors = [np.square(each.astype(float) - photo).mean() for each in (sr, lied_to, bicubic)]
+    assert errors[0] < 0.7 * min(errors[1:])
+
+
+def test_floats_are_degraded_without_rounding_and_noise_is_that_of_its_seed():
+    hr = RGB / 255
+    clean, noisy = (srmd.degrade(hr, "gaussian:1.0", level) for level in (0, 50))
+    assert np.abs(clean * 255 - np.rint(clean * 255)).max() > 0.1
+    assert (noisy - clean).std() == pytest.approx(50 / 255, rel=0.1)
+    assert np.array_equal(noisy, srmd.degrade(hr, "gaussian:1.0", 50))
+    assert not np.array_equal(noisy, srmd.degrade(hr, "gaussian:1.0", 50, seed=1))
+    grey = srmd.degrade(np.full((40, 40), 0.5), noise_level=50)
+    assert grey.std() == pytest.approx(50 / 255, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("picture", "arguments", "message"),
+    [
+        (RGB, {"kernel": "gauss:1"}, "kernel: expected delta, gaussian:W, .* found 'gauss:1'"),
+        (RGB, {"kernel": np.zeros((3, 3))}, "kernel: the array: expected numbers with a finite, positive sum"),
+        (RGB, {"kernel": np.ones((2, 15, 15))}, "kernel: the array: expected a kernel .* 2×15×15"),
+        (RGB, {"kernel": "delta", "noise_level": -1}, "noise_level: expected a number from 0 to 255, found -1"),
+        (RGB[..., :2], {"kernel": "delta"}, "picture: expected an array .* found 24×20×2"),
+        (RGB.astype(int), {"kernel": "delta"}, "picture: expected uint8, uint16 or floats in 0 to 1, found int64"),
+        (RGB.astype(float), {"kernel": "delta"}, "picture: expected floats in 0 to 1, found .* to "),
+        (RGB / np.nan, {"kernel": "delta"}, "picture: expected floats in 0 to 1, found nan"),
+        (torch.zeros(2, 3, 8, 8), {"kernel": "delta"}, "picture: expected a tensor .* found 2×3×8×8"),
+        ("photo.png", {"kernel": "delta"}, "picture: expected a NumPy array, a tensor or a PIL picture, found str"),
+    ],
+)
+def test_what_can_not_be_restored_is_said_by_the_name_of_the_argument(
+    restorer: srmd.Restorer, picture: Any, arguments: dict, message: str
+):
+    with pytest.raises(srmd.InputError, match=message):
+        restorer.restore(picture, **arguments)
+
+
+def test_a_network_that_is_told_no_noise_takes_none(tmp_path: Path):
+    restorer = load_small(tmp_path, conditions=("kernel",))
+    with pytest.raises(srmd.InputError, match="noise_level: this network is noise-free"):
+        restorer.restore(RGB, "delta", noise_level=5)
+
+
+def test_a_network_that_is_not_there_is_named_with_those_that_are():
+    with pytest.raises(srmd.InputError, match=r"weights: expected a file, or one of srmd_x1, .*, found 'srmd_x9'"):
+        srmd.load("srmd_x9")
+
+
+def test_of_a_file_of_several_kernels_one_is_read_by_its_index(tmp_path: Path):
+    kernels = np.stack([srmd.gaussian(1.0), srmd.gaussian(2.0)])
+    np.save(tmp_path / "k.npy", kernels)
+    np.testing.assert_allclose(srmd.read_kernel(tmp_path / "k.npy", 1), kernels[1])
+    with pytest.raises(srmd.InputError, match=r"index: expected one from 0 to 1, for .*k\.npy holds several"):
+        srmd.read_kernel(tmp_path / "k.npy")
+    with pytest.raises(srmd.InputError, match=r"index: .* holds 2 kernels, 0 to 1; found 2"):
+        srmd.read_kernel(tmp_path / "k.npy", 2)
+
+
+SETTINGS = """
+import logging, signal, sys, warnings
+import torch
+from PIL import Image
+def settings():
+    flags = torch.backends.cudnn
+    return (Image.MAX_IMAGE_PIXELS, flags.allow_tf32, flags.benchmark, torch.get_num_threads(),
+            torch.backends.cuda.matmul.allow_tf32, torch.is_grad_enabled(), torch.get_default_dtype(),
+            logging.getLogger().handlers[:], logging.getLogger("srmd").handlers[:], warnings.filters[:],
+            signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT), torch.get_rng_state().sum().item())
+import h5py, matplotlib, scipy.io, skimage, torchvision, tqdm  # whatever these do
+before = settings()
+import importlib, pathlib
+import srmd
+for path in sorted(pathlib.Path(srmd.__file__).parent.rglob("*.py")):
+    name = ".".join(["srmd", *path.relative_to(pathlib.Path(srmd.__file__).parent).with_suffix("").parts])
+    if not name.endswith(("__main__", "__init__")):
+        importlib.import_module(name)
+changed = [pair for pair in zip(before, settings()) if pair[0] != pair[1]]
+assert not changed, changed
+"""
+
+
+def test_importing_sets_nothing_for_the_whole_process():
+    subprocess.run([sys.executable, "-W", "ignore", "-c", SETTINGS], cwd=ROOT, check=True)
+
+
+def test_reading_a_picture_leaves_pillows_limit_as_it_was(tmp_path: Path):
+    from srmd.pictures.files import read_picture
+
+    before = Image.MAX_IMAGE_PIXELS
+    Image.fromarray(RGB).save(tmp_path / "a.png")
+    read_picture(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"\x89PNG")
+    with pytest.raises(srmd.InputError):
+        read_picture(tmp_path / "b.png")
+    assert before == Image.MAX_IMAGE_PIXELS
