@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -38,3 +39,21 @@ def folder_with_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     for name in "abc":
         coarse = Image.fromarray(rng.integers(0, 256, (12, 14, 3), np.uint8))
         coarse.resize((84, 72), Image.Resampling.BICUBIC).save(f"pictures/{name}.png")
+
+
+@pytest.fixture
+def unreadable(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Makes a file of ones that whoever runs the test may not read."""
+
+    def make(name: str) -> Path:
+        path = tmp_path / name
+        with path.open("wb") as file:
+            np.save(file, np.ones((5, 5)))
+        path.chmod(0)
+        if os.geteuid() == 0:  # who may all, but asks as someone else
+            os.setresuid(65534, -1, -1)
+        return path
+
+    yield make
+    if os.geteuid() == 0:
+        os.setresuid(0, -1, -1)

@@ -232,3 +232,38 @@ def test_of_a_large_picture_only_a_tile_is_there_in_floats():
     peaks = [peak(*flags, "--input", f"{name}.png", f"--output={name}") for name in ("small", "large")]
     assert peaks[1] - peaks[0] < 16 * 4 * width * height
     assert Image.open("large/large.png").size == (2 * width, 2 * height)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_ends_a_test_and_no_half_file_stays(number: signal.Signals, code: int):
+    network = SRMD(NetworkConfig(features=4, conditions=("kernel",)))
+    write_weights(Path("tiny.safetensors"), Weights(network, torch.from_numpy(pca_matrix())))
+    Path("photos").mkdir()
+    for name in range(20):
+        Image.effect_mandelbrot((32, 32), (-2, -1.5, 1, 1.5), 50).convert("RGB").save(f"photos/{name}.png")
+    # On a slow disk, for a file is half there only while it is written. Where tests run unattended, SIGINT and SIGHUP
+    # are ignored.
+    program = """
+import os, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+fsync = os.fsync
+os.fsync = lambda descriptor: (time.sleep(0.3), fsync(descriptor))
+from srmd.cli.main import command
+command()
+"""
+    flags = ["--weights=tiny.safetensors", "--kernel=gaussian:1", "--engine=torch", "--precision=fp32", "--visdom=off"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, "--mode=test", *flags, "--input", "photos", "--output=restored"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    wait_for(lambda: list(Path("restored").glob(".*.png")), process)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "Traceback" not in errors
+    assert not list(Path("restored").glob(".*"))
+    assert not Path("restored/metrics.json").exists()

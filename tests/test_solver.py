@@ -405,3 +405,17 @@ def test_a_solver_goes_on_from_its_state_dict_to_the_bit():
         assert solver.step == 6
         for a, b in zip(whole.ema.parameters(), solver.ema.parameters(), strict=True):
             assert torch.equal(a, b)
+
+
+def test_where_the_held_out_picture_is_too_small_validation_is_on_those_of_training():
+    Image.new("RGB", (20, 20)).save("pictures/b.png")  # the one in the middle is held out
+    assert train("run", "--steps=1") == 0
+    assert rows("run")[0]["psnr_y"] > 0
+
+
+def test_weights_without_a_p_are_refused(capsys: pytest.CaptureFixture):
+    network = SRMD(NetworkConfig(features=4, layers=3))
+    convs = {"model.0": network.convs[0], "model.2": network.convs[1], "model.4": network.head}
+    torch.save({f"{name}.{key}": t for name, conv in convs.items() for key, t in conv.state_dict().items()}, "kair.pth")
+    assert train("run", "--steps=1", "--weights=kair.pth") == 2
+    assert capsys.readouterr().err.startswith("--weights: kair.pth: expected weights with their P, found a format")

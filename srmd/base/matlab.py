@@ -28,7 +28,7 @@ def read_mat(path: Path) -> dict[str, Any]:
 
 def _value(value: Any) -> Any:
     if not isinstance(value, np.ndarray):
-        return value  # of a class that no reader here wants, such as a sparse matrix
+        return value  # that no reader here wants: a sparse matrix, a part of a function handle
     if value.dtype.names is not None:
         return {name: _value(value[name].flat[0]) for name in value.dtype.names} if value.size else {}
     if value.dtype == object:

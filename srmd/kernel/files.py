@@ -110,8 +110,6 @@ def _read_text(path: Path) -> list[NDArray]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: expected numbers as text, found bytes that are none") from error
-    except OSError as error:
-        raise InputError(f"{path}: can't be read ({error.strerror})") from error
     lines = [line.split("#")[0].strip() for line in lines]
     text = "".join(lines)
     separator = next((mark for mark in ";," if mark in text), None)

@@ -61,8 +61,6 @@ def load_pytorch(path: Path) -> Any:
             raise ValueError(f"its part {damaged} is damaged, or has no checksum")
         data.seek(0)
         return torch.load(data, map_location="cpu", weights_only=True)
-    except MemoryError:
-        raise
     except Exception as error:  # a foreign or cut file breaks the unpickler in many ways
         if isinstance(error, pickle.UnpicklingError) and "Weights only" in str(error):
             found = "expected tensors in dictionaries, found Python objects, which are not loaded: they may run code"

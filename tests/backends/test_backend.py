@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from srmd.backends import backend as backend_module
-from srmd.backends import choice
+from srmd.backends import bfloat16, choice
 from srmd.backends.backend import Backend, make_run
 from srmd.backends.choice import available_backends, choose_backend, winograd_is_faster
 from srmd.backends.device import choose_device, choose_precision
@@ -203,3 +203,85 @@ def test_an_optional_engine_that_is_broken_is_left_out(
     (backend,) = available_backends(network, CPU, "openvino", "fp32")
     with pytest.raises(InputError, match=r"engine: openvino fp32 cpu does not work here.*`engine=torch` does"):
         make_run(network, backend)
+
+
+def test_the_only_backend_that_is_left_needs_no_benchmark(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(choice, "_benchmark", lambda *_: pytest.fail("benchmarked"))
+    network = SRMD(NetworkConfig(features=8))
+    assert choose_backend(network, CPU, "torch", "bf16") == replace(TORCH, precision="bf16")
+
+
+def test_where_no_backend_of_an_engine_works_all_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    def fail(network: SRMD, backend: Backend) -> None:
+        raise InputError("a library is missing", "engine")
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(choice, "is_installed", lambda name: True)
+    monkeypatch.setattr(choice, "_has_vulkan", lambda: True)
+    monkeypatch.setattr(choice.importlib.metadata, "version", lambda name: "1")
+    monkeypatch.setattr(choice, "make_run", fail)
+    with pytest.raises(InputError, match="engine: none of ncnn fp32 cpu, ncnn fp32 vulkan works here"):
+        choose_backend(SRMD(NetworkConfig(features=8)), CPU, "ncnn", "fp32")
+
+
+def test_an_error_of_pytorch_is_not_taken_for_a_missing_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    def fail(network: SRMD, backend: Backend) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(backend_module, "_torch_run", fail)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        choose_backend(SRMD(NetworkConfig(features=8)), CPU, "torch", "fp32")
+
+
+def test_a_gpu_has_one_backend():
+    gpu = torch.device("cuda", 1)
+    found = available_backends(SRMD(NetworkConfig(features=8)), gpu, "auto", "auto")
+    assert found == [Backend("torch", "fp16", "cuda:1")]
+
+
+def test_optional_engines_do_not_run_the_other_head(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(choice, "is_installed", lambda name: True)
+    network = SRMD(NetworkConfig(features=8, head="upsample"))
+    assert {each.engine for each in available_backends(network, CPU, "auto", "fp32")} == {"torch"}
+
+
+def test_a_network_that_ncnn_does_not_take_is_an_error(monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("ncnn", reason="ncnn is not installed (requirements-engines.txt)")
+    monkeypatch.setattr("srmd.backends.ncnn.ncnn_files", lambda network: ("7767517\n1 1\nNoSuchLayer a 0 1 x\n", b""))
+    with pytest.raises(InputError, match=r"engine: ncnn fp32 cpu does not work here \(ncnn does not take the network"):
+        make_run(SRMD(NetworkConfig(features=8)), Backend("ncnn", "fp32", "cpu"))
+
+
+def test_in_bfloat16_weights_are_rounded_once_not_in_every_call(monkeypatch: pytest.MonkeyPatch):
+    rounded, without_rgb = [], bfloat16._without_rgb
+
+    def counted(conv: torch.nn.Conv2d, outputs: slice) -> Tensor:
+        rounded.append(conv)
+        return without_rgb(conv, outputs)
+
+    monkeypatch.setattr(bfloat16, "_without_rgb", counted)
+    network = SRMD(NetworkConfig(features=8, layers=4))
+    run = make_run(network, replace(TORCH, precision="bf16"))
+    assert len(rounded) == 3  # the inner layers and the head
+    run(*lr_and_map(network))
+    run(*lr_and_map(network))
+    assert len(rounded) == 3
+
+
+def test_float16_on_a_processor_is_refused():
+    with pytest.raises(InputError, match="precision: fp16 is for GPUs"):
+        choose_precision("fp16", CPU)
+
+
+def test_apples_gpus_compute_in_float32():
+    metal = torch.device("mps")
+    assert choose_precision("auto", metal) == "fp32"
+    with pytest.raises(InputError, match="precision: expected fp32 on Apple's GPUs, found bf16"):
+        choose_precision("bf16", metal)
+
+
+def test_metal_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(InputError, match="device: torch offers no Metal device on this machine, found mps"):
+        choose_device("mps")

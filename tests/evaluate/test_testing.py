@@ -6,13 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.io
+import torch
 from PIL import Image
 
 from published import NCNN, PCA, SET5, needs_networks, needs_set5
 from small_runs import train
 from srmd.cli import main
 from srmd.kernel.families import gaussian
+from srmd.kernel.pca import pca_matrix
 from srmd.kernel.window import fit_kernel
+from srmd.model import SRMD, NetworkConfig
+from srmd.pictures import photos
+from srmd.weights.files import Weights, write_weights
 
 pytestmark = pytest.mark.usefixtures("folder_with_pictures")
 
@@ -196,3 +201,20 @@ def test_a_perfect_result_is_null_in_the_metrics(trained: str):
     Image.new("RGB", (40, 40)).save("black.png")
     assert check(trained, "--test_data=black.png") == 0
     assert metrics()["mean"]["bicubic_psnr_y"] is None
+
+
+def test_each_built_in_photo_is_decoded_once(monkeypatch: pytest.MonkeyPatch):
+    network = SRMD(NetworkConfig(features=4, layers=3))
+    write_weights(Path("tiny.safetensors"), Weights(network, torch.from_numpy(pca_matrix())))
+    decode, decoded = photos._photo, []
+
+    def counted(file: str) -> np.ndarray:
+        decoded.append(file)
+        return decode(file)[:48, :48]
+
+    photos.builtin_test_pictures.cache_clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(photos, "_photo", counted)
+        assert check("--weights=tiny.safetensors") == 0
+    photos.builtin_test_pictures.cache_clear()
+    assert sorted(decoded) == sorted(photos.TEST_PHOTOS)

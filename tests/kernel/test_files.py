@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import scipy.io
 import scipy.ndimage
+import scipy.sparse
 from PIL import Image
 
 from srmd.base.errors import InputError
@@ -318,3 +319,13 @@ def test_the_same_arrays_give_the_same_bytes_at_any_time(monkeypatch):
     write_mat(Path("two.mat"), {"kernel": skewed()})
     assert Path("one.mat").read_bytes() == Path("two.mat").read_bytes()
     np.testing.assert_array_equal(scipy.io.loadmat("one.mat")["kernel"], skewed())
+
+
+def test_a_sparse_matrix_in_a_mat_is_no_kernel():
+    scipy.io.savemat("k.mat", {"sparse": scipy.sparse.eye(5, format="csc"), "k": skewed()})
+    np.testing.assert_allclose(only("k.mat"), skewed(), atol=1e-15)
+
+
+def test_a_file_that_may_not_be_read_is_refused(unreadable):
+    with pytest.raises(InputError, match=r"k\.npy: expected a file that can be read, found no permission"):
+        read_kernels(unreadable("k.npy"))

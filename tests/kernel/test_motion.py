@@ -99,3 +99,11 @@ def test_the_command_refuses_what_it_cannot_do(tmp_path: Path, wrong: str):
     assert done.returncode == 2
     assert "expected an .npy file" in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_the_command_says_in_one_line_that_it_cannot_write(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    command = [sys.executable, "-m", "srmd.kernel.motion", "file/m.npy", "--count=1"]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith("error: file: expected a folder to write to, found: File exists")

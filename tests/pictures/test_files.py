@@ -431,3 +431,9 @@ def test_no_folder_is_refused(tmp_path):
         list_pictures(tmp_path / "none")
     with pytest.raises(InputError, match="found a file"):
         list_pictures(tmp_path / "a.png")
+
+
+def test_a_picture_that_is_too_large_for_the_format_is_refused_and_leaves_no_file(tmp_path):
+    with pytest.raises(InputError, match=r"wide\.webp: WEBP can't hold this picture"):
+        write_picture(tmp_path / "wide.webp", np.zeros((1, 16384, 3)))
+    assert not list(tmp_path.iterdir())

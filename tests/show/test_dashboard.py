@@ -392,3 +392,46 @@ def test_without_visdom_there_is_no_dashboard_and_one_line_says_so(monkeypatch):
     with open_dashboard("auto", "srmd_test", start_server=True, say=said.append) as board:
         board.curves("loss", 1, {"loss": 0.5})
     assert said == ["dashboard: none, for visdom is not installed"]
+
+
+def test_of_many_pictures_the_newest_are_kept(port, tmp_path):
+    with open_dashboard(f"http://127.0.0.1:{port}", "srmd_many", False, say=str) as shown:
+        for number in range(dashboard.MOST_PICTURES + 1):
+            shown.image(f"picture {number}", np.zeros((4, 4, 3), np.uint8))
+        server = visdom_server.start(port, tmp_path)  # only now, so that none was sent before
+        try:
+            eventually(lambda: window(port, "srmd_many", f"picture {dashboard.MOST_PICTURES}"))
+            assert window(port, "srmd_many", "picture 1")
+            assert not window(port, "srmd_many", "picture 0")
+        finally:
+            visdom_server.stop(server)
+
+
+def test_where_the_dashboard_breaks_one_line_says_so_and_the_run_goes_on(shared, monkeypatch):
+    def broken(*_: object) -> None:
+        raise TypeError("not of this visdom")
+
+    monkeypatch.setattr(dashboard, "_send", broken)
+    said = []
+    with open_dashboard("auto", "srmd_broken", False, say=said.append, port=shared) as shown:
+        shown.text("run", "x2")
+        eventually(lambda: len(said) == 2)
+        shown.text("run", "x3")
+    assert said[1] == "dashboard: off, for it failed (TypeError: not of this visdom)"
+
+
+def test_auto_starts_no_server_on_a_port_that_something_else_holds():
+    said = []
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        port = mute.getsockname()[1]
+        with open_dashboard("auto", "srmd_a", True, say=said.append, port=port) as shown:
+            shown.curves("loss", 1, {"loss": 0.5})
+            eventually(lambda: said)
+    assert said == [f"dashboard: none, for visdom did not start on port {port} or the port is taken"]
+
+
+def test_serving_where_a_server_runs_says_so(shared, monkeypatch, capsys):
+    monkeypatch.setattr(visdom_server, "PORT", shared)
+    monkeypatch.setattr(sys, "argv", ["visdom_server"])
+    assert visdom_server.main() == 1
+    assert capsys.readouterr().err == f"http://localhost:{shared}: a visdom server is there already\n"

@@ -202,3 +202,29 @@ def test_conditions_that_no_network_has_are_refused(tmp_path: Path, conditions: 
     save_file(tensors, tmp_path / "a", {"srmd": json.dumps(vars(SMALL) | {"conditions": conditions})})
     with pytest.raises(InputError, match="found no valid conditions"):
         read_weights(tmp_path / "a")
+
+
+def test_a_p_of_another_shape_than_the_configuration_says_is_refused(tmp_path: Path):
+    write_weights(tmp_path / "a", Weights(weights().network, torch.zeros(15, 224)))
+    with pytest.raises(InputError, match=r"expected its P to be \(15, 225\), found \(15, 224\)"):
+        read_weights(tmp_path / "a")
+
+
+def test_a_checkpoint_trained_in_bfloat16_is_read_as_it_computed(tmp_path: Path):
+    save_checkpoint(tmp_path / "a.pt", checkpoint(tmp_path / "b.pt") | {"precision": "bf16"})
+    found, trained = read_weights(tmp_path / "a.pt").network, weights().network
+    assert torch.equal(found.convs[1].weight, trained.convs[1].weight.bfloat16().float())
+    assert torch.equal(found.head.weight, trained.head.weight)
+
+
+def test_a_pytorch_file_of_something_else_is_no_checkpoint(tmp_path: Path):
+    torch.save({"step": 5}, tmp_path / "a.pt")
+    with pytest.raises(InputError, match="expected a checkpoint of a training run, found another PyTorch file"):
+        load_checkpoint(tmp_path / "a.pt")
+
+
+def test_starting_from_another_width_copies_nothing():
+    target = SRMD(SMALL)
+    before = {key: tensor.clone() for key, tensor in target.state_dict().items()}
+    start_from(target, SRMD(replace(SMALL, features=6)))
+    assert all(torch.equal(tensor, before[key]) for key, tensor in target.state_dict().items())

@@ -21,7 +21,7 @@ from srmd.cli import main
 from srmd.kernel.families import gaussian
 from srmd.kernel.pca import kernel_codes, pca_matrix
 from srmd.model import SRMD, NetworkConfig
-from srmd.weights.files import read_weights
+from srmd.weights.files import read_weights, read_weights_with_pca
 from srmd.weights.foreign import KAIR_EPSILON
 
 ROOT = Path(__file__).parents[2]
@@ -425,3 +425,18 @@ def test_our_own_p_is_refused_for_foreign_weights(
         assert "found this project's own" in error
     assert main.main(["--mode=test", "--weights=net.pth", "--visdom=off"]) == 2
     assert capsys.readouterr().err == "--pca: needed: the weights carry no P (net.pth)\n"
+
+
+def test_foreign_weights_take_the_p_they_were_trained_with(tmp_path: Path):
+    pca = np.random.default_rng(0).random((15, 225))
+    scipy.io.savemat(tmp_path / "P.mat", {"P": pca})
+    read = read_weights_with_pca(ncnn_files(tmp_path, small_network()), tmp_path / "P.mat")
+    torch.testing.assert_close(read.pca, torch.from_numpy(pca).float())
+
+
+def test_ncnn_weights_in_8_bits_are_refused(tmp_path: Path):
+    path = ncnn_files(tmp_path, small_network())
+    data = path.with_suffix(".bin").read_bytes()
+    path.with_suffix(".bin").write_bytes(struct.pack("<I", 0x000D4B38) + data[4:])
+    with pytest.raises(InputError, match=r"net\.bin: expected weights in float32 or float16, found the tag 0x000d4b38"):
+        read_weights(path)

@@ -117,3 +117,26 @@ expected = torch.conv2d(x, weight, bias, padding=1)
 torch.testing.assert_close(winograd.conv_relu(x, weight, bias), expected, atol=1e-4, rtol=1e-4)
 """
     subprocess.run([sys.executable, "-c", works], check=True, env=os.environ | broken, cwd=ROOT)
+
+
+def test_a_number_of_channels_that_is_no_multiple_of_32_is_refused(fast: compiled.Transforms):
+    with pytest.raises(ValueError, match="expected a multiple of 32 columns, found 33"):
+        fast.seen(torch.zeros(12, 12, 33), 0, 2)
+
+
+def test_a_compiled_file_of_someone_else_is_not_loaded(tmp_path: Path):
+    if not has_gcc():
+        pytest.skip(NO_GCC)
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file away")
+
+    def loads() -> bool:
+        program = "from srmd.winograd import compiled; print(compiled.load() is not None)"
+        environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+        command = [sys.executable, "-c", program]
+        done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment, cwd=ROOT)
+        return done.stdout == "True\n"
+
+    assert loads()
+    os.chown(next(tmp_path.rglob("transforms-*.so")), 65534, -1)
+    assert not loads()

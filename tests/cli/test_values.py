@@ -1,0 +1,12 @@
+"""What the values of flags are checked for beside their form."""
+
+import argparse
+
+import pytest
+
+from srmd.cli.values import existing
+
+
+def test_a_path_that_may_not_be_read_is_refused(unreadable):
+    with pytest.raises(argparse.ArgumentTypeError, match=r"a\.png: expected what can be read, found no permission"):
+        existing(str(unreadable("a.png")))
