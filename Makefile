@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 
-.PHONY: setup demo test bench weights reproduce
+.PHONY: setup demo lint test test-all bench weights reproduce
 setup: $(VENV)/installed
 
 # Old pips read PIP_CONSTRAINT for building packages too, new ones PIP_BUILD_CONSTRAINT.
@@ -20,9 +20,14 @@ $(VENV)/installed: requirements.txt constraints.txt
 demo: setup
 	$(PY) -m srmd.cli.demo
 
-test: setup
+lint: setup
 	$(VENV)/bin/ruff check --quiet .
 	$(VENV)/bin/ruff format --quiet --check .
+
+test: lint
+	$(PY) -m pytest -m "not slow"
+
+test-all: lint
 	$(PY) -m pytest
 
 bench: setup

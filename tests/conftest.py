@@ -20,6 +20,14 @@ def _own_cache_folder(tmp_path_factory: pytest.TempPathFactory):
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _short_benchmarks():
+    """Tests choose a backend in a sixteenth of the time; which one it is matters to none of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("srmd.backends.choice.BENCHMARK_SIDE", 64)
+        yield
+
+
 @pytest.fixture
 def folder_with_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Runs a test in a folder with a folder of small pictures."""

@@ -50,6 +50,7 @@ def wait_for(condition, process: subprocess.Popen, seconds: float = 120) -> None
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_prepare_train_test_and_restore():
     Path("photos").mkdir()
     for number, mode in enumerate(["RGB", "L", "RGBA"]):
@@ -89,6 +90,7 @@ def test_prepare_train_test_and_restore():
     assert Image.open("restored/chelsea.png").size == (3 * lr.width, 3 * lr.height)
 
 
+@pytest.mark.slow
 def test_training_as_the_owner_types_it_needs_no_data_and_ends_cleanly_on_ctrl_c():
     process = start("--scale_factor=2", "--mode=train")
     wait_for(lambda: list(Path().glob("runs/*/metrics.jsonl")), process)
@@ -102,6 +104,7 @@ def test_training_as_the_owner_types_it_needs_no_data_and_ends_cleanly_on_ctrl_c
     assert f"Training in {folder}" in said
 
 
+@pytest.mark.slow
 def test_sigterm_in_mid_training_saves_and_the_run_goes_on():
     flags = ["--mode=train", "--steps=400", "--output=run", *QUICK]
     process = start(*flags)
@@ -142,6 +145,7 @@ def points(port: int) -> list[float]:
     return content["content"]["data"][0]["x"] if content else []
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The 'warn' method:DeprecationWarning")
 def test_training_is_watched_and_goes_on_while_the_server_is_stopped_killed_and_started_again():
     with socket.socket() as free:
@@ -178,6 +182,7 @@ def test_training_is_watched_and_goes_on_while_the_server_is_stopped_killed_and_
     assert len([line for line in said.splitlines() if line.startswith("dashboard")]) <= 6
 
 
+@pytest.mark.slow
 def test_the_shipped_network_restores_without_being_named():
     kernel = str(ROOT / "kernels" / "isotropic_1.3.mat")
     tested = run("--mode=test", f"--kernel={kernel}", "--output=scored")
@@ -214,6 +219,7 @@ def peak(*arguments: str) -> int:
     return 1024 * int(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_of_a_large_picture_only_a_tile_is_there_in_floats():
     """Of a result's pixel there are its 3 bytes, 4 in Pillow, those of the file, and a share of LR; no float."""
     network = SRMD(NetworkConfig(features=4, conditions=("kernel",)))

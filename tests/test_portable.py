@@ -118,7 +118,8 @@ def test_a_picture_is_restored(tmp_path: Path):
     Image.effect_mandelbrot((40, 30), (-2, -1.5, 1, 1.5), 50).convert("RGB").save(tmp_path / "a.png")
     program = """
 from srmd.cli import main
-flags = "--mode=test --input a.png --kernel=gaussian:1.3 --output=out --visdom=off --device=cpu"
+flags = "--mode=test --input a.png --kernel=gaussian:1.3 --output=out --visdom=off"
+flags += " --device=cpu --engine=torch --precision=fp32"
 print(main.main(flags.split()), Path("out/a.png").exists())
 """
     assert said(program, tmp_path, ALL_LIBRARIES).endswith("0 True\n")

@@ -81,7 +81,7 @@ def test_training_makes_the_validation_better(flags: str):
 
 
 def test_training_with_batch_norm_lowers_the_loss():
-    assert train("run", "--steps=60", "--batch_norm", "--batch_size=32") == 0
+    assert train("run", "--steps=60", "--batch_norm", "--batch_size=16") == 0
     values = [loss for _, loss in losses("run")]
     assert np.mean(values[-3:]) < 0.8 * values[0]
 

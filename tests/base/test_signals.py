@@ -1,5 +1,6 @@
 """Ctrl-C, SIGTERM and SIGHUP as requests, in a process of its own: this one holds threads of many native libraries."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -7,6 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from packs import folder_of
 
 ROOT = Path(__file__).parents[2]
 # SIGINT is ignored where tests run unattended.
@@ -70,16 +73,21 @@ assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
 
 
+@pytest.mark.slow
 def test_a_training_whose_terminal_is_closed_saves_and_ends_with_129(tmp_path: Path):
     code = """
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 import sys
 from srmd.cli import main
-flags = "--mode=train --steps=4000 --batch_size=2 --patch_size=12 --visdom=off --device=cpu"
-sys.exit(main.main([*flags.split(), f"--output={sys.argv[1]}"]))
+sys.exit(main.main(sys.argv[1:]))
 """
-    command = [sys.executable, "-c", START + code, str(tmp_path / "run")]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    folder_of(tmp_path / "pictures", (64, 64), (64, 64))
+    flags = "--mode=train --steps=4000 --batch_size=2 --patch_size=12 --visdom=off --device=cpu --output=run"
+    command = [sys.executable, "-c", START + code, *flags.split(), "--train_data=pictures"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     deadline = time.monotonic() + 120
     while not (tmp_path / "run" / "metrics.jsonl").exists():
         assert process.poll() is None, process.communicate()

@@ -355,6 +355,7 @@ print(*said, sep="\\n")
     assert (tmp_path / "srmd_a.json").is_file()
 
 
+@pytest.mark.slow
 def test_a_browser_shows_the_curve_and_the_picture(shared, tmp_path):
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if not Path(CHROMIUM).exists():
