@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
@@ -114,6 +115,7 @@ visdom_server._launch(1, None, "")
     assert said(program, tmp_path) == "512\n"
 
 
+@pytest.mark.slow
 def test_a_picture_is_restored(tmp_path: Path):
     Image.effect_mandelbrot((40, 30), (-2, -1.5, 1, 1.5), 50).convert("RGB").save(tmp_path / "a.png")
     program = """

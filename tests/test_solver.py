@@ -24,6 +24,7 @@ from srmd.weights.checkpoint import load_checkpoint
 from srmd.weights.files import Weights, read_weights, write_weights
 
 pytestmark = pytest.mark.usefixtures("folder_with_pictures")
+SLOW = pytest.mark.slow
 
 
 def rows(output: str) -> list[dict]:
@@ -73,13 +74,22 @@ def test_a_run_leaves_what_it_should(capsys: pytest.CaptureFixture):
     assert "run holds the network, last.safetensors" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("flags", ["", "--head=upsample", "--noise_free --loss=l2", "--downsampler=direct"])
+@pytest.mark.parametrize(
+    "flags",
+    [
+        "",
+        pytest.param("--head=upsample", marks=SLOW),
+        pytest.param("--noise_free --loss=l2", marks=SLOW),
+        pytest.param("--downsampler=direct", marks=SLOW),
+    ],
+)
 def test_training_makes_the_validation_better(flags: str):
     assert train("run", "--steps=60", "--lr=3e-4", "--scale_factor=2", *flags.split()) == 0
     psnr = [row["psnr_y"] for row in rows("run") if "psnr_y" in row]
     assert psnr[-1] > psnr[0] + 0.3
 
 
+@pytest.mark.slow
 def test_training_with_batch_norm_lowers_the_loss():
     assert train("run", "--steps=60", "--batch_norm", "--batch_size=16") == 0
     values = [loss for _, loss in losses("run")]
@@ -106,7 +116,7 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another():
     assert losses("a") == losses("b") != losses("c")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=SLOW)])
 def test_a_stopped_run_goes_on_to_the_bit(monkeypatch: pytest.MonkeyPatch, number: int, code: int):
     assert train("whole", "--steps=21") == 0
     with monkeypatch.context() as patch:
@@ -118,6 +128,7 @@ def test_a_stopped_run_goes_on_to_the_bit(monkeypatch: pytest.MonkeyPatch, numbe
     assert same_network("parts", "whole")
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_to_the_bit_where_dormant_features_are_reset(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ):

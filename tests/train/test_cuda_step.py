@@ -50,7 +50,12 @@ def _plain_calls(monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.usefixtures("_plain_calls")
 @pytest.mark.parametrize(
     "given",
-    [{}, *({"precision": each} for each in ("bf16", "fp16")), {"batch_norm": True, "loss": "l2"}, {"cache": "device"}],
+    [
+        {},
+        *(pytest.param({"precision": each}, marks=pytest.mark.slow) for each in ("bf16", "fp16")),
+        {"batch_norm": True, "loss": "l2"},
+        {"cache": "device"},
+    ],
 )
 def test_a_recorded_step_learns_what_a_plain_one_does(pictures: PackedPictures, given: dict):
     plain, recorded = solver(pictures, **given), solver(pictures, **given)

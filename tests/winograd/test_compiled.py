@@ -104,6 +104,7 @@ def test_the_threads_are_those_of_pytorch(fast: compiled.Transforms):
     assert b"libgomp" not in compiled._library().read_bytes()  # it would be loaded a second time
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", [{"CC": "/no/compiler"}, {"CC": 'gcc "'}, {"XDG_CACHE_HOME": "/dev/null"}])
 def test_it_does_without_what_is_missing(broken: dict[str, str]):
     works = """
