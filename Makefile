@@ -1,4 +1,5 @@
-# make: prepare .venv; make demo: restore, train and test in minutes; make test: every test;
+# make: prepare .venv; make demo: restore, train and test in minutes;
+# make test: the quick tests; make test-all: every test;
 # make bench: how fast all is here, beside other engines;
 # make weights [BUDGET=minutes] [DATA=pictures] [TEST_DATA=folders]: train the networks of weights/;
 # make reproduce WEIGHTS=folder PCA=file DATA=folder: the published networks' scores, theirs beside ours.
