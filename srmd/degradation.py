@@ -186,7 +186,8 @@ def degradation_map(degradation: Degradation, pca: Tensor, conditions: tuple[str
     network's conditions.
     """
     maps = [_CONDITION_MAPS[condition](degradation, pca) for condition in conditions]
-    size = torch.broadcast_shapes(*(part.shape[-2:] for part in maps))  # each may vary alone
+    # Each may vary alone. NumPy's function, for PyTorch's imports SymPy, which takes most of a second.
+    size = np.broadcast_shapes(*(part.shape[-2:] for part in maps))
     return torch.cat([part.expand(-1, -1, *size) for part in maps], 1)
 
 

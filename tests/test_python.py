@@ -270,6 +270,14 @@ def test_importing_sets_nothing_for_the_whole_process():
     subprocess.run([sys.executable, "-W", "ignore", "-c", SETTINGS], cwd=ROOT, check=True)
 
 
+def test_restoring_imports_no_slow_library_that_it_does_not_need():
+    program = "import numpy, srmd, sys\nphoto = srmd.load('srmd_x2', device='cpu', engine='torch', precision='fp32')\n"
+    program += "photo.restore(numpy.zeros((8, 8)), 'gaussian:1', 5)\n"
+    program += "print({'sympy', 'torchvision', 'matplotlib', 'visdom', 'filelock'} & sys.modules.keys())"
+    command = [sys.executable, "-c", program]
+    assert subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout == "set()\n"
+
+
 def test_reading_a_picture_leaves_pillows_limit_as_it_was(tmp_path: Path):
     from srmd.pictures.files import read_picture
 

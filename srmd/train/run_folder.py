@@ -8,8 +8,6 @@ from dataclasses import asdict, fields, replace
 from datetime import datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from srmd.base.errors import InputError, about
 from srmd.base.files import make_folder, whole_file
 from srmd.config import TrainConfig
@@ -34,6 +32,8 @@ class RunFolder:
 
         A run that never began, for something else was wrong with it, leaves no folder that wasn't there before.
         """
+        from filelock import FileLock, Timeout  # here, for it imports asyncio, which no other mode needs
+
         was_there = self.path.exists()
         with about("output"):
             make_folder(self.path)
