@@ -19,7 +19,7 @@ _PLACES = {
     "InputError": ("srmd.base.errors", "InputError"),
     "Restorer": ("srmd.restore.restorer", "Restorer"),
     "degrade": ("srmd.degradation", "degrade_picture"),
-    "gaussian": ("srmd.kernel.families", "gaussian"),
+    "gaussian": ("srmd.kernel.specs", "checked_gaussian"),
     "load": ("srmd.restore.restorer", "load"),
     "read_kernel": ("srmd.kernel.specs", "read_kernel"),
 }

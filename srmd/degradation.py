@@ -7,6 +7,7 @@ with weights on the LR grid. A uniform one is a mix of one.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -220,7 +221,9 @@ def degrade_picture(
     if downsampler not in ("bicubic", "direct"):
         raise InputError(f"expected bicubic or direct, found {downsampler!r}", "downsampler")
     check_noise_level(noise_level)
-    if scale < 1:
+    if not isinstance(seed, int) or seed < 0:
+        raise InputError(f"expected a whole number of at least 0, found {seed!r}", "seed")
+    if not isinstance(scale, int) or scale < 1:
         raise InputError(f"expected a whole number of at least 1, found {scale!r}", "scale")
     hr = torch.from_numpy(as_floats(pixels.rgb).astype(np.float64)).permute(2, 0, 1)[None]
     if min(hr.shape[-2:]) < scale:
@@ -240,7 +243,7 @@ def degrade_picture(
 
 def check_noise_level(noise_level: float) -> None:
     """Raises InputError for what is no noise level."""
-    if not isinstance(noise_level, int | float | np.number) or not 0 <= noise_level <= 255:
+    if not isinstance(noise_level, Real) or not 0 <= noise_level <= 255:
         raise InputError(f"expected a number from 0 to 255, found {noise_level!r}", "noise_level")
 
 

@@ -47,9 +47,9 @@ def test_arguments_become_flags_on_the_command_line(message: str, expected: str)
 def test_messages_are_printed_once_and_warnings_say_so(capsys: pytest.CaptureFixture):
     for _ in range(2):
         log_to_console()
-    logging.getLogger("srmd").info("%s to go", 3)
+    logging.getLogger("srmd").info("%s to go", "`lr`")  # the name of a file, say
     logging.getLogger("srmd").warning("`kernel` shifts")
-    assert capsys.readouterr().out == "3 to go\nwarning: --kernel shifts\n"
+    assert capsys.readouterr().out == "`lr` to go\nwarning: --kernel shifts\n"
 
 
 def test_an_error_in_a_message_names_its_flag(capsys: pytest.CaptureFixture):

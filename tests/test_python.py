@@ -1,8 +1,10 @@
 """What a program calls: srmd.load, restore, degrade, gaussian, read_kernel."""
 
+import pickle
 import subprocess
 import sys
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +175,11 @@ def test_floats_are_degraded_without_rounding_and_noise_is_that_of_its_seed():
         (torch.zeros(2, 3, 8, 8), {"kernel": "delta"}, "picture: expected a tensor .* found 2×3×8×8"),
         (RGB, {"kernel": "missing.npy"}, "^kernel: missing.npy: expected a file"),
         (RGB, {"kernel": "delta", "noise_level": "auto"}, "noise_level: expected a number from 0 to 255, found 'auto'"),
-        (RGB, {"kernel": "delta", "tile": -5}, "tile: expected at least 1 pixel, found -5"),
+        (RGB, {"kernel": "delta", "tile": -5}, "tile: expected auto or a whole number of pixels, found -5"),
+        (RGB, {"kernel": [[1, 2], [3]]}, "^kernel: expected rows of one length"),
+        (torch.zeros(3, 0, 8), {"kernel": "delta"}, "picture: expected a tensor .* found 3×0×8"),
+        (Image.new("RGB", (0, 5)), {"kernel": "delta"}, "picture: expected pixels, found 0×5"),
+        (np.ma.masked_array(RGB), {"kernel": "delta"}, "picture: expected a NumPy array, .* found MaskedArray"),
         ("photo.png", {"kernel": "delta"}, "picture: expected a NumPy array, a tensor or a PIL picture, found str"),
     ],
 )
@@ -206,12 +212,40 @@ def test_what_can_not_run_a_network_is_said(argument: str, value: str):
 def test_what_can_not_be_degraded_is_said():
     for arguments, message in (
         ({"scale": 0}, "scale: expected a whole number of at least 1, found 0"),
+        ({"scale": 2.5}, "scale: expected a whole number of at least 1, found 2.5"),
+        ({"seed": -1}, "seed: expected a whole number of at least 0, found -1"),
         ({"scale": 99}, "picture: expected sides of at least 99 pixels, found 20×24"),
         ({"downsampler": "nearest"}, "downsampler: expected bicubic or direct, found 'nearest'"),
         ({"noise_level": 300}, "noise_level: expected a number from 0 to 255, found 300"),
     ):
         with pytest.raises(srmd.InputError, match=message):
             srmd.degrade(RGB, **arguments)
+
+
+@pytest.mark.parametrize("arguments", [(0,), (-1,), (float("nan"),), (1, 2), (2, 1, float("inf")), (1, 1, 0, 14)])
+def test_what_is_no_gaussian_is_said(arguments: tuple):
+    with pytest.raises(srmd.InputError, match=r"width1: expected finite widths|size: expected an odd number, found 14"):
+        srmd.gaussian(*arguments)
+
+
+def test_a_restorer_survives_pickling(restorer: srmd.Restorer):
+    again = pickle.loads(pickle.dumps(restorer))
+    assert again.backend == restorer.backend
+    assert np.array_equal(again.restore(RGB, "gaussian:1", 3), restorer.restore(RGB, "gaussian:1", 3))
+
+
+@pytest.mark.parametrize("engine", ["torch", "ncnn", "openvino"])
+def test_threads_may_share_a_restorer(tmp_path: Path, engine: str):
+    if engine != "torch":
+        pytest.importorskip(engine, reason=f"{engine} is not installed (requirements-engines.txt)")
+    load_small(tmp_path)
+    restorer = srmd.load(tmp_path / "small.safetensors", device="cpu", precision="fp32", engine=engine)
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 256, (16 + 4 * (i % 3), 20, 3), np.uint8) for i in range(24)]
+    alone = [restorer.restore(picture, "delta") for picture in pictures]
+    with ThreadPoolExecutor(4) as threads:
+        together = list(threads.map(lambda picture: restorer.restore(picture, "delta"), pictures))
+    assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
 
 
 def test_a_pil_picture_keeps_its_profile_and_exif(restorer: srmd.Restorer, tmp_path: Path):

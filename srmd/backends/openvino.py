@@ -1,5 +1,7 @@
 """A network in OpenVINO."""
 
+import threading
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -18,8 +20,12 @@ def openvino_run(network: SRMD, precision: str, threads: int) -> Run:
     }
     model = openvino.Core().compile_model(_model(network), "CPU", settings)
 
+    requests = threading.local()  # one for each thread: threads that share one get each other's pictures
+
     def run(lr: Tensor, degradation_map: Tensor) -> Tensor:
-        return torch.from_numpy(model(network_input(lr, degradation_map).numpy())[0].copy())
+        if not hasattr(requests, "own"):
+            requests.own = model.create_infer_request()
+        return torch.from_numpy(requests.own.infer([network_input(lr, degradation_map).numpy()])[0].copy())
 
     return run
 

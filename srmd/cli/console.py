@@ -29,7 +29,8 @@ class _ConsoleHandler(logging.Handler):
         given = record.args if isinstance(record.args, tuple) else ()
         words = tuple(one_line(word) if isinstance(word, InputError) else word for word in given)
         prefix = "warning: " if record.levelno >= logging.WARNING else ""
-        tqdm.write(prefix + name_flags(record.msg % words if words else str(record.msg)))
+        message = name_flags(str(record.msg))  # before names of files are in it
+        tqdm.write(prefix + (message % words if words else message))
 
 
 def name_flags(message: str) -> str:

@@ -31,20 +31,29 @@ HELP = """SRMD: super-resolves pictures whose blur kernel and noise level it is 
 
 def parse(arguments: list[str]) -> Request:
     """What the flags ask for; InputError names the flag that is wrong. Help and version end by SystemExit(0)."""
+    arguments, pictures = _split_at_dashes(arguments)
     first = Parser("main.py", add_help=False, allow_abbrev=False)
     first.add_argument("--mode", **words(*MODES))
     mode = first.parse_known_args(arguments)[0].mode
-    if mode is None:
+    if mode is None and not pictures:
         _answer_without_a_mode(arguments)
-    given, unknown = _parse_mode(mode, arguments)
+    given, unknown = _parse_mode(mode, arguments, pictures)
     if unknown:
         raise InputError(_why_unknown(unknown[0].split("=")[0], mode or "test"))
     if mode == "prepare":
         return _prepare_request(given)
     if "output" in given and given["output"].is_file():
         raise InputError(f"expected a folder, found the file {given['output']}", "output")
-    given["command"] = shlex.join(["python", "main.py", *arguments])
+    given["command"] = shlex.join(["python", "main.py", *arguments, *(["--", *pictures] if pictures else [])])
     return _train_config(given) if mode == "train" else _test_request(given)
+
+
+def _split_at_dashes(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """What stands before `--`, and the pictures behind it, whatever they are called."""
+    if "--" not in arguments:
+        return arguments, []
+    place = arguments.index("--")
+    return arguments[:place], arguments[place + 1 :]
 
 
 def _answer_without_a_mode(arguments: list[str]) -> None:
@@ -56,16 +65,16 @@ def _answer_without_a_mode(arguments: list[str]) -> None:
         raise SystemExit(0)
 
 
-def _parse_mode(mode: str | None, arguments: list[str]) -> tuple[dict, list[str]]:
+def _parse_mode(mode: str | None, arguments: list[str], behind: list[str]) -> tuple[dict, list[str]]:
     """The values of the flags that were given, and what is unknown. Without a mode pictures are to be restored."""
     if mode is not None:
         given, unknown = mode_parser(mode).parse_known_args(arguments)
-        return {name: value for name, value in vars(given).items() if name != "mode"}, unknown
+        return {name: value for name, value in vars(given).items() if name != "mode"}, unknown + behind
     parser = mode_parser("test")
     parser.add_argument("pictures", nargs="*")
     given, unknown = parser.parse_known_intermixed_args(arguments)
     values = {name: value for name, value in vars(given).items() if name != "mode"}
-    pictures = values.pop("pictures")
+    pictures = [*values.pop("pictures"), *behind]
     if not pictures and not values.get("input"):
         raise InputError("expected train, test or prepare, or pictures to restore, found neither", "mode")
     try:

@@ -39,7 +39,7 @@ def evaluate(request: TestRequest, progress: Callable[[int, int], object] = lamb
     restorer = open_restorer(weights, request.device, request.engine, request.precision)
     _make_folders(request)
     for line in announcement(settings, restorer):
-        logger.info(line)
+        logger.info("%s", line)
     for line in warnings(settings, restorer):
         logger.warning(line)
     rows = _evaluate_all(settings, PictureEvaluation(settings, restorer), inputs, progress)

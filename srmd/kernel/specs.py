@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,7 +33,8 @@ def read_kernel(path: str | Path, index: int | None = None) -> NDArray:
 
     Reads .mat, .npy, .png, .txt and .csv. Raises InputError for a file that holds none, or several and no index.
     """
-    kernels = read_kernels(Path(path))
+    with about("path"):
+        kernels = read_kernels(Path(path))
     if index is None and len(kernels) > 1:
         raise InputError(f"expected one from 0 to {len(kernels) - 1}, for {path} holds several, found none", "index")
     if not 0 <= (index or 0) < len(kernels):
@@ -44,11 +46,37 @@ def as_kernel(kernel: str | Path | ArrayLike, size: int = KERNEL_SIZE) -> NDArra
     """One kernel, (k, k), by the words of `parse_kernels`, the path of a file, or as an array; InputError else."""
     with about("kernel"):
         if not isinstance(kernel, str | Path):
-            return normalised(np.asarray(kernel), "the array")
+            return normalised(_as_array(kernel), "the array")
         kernels = parse_kernels(str(kernel), size)
         if len(kernels) > 1:
             raise InputError(f"expected one, found {len(kernels)} in {kernel}: read_kernel takes one of them")
         return kernels[0]
+
+
+def _as_array(kernel: Any) -> NDArray:
+    if hasattr(kernel, "detach"):  # a tensor
+        kernel = kernel.detach().cpu().double().numpy()
+    try:
+        return np.asarray(kernel)
+    except ValueError as error:
+        raise InputError("expected rows of one length, found others") from error
+
+
+def checked_gaussian(
+    width1: float, width2: float | None = None, angle: float = 0.0, size: int = KERNEL_SIZE
+) -> NDArray:
+    """A Gaussian kernel, (size, size), sum 1: widths are standard deviations in HR pixels, the angle is in degrees.
+
+    Its long axis, of `width1`, lies along (cos angle, sin angle) in (column, row), rows growing downwards. Raises
+    InputError for what is no Gaussian.
+    """
+    width2 = width1 if width2 is None else width2
+    if not (width1 >= width2 > 0 and math.isfinite(width1) and math.isfinite(angle)):
+        found = f"{width1!r}, {width2!r} and {angle!r} degrees"
+        raise InputError(f"expected finite widths, the first no smaller than the second, found {found}", "width1")
+    if size < 1 or size % 2 == 0:
+        raise InputError(f"expected an odd number, found {size!r}", "size")
+    return gaussian(width1, width2, angle, size)
 
 
 def _parse_gaussian(spec: str, size: int) -> NDArray:

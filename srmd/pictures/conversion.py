@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from srmd.base.errors import InputError
+from srmd.base.errors import InputError, about
 from srmd.pictures.files import to_image, to_picture
 from srmd.pictures.picture import to_levels
 
@@ -47,15 +47,18 @@ def to_pixels(picture: Any) -> Pixels:
     uint16 or floats in 0 to 1. Raises InputError for anything else.
     """
     if isinstance(picture, Image.Image):
-        return _from_pil(picture)
-    if isinstance(picture, np.ndarray):
-        return _from_array(picture)
+        with about("picture"):
+            return _from_pil(picture)
+    if isinstance(picture, np.ndarray) and not isinstance(picture, np.ma.MaskedArray):
+        return _from_array(np.asarray(picture))  # without what a subclass does otherwise, as np.matrix
     if type(picture).__module__.partition(".")[0] == "torch":
         return _from_tensor(picture)
     raise InputError(f"expected a NumPy array, a tensor or a PIL picture, found {type(picture).__name__}", "picture")
 
 
 def _from_pil(image: Image.Image) -> Pixels:
+    if 0 in image.size:
+        raise InputError(f"expected pixels, found {image.width}×{image.height}")
     picture = to_picture(image)
     alpha = None if picture.alpha is None else picture.alpha / 255
 
@@ -98,10 +101,10 @@ def _from_tensor(tensor: Any) -> Pixels:
 
     shape = tuple(tensor.shape)
     channels = shape[-3] if len(shape) > 2 else 1
-    if len(shape) not in (2, 3, 4) or channels not in (1, 3, 4) or (len(shape) == 4 and shape[0] != 1):
+    if 0 in shape or len(shape) not in (2, 3, 4) or channels not in (1, 3, 4) or (len(shape) == 4 and shape[0] != 1):
         found = "×".join(map(str, shape)) or "a single number"
         raise InputError(f"expected a tensor H×W, C×H×W or 1×C×H×W with 1, 3 or 4 channels, found {found}", "picture")
-    array = tensor.detach().cpu()
+    array = tensor.detach().cpu().resolve_neg()
     array = (array.float() if array.dtype == torch.bfloat16 else array).numpy().reshape(-1, *shape[-2:])
     pixels = _from_array(array[0] if channels == 1 else array.transpose(1, 2, 0))
 

@@ -1,5 +1,6 @@
 """`Restorer`: a network with its P and the backend that runs it; everything that restores goes through it."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -37,16 +38,21 @@ class Restorer:
     def __init__(self, weights: Weights, backend: Backend):
         if weights.pca is None:
             raise InputError("expected the P that belongs to the weights, found none", "pca")
+        self._made_of = weights, backend
         network = merge_batch_norm(weights.network)
         self.config, self.pca, self.downsampler = network.config, weights.pca, weights.downsampler
         self.backend, self.run = backend, make_run(network, backend)
+
+    def __reduce__(self) -> tuple:
+        """For pickle and process pools: the network is prepared anew where it arrives."""
+        return Restorer, self._made_of
 
     def restore(
         self,
         picture: Any,
         kernel: str | Path | ArrayLike,
         noise_level: float = 0.0,
-        tile: int | None = None,
+        tile: int | str = "auto",
         self_ensemble: bool = False,
     ) -> Any:
         """An LR picture restored, as a picture of the same kind, `config.scale` times as large, clipped to 0 to 1.
@@ -57,7 +63,7 @@ class Restorer:
             kernel: the blur that the picture has: `"delta"` (none), `"gaussian:W"`, `"gaussian:W1,W2,ANGLE"`, the path
                 of a kernel file, or an array k×k in correlation orientation.
             noise_level: the standard deviation of its noise, 0 to 255.
-            tile: side in LR pixels of what is computed at once (by default what suits the backend).
+            tile: side in LR pixels of what is computed at once; auto: what suits the backend.
             self_ensemble: the mean over the picture's 8 flips and turns.
 
         Raises InputError, which names the argument, for what can't be restored so.
@@ -70,11 +76,13 @@ class Restorer:
         check_noise_level(noise_level)
         if noise_level and "noise" not in self.config.conditions:
             raise InputError(f"this network is noise-free (SRMDNF), found {noise_level:g}", "noise_level")
-        if tile is not None and tile < 1:
-            raise InputError(f"expected at least 1 pixel, found {tile}", "tile")
+        if tile != "auto" and not (isinstance(tile, int) and tile >= 1):
+            raise InputError(f"expected auto or a whole number of pixels, found {tile!r}", "tile")
         assumed = Degradation.uniform(torch.from_numpy(array)[None], torch.tensor([float(noise_level)]))
         sr = pixels.blank(scale)
-        for rows, columns, part in self.restore_tiles(pixels.rgb, assumed, tile, self_ensemble):
+        for rows, columns, part in self.restore_tiles(
+            pixels.rgb, assumed, None if tile == "auto" else tile, self_ensemble
+        ):
             sr[rows, columns] = pixels.values(part[0].permute(1, 2, 0).clamp(0, 1).numpy())
         return pixels.to_kind(sr, None if pixels.alpha is None else enlarged_alpha(pixels.alpha, scale))
 
@@ -128,13 +136,13 @@ def load(
         engine: auto (the fastest by a short benchmark, whose result is kept), torch, ncnn or openvino.
         pca: the file of P, for weights whose format carries none.
     """
-    path = shipped("weights") / f"{weights}.safetensors"
-    if not path.is_file():
-        path = Path(weights)
-    if not path.is_file():
+    path = str(shipped("weights") / f"{weights}.safetensors")
+    if not os.path.isfile(path):  # Path.is_file raises where a name is too long
+        path = str(weights)
+    if not os.path.isfile(path):
         names = ", ".join(sorted(each.stem for each in shipped("weights").glob("*.safetensors")))
         raise InputError(f"expected a file, or one of {names}, found {str(weights)!r}", "weights")
-    return open_restorer(read_weights_with_pca(path, pca and Path(pca)), device, engine, precision)
+    return open_restorer(read_weights_with_pca(Path(path), pca and Path(pca)), device, engine, precision)
 
 
 def check_self_ensemble(scale: int, downsampler: str) -> None:

@@ -107,9 +107,9 @@ def write_weights(path: Path, weights: Weights, dtype: torch.dtype = torch.float
 
 
 def _network(config: NetworkConfig, state: dict[str, Tensor], path: Path) -> SRMD:
-    network = empty_network(config)
     state = {key: t.float() if t.is_floating_point() else t for key, t in state.items()}
     try:
+        network = empty_network(config)
         network.load_state_dict(state, assign=True)
     except RuntimeError as error:
         found = " ".join(str(error).split())[:200]  # it lists every tensor

@@ -374,3 +374,18 @@ def test_threads_are_what_torch_computes_with(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(main, "_test", lambda request: found.append(request.threads))
     assert main.main([TEST, "--weights=file", "--threads=3"]) == 0
     assert found == [3, 3]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("--kernel=delta -- -dash.png --help", ["-dash.png", "--help"]),
+        ("red.png --kernel=delta -- --help", ["red.png", "--help"]),
+    ],
+)
+def test_behind_two_dashes_everything_is_a_picture(arguments: str, expected: list[str]):
+    for name in ("-dash.png", "--help"):
+        Path(name).touch()
+    request = parse(["--weights=file", *arguments.split()])
+    assert request.input == [Path(name) for name in expected]
+    assert request.command.endswith(arguments.partition(" -- ")[2])
