@@ -26,7 +26,7 @@ lint: setup
 	$(VENV)/bin/ruff format --quiet --check .
 
 test: lint
-	$(PY) -m pytest -m "not slow"
+	$(PY) -m pytest -m "not slow" --cov --cov-report=term
 
 test-all: lint
 	$(PY) -m pytest
