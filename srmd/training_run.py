@@ -59,7 +59,7 @@ def train(
         where = f"on {solver.device} in {solver.precision}, {config.steps} steps"
         logger.info("Training in %s %s, pictures %s", folder.path, where, solver.batches.pictures.place)
         env = f"srmd_{folder.path.name}"
-        with open_dashboard(config.visdom, env, start_server=True, say=logger.info) as dashboard:
+        with open_dashboard(config.visdom, env, start_server=True, log=logger.info) as dashboard:
             TrainingRun(solver, folder, dashboard, progress).run()
     logger.info("%s holds the network, last.safetensors, and the loss curve, loss.png", folder.path)
 

@@ -51,6 +51,10 @@ def new_start(config: TrainConfig) -> Start:
     if config.batch_norm and not source.network.config.batch_norm:  # it would undo what the layers have learnt
         found = f"found {config.weights} without"
         raise InputError(f"expected weights of a network that has it, {found}", "batch_norm")
+    features, source_features = network.config.features, source.network.config.features
+    if source_features != features:  # no layer would fit
+        found = f"found {source_features} in {config.weights}"
+        raise InputError(f"expected a network with {features} features, {found}", "weights")
     source = _with_pca_for(config, source, kernels)
     start_from(network, source.network)
     return Start(network, source.pca, kernels)

@@ -87,7 +87,7 @@ WRONG = [
     (f"{TRAIN} --visdom=off --train_kernels=empty", "--train_kernels", "no whole one"),
     (f"{TRAIN} --visdom=off --train_kernels=text.mat", "--train_kernels", "text.mat"),
     (f"{TRAIN} --gaussian_share=1.5 --train_kernels=empty", "--gaussian_share", "'1.5'"),
-    (f"{TRAIN} --gaussian_share=0.5", "--gaussian_share", "without it"),
+    (f"{TRAIN} --gaussian_share=0.5", "--gaussian_share", "expected --train_kernels"),
     (f"{TRAIN} --kernel_size=14", "--kernel_size", "'14'"),
     (f"{TRAIN} --kernel_size=1001", "--kernel_size", "'1001'"),
     (f"{TRAIN} --pca_dim=0", "--pca_dim", "'0'"),
@@ -121,14 +121,18 @@ WRONG = [
     (
         f"{TEST} --kernel=two_kernels.npy --kernel_index=2",
         "--kernel_index",
-        "two_kernels.npy holds 2 kernels, 0 to 1; found 2",
+        "expected 0 to 1, because two_kernels.npy holds 2 kernels, found 2",
     ),
     (f"{TEST} --kernel=two_kernels.npy --kernel_index=-1", "--kernel_index", "'-1'"),
-    (f"{TEST} --kernel=delta --kernel_index=0", "--kernel_index", "found none of them given"),
+    (
+        f"{TEST} --kernel=delta --kernel_index=0",
+        "--kernel_index",
+        "kernel file that holds several, found none",
+    ),
     (
         f"{TEST} --kernel=two_kernels.npy --kernel_index=0 --kernel_index=1",
         "--kernel_index",
-        "2 times for 1 such files",
+        "each of the 1 files that hold several kernels, found it 2 times",
     ),
     (f"{TEST} --kernel=far.txt --recentre_kernel", "--recentre_kernel", "far.txt"),
     (f"{TEST} --recentre_kernel=yes", "--recentre_kernel", "'yes'"),
@@ -306,9 +310,9 @@ def test_the_command_is_kept_as_it_was_typed():
 
 
 def test_what_the_demo_asks_for_is_understood(monkeypatch: pytest.MonkeyPatch):
-    assert parse(demo.TRAINING).steps == 600
+    assert parse(demo.TRAIN_FLAGS).steps == 600
     monkeypatch.chdir(ROOT)
-    assert parse(demo.RESTORING).kernel[0].array.shape == (15, 15)
+    assert parse(demo.TEST_FLAGS).kernel[0].array.shape == (15, 15)
 
 
 def test_prepare_without_data_packs_the_built_in_set():
