@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from srmd.base.arithmetic import ceil_div
 from srmd.base.errors import InputError
 from srmd.kernel.families import KERNEL_SIZE
 from srmd.kernel.pca import kernel_codes
@@ -105,7 +106,7 @@ def _product_of_spectra(padded: Tensor, kernels: Tensor) -> Tensor:
     """
     size = kernels.shape[-1]
     height, width = padded.shape[-2] - size + 1, padded.shape[-1] - size + 1
-    fast = [-(-side // 16) * 16 for side in padded.shape[-2:]]  # no large prime in them
+    fast = [16 * ceil_div(side, 16) for side in padded.shape[-2:]]  # no large prime in them
     spectra = torch.fft.rfft2(padded, fast) * torch.fft.rfft2(kernels, fast).conj()[:, None]
     return torch.fft.irfft2(spectra, fast)[..., :height, :width]
 
@@ -254,4 +255,4 @@ def enlarged_alpha(alpha: NDArray[np.float64], scale: int) -> NDArray[np.float64
 
 def border(scale: int, kernel_size: int = KERNEL_SIZE) -> int:
     """LR pixels at a picture's edge that blur and bicubic downsampling let depend on what lies outside."""
-    return -(-(kernel_size // 2 + 2 * scale) // scale)
+    return ceil_div(kernel_size // 2 + 2 * scale, scale)

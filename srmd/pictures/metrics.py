@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from srmd.base.arithmetic import ceil_div
+
 SSIM_WINDOW = 11
 
 
@@ -34,7 +36,7 @@ def ssim(a: NDArray, b: NDArray) -> float:
 
 def min_side(scale: int) -> int:
     """The shortest side, a multiple of the scale, whose shaved picture still holds a window of SSIM."""
-    return -(-(SSIM_WINDOW + 2 * scale) // scale) * scale
+    return scale * ceil_div(SSIM_WINDOW + 2 * scale, scale)
 
 
 def score(sr: NDArray, hr: NDArray, scale: int) -> dict[str, float]:
