@@ -13,7 +13,7 @@ class NamedKernel:
     spec: str
     array: np.ndarray  # (k, k), k odd, sum 1
     path: Path | None = None  # of the file that it was read from
-    shifts: bool = False  # whether it is meant to shift the picture, as the direct downsampler at even scales does
+    may_shift: bool = False  # whether its centre of mass may lie off its middle without a warning
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class NamedDegradation:
     region_blend: float = 0.0  # LR pixels, by which the borders of the regions are softened
 
     @property
-    def noisy(self) -> bool:
+    def has_noise(self) -> bool:
         """Whether there is any noise."""
         return bool(self.noise.values.any() if isinstance(self.noise, NamedMap) else self.noise)
 
@@ -109,7 +109,7 @@ class TestRequest:
     command: str = ""  # as it was typed
 
     @property
-    def given_paths(self) -> list[Path]:
+    def input_paths(self) -> list[Path]:
         """All paths that were given, which nothing may be written over."""
         kernels = [*self.kernel, self.assumed_kernel] if self.assumed_kernel else self.kernel
         paths = [*self.input, *(kernel.path for kernel in kernels), self.test_data, self.weights, self.pca]

@@ -24,7 +24,7 @@ class Stopped(BaseException):
 
 
 @contextmanager
-def about(argument: str) -> Iterator[None]:
+def prefix_errors(argument: str) -> Iterator[None]:
     """Puts the name of an argument, or a file, in front of what was wrong with it."""
     try:
         yield

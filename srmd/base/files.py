@@ -10,7 +10,7 @@ from srmd.base.errors import InputError
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` to write to, of the same suffix: synced and renamed at the end, or removed."""
     temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
     try:

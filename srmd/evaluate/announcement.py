@@ -4,7 +4,7 @@ import numpy as np
 
 from srmd.config import NamedDegradation, NamedKernel, NamedMap, TestSettings
 from srmd.kernel.pca import code_error
-from srmd.kernel.window import fit_kernel, lost_share, off_centre, stack_kernels
+from srmd.kernel.window import centre_offset, cropped_share, fit_kernel, stack_kernels
 from srmd.restore.restorer import Restorer
 from srmd.show.pictures import kernel_picture, map_picture
 
@@ -38,7 +38,8 @@ def warnings(settings: TestSettings, restorer: Restorer) -> list[str]:
     """What a user should know before results are looked at, a line each."""
     config, assumed = restorer.config, settings.assumed
     found = []
-    if not settings.request.input and "noise" not in config.conditions and (settings.applied.noisy or assumed.noisy):
+    has_noise = settings.applied.has_noise or assumed.has_noise
+    if not settings.request.input and "noise" not in config.conditions and has_noise:
         found.append("a noise-free network is told of no noise, whatever is applied or assumed")
     for kernel, share in zip(assumed.kernels, _left_out_by_code(assumed, restorer), strict=True):
         found += kernel_warnings(kernel, config.kernel_size, share)
@@ -69,15 +70,15 @@ def _noise_words(noise: float | NamedMap) -> str:
 def kernel_warnings(kernel: NamedKernel, window: int, left_out: float) -> list[str]:
     """What a user should know of a kernel that a network is told in a window of window×window."""
     found = []
-    lost = lost_share(kernel.array, window)
+    lost = cropped_share(kernel.array, window)
     if lost > MAX_LOST:
         size = "×".join(map(str, kernel.array.shape))
         told = f"the network is told its inner {window}×{window}, without {100 * lost:.2g}% of its mass"
         found.append(f"{kernel.spec} is {size}; {told}")
     if left_out > MAX_LEFT_OUT:
         found.append(f"the network's kernel code describes {kernel.spec} badly; the result may be poor")
-    down, right = off_centre(kernel.array)
-    if np.hypot(down, right) > MAX_OFF_CENTRE and not kernel.shifts:
+    down, right = centre_offset(kernel.array)
+    if np.hypot(down, right) > MAX_OFF_CENTRE and not kernel.may_shift:
         place = f"its centre of mass lies {down:+.1f} rows and {right:+.1f} columns off its middle"
         found.append(f"{kernel.spec} shifts pictures: {place}; `recentre_kernel` moves it there")
     return found

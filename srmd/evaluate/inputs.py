@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import accumulate
 from pathlib import Path
 
-from srmd.base.errors import InputError, about
+from srmd.base.errors import InputError, prefix_errors
 from srmd.config import TestRequest
 from srmd.pictures.files import count_pixels, list_pictures, read_picture
 from srmd.pictures.photos import builtin_test_pictures
@@ -22,7 +22,7 @@ class Inputs:
         self.min_side = min_side  # pixels; smaller pictures count as broken
         self.argument = "input" if request.input else "test_data"
         given = request.input or ([request.test_data] if request.test_data else [])
-        with about(self.argument):
+        with prefix_errors(self.argument):
             paths = [path for item in given for path in (list_pictures(item) if item.is_dir() else [item])]
         self.paths = result_names(list(dict.fromkeys(paths)))
         folders = ["."] if request.input else [".", "compare", "lr"] if request.save_lr else [".", "compare"]
@@ -31,7 +31,7 @@ class Inputs:
 
     def _check_nothing_is_overwritten(self, request: TestRequest, folders: list[Path]) -> None:
         kernel = [request.save_kernel] if request.save_kernel else []  # drawn before
-        sources = {path.resolve() for path in (*self.paths.values(), *request.given_paths, *kernel)}
+        sources = {path.resolve() for path in (*self.paths.values(), *request.input_paths, *kernel)}
         names = list(self.paths or builtin_test_pictures())
         for folder in folders:
             for name in names:
@@ -53,7 +53,7 @@ class Inputs:
             yield from ((name, Picture(pixels)) for name, pixels in builtin_test_pictures().items())
         for name, path in self.paths.items():
             try:
-                with about(self.argument):
+                with prefix_errors(self.argument):
                     picture = self._read(path)
             except InputError as error:
                 self.left_out.append(name)

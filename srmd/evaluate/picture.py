@@ -9,14 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from srmd.base.background import BackgroundWriter
-from srmd.base.errors import about
+from srmd.base.errors import prefix_errors
 from srmd.config import NamedDegradation, NamedMap, TestSettings
-from srmd.degradation import Degradation, degrade, modcrop, scoring_noise, upsample
+from srmd.degradation import Degradation, degrade, modcrop, seeded_noise, upsample
 from srmd.kernel.window import fit_kernel, stack_kernels
 from srmd.pictures.files import write_picture
-from srmd.pictures.maps import lr_map, region_weights
+from srmd.pictures.maps import region_weights, to_lr_grid
 from srmd.pictures.metrics import score
-from srmd.pictures.picture import Picture, to_levels
+from srmd.pictures.picture import Picture, quantise
 from srmd.restore.restorer import Restorer
 from srmd.show.dashboard import Dashboard
 from srmd.show.pictures import comparison, to_rgb8
@@ -36,9 +36,9 @@ class PictureEvaluation:
 
     def restore(self, name: str, picture: Picture, progress: Progress, writer: BackgroundWriter) -> dict:
         """An LR picture to a file; the seconds that it took without reading and writing."""
-        start, levels = time.perf_counter(), picture.blank(self.scale)
+        start, levels = time.perf_counter(), picture.empty_result(self.scale)
         for rows, columns, sr in self._tiles(name, picture.pixels, levels.shape[:2]):
-            levels[rows, columns] = to_levels(sr, levels.dtype, picture.grey)
+            levels[rows, columns] = quantise(sr, levels.dtype, picture.grey)
             progress(sr.shape[0] * sr.shape[1] // self.scale**2)
         seconds = time.perf_counter() - start
         writer.submit(write_picture, self.request.output / f"{name}.png", levels, picture)
@@ -51,7 +51,7 @@ class PictureEvaluation:
         scale, size = self.scale, picture.pixels.shape[:2]
         hr = hr_tensor(picture, scale)
         applied = self._degradation(self.applied_kernels, self.settings.applied, name, size)
-        noise = scoring_noise(self.request.seed, hr, scale)
+        noise = seeded_noise(self.request.seed, hr, scale)
         lr = degrade(hr, applied, scale, self.settings.downsampler, noise=noise)
         start, sr = time.perf_counter(), torch.empty_like(hr, dtype=torch.float32)
         for rows, columns, part in self._tiles(name, to_array(lr), size):
@@ -82,12 +82,12 @@ class PictureEvaluation:
         """Kernels (M, k, k) and noise, each where the maps say, for a picture whose HR is (H, W)."""
         count, weights, noise = len(kernels), None, named.noise
         if count > 1:
-            with about("regions"), about(f"{named.regions.path} for {name}"):
+            with prefix_errors("regions"), prefix_errors(f"{named.regions.path} for {name}"):
                 shares = region_weights(named.regions.values, count, hr_size, self.scale, named.region_blend)
             weights = torch.from_numpy(shares)[None]
         if isinstance(noise, NamedMap):
-            with about("noise_map"), about(f"{noise.path} for {name}"):
-                levels = torch.from_numpy(lr_map(noise.values, hr_size, self.scale)).expand(1, count, -1, -1)
+            with prefix_errors("noise_map"), prefix_errors(f"{noise.path} for {name}"):
+                levels = torch.from_numpy(to_lr_grid(noise.values, hr_size, self.scale)).expand(1, count, -1, -1)
         else:
             levels = torch.full((1, count), noise, dtype=torch.float64)
         return Degradation(kernels[None], levels, weights)

@@ -20,7 +20,7 @@ def psnr(a: NDArray, b: NDArray) -> float:
     return float(10 * np.log10(255**2 / error)) if error else float("inf")
 
 
-def finite(row: dict) -> dict:
+def without_infinities(row: dict) -> dict:
     """The row for JSON, which knows no infinite PSNR: null."""
     return {key: None if isinstance(v, float) and not np.isfinite(v) else v for key, v in row.items()}
 

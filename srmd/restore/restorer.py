@@ -14,10 +14,10 @@ from torch import Tensor
 from srmd.backends.backend import Backend, make_run
 from srmd.backends.choice import choose_backend
 from srmd.backends.device import choose_device
-from srmd.base.errors import InputError, about
-from srmd.base.paths import shipped
-from srmd.degradation import VIEWS, Degradation, check_noise_level, degradation_map, enlarged_alpha, turn, turn_back
-from srmd.kernel.specs import as_kernel
+from srmd.base.errors import InputError, prefix_errors
+from srmd.base.paths import shipped_folder
+from srmd.degradation import VIEWS, Degradation, check_noise_level, degradation_map, turn, turn_back, upsample_alpha
+from srmd.kernel.specs import to_kernel
 from srmd.kernel.window import fit_kernel
 from srmd.pictures.conversion import to_pixels
 from srmd.pictures.picture import as_floats
@@ -70,8 +70,8 @@ class Restorer:
         """
         pixels = to_pixels(picture)
         size, scale = self.config.kernel_size, self.config.scale
-        array = as_kernel(kernel, size)
-        with about("kernel"):
+        array = to_kernel(kernel, size)
+        with prefix_errors("kernel"):
             array = fit_kernel(array, size)
         check_noise_level(noise_level)
         if noise_level and "noise" not in self.config.conditions:
@@ -79,12 +79,12 @@ class Restorer:
         if tile != "auto" and not (isinstance(tile, int) and tile >= 1):
             raise InputError(f"expected auto or a whole number of pixels, found {tile!r}", "tile")
         assumed = Degradation.uniform(torch.from_numpy(array)[None], torch.tensor([float(noise_level)]))
-        sr = pixels.blank(scale)
+        sr = pixels.empty_result(scale)
         for rows, columns, part in self.restore_tiles(
             pixels.rgb, assumed, None if tile == "auto" else tile, self_ensemble
         ):
-            sr[rows, columns] = pixels.values(part[0].permute(1, 2, 0).clamp(0, 1).numpy())
-        return pixels.to_kind(sr, None if pixels.alpha is None else enlarged_alpha(pixels.alpha, scale))
+            sr[rows, columns] = pixels.to_dtype(part[0].permute(1, 2, 0).clamp(0, 1).numpy())
+        return pixels.convert_back(sr, None if pixels.alpha is None else upsample_alpha(pixels.alpha, scale))
 
     def restore_whole(self, lr: Tensor, assumed: Degradation) -> Tensor:
         """LR (1, 3, h, w) in 0 to 1, of any floating type → SR (1, 3, s·h, s·w) float32, not clipped, without tiles."""
@@ -108,7 +108,7 @@ class Restorer:
         views = VIEWS if self_ensemble else 1
         for (top, bottom), rows in spans(height, tile, halo):
             for (left, right), columns in spans(width, tile, halo):
-                sr = self._mean_of_views(_to_tensor(lr[rows, columns]), assumed.part(rows, columns), views)
+                sr = self._mean_of_views(_to_tensor(lr[rows, columns]), assumed.crop(rows, columns), views)
                 inner_rows = slice(scale * (top - rows.start), scale * (bottom - rows.start))
                 inner_columns = slice(scale * (left - columns.start), scale * (right - columns.start))
                 target = slice(scale * top, scale * bottom), slice(scale * left, scale * right)
@@ -136,11 +136,11 @@ def load(
         engine: auto (the fastest by a short benchmark, whose result is kept), torch, ncnn or openvino.
         pca: the file of P, for weights whose format carries none.
     """
-    path = str(shipped("weights") / f"{weights}.safetensors")
+    path = str(shipped_folder("weights") / f"{weights}.safetensors")
     if not os.path.isfile(path):  # Path.is_file raises where a name is too long
         path = str(weights)
     if not os.path.isfile(path):
-        names = ", ".join(sorted(each.stem for each in shipped("weights").glob("*.safetensors")))
+        names = ", ".join(sorted(each.stem for each in shipped_folder("weights").glob("*.safetensors")))
         raise InputError(f"expected a file, or one of {names}, found {str(weights)!r}", "weights")
     return open_restorer(read_weights_with_pca(Path(path), pca and Path(pca)), device, engine, precision)
 

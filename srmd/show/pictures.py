@@ -7,7 +7,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from srmd.base.files import whole_file
+from srmd.base.files import atomic_write
 from srmd.degradation import upsample
 from srmd.kernel.files import write_kernels
 from srmd.kernel.window import stack_kernels
@@ -43,7 +43,7 @@ def save_kernels(kernels: list[np.ndarray], path: Path) -> None:
 
     One is there under the key `kernel`, several are the cells of `kernels`.
     """
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         if path.suffix.lower() == ".mat":
             write_kernels(temporary, kernels)
         else:

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from srmd.base.errors import InputError
-from srmd.base.files import make_folder, whole_file
+from srmd.base.files import atomic_write, make_folder
 
 
 def test_a_file_appears_whole(tmp_path: Path):
-    with whole_file(tmp_path / "a.txt") as temporary:
+    with atomic_write(tmp_path / "a.txt") as temporary:
         temporary.write_text("all")
         assert not (tmp_path / "a.txt").exists()
         assert temporary.suffix == ".txt"
@@ -22,7 +22,7 @@ def test_after_an_error_the_old_file_is_there_and_nothing_else(tmp_path: Path):
     (tmp_path / "a.txt").write_text("old")
 
     def fail() -> None:
-        with whole_file(tmp_path / "a.txt") as temporary:
+        with atomic_write(tmp_path / "a.txt") as temporary:
             temporary.write_text("half")
             raise KeyboardInterrupt
 
@@ -33,7 +33,7 @@ def test_after_an_error_the_old_file_is_there_and_nothing_else(tmp_path: Path):
 
 def test_the_longest_name_is_written(tmp_path: Path):
     path = tmp_path / ("x" * 251 + ".png")
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text("all")
     assert path.read_text() == "all"
 
