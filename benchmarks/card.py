@@ -12,7 +12,7 @@ from pathlib import Path
 from safetensors import safe_open
 
 from benchmarks.reproduce import published
-from srmd.base.files import whole_file
+from srmd.base.files import atomic_write
 
 ROOT = Path(__file__).parents[1]
 SCALES = (1, 2, 3, 4)
@@ -116,7 +116,7 @@ def replace_part(path: Path, text: str) -> None:
     """Puts text between the two marks of a file."""
     before, _, rest = path.read_text(encoding="utf-8").partition("<!-- scores -->\n")
     _, _, after = rest.partition("<!-- end -->\n")
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(f"{before}<!-- scores -->\n\n{text}\n\n<!-- end -->\n{after}", encoding="utf-8")
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srmd.base.errors import InputError, Stopped
-from srmd.base.files import make_folder, whole_file
+from srmd.base.files import atomic_write, make_folder
 from srmd.base.signals import stop_requests
 from srmd.pictures.files import list_pictures, over_white, read_picture
 from srmd.pictures.photos import builtin_training_pictures
@@ -101,7 +101,7 @@ def _write_pack(pictures: Iterable[tuple[str, NDArray[np.uint8]]], summary: Pack
     import h5py
 
     make_folder(summary.output.parent)
-    with whole_file(summary.output) as temporary:
+    with atomic_write(summary.output) as temporary:
         # HDF5 swallows what a signal's handler raises: the signal waits for the next picture.
         with stop_requests() as stop, h5py.File(temporary, "w") as file:
             file.attrs.update(format=FORMAT, version=VERSION)

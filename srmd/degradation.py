@@ -17,10 +17,11 @@ import torch.nn.functional as F
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from srmd.base.arithmetic import ceil_div
 from srmd.base.errors import InputError
 from srmd.kernel.families import KERNEL_SIZE
 from srmd.kernel.pca import kernel_codes
-from srmd.kernel.specs import as_kernel
+from srmd.kernel.specs import to_kernel
 from srmd.pictures.conversion import to_pixels
 from srmd.pictures.picture import as_floats
 
@@ -41,7 +42,7 @@ class Degradation:
         """One kernel (N, k, k) and one noise level (N,) for the whole of each picture."""
         return cls(kernels[:, None], noise_levels[:, None])
 
-    def part(self, rows: slice, columns: slice) -> "Degradation":
+    def crop(self, rows: slice, columns: slice) -> "Degradation":
         """That of a part of the pictures, on the LR grid."""
         return self._where_it_varies(lambda values: values[..., rows, columns], self.kernels)
 
@@ -105,7 +106,7 @@ def _product_of_spectra(padded: Tensor, kernels: Tensor) -> Tensor:
     """
     size = kernels.shape[-1]
     height, width = padded.shape[-2] - size + 1, padded.shape[-1] - size + 1
-    fast = [-(-side // 16) * 16 for side in padded.shape[-2:]]  # no large prime in them
+    fast = [16 * ceil_div(side, 16) for side in padded.shape[-2:]]  # no large prime in them
     spectra = torch.fft.rfft2(padded, fast) * torch.fft.rfft2(kernels, fast).conj()[:, None]
     return torch.fft.irfft2(spectra, fast)[..., :height, :width]
 
@@ -173,7 +174,7 @@ def degrade(
     return lr
 
 
-def scoring_noise(seed: int, hr: Tensor, scale: int) -> Tensor:
+def seeded_noise(seed: int, hr: Tensor, scale: int) -> Tensor:
     """A standard normal draw of LR's shape, the same for every picture of that size."""
     height, width = hr.shape[-2] // scale, hr.shape[-1] // scale
     noise = np.random.Generator(np.random.PCG64(seed)).standard_normal((height, width, 3))
@@ -230,15 +231,15 @@ def degrade_picture(
         raise InputError(f"expected sides of at least {scale} pixels, found {hr.shape[-1]}×{hr.shape[-2]}", "picture")
     hr, noise = modcrop(hr, scale), None
     if noise_level:
-        noise = scoring_noise(seed, hr, scale)
+        noise = seeded_noise(seed, hr, scale)
         noise = noise[:, :1].expand_as(noise) if pixels.grey else noise  # whose channels stay equal
-    array = torch.from_numpy(as_kernel(kernel))
+    array = torch.from_numpy(to_kernel(kernel))
     degradation = Degradation.uniform(array[None], torch.tensor([float(noise_level)]))
     lr = degrade(hr, degradation, scale, downsampler, noise=noise)[0].permute(1, 2, 0).numpy()
     alpha = None
     if pixels.alpha is not None:
         alpha = downsample(modcrop(torch.from_numpy(pixels.alpha)[None, None], scale), scale, downsampler)[0, 0].numpy()
-    return pixels.to_kind(pixels.values(lr), alpha)
+    return pixels.convert_back(pixels.to_dtype(lr), alpha)
 
 
 def check_noise_level(noise_level: float) -> None:
@@ -247,11 +248,11 @@ def check_noise_level(noise_level: float) -> None:
         raise InputError(f"expected a number from 0 to 255, found {noise_level!r}", "noise_level")
 
 
-def enlarged_alpha(alpha: NDArray[np.float64], scale: int) -> NDArray[np.float64]:
+def upsample_alpha(alpha: NDArray[np.float64], scale: int) -> NDArray[np.float64]:
     """Transparency (H, W) in 0 to 1, `scale` times as large."""
     return upsample(torch.from_numpy(alpha)[None, None], scale)[0, 0].clamp(0, 1).numpy()
 
 
 def border(scale: int, kernel_size: int = KERNEL_SIZE) -> int:
     """LR pixels at a picture's edge that blur and bicubic downsampling let depend on what lies outside."""
-    return -(-(kernel_size // 2 + 2 * scale) // scale)
+    return ceil_div(kernel_size // 2 + 2 * scale, scale)

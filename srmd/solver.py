@@ -14,7 +14,7 @@ from torch import Tensor
 from srmd import __version__
 from srmd.backends.choice import winograd_is_faster
 from srmd.backends.device import autocast, choose_device, choose_precision, exact_convolutions
-from srmd.base.errors import about
+from srmd.base.errors import prefix_errors
 from srmd.config import TrainConfig
 from srmd.data_loader import PackedPictures
 from srmd.degradation import upsample
@@ -28,7 +28,7 @@ from srmd.train.soap import Soap
 from srmd.train.start import Start, new_start
 from srmd.weights.checkpoint import Checkpoint
 from srmd.weights.files import Weights
-from srmd.weights.surgery import round_as_autocast
+from srmd.weights.surgery import round_to_bfloat16
 from srmd.winograd.convolution import conv_relu, conv_relu_
 
 logger = logging.getLogger("srmd")
@@ -56,7 +56,7 @@ class Solver:
         self.precision = choose_precision(config.precision, self.device)
         self.network, self.pca, self.kernels = start or new_start(config)
         self.network.to(self.device, memory_format=torch.channels_last)
-        with about("train_data"):
+        with prefix_errors("train_data"):
             self.batches = self._batches(placed(training, config.cache, self.device))
         self.validation_batch = self._batches(validation if validation.usable(self.batches.crop) else training).draw(0)
         self.winograd = self._can_use_winograd() and winograd_is_faster(self.network, self._size())
@@ -110,7 +110,7 @@ class Solver:
         """The EMA network ready to use, on the CPU."""
         network = copy.deepcopy(self.ema).cpu()
         if self.precision == "bf16":
-            round_as_autocast(network)
+            round_to_bfloat16(network)
         metadata = {"version": __version__, "command": self.config.command, "steps": self.step}
         return Weights(network, self.pca, metadata | {"downsampler": self.config.downsampler})
 

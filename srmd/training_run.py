@@ -7,7 +7,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from srmd import __version__
-from srmd.base.errors import InputError, Stopped, about
+from srmd.base.errors import InputError, Stopped, prefix_errors
 from srmd.base.files import make_folder
 from srmd.base.signals import stop_requests
 from srmd.config import TrainConfig
@@ -50,7 +50,7 @@ def train(
             found = f"{folder.path} was begun by version {checkpoint.version}, this is {__version__}"
             raise InputError(f"{found}; `weights={folder.path / 'last.safetensors'}` starts from it", "resume")
         start = resumed_start(config, checkpoint) if checkpoint else new_start(config)  # or says what is wrong with it
-        with about("train_data"):  # which may take minutes to pack
+        with prefix_errors("train_data"):  # which may take minutes to pack
             training, validation = open_training_data(config.train_data, progress=packing).split()
         solver = Solver(config, training, validation, start)
         if checkpoint:

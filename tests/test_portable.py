@@ -60,10 +60,10 @@ for name in {MODULES}:
 
 def test_files_are_written_runs_are_locked_and_signals_are_requests(tmp_path: Path):
     program = """
-from srmd.base.files import whole_file
+from srmd.base.files import atomic_write
 from srmd.train.run_folder import RunFolder
 from srmd.base.signals import stop_requests
-with whole_file(Path("a")) as temporary:
+with atomic_write(Path("a")) as temporary:
     temporary.write_text("all")
 with RunFolder(Path("run")).locked(), stop_requests() as requests:
     print(Path("a").read_text(), Path("run").is_dir(), requests)
@@ -78,7 +78,7 @@ from srmd.base import files
 files._sync = lambda path, mode: print(path.suffix, mode == os.O_RDWR)
 path = Path("a.txt")
 os.name = "nt"
-with files.whole_file(path) as temporary:
+with files.atomic_write(path) as temporary:
     temporary.touch()
 """
     assert said(program, tmp_path) == ".txt True\n"

@@ -18,7 +18,7 @@ from torch import Tensor
 from srmd.backends.backend import OPTIONAL, Backend, make_run
 from srmd.backends.device import choose_precision, processor
 from srmd.base.errors import InputError
-from srmd.base.files import cache_folder, whole_file
+from srmd.base.files import atomic_write, cache_folder
 from srmd.model import SRMD
 from srmd.winograd import compiled
 from srmd.winograd.convolution import conv_relu
@@ -173,7 +173,7 @@ def _write_cache(key: str, fastest: str) -> None:
     # A home that is not there, or can't be written to, costs a benchmark each time, no more.
     with suppress(OSError, RuntimeError):
         _cache_file().parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(_cache_file()) as temporary:
+        with atomic_write(_cache_file()) as temporary:
             temporary.write_text(json.dumps(_read_cache() | {key: fastest}, indent=2) + "\n", encoding="utf-8")
 
 

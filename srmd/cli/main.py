@@ -6,7 +6,7 @@ import sys
 import traceback
 from typing import NoReturn
 
-from srmd.base.errors import InputError, Stopped, about
+from srmd.base.errors import InputError, Stopped, prefix_errors
 from srmd.base.files import make_folder
 from srmd.cli.console import log_to_console, one_line, progress_bar, training_bar
 from srmd.cli.requests import Request, parse
@@ -47,9 +47,9 @@ def _test(request: TestRequest) -> None:
 def _prepare(request: PrepareRequest) -> None:
     from srmd.data_loader import pack
 
-    with about("output"):
+    with prefix_errors("output"):
         make_folder(request.output.parent)
-    with about("train_data"), progress_bar(**PACKING) as progress:
+    with prefix_errors("train_data"), progress_bar(**PACKING) as progress:
         summary = pack(request.train_data, request.output, progress)
     print(summary)
 

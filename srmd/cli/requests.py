@@ -8,13 +8,13 @@ from datetime import datetime
 from pathlib import Path
 
 from srmd import __version__
-from srmd.base.errors import InputError, about
-from srmd.base.paths import shipped
+from srmd.base.errors import InputError, prefix_errors
+from srmd.base.paths import shipped_folder
 from srmd.cli.flags import FLAGS, MODES, Parser, mode_parser
 from srmd.cli.values import KernelChoice, existing, words
 from srmd.config import NamedDegradation, NamedKernel, PrepareRequest, TestRequest, TrainConfig
 from srmd.kernel.families import delta
-from srmd.kernel.window import recentred
+from srmd.kernel.window import recentre_kernel
 from srmd.pictures.maps import check_labels
 from srmd.train.run_folder import run_config
 
@@ -146,7 +146,7 @@ def _check_maps(values: dict) -> None:
     else:
         if count == 1:
             raise InputError("expected several --kernel, one for each region, found one kernel", "regions")
-        with about("regions"), about(str(regions.path)):
+        with prefix_errors("regions"), prefix_errors(str(regions.path)):
             check_labels(regions.values, count)
     if "noise_map" in values and "noise_level" in values:
         raise InputError("expected either --noise_map or --noise_level, found both", "noise_map")
@@ -155,7 +155,7 @@ def _check_maps(values: dict) -> None:
 def _check_kernel_overwrites_nothing(request: TestRequest) -> None:
     """Raises InputError where --save_kernel is an input file, or a file inside an input folder."""
     path = request.save_kernel.resolve()
-    if path.exists() and any(path.is_relative_to(source.resolve()) for source in request.given_paths):
+    if path.exists() and any(path.is_relative_to(source.resolve()) for source in request.input_paths):
         raise InputError(f"{request.save_kernel} would overwrite an input", "save_kernel")
 
 
@@ -206,8 +206,8 @@ def _chosen_kernel(choice: KernelChoice, indices: Iterator[int], recentre: bool)
         spec = f"{spec}[{index}]"
     kernel = choice.arrays[index]
     if recentre:
-        with about("recentre_kernel"), about(spec):
-            kernel = recentred(kernel)
+        with prefix_errors("recentre_kernel"), prefix_errors(spec):
+            kernel = recentre_kernel(kernel)
         if kernel is not choice.arrays[index]:
             spec = f"{spec}, re-centred"
     return NamedKernel(spec, kernel, Path(choice.spec) if os.path.isfile(choice.spec) else None)
@@ -217,10 +217,10 @@ def _shipped_weights(values: dict) -> Path:
     """The shipped network for the scale: SRMDNF if no noise is assumed and there is one, otherwise SRMD."""
     scale = values.get("scale_factor") or 2
     noise = values.get("assumed_noise_level", values.get("noise_map", values.get("noise_level", 0.0)))
-    noisy = NamedDegradation([], noise).noisy
+    noisy = NamedDegradation([], noise).has_noise
     kinds = ["srmd"] if noisy else ["srmdnf", "srmd"]
     for kind in kinds:
-        path = shipped("weights") / f"{kind}_x{scale}.safetensors"
+        path = shipped_folder("weights") / f"{kind}_x{scale}.safetensors"
         if path.exists():
             return path
     noise_free = "" if noisy else " --noise_free"

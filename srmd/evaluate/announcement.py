@@ -4,7 +4,7 @@ import numpy as np
 
 from srmd.config import NamedDegradation, NamedKernel, NamedMap, TestSettings
 from srmd.kernel.pca import code_error
-from srmd.kernel.window import fit_kernel, lost_share, off_centre, stack_kernels
+from srmd.kernel.window import centre_offset, cropped_share, fit_kernel, stack_kernels
 from srmd.restore.restorer import Restorer
 from srmd.show.pictures import kernel_picture, map_picture
 
@@ -43,7 +43,8 @@ def warnings(settings: TestSettings, restorer: Restorer) -> list[str]:
     """A line for each reason to mistrust the results."""
     config, assumed = restorer.config, settings.assumed
     messages = []
-    if not settings.request.input and "noise" not in config.conditions and (settings.applied.noisy or assumed.noisy):
+    has_noise = assumed.has_noise or (settings.applied.has_noise and not settings.request.input)
+    if has_noise and "noise" not in config.conditions:
         messages.append("SRMDNF takes no noise level: it treats all LR pictures as free of noise")
     for kernel, error in zip(assumed.kernels, _code_errors(assumed, restorer), strict=True):
         messages += kernel_warnings(kernel, config.kernel_size, error)
@@ -58,15 +59,15 @@ def kernel_warnings(kernel: NamedKernel, window: int, error: float) -> list[str]
     `error` is the relative error with which the network's kernel code describes the kernel.
     """
     messages = []
-    lost = lost_share(kernel.array, window)
+    lost = cropped_share(kernel.array, window)
     if lost > MAX_LOST_SHARE:
         size = "×".join(map(str, kernel.array.shape))
         inner = f"its inner {window}×{window}, which lacks {100 * lost:.2g}% of its mass"
         messages.append(f"{kernel.spec} is {size}; the network is only told {inner}")
     if error > MAX_CODE_ERROR:
         messages.append(f"the network's kernel code describes {kernel.spec} badly; the result may be poor")
-    down, right = off_centre(kernel.array)
-    if np.hypot(down, right) > MAX_OFF_CENTRE and not kernel.shifts:
+    down, right = centre_offset(kernel.array)
+    if np.hypot(down, right) > MAX_OFF_CENTRE and not kernel.may_shift:
         offset = f"its centre of mass lies {down:+.1f} rows and {right:+.1f} columns from its middle"
         messages.append(f"{kernel.spec} shifts pictures: {offset}; `recentre_kernel` moves it to the middle")
     return messages

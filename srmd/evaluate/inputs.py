@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import accumulate
 from pathlib import Path
 
-from srmd.base.errors import InputError, about
+from srmd.base.errors import InputError, prefix_errors
 from srmd.config import TestRequest
 from srmd.pictures.files import count_pixels, list_pictures, read_picture
 from srmd.pictures.photos import builtin_test_pictures
@@ -29,7 +29,7 @@ class Inputs:
         self.argument = "input" if request.input else "test_data"
         files_and_folders = request.input or ([request.test_data] if request.test_data else [])
         paths = []
-        with about(self.argument):
+        with prefix_errors(self.argument):
             for path in files_and_folders:
                 paths += list_pictures(path) if path.is_dir() else [path]
         self.paths = result_names(list(dict.fromkeys(paths)))
@@ -42,7 +42,7 @@ class Inputs:
             folders.append(request.output / "compare")
             if request.save_lr:
                 folders.append(request.output / "lr")
-        protected = {path.resolve() for path in (*self.paths.values(), *request.given_paths)}
+        protected = {path.resolve() for path in (*self.paths.values(), *request.input_paths)}
         if request.save_kernel:  # which is written before the results
             protected.add(request.save_kernel.resolve())
         names = list(self.paths or builtin_test_pictures())
@@ -66,7 +66,7 @@ class Inputs:
             yield from ((name, Picture(pixels)) for name, pixels in builtin_test_pictures().items())
         for name, path in self.paths.items():
             try:
-                with about(self.argument):
+                with prefix_errors(self.argument):
                     picture = self._read(path)
             except InputError as error:
                 self.left_out.append(name)

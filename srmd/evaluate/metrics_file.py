@@ -4,9 +4,9 @@ import json
 from dataclasses import replace
 
 from srmd import __version__
-from srmd.base.files import whole_file
+from srmd.base.files import atomic_write
 from srmd.config import NamedDegradation, NamedMap, TestSettings
-from srmd.pictures.metrics import finite
+from srmd.pictures.metrics import without_infinities
 from srmd.restore.restorer import Restorer
 from srmd.show.tables import mean_row
 
@@ -29,10 +29,10 @@ def write_metrics(settings: TestSettings, restorer: Restorer, rows: list[dict]) 
         "precision": backend.precision,
         "degradation": applied,
         "assumed": _degradation_entry(assumed),
-        "images": [finite(row) for row in rows],
-        "mean": finite(mean),
+        "images": [without_infinities(row) for row in rows],
+        "mean": without_infinities(mean),
     }
-    with whole_file(request.output / "metrics.json") as temporary:
+    with atomic_write(request.output / "metrics.json") as temporary:
         temporary.write_text(json.dumps(metrics, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 

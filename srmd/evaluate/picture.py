@@ -9,14 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from srmd.base.background import BackgroundWriter
-from srmd.base.errors import about
+from srmd.base.errors import prefix_errors
 from srmd.config import NamedDegradation, NamedMap, TestSettings
-from srmd.degradation import Degradation, degrade, modcrop, scoring_noise, upsample
+from srmd.degradation import Degradation, degrade, modcrop, seeded_noise, upsample
 from srmd.kernel.window import fit_kernel, stack_kernels
 from srmd.pictures.files import write_picture
-from srmd.pictures.maps import lr_map, region_weights
+from srmd.pictures.maps import region_weights, to_lr_grid
 from srmd.pictures.metrics import score
-from srmd.pictures.picture import Picture, to_levels
+from srmd.pictures.picture import Picture, quantise
 from srmd.restore.restorer import Restorer
 from srmd.show.dashboard import Dashboard
 from srmd.show.pictures import comparison, to_rgb8
@@ -40,9 +40,9 @@ class PictureEvaluation:
         Returns `seconds`: the time without reading and writing files.
         """
         start = time.perf_counter()
-        levels = picture.blank(self.scale)
+        levels = picture.empty_result(self.scale)
         for rows, columns, sr_tile in self._tiles(name, picture.pixels, levels.shape[:2]):
-            levels[rows, columns] = to_levels(sr_tile, levels.dtype, picture.grey)
+            levels[rows, columns] = quantise(sr_tile, levels.dtype, picture.grey)
             progress(sr_tile.shape[0] * sr_tile.shape[1] // self.scale**2)
         seconds = time.perf_counter() - start
         writer.submit(write_picture, self.request.output / f"{name}.png", levels, picture)
@@ -58,7 +58,7 @@ class PictureEvaluation:
         scale, size = self.scale, picture.pixels.shape[:2]
         hr = hr_tensor(picture, scale)
         applied = self._degradation(self.applied_kernels, self.settings.applied, name, size)
-        noise = scoring_noise(self.request.seed, hr, scale)
+        noise = seeded_noise(self.request.seed, hr, scale)
         lr = degrade(hr, applied, scale, self.settings.downsampler, noise=noise)
         start = time.perf_counter()
         sr = torch.empty_like(hr, dtype=torch.float32)
@@ -93,12 +93,12 @@ class PictureEvaluation:
         """
         count, weights, noise = len(kernels), None, named.noise
         if count > 1:
-            with about("regions"), about(f"{named.regions.path} for {name}"):
+            with prefix_errors("regions"), prefix_errors(f"{named.regions.path} for {name}"):
                 weights = region_weights(named.regions.values, count, hr_size, self.scale, named.region_blend)
             weights = torch.from_numpy(weights)[None]
         if isinstance(noise, NamedMap):
-            with about("noise_map"), about(f"{noise.path} for {name}"):
-                levels = torch.from_numpy(lr_map(noise.values, hr_size, self.scale)).expand(1, count, -1, -1)
+            with prefix_errors("noise_map"), prefix_errors(f"{noise.path} for {name}"):
+                levels = torch.from_numpy(to_lr_grid(noise.values, hr_size, self.scale)).expand(1, count, -1, -1)
         else:
             levels = torch.full((1, count), noise, dtype=torch.float64)
         return Degradation(kernels[None], levels, weights)

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 
 from srmd.base.background import BackgroundWriter, prefetch
-from srmd.base.errors import about
+from srmd.base.errors import prefix_errors
 from srmd.base.files import make_folder
 from srmd.config import TestRequest, TestSettings
 from srmd.evaluate.announcement import announcement, degradation_pictures, warnings
@@ -34,7 +34,7 @@ def evaluate(request: TestRequest, progress: Callable[[int, int], object] = lamb
     settings = resolve_settings(request, weights)
     inputs = Inputs(request, 1 if request.input else min_side(weights.network.config.scale))
     if request.save_kernel:
-        with about("save_kernel"):
+        with prefix_errors("save_kernel"):
             make_folder(request.save_kernel.parent)
         save_kernels([kernel.array for kernel in settings.applied.kernels], request.save_kernel)
     restorer = open_restorer(weights, request.device, request.engine, request.precision)
@@ -53,7 +53,7 @@ def evaluate(request: TestRequest, progress: Callable[[int, int], object] = lamb
 
 
 def _make_folders(request: TestRequest) -> None:
-    with about("output"):
+    with prefix_errors("output"):
         make_folder(request.output if request.input else request.output / "compare")
         if request.save_lr:
             make_folder(request.output / "lr")

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from srmd.base.errors import InputError, about
+from srmd.base.errors import InputError, prefix_errors
 from srmd.config import NamedDegradation, NamedKernel, TestRequest, TestSettings
 from srmd.kernel.families import KERNEL_SIZE
 from srmd.kernel.specs import parse_kernels
@@ -23,7 +23,7 @@ def resolve_settings(request: TestRequest, weights: Weights) -> TestSettings:
     kernels = [_in_window(kernel, config.kernel_size) for kernel in request.kernel]
     noise = request.noise_map or request.noise_level
     applied = NamedDegradation(kernels, noise, request.regions, request.region_blend)
-    if request.input and applied.noisy and "noise" not in config.conditions:
+    if request.input and applied.has_noise and "noise" not in config.conditions:
         argument = "noise_map" if request.noise_map else "noise_level"
         found = request.noise_map.path if request.noise_map else f"{request.noise_level:g}"
         raise InputError(f"{request.weights} (SRMDNF) takes no noise level, found {found}", argument)
@@ -41,10 +41,10 @@ def _assumed(request: TestRequest, applied: NamedDegradation, downsampler: str, 
     if request.assumed_kernel:
         assumed = replace(assumed, kernels=[_in_window(request.assumed_kernel, config.kernel_size)], regions=None)
     elif (downsampler, weights.downsampler) == ("direct", "bicubic") and config.scale > 1:
-        with about("kernel"):
+        with prefix_errors("kernel"):
             equivalents = [_equivalent(kernel, config.scale, config.kernel_size) for kernel in applied.kernels]
         assumed = replace(assumed, kernels=equivalents)
-    with about("assumed_kernel" if request.assumed_kernel else "kernel"):
+    with prefix_errors("assumed_kernel" if request.assumed_kernel else "kernel"):
         for kernel in assumed.kernels:
             fit_kernel(kernel.array, config.kernel_size)  # raises InputError where the window cuts most of the kernel
     if request.assumed_noise_level is not None:
@@ -62,4 +62,4 @@ def _in_window(kernel: NamedKernel, size: int) -> NamedKernel:
 def _equivalent(kernel: NamedKernel, scale: int, size: int) -> NamedKernel:
     """The kernel for bicubic downsampling that is equivalent to a kernel for the direct downsampler."""
     equivalent = equivalent_kernel(kernel.array, scale, size)
-    return NamedKernel(f"equivalent to {kernel.spec}", equivalent, shifts=True)
+    return NamedKernel(f"equivalent to {kernel.spec}", equivalent, may_shift=True)

@@ -37,10 +37,10 @@ def read_kernels(path: Path) -> list[NDArray[np.float64]]:
         raise InputError(f"{path}: expected a file that can be read, found no permission")
     found = reader(path)
     names = [str(path)] if len(found) == 1 else [f"{path}[{i}]" for i in range(len(found))]
-    return [normalised(kernel, name) for kernel, name in zip(found, names, strict=True)]
+    return [normalise_kernel(kernel, name) for kernel, name in zip(found, names, strict=True)]
 
 
-def normalised(kernel: NDArray, name: str) -> NDArray[np.float64]:
+def normalise_kernel(kernel: NDArray, name: str) -> NDArray[np.float64]:
     """A kernel as it is computed with: odd square, sum 1; InputError, which begins with the name, for anything else."""
     if kernel.ndim != 2 or not 1 <= min(kernel.shape) <= max(kernel.shape) <= MAX_SIDE:
         shape = "×".join(map(str, kernel.shape)) or "no dimension"
@@ -137,7 +137,7 @@ def _numbers(words: list[str], place: str) -> list[float]:
 
 
 READERS = {".mat": _read_mat, ".npy": _read_npy, ".png": _read_png, ".txt": _read_text, ".csv": _read_text}
-SUFFIXES = tuple(READERS)
+KERNEL_SUFFIXES = tuple(READERS)
 
 
 def write_kernels(path: Path, kernels: list[NDArray]) -> None:

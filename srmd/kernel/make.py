@@ -5,7 +5,7 @@ python -m srmd.kernel.make    # makes kernels/*.mat again
 
 from pathlib import Path
 
-from srmd.base.paths import shipped
+from srmd.base.paths import shipped_folder
 from srmd.kernel.families import asymmetric, delta, gaussian
 from srmd.kernel.files import write_mat
 from srmd.kernel.pca import pca_matrix
@@ -30,4 +30,4 @@ def make_kernels(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    make_kernels(shipped("kernels"))
+    make_kernels(shipped_folder("kernels"))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srmd.base.errors import InputError
-from srmd.base.files import make_folder, whole_file
+from srmd.base.files import atomic_write, make_folder
 
 MOMENTS = 512  # of the exposure, at which the point leaves its light
 MEMORY = (0.1, 3)  # of the velocity, in exposures
@@ -66,7 +66,7 @@ def main() -> None:
     kernels = motion_kernels(np.random.default_rng(asked.seed), asked.count, asked.size)
     try:
         make_folder(asked.output.parent)
-        with whole_file(asked.output) as temporary:
+        with atomic_write(asked.output) as temporary:
             np.save(temporary, kernels.astype(np.float32))
     except (InputError, OSError) as error:
         parser.error(str(error))

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from srmd.base.errors import InputError, about
+from srmd.base.errors import InputError, prefix_errors
 from srmd.kernel.families import KERNEL_SIZE, delta, gaussian
-from srmd.kernel.files import SUFFIXES, normalised, read_kernels
+from srmd.kernel.files import KERNEL_SUFFIXES, normalise_kernel, read_kernels
 
 FORMS = "delta, gaussian:W, gaussian:W1,W2,ANGLE, or a .mat, .npy, .png, .txt or .csv file"
 
@@ -23,7 +23,7 @@ def parse_kernels(spec: str, size: int = KERNEL_SIZE) -> list[NDArray]:
         return [delta()]
     if spec.startswith("gaussian:"):
         return [_parse_gaussian(spec, size)]
-    if not spec.lower().endswith(SUFFIXES):
+    if not spec.lower().endswith(KERNEL_SUFFIXES):
         raise InputError(f"expected {FORMS}, found {spec!r}")
     return read_kernels(Path(spec))
 
@@ -33,7 +33,7 @@ def read_kernel(path: str | Path, index: int | None = None) -> NDArray:
 
     Reads .mat, .npy, .png, .txt and .csv. Raises InputError for a file that holds none, or several and no index.
     """
-    with about("path"):
+    with prefix_errors("path"):
         kernels = read_kernels(Path(path))
     if index is None and len(kernels) > 1:
         raise InputError(f"expected one from 0 to {len(kernels) - 1}, for {path} holds several, found none", "index")
@@ -42,11 +42,11 @@ def read_kernel(path: str | Path, index: int | None = None) -> NDArray:
     return kernels[index or 0]
 
 
-def as_kernel(kernel: str | Path | ArrayLike, size: int = KERNEL_SIZE) -> NDArray:
+def to_kernel(kernel: str | Path | ArrayLike, size: int = KERNEL_SIZE) -> NDArray:
     """One kernel, (k, k), by the words of `parse_kernels`, the path of a file, or as an array; InputError else."""
-    with about("kernel"):
+    with prefix_errors("kernel"):
         if not isinstance(kernel, str | Path):
-            return normalised(_as_array(kernel), "the array")
+            return normalise_kernel(_as_array(kernel), "the array")
         kernels = parse_kernels(str(kernel), size)
         if len(kernels) > 1:
             raise InputError(f"expected one, found {len(kernels)} in {kernel}: read_kernel takes one of them")

@@ -12,14 +12,14 @@ MAX_TRIMMED = 1e-4  # of the absolute values of a kernel that was moved
 MIN_SUM = 0.1  # of a cropped kernel: below, it says nothing of the whole
 
 
-def off_centre(kernel: NDArray) -> NDArray:
+def centre_offset(kernel: NDArray) -> NDArray:
     """Where the centre of mass of a kernel (k, k) lies, in (rows, columns) from its middle."""
     half = len(kernel) // 2
     position = np.arange(-half, half + 1)
     return np.array([kernel.sum(1) @ position, kernel.sum(0) @ position]) / kernel.sum()
 
 
-def recentred(kernel: NDArray) -> NDArray:
+def recentre_kernel(kernel: NDArray) -> NDArray:
     """The kernel (k, k) moved by cubic splines so that its centre of mass is its middle; (l, l), l odd, sum 1.
 
     Splines keep the centre of mass exactly and widths well, which linear interpolation would blur. The window grows by
@@ -28,7 +28,7 @@ def recentred(kernel: NDArray) -> NDArray:
     """
     import scipy.ndimage
 
-    shift = -off_centre(kernel)
+    shift = -centre_offset(kernel)
     if np.abs(shift).max() < MIN_MOVE:
         return kernel
     if np.abs(shift).max() > len(kernel) / 2:
@@ -44,7 +44,7 @@ def recentred(kernel: NDArray) -> NDArray:
     return moved / moved.sum()
 
 
-def lost_share(kernel: NDArray, size: int) -> float:
+def cropped_share(kernel: NDArray, size: int) -> float:
     """How much of a kernel (k, k) lies outside of its inner size×size, 0 to 1 of its absolute values."""
     cut, outer = max(len(kernel) - size, 0) // 2, np.abs(kernel)
     total = outer.sum()

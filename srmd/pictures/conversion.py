@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from srmd.base.errors import InputError, about
+from srmd.base.errors import InputError, prefix_errors
 from srmd.pictures.files import to_image, to_picture
-from srmd.pictures.picture import to_levels
+from srmd.pictures.picture import quantise
 
 MAX_VALUE = 4.0  # of floats: an LR picture with noise that was not clipped goes beyond 1, one of 0 to 255 far beyond
 
@@ -20,23 +20,23 @@ class Pixels:
     """The pixels of a picture of any kind, and how a result becomes a picture of that kind.
 
     `rgb` is (H, W, 3), uint8, uint16 or floats, of a grey picture three equal channels; `alpha` is (H, W) in 0 to 1.
-    `to_kind` takes a result, as `values` makes it, and its alpha.
+    `convert_back` takes a result, as `values` makes it, and its alpha.
     """
 
     rgb: NDArray
     alpha: NDArray[np.float64] | None
     grey: bool
-    to_kind: Callable[[NDArray, NDArray | None], Any]
+    convert_back: Callable[[NDArray, NDArray | None], Any]
 
-    def blank(self, scale: int) -> NDArray:
+    def empty_result(self, scale: int) -> NDArray:
         """An array for the `values` of a result that is `scale` times as large."""
         height, width, _ = self.rgb.shape
         return np.empty((scale * height, scale * width, 1 if self.grey else 3), self.rgb.dtype)
 
-    def values(self, rgb: NDArray) -> NDArray:
+    def to_dtype(self, rgb: NDArray) -> NDArray:
         """Floats (h, w, 3) in the picture's own type, whole numbers clipped and rounded; (h, w, 1) if it is grey."""
         if self.rgb.dtype.kind == "u":
-            return to_levels(rgb, self.rgb.dtype, self.grey)
+            return quantise(rgb, self.rgb.dtype, self.grey)
         return (rgb.mean(2, keepdims=True) if self.grey else rgb).astype(self.rgb.dtype)
 
 
@@ -47,7 +47,7 @@ def to_pixels(picture: Any) -> Pixels:
     uint16 or floats in 0 to 1. Raises InputError for anything else.
     """
     if isinstance(picture, Image.Image):
-        with about("picture"):
+        with prefix_errors("picture"):
             return _from_pil(picture)
     if isinstance(picture, np.ndarray) and not isinstance(picture, np.ma.MaskedArray):
         return _from_array(np.asarray(picture))  # without what a subclass does otherwise, as np.matrix
@@ -62,12 +62,12 @@ def _from_pil(image: Image.Image) -> Pixels:
     picture = to_picture(image)
     alpha = None if picture.alpha is None else picture.alpha / 255
 
-    def to_kind(values: NDArray, _alpha: NDArray | None) -> Image.Image:
+    def convert_back(values: NDArray, _alpha: NDArray | None) -> Image.Image:
         result = to_image(values, picture, "PNG")  # which resizes the picture's alpha by itself
         result.info |= {key: image.info[key] for key in ("icc_profile", "exif") if image.info.get(key)}
         return result
 
-    return Pixels(picture.pixels, alpha, picture.grey, to_kind)
+    return Pixels(picture.pixels, alpha, picture.grey, convert_back)
 
 
 def _from_array(array: NDArray) -> Pixels:
@@ -80,13 +80,13 @@ def _from_array(array: NDArray) -> Pixels:
     rgb = np.repeat(array[..., None], 3, 2) if grey else array[..., :3]
     alpha = array[..., 3].astype(np.float64) / most if array.ndim == 3 and array.shape[2] == 4 else None
 
-    def to_kind(values: NDArray, alpha: NDArray | None) -> NDArray:
+    def convert_back(values: NDArray, alpha: NDArray | None) -> NDArray:
         if alpha is not None:
-            levels = to_levels(alpha, dtype) if dtype.kind == "u" else alpha.astype(dtype)
+            levels = quantise(alpha, dtype) if dtype.kind == "u" else alpha.astype(dtype)
             return np.dstack([values, levels])
         return values[..., 0] if grey else values
 
-    return Pixels(rgb, alpha, grey, to_kind)
+    return Pixels(rgb, alpha, grey, convert_back)
 
 
 def _check_values(array: NDArray) -> None:
@@ -108,9 +108,9 @@ def _from_tensor(tensor: Any) -> Pixels:
     array = (array.float() if array.dtype == torch.bfloat16 else array).numpy().reshape(-1, *shape[-2:])
     pixels = _from_array(array[0] if channels == 1 else array.transpose(1, 2, 0))
 
-    def to_kind(values: NDArray, alpha: NDArray | None) -> Any:
-        values = pixels.to_kind(values, alpha)
+    def convert_back(values: NDArray, alpha: NDArray | None) -> Any:
+        values = pixels.convert_back(values, alpha)
         values = torch.from_numpy(np.ascontiguousarray(values if channels == 1 else values.transpose(2, 0, 1)))
         return values.reshape(*shape[:-2], *values.shape[-2:]).to(tensor.device, tensor.dtype)
 
-    return Pixels(pixels.rgb, pixels.alpha, pixels.grey, to_kind)
+    return Pixels(pixels.rgb, pixels.alpha, pixels.grey, convert_back)

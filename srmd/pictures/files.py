@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from srmd.base.errors import InputError
-from srmd.base.files import whole_file
-from srmd.pictures.picture import Picture, to_levels
-from srmd.pictures.png16 import deep_png, deepened, is_deep_png, resized_alpha
+from srmd.base.files import atomic_write
+from srmd.pictures.picture import Picture, quantise
+from srmd.pictures.png16 import encode_16_bit_png, is_16_bit_png, resize_alpha, with_16_bits
 
 ORIENTATION = ExifTags.Base.Orientation
 MAX_PIXELS = 2**28  # of a picture that is read: Pillow's own limit refuses large results of this very package
@@ -53,10 +53,10 @@ def read_picture(path: Path) -> Picture:
             warnings.simplefilter("ignore")  # Pillow warns of oddities that it then reads well
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with open_image(path) as image:
-                load_whole(image)
+                load_image(image)
                 orientation = image.getexif().get(ORIENTATION, 1)
                 picture = to_picture(ImageOps.exif_transpose(image))
-            return deepened(picture, path, orientation) if is_deep_png(path) else picture
+            return with_16_bits(picture, path, orientation) if is_16_bit_png(path) else picture
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except UnidentifiedImageError as error:
@@ -96,7 +96,7 @@ def readable_formats() -> list[str]:
     return [name for name in Image.OPEN if name not in NOT_PICTURES]
 
 
-def load_whole(image: Image.Image) -> None:
+def load_image(image: Image.Image) -> None:
     """Reads it all, for a PNG may hold EXIF behind the pixels; EXIF that is broken is left behind."""
     image.load()
     if image.format == "TIFF":  # its EXIF lies among its tags
@@ -165,13 +165,13 @@ def _cmyk_to_rgb(image: Image.Image, icc: bytes | None) -> Image.Image:
 def write_picture(path: Path, picture: NDArray, like: Picture | None = None) -> None:
     """Writes a picture in the format of the path's suffix; whole or not at all.
 
-    `picture` is (H, W, 3) in 0 to 1, which is clipped and rounded, or levels as `to_levels` gives them, which are
+    `picture` is (H, W, 3) in 0 to 1, which is clipped and rounded, or levels as `quantise` gives them, which are
     written as they are. What `like` came with is put back: greyness, 16 bits, alpha (resized), profile and EXIF. What
     the format can't hold is left out: 16 bits become 8, and a transparent picture lies on white. Raises InputError for
     a suffix that can't be written.
     """
     encoded = _encode(Path(path), picture, like or Picture(np.empty((0, 0, 3), np.uint8)))
-    with whole_file(Path(path)) as temporary:
+    with atomic_write(Path(path)) as temporary:
         temporary.write_bytes(encoded)
 
 
@@ -180,7 +180,8 @@ def _encode(path: Path, picture: NDArray, like: Picture) -> bytes | memoryview:
     if name not in Image.SAVE or name in NOT_PICTURES | ICONS:
         raise InputError(f"{path}: expected a suffix of a picture format, such as .png, found {path.suffix!r}")
     if name == "PNG" and like.pixels.dtype == np.uint16 and (like.alpha is not None or not like.grey):
-        return deep_png(to_levels(picture, np.uint16, like.grey) if picture.dtype.kind == "f" else picture, like)
+        levels = quantise(picture, np.uint16, like.grey) if picture.dtype.kind == "f" else picture
+        return encode_16_bit_png(levels, like)
     kept = {key: value for key, value in (("icc_profile", like.icc), ("exif", like.exif)) if value}
     buffer = io.BytesIO()
     try:
@@ -192,13 +193,13 @@ def _encode(path: Path, picture: NDArray, like: Picture) -> bytes | memoryview:
 
 def to_image(picture: NDArray, like: Picture, name: str) -> Image.Image:
     """The Pillow picture that `write_picture` encodes, in the format of that name."""
-    alpha = None if like.alpha is None else resized_alpha(like.alpha, picture)
+    alpha = None if like.alpha is None else resize_alpha(like.alpha, picture)
     if alpha is not None and name not in TRANSPARENT:
         opaque = np.clip(picture, 0, 1) if picture.dtype.kind == "f" else picture / 255
         picture, alpha = over_white(opaque, np.asarray(alpha)), None
     if picture.dtype.kind == "f":
         deep = like.grey and like.pixels.dtype == np.uint16 and like.alpha is None and name in DEEP
-        picture = to_levels(picture, np.dtype(np.uint16 if deep else np.uint8), like.grey)
+        picture = quantise(picture, np.dtype(np.uint16 if deep else np.uint8), like.grey)
     image = Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture)
     if alpha is not None:
         image.putalpha(alpha)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import ImageOps
 
 from srmd.base.errors import InputError
-from srmd.pictures.files import load_whole, open_image, read_picture
+from srmd.pictures.files import load_image, open_image, read_picture
 
 NUMBERED = ("1", "L", "P", "I", "I;16", "I;16B")  # Pillow's modes of one number a pixel, of palettes the index
 
@@ -20,7 +20,7 @@ def read_labels(path: Path) -> NDArray:
     """The numbers in a picture's pixels, (H, W): grey values or palette indices; InputError where it has colours."""
     try:
         with open_image(path) as file:
-            load_whole(file)
+            load_image(file)
             image = ImageOps.exif_transpose(file)  # upright, as the picture that they belong to
             labels = np.asarray(image if image.mode in NUMBERED else image.convert("RGB"))
     except Exception as error:  # a broken file can fail in any way inside Pillow's many readers
@@ -63,7 +63,7 @@ def check_labels(labels: NDArray, count: int) -> None:
         raise InputError(f"value {strange[0]} has no kernel: {count} were given, for values 0 to {count - 1}")
 
 
-def lr_map(values: NDArray, hr_size: tuple[int, int], scale: int) -> NDArray:
+def to_lr_grid(values: NDArray, hr_size: tuple[int, int], scale: int) -> NDArray:
     """(H, W) of LR's or HR's size to (h, w), floats; rows and columns that fill no LR pixel are cut off.
 
     Raises InputError for any other size.
@@ -85,5 +85,5 @@ def region_weights(labels: NDArray, count: int, hr_size: tuple[int, int], scale:
     """
     from scipy.ndimage import gaussian_filter
 
-    shares = (lr_map(labels == label, hr_size, scale) for label in range(count))
+    shares = (to_lr_grid(labels == label, hr_size, scale) for label in range(count))
     return np.stack([gaussian_filter(share, blend, mode="nearest") if blend else share for share in shares])

@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from srmd.base.arithmetic import ceil_div
+
 SSIM_WINDOW = 11
 
 
@@ -18,7 +20,7 @@ def psnr(a: NDArray, b: NDArray) -> float:
     return float(10 * np.log10(255**2 / error)) if error else float("inf")
 
 
-def finite(row: dict) -> dict:
+def without_infinities(row: dict) -> dict:
     """The row for JSON, which knows no infinite PSNR: null."""
     return {key: None if isinstance(v, float) and not np.isfinite(v) else v for key, v in row.items()}
 
@@ -34,7 +36,7 @@ def ssim(a: NDArray, b: NDArray) -> float:
 
 def min_side(scale: int) -> int:
     """The shortest side, a multiple of the scale, whose shaved picture still holds a window of SSIM."""
-    return -(-(SSIM_WINDOW + 2 * scale) // scale) * scale
+    return scale * ceil_div(SSIM_WINDOW + 2 * scale, scale)
 
 
 def score(sr: NDArray, hr: NDArray, scale: int) -> dict[str, float]:

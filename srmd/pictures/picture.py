@@ -24,7 +24,7 @@ class Picture:
         """The pixels as (H, W, 3) in 0 to 1; transparency plays no part."""
         return as_floats(self.pixels)
 
-    def blank(self, scale: int) -> NDArray:
+    def empty_result(self, scale: int) -> NDArray:
         """An array for the levels of this picture, `scale` times as large, as a PNG holds them.
 
         (s·H, s·W, 3), of a grey picture (s·H, s·W, 1); uint8 or uint16, as this picture.
@@ -38,7 +38,7 @@ def as_floats(pixels: NDArray) -> NDArray[np.floating]:
     return pixels / np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else pixels
 
 
-def to_levels(rgb: NDArray, dtype: np.dtype, grey: bool = False) -> NDArray:
+def quantise(rgb: NDArray, dtype: np.dtype, grey: bool = False) -> NDArray:
     """(H, W, 3) in 0 to 1, clipped and rounded to the levels of uint8 or uint16; (H, W, 1) of a grey picture."""
     colours = np.clip(rgb, 0, 1)
     if grey:

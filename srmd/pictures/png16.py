@@ -17,14 +17,14 @@ PNG_UP = 2  # the filter of a row that is stored less the one above
 PNG_ROWS = 256
 
 
-def is_deep_png(path: Path) -> bool:
+def is_16_bit_png(path: Path) -> bool:
     """Whether it is a PNG of 16 bits that Pillow cuts to 8: of all kinds but grey without alpha."""
     with path.open("rb") as file:
         header = file.read(26)
     return header[:8] == PNG_SIGNATURE and header[24] == 16 and header[25] in (PNG_RGB, PNG_GREY_ALPHA, PNG_RGB_ALPHA)
 
 
-def deepened(picture: Picture, path: Path, orientation: int) -> Picture:
+def with_16_bits(picture: Picture, path: Path, orientation: int) -> Picture:
     """The picture as Pillow read it, with all 16 bits of its pixels."""
     from torchvision.io import ImageReadMode, decode_image  # costs seconds
 
@@ -43,11 +43,11 @@ def _upright(pixels: NDArray, orientation: int) -> NDArray:
     return np.ascontiguousarray(pixels.transpose(1, 0, 2) if orientation in (5, 6, 7, 8) else pixels)
 
 
-def resized_alpha(alpha: NDArray[np.uint8], picture: NDArray) -> Image.Image:
+def resize_alpha(alpha: NDArray[np.uint8], picture: NDArray) -> Image.Image:
     return Image.fromarray(alpha).resize(picture.shape[1::-1], Image.Resampling.BICUBIC)
 
 
-def deep_png(levels: NDArray[np.uint16], like: Picture) -> bytes:
+def encode_16_bit_png(levels: NDArray[np.uint16], like: Picture) -> bytes:
     """A PNG of 16 bits, as its specification (W3C, third edition) has it; each row less the one above."""
     height, width = levels.shape[:2]
     kind = PNG_RGB if like.alpha is None else PNG_GREY_ALPHA if like.grey else PNG_RGB_ALPHA
@@ -63,7 +63,7 @@ def deep_png(levels: NDArray[np.uint16], like: Picture) -> bytes:
 
 def _compressed_rows(levels: NDArray[np.uint16], like: Picture) -> bytes:
     """Some rows at a time, for each step of it is as large as the picture."""
-    alpha = None if like.alpha is None else np.asarray(resized_alpha(like.alpha, levels)) * np.uint16(257)
+    alpha = None if like.alpha is None else np.asarray(resize_alpha(like.alpha, levels)) * np.uint16(257)
     deflate, above, parts = zlib.compressobj(), np.uint8(0), []
     for top in range(0, len(levels), PNG_ROWS):
         strip = levels[top : top + PNG_ROWS]

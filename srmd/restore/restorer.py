@@ -14,10 +14,10 @@ from torch import Tensor
 from srmd.backends.backend import Backend, make_run
 from srmd.backends.choice import choose_backend
 from srmd.backends.device import choose_device
-from srmd.base.errors import InputError, about
-from srmd.base.paths import shipped
-from srmd.degradation import VIEWS, Degradation, check_noise_level, degradation_map, enlarged_alpha, turn, turn_back
-from srmd.kernel.specs import as_kernel
+from srmd.base.errors import InputError, prefix_errors
+from srmd.base.paths import shipped_folder
+from srmd.degradation import VIEWS, Degradation, check_noise_level, degradation_map, turn, turn_back, upsample_alpha
+from srmd.kernel.specs import to_kernel
 from srmd.kernel.window import fit_kernel
 from srmd.pictures.conversion import to_pixels
 from srmd.pictures.picture import as_floats
@@ -76,8 +76,8 @@ class Restorer:
         """
         pixels = to_pixels(picture)
         size, scale = self.config.kernel_size, self.config.scale
-        kernel = as_kernel(kernel, size)
-        with about("kernel"):
+        kernel = to_kernel(kernel, size)
+        with prefix_errors("kernel"):
             kernel = fit_kernel(kernel, size)
         check_noise_level(noise_level)
         if noise_level and "noise" not in self.config.conditions:
@@ -86,11 +86,11 @@ class Restorer:
             raise InputError(f"expected auto or a whole number of LR pixels, found {tile!r}", "tile")
         assumed = Degradation.uniform(torch.from_numpy(kernel)[None], torch.tensor([float(noise_level)]))
         tile = None if tile == "auto" else tile
-        sr = pixels.blank(scale)
+        sr = pixels.empty_result(scale)
         for rows, columns, sr_tile in self.restore_tiles(pixels.rgb, assumed, tile, self_ensemble):
-            sr[rows, columns] = pixels.values(sr_tile[0].permute(1, 2, 0).clamp(0, 1).numpy())
-        alpha = None if pixels.alpha is None else enlarged_alpha(pixels.alpha, scale)
-        return pixels.to_kind(sr, alpha)
+            sr[rows, columns] = pixels.to_dtype(sr_tile[0].permute(1, 2, 0).clamp(0, 1).numpy())
+        alpha = None if pixels.alpha is None else upsample_alpha(pixels.alpha, scale)
+        return pixels.convert_back(sr, alpha)
 
     def restore_whole(self, lr: Tensor, assumed: Degradation) -> Tensor:
         """Restores LR (1, 3, h, w), floats in 0 to 1, untiled; returns SR (1, 3, s·h, s·w) float32, not clipped."""
@@ -121,7 +121,7 @@ class Restorer:
         for rows in tile_spans(height, tile, halo):
             for columns in tile_spans(width, tile, halo):
                 lr_tile = _to_tensor(lr[rows.input, columns.input])
-                sr = self._mean_of_views(lr_tile, assumed.part(rows.input, columns.input), views)
+                sr = self._mean_of_views(lr_tile, assumed.crop(rows.input, columns.input), views)
                 sr_tile = sr[..., rows.in_output(scale), columns.in_output(scale)]
                 yield rows.in_picture(scale), columns.in_picture(scale), sr_tile
 
@@ -152,11 +152,11 @@ def load(
 
     Raises InputError, which names the argument.
     """
-    path = str(shipped("weights") / f"{weights}.safetensors")
+    path = str(shipped_folder("weights") / f"{weights}.safetensors")
     if not os.path.isfile(path):  # Path.is_file would raise OSError for a name that is too long
         path = str(weights)
     if not os.path.isfile(path):
-        names = ", ".join(sorted(file.stem for file in shipped("weights").glob("*.safetensors")))
+        names = ", ".join(sorted(file.stem for file in shipped_folder("weights").glob("*.safetensors")))
         raise InputError(f"expected a file, or one of {names}, found {str(weights)!r}", "weights")
     pca = None if pca is None else Path(pca)
     return open_restorer(read_weights_with_pca(Path(path), pca), device, engine, precision)

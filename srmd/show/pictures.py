@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from srmd.base.arithmetic import ceil_div
-from srmd.base.files import whole_file
+from srmd.base.files import atomic_write
 from srmd.degradation import upsample
 from srmd.kernel.files import write_kernels
 from srmd.kernel.window import stack_kernels
@@ -47,7 +47,7 @@ def save_kernels(kernels: list[np.ndarray], path: Path) -> None:
 
     The .mat has one kernel in the variable `kernel`, or several in the cell array `kernels`.
     """
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         if path.suffix.lower() == ".mat":
             write_kernels(temporary, kernels)
         else:

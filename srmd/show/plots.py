@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from srmd.base.files import whole_file
+from srmd.base.files import atomic_write
 
 
 def draw_loss(rows: list[dict], path: Path) -> None:
@@ -33,5 +33,5 @@ def draw_loss(rows: list[dict], path: Path) -> None:
         psnr_axes.plot(steps, [row["bicubic_psnr_y"] for row in scored], color="tab:grey", ls="--", label="bicubic")
         psnr_axes.set_ylabel("PSNR of Y [dB]", color="tab:orange")
         figure.legend(loc="outside upper right", ncols=2)
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=100)

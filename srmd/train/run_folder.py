@@ -8,10 +8,10 @@ from dataclasses import asdict, fields, replace
 from datetime import datetime
 from pathlib import Path
 
-from srmd.base.errors import InputError, about
-from srmd.base.files import make_folder, whole_file
+from srmd.base.errors import InputError, prefix_errors
+from srmd.base.files import atomic_write, make_folder
 from srmd.config import TrainConfig
-from srmd.pictures.metrics import finite
+from srmd.pictures.metrics import without_infinities
 
 RUNS = Path("runs")
 KEPT_CHECKPOINTS = 3
@@ -35,7 +35,7 @@ class RunFolder:
         from filelock import FileLock, Timeout  # here, for it imports asyncio, which no other mode needs
 
         was_there = self.path.exists()
-        with about("output"):
+        with prefix_errors("output"):
             make_folder(self.path)
         file = self.path / ".lock"
         lock = FileLock(file, timeout=0, fallback_to_soft=False)  # a soft lock would outlive a process that was killed
@@ -64,13 +64,13 @@ class RunFolder:
                 raise InputError(f"{self.path} holds a run already; `resume` goes on with it", "output")
             self._drop_rows_after(step)
             return
-        with whole_file(self.path / "config.json") as temporary:
+        with atomic_write(self.path / "config.json") as temporary:
             temporary.write_text(json.dumps(asdict(config), indent=2, default=str) + "\n", encoding="utf-8")
 
     def append(self, row: dict) -> None:
         """One whole line more in metrics.jsonl."""
         with self.metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(finite(row), allow_nan=False) + "\n")
+            file.write(json.dumps(without_infinities(row), allow_nan=False) + "\n")
 
     def rows(self) -> list[dict]:
         """All that metrics.jsonl holds; a line that a crash cut short or spoilt is left out."""
@@ -83,7 +83,7 @@ class RunFolder:
 
     def _drop_rows_after(self, step: int) -> None:
         kept = [row for row in self.rows() if row["step"] <= step]
-        with whole_file(self.metrics) as temporary:
+        with atomic_write(self.metrics) as temporary:
             temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
 
     def checkpoint(self, step: int) -> Path:

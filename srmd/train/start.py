@@ -6,8 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from srmd.base.errors import InputError, about
-from srmd.base.paths import shipped
+from srmd.base.errors import InputError, prefix_errors
+from srmd.base.paths import shipped_folder
 from srmd.config import TrainConfig
 from srmd.kernel.families import KERNEL_SIZE
 from srmd.kernel.pca import PCA_DIM, read_pca
@@ -15,7 +15,7 @@ from srmd.model import SRMD, NetworkConfig
 from srmd.train.kernels import TrainingKernels, training_kernels
 from srmd.weights.checkpoint import Checkpoint
 from srmd.weights.files import Weights, read_weights
-from srmd.weights.surgery import reproject_first_layer, start_from
+from srmd.weights.surgery import initialise_from, reproject_first_layer
 
 logger = logging.getLogger("srmd")
 
@@ -44,7 +44,7 @@ def new_start(config: TrainConfig) -> Start:
     )
     if config.weights is None:
         return Start(network, _pca(config, kernels), kernels)
-    with about("weights"):
+    with prefix_errors("weights"):
         source = read_weights(config.weights)
         if source.pca is None:
             raise InputError(f"{config.weights}: expected weights with their P, found a format that carries none")
@@ -56,7 +56,7 @@ def new_start(config: TrainConfig) -> Start:
         found = f"found {source_features} in {config.weights}"
         raise InputError(f"expected a network with {features} features, {found}", "weights")
     source = _with_pca_for(config, source, kernels)
-    start_from(network, source.network)
+    initialise_from(network, source.network)
     return Start(network, source.pca, kernels)
 
 
@@ -70,8 +70,8 @@ def resumed_start(config: TrainConfig, checkpoint: Checkpoint) -> Start:
 def _pca(config: TrainConfig, kernels: TrainingKernels) -> Tensor:
     """The project's P for its own kernels, or that of the kernels that are trained on."""
     if kernels.own is None and (config.kernel_size, config.pca_dim) == (KERNEL_SIZE, PCA_DIM):
-        return torch.from_numpy(read_pca(shipped("kernels") / "pca.mat"))
-    with about("pca_dim"):
+        return torch.from_numpy(read_pca(shipped_folder("kernels") / "pca.mat"))
+    with prefix_errors("pca_dim"):
         return torch.from_numpy(kernels.pca(config.pca_dim))
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from srmd.base.errors import InputError
-from srmd.base.files import whole_file
+from srmd.base.files import atomic_write
 
 ALWAYS = ("version", "step", "network_config", "network", "ema", "optimizer", "pca")  # in checkpoints of any version
 
@@ -35,16 +35,16 @@ class Checkpoint:
 
 def save_checkpoint(path: Path, state: dict) -> None:
     """Writes the dictionary of a `Checkpoint`, whole or not at all."""
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         torch.save(state, temporary)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
     """What `save_checkpoint` was given, on the CPU; InputError where the file is anything else."""
-    state = load_pytorch(path)
+    state = load_pytorch_file(path)
     if not is_checkpoint(state):
         raise InputError(f"{path}: expected a checkpoint of a training run, found another PyTorch file")
-    return as_checkpoint(state)
+    return checkpoint_from_dict(state)
 
 
 def is_checkpoint(state: Any) -> bool:
@@ -53,12 +53,12 @@ def is_checkpoint(state: Any) -> bool:
     return isinstance(state, dict) and all(isinstance(state.get(name), kind) for name, kind in kinds.items())
 
 
-def as_checkpoint(state: dict) -> Checkpoint:
+def checkpoint_from_dict(state: dict) -> Checkpoint:
     """The dictionary of a checkpoint; what one of an older version didn't hold is None."""
     return Checkpoint(**{field.name: state.get(field.name) for field in fields(Checkpoint)})
 
 
-def load_pytorch(path: Path) -> Any:
+def load_pytorch_file(path: Path) -> Any:
     """What a PyTorch file holds, on the CPU; InputError where it is broken, or would have to run code."""
     data = io.BytesIO(path.read_bytes())  # a failing disk says nothing of the file
     try:

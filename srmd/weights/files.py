@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srmd.base.errors import InputError, about
-from srmd.base.files import whole_file
-from srmd.base.paths import shipped
+from srmd.base.errors import InputError, prefix_errors
+from srmd.base.files import atomic_write
+from srmd.base.paths import shipped_folder
 from srmd.kernel.pca import read_pca
 from srmd.model import CONDITIONS, SRMD, NetworkConfig
-from srmd.weights.checkpoint import as_checkpoint, is_checkpoint, load_pytorch
+from srmd.weights.checkpoint import checkpoint_from_dict, is_checkpoint, load_pytorch_file
 from srmd.weights.foreign import (
     NCNN_FLOAT16,
     NCNN_FLOAT32,
@@ -31,7 +31,7 @@ from srmd.weights.foreign import (
     read_matconvnet,
     read_ncnn,
 )
-from srmd.weights.surgery import empty_network, round_as_autocast
+from srmd.weights.surgery import empty_network, round_to_bfloat16
 
 KNOWN = "our .safetensors or checkpoint, ncnn's .param and .bin, KAIR's .pth or MatConvNet's .mat"
 NCNN_STARTS = (NCNN_PARAM, struct.pack("<I", NCNN_FLOAT16), struct.pack("<I", NCNN_FLOAT32))  # .param, .bin, .bin
@@ -74,21 +74,21 @@ def read_weights(path: Path) -> Weights:
 
 def read_weights_with_pca(path: Path, pca: Path | None = None) -> Weights:
     """The network in a file, with its own P, or the one in the file `pca` where the format carries none."""
-    with about("weights"):
+    with prefix_errors("weights"):
         weights = read_weights(path)
     if (weights.pca is None) != (pca is not None):
         needed = "needed: the weights carry no P" if pca is None else "not needed: the weights carry their own P"
         raise InputError(f"{needed} ({path})", "pca")
     if pca is None:
         return weights
-    with about("pca"):
+    with prefix_errors("pca"):
         return replace(weights, pca=_foreign_pca(pca, path))
 
 
 def _foreign_pca(path: Path, weights: Path) -> Tensor:
     """P for a foreign network; this project's own would give codes that it has never seen, and cost it 3 to 6 dB."""
     pca = read_pca(path)
-    if np.allclose(pca, read_pca(shipped("kernels") / "pca.mat"), atol=1e-5):
+    if np.allclose(pca, read_pca(shipped_folder("kernels") / "pca.mat"), atol=1e-5):
         raise InputError(f"{path}: expected the P that {weights} was trained with, found this project's own")
     return torch.from_numpy(pca)
 
@@ -102,7 +102,7 @@ def write_weights(path: Path, weights: Weights, dtype: torch.dtype = torch.float
     tensors["pca"] = weights.pca.float().contiguous()
     metadata = weights.metadata | asdict(weights.network.config)
     metadata.pop("noise_free", None)  # of a file of before version 0.5.0: the conditions say it now
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(save(tensors, {"srmd": json.dumps(metadata, sort_keys=True)}))
 
 
@@ -169,16 +169,16 @@ def _read_safetensors(path: Path) -> Weights:
 
 def _read_pytorch(path: Path) -> Weights:
     """The EMA network of a checkpoint, or KAIR's."""
-    state = load_pytorch(path)
+    state = load_pytorch_file(path)
     if is_kair(state):
         return _foreign(read_kair(state, path), path)
     if not is_checkpoint(state):
         found = ", ".join(map(str, itertools.islice(state, 4))) if isinstance(state, dict) else type(state).__name__
         raise InputError(f"{path}: expected a training checkpoint or KAIR's model.N.weight, found {found or 'nothing'}")
-    checkpoint = as_checkpoint(state)
+    checkpoint = checkpoint_from_dict(state)
     config = read_config(checkpoint.network_config, path)
     pca = _checked_pca(checkpoint.pca, config, path)
     network = _network(config, checkpoint.ema, path)
     if checkpoint.precision == "bf16":
-        round_as_autocast(network)
+        round_to_bfloat16(network)
     return Weights(network, pca, {"step": checkpoint.step, "downsampler": checkpoint.downsampler})

@@ -21,7 +21,7 @@ from srmd.base.matlab import read_mat
 from srmd.kernel.families import KERNEL_SIZE
 from srmd.kernel.pca import PCA_DIM
 from srmd.model import NetworkConfig
-from srmd.weights.surgery import empty_network, grey_to_rgb, merge_norm
+from srmd.weights.surgery import empty_network, grey_weights_to_rgb, merge_norm
 
 NCNN_PARAM = b"7767517"  # how a .param starts
 NCNN_FLOAT16 = 0x01306B47  # the tag in front of weights stored as float16
@@ -236,7 +236,7 @@ def _chain(convolutions: list[Convolution], scale: int | None, pca: Tensor | Non
     told = {NetworkConfig(conditions=each, pca_dim=pca_dim).map_channels: each for each in CONDITIONS_OF_FILES}
     if inputs - 1 in told and outputs == (scale or round(outputs**0.5)) ** 2:
         first, last = convolutions[0], convolutions[-1]
-        first.weight, last.weight, last.bias = grey_to_rgb(first.weight, last.weight, last.bias)
+        first.weight, last.weight, last.bias = grey_weights_to_rgb(first.weight, last.weight, last.bias)
         inputs, outputs = inputs + 2, 3 * outputs
     found_scale = round((outputs / 3) ** 0.5)
     if inputs - 3 not in told or outputs != 3 * found_scale**2 or scale not in (None, found_scale):

@@ -16,7 +16,7 @@ def empty_network(config: NetworkConfig) -> SRMD:
 
 
 @torch.no_grad()
-def start_from(network: SRMD, source: SRMD) -> None:
+def initialise_from(network: SRMD, source: SRMD) -> None:
     """Copies what fits into a fresh network: the layers whose shapes agree, and of the first layer what both are told.
 
     A network that is told a noise level thus starts as the noise-free one that it comes from, and the other way round.
@@ -87,7 +87,7 @@ def merge_norm(
     return weight * gain[:, None, None, None], (bias - mean) * gain + shift
 
 
-def grey_to_rgb(first: Tensor, last: Tensor, last_bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def grey_weights_to_rgb(first: Tensor, last: Tensor, last_bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """First weight, last weight and last bias of a network for grey pictures, which then sees green and gives RGB.
 
     Of a grey picture all channels are the same, but for noise of their own, which a mean would weaken; of others green
@@ -99,7 +99,7 @@ def grey_to_rgb(first: Tensor, last: Tensor, last_bias: Tensor) -> tuple[Tensor,
 
 
 @torch.no_grad()
-def round_as_autocast(network: SRMD) -> None:
+def round_to_bfloat16(network: SRMD) -> None:
     """Rounds the inner layers to what bfloat16 autocast computes with.
 
     Training in bfloat16 leaves the digits below it to chance, for they change no output: read in float32 they cost a

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from srmd.base.files import cache_folder, whole_file
+from srmd.base.files import atomic_write, cache_folder
 from srmd.winograd.transforms import KERNEL, SEEN, TILE
 
 SOURCE = Path(__file__).with_name("transforms.c")
@@ -139,7 +139,7 @@ def _library() -> Path:
     path = cache_folder() / f"transforms-{hashlib.sha256(repr(known).encode()).hexdigest()[:16]}.so"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory() as folder, whole_file(path) as linked:
+        with tempfile.TemporaryDirectory() as folder, atomic_write(path) as linked:
             objects = Path(folder, "transforms.o")
             for command in ([*COMPILE, "-o", objects, SOURCE], [*LINK, "-o", linked, objects]):
                 subprocess.run([*compiler, *command], check=True, capture_output=True)

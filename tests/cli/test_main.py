@@ -16,7 +16,7 @@ from srmd.cli.flags import FLAGS, flag_table
 from srmd.cli.requests import parse
 from srmd.config import PrepareRequest, TrainConfig
 from srmd.kernel.families import gaussian
-from srmd.kernel.window import off_centre
+from srmd.kernel.window import centre_offset
 
 ROOT = Path(__file__).parents[2]
 TRAIN, TEST = "--mode=train", "--mode=test"
@@ -247,7 +247,7 @@ def test_kernels_are_recentred_where_asked_and_only_where_they_are_not():
     flags = f"{TEST} --weights=file --kernel=off.npy --assumed_kernel=gaussian:1.3"
     config = parse(f"{flags} --recentre_kernel".split())
     assert config.kernel[0].spec == "off.npy, re-centred"
-    assert np.abs(off_centre(config.kernel[0].array)).max() < 1e-3
+    assert np.abs(centre_offset(config.kernel[0].array)).max() < 1e-3
     assert config.assumed_kernel.spec == "gaussian:1.3"
     assert np.array_equal(config.assumed_kernel.array, gaussian(1.3))
     assert parse(flags.split()).kernel[0].spec == "off.npy"
@@ -271,7 +271,7 @@ def test_all_paths_that_were_given_are_known_as_such():
     mapped = f"{TEST} --weights=weights.safetensors --kernel=delta --kernel=two_kernels.npy --kernel_index=1"
     config = parse(f"{mapped} --regions=labels.png --noise_map=noise.npy --test_data=empty".split())
     names = {"two_kernels.npy", "labels.png", "noise.npy", "empty", "weights.safetensors"}
-    assert {str(path) for path in config.given_paths} == names
+    assert {str(path) for path in config.input_paths} == names
 
 
 def test_inputs_add_up():

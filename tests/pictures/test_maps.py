@@ -10,7 +10,7 @@ from PIL import Image
 
 from srmd.base.errors import InputError
 from srmd.cli import main
-from srmd.pictures.maps import check_labels, lr_map, read_labels, read_noise_map, region_weights
+from srmd.pictures.maps import check_labels, read_labels, read_noise_map, region_weights, to_lr_grid
 from srmd.pictures.metrics import luma, psnr
 from srmd.pictures.photos import builtin_test_pictures
 
@@ -94,22 +94,22 @@ def test_what_is_no_noise_map_is_refused(found: str):
 
 
 def test_a_map_of_lrs_size_stays_and_one_of_hrs_is_averaged():
-    assert np.array_equal(lr_map(NUMBERS, (8, 12), 2), NUMBERS)
-    averaged = lr_map(NUMBERS, (4, 6), 2)
+    assert np.array_equal(to_lr_grid(NUMBERS, (8, 12), 2), NUMBERS)
+    averaged = to_lr_grid(NUMBERS, (4, 6), 2)
     assert averaged.shape == (2, 3)
     assert averaged[1, 2] == NUMBERS[2:4, 4:6].mean()
-    assert np.array_equal(lr_map(NUMBERS, (4, 6), 1), NUMBERS)
+    assert np.array_equal(to_lr_grid(NUMBERS, (4, 6), 1), NUMBERS)
 
 
 def test_what_fills_no_lr_pixel_is_cut_off_as_in_the_picture():
-    averaged = lr_map(NUMBERS, (4, 6), 4)
+    averaged = to_lr_grid(NUMBERS, (4, 6), 4)
     assert averaged.shape == (1, 1)
     assert averaged[0, 0] == NUMBERS[:, :4].mean()
 
 
 def test_another_size_is_refused_with_both_that_fit():
     with pytest.raises(InputError, match=r"expected 7×4 \(LR\) or 14×8 \(HR\) pixels, found 6×4"):
-        lr_map(NUMBERS, (8, 14), 2)
+        to_lr_grid(NUMBERS, (8, 14), 2)
 
 
 # --- weights

@@ -14,7 +14,7 @@ from srmd.kernel.pca import pca_matrix
 from srmd.model import SRMD, NetworkConfig
 from srmd.weights.checkpoint import load_checkpoint, save_checkpoint
 from srmd.weights.files import Weights, read_weights, write_weights
-from srmd.weights.surgery import start_from
+from srmd.weights.surgery import initialise_from
 
 SMALL = NetworkConfig(scale=3, features=8, layers=4)
 
@@ -149,7 +149,7 @@ def test_a_configuration_that_does_not_fit_the_tensors_is_refused(tmp_path: Path
 def test_starting_from_another_scale_copies_the_body_and_keeps_the_new_head():
     source, target = weights().network, SRMD(replace(SMALL, scale=2))
     head = target.head.weight.clone()
-    start_from(target, source)
+    initialise_from(target, source)
     assert all(torch.equal(a.weight, b.weight) for a, b in zip(source.convs, target.convs, strict=True))
     assert torch.equal(target.head.weight, head)
 
@@ -158,7 +158,7 @@ def test_starting_from_another_scale_copies_the_body_and_keeps_the_new_head():
 def test_a_head_of_the_other_kind_is_not_copied_even_where_its_shape_agrees(head: str, other: str):
     source, target = SRMD(replace(SMALL, scale=1, head=head)), SRMD(replace(SMALL, scale=1, head=other))
     fresh = target.head.weight.clone()
-    start_from(target, source)
+    initialise_from(target, source)
     assert torch.equal(target.head.weight, fresh)
     assert torch.equal(target.convs[2].weight, source.convs[2].weight)
 
@@ -167,7 +167,7 @@ def test_starting_from_batch_norm_without_it_merges_it():
     source = SRMD(replace(SMALL, batch_norm=True))
     source.norms[0].running_var.fill_(3.0)
     target = SRMD(SMALL)
-    start_from(target, source)
+    initialise_from(target, source)
     torch.testing.assert_close(output(target), output(source))
 
 
@@ -175,7 +175,7 @@ def test_starting_from_batch_norm_without_it_merges_it():
 def test_noisy_and_noise_free_networks_start_as_each_other(conditions: tuple[str, ...]):
     other = ("kernel",) if "noise" in conditions else ("kernel", "noise")
     source, target = SRMD(replace(SMALL, conditions=conditions)), SRMD(replace(SMALL, conditions=other))
-    start_from(target, source)
+    initialise_from(target, source)
     lr, told = torch.rand(1, 3, 9, 7), torch.rand(1, 16, 1, 1)
     told[:, 15] = 0
     found, expected = (each(lr, told[:, : each.config.map_channels]) for each in (target, source))
@@ -226,5 +226,5 @@ def test_a_pytorch_file_of_something_else_is_no_checkpoint(tmp_path: Path):
 def test_starting_from_another_width_copies_nothing():
     target = SRMD(SMALL)
     before = {key: tensor.clone() for key, tensor in target.state_dict().items()}
-    start_from(target, SRMD(replace(SMALL, features=6)))
+    initialise_from(target, SRMD(replace(SMALL, features=6)))
     assert all(torch.equal(tensor, before[key]) for key, tensor in target.state_dict().items())
