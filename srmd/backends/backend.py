@@ -10,7 +10,7 @@ from torch import Tensor
 from srmd.backends.bfloat16 import Bfloat16Network
 from srmd.backends.device import autocast, exact_convolutions
 from srmd.base.errors import InputError
-from srmd.model import SRMD, NetworkConfig, Run
+from srmd.model import SRMD, NetworkConfig, NetworkFunction
 from srmd.winograd.convolution import conv_relu_
 
 TILE = 516  # a multiple of Winograd's tiles
@@ -36,14 +36,14 @@ class Backend:
         return tile // config.scale if config.head == "upsample" else tile  # whose features are as large as HR
 
 
-def make_run(network: SRMD, backend: Backend) -> Run:
+def make_network_function(network: SRMD, backend: Backend) -> NetworkFunction:
     """A network without batch norm as a function of float32 tensors on the CPU: (LR, degradation map) → SR.
 
     LR is (1, 3, h, w), the map (1, C, h, w) or (1, C, 1, 1), SR (1, 3, s·h, s·w). Raises InputError where an optional
     engine does not work here.
     """
     try:
-        return _make_run(network, backend)
+        return _make_network_function(network, backend)
     except Exception as error:  # an optional engine that is installed, but does not work here
         if backend.engine not in OPTIONAL:
             raise
@@ -51,20 +51,20 @@ def make_run(network: SRMD, backend: Backend) -> Run:
         raise InputError(f"{backend} does not work here ({found}); `engine=torch` does", "engine") from error
 
 
-def _make_run(network: SRMD, backend: Backend) -> Run:
+def _make_network_function(network: SRMD, backend: Backend) -> NetworkFunction:
     threads = torch.get_num_threads()
     if backend.engine == "ncnn":
-        from srmd.backends.ncnn import ncnn_run
+        from srmd.backends.ncnn import ncnn_function
 
-        return ncnn_run(network, backend.precision, threads, vulkan=backend.device == "vulkan")
+        return ncnn_function(network, backend.precision, threads, vulkan=backend.device == "vulkan")
     if backend.engine == "openvino":
-        from srmd.backends.openvino import openvino_run
+        from srmd.backends.openvino import openvino_function
 
-        return openvino_run(network, backend.precision, threads)
-    return _torch_run(network, backend)
+        return openvino_function(network, backend.precision, threads)
+    return _torch_function(network, backend)
 
 
-def _torch_run(network: SRMD, backend: Backend) -> Run:
+def _torch_function(network: SRMD, backend: Backend) -> NetworkFunction:
     """PyTorch, channels last."""
     device = torch.device(backend.device)
     network = copy.deepcopy(network).to(device, memory_format=torch.channels_last).eval()

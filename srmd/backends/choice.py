@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from srmd.backends.backend import OPTIONAL, Backend, make_run
-from srmd.backends.device import choose_precision, processor
+from srmd.backends.backend import OPTIONAL, Backend, make_network_function
+from srmd.backends.device import choose_precision, processor_description
 from srmd.base.errors import InputError
 from srmd.base.files import cache_folder, whole_file
 from srmd.model import SRMD
@@ -110,7 +110,7 @@ def _benchmark(network: SRMD, found: list[Backend]) -> str:
     works = {}
     for backend in found:
         try:
-            works[str(backend)] = partial(make_run(network, backend), lr, degradation_map)
+            works[str(backend)] = partial(make_network_function(network, backend), lr, degradation_map)
             works[str(backend)]()
         except Exception as error:  # an optional engine that is installed, but does not work here
             if backend.engine not in OPTIONAL:
@@ -158,7 +158,7 @@ def _cache_key(network: SRMD, found: list[Backend]) -> str:
     if any(backend.winograd for backend in found) and compiled.load():
         versions.append("compiled Winograd")
     threads = f"{torch.get_num_threads()} threads"
-    return ", ".join([f"version {CACHE_VERSION}", processor(), threads, size, *map(str, found), *versions])
+    return ", ".join([f"version {CACHE_VERSION}", processor_description(), threads, size, *map(str, found), *versions])
 
 
 def _read_cache() -> dict[str, str]:

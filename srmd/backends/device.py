@@ -91,7 +91,7 @@ class _ExactConvolutions:
 _exact = _ExactConvolutions()
 
 
-def processor() -> str:
+def processor_description() -> str:
     """The processor's name and what it can do that counts here."""
     name = "CPU"
     with suppress(OSError):

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srmd.model import SRMD, Run, network_input
+from srmd.model import SRMD, NetworkFunction, network_input
 
 SOFTWARE = 3  # the type of a Vulkan device that is a processor
 FLOAT32 = struct.pack("<I", 0)  # the tag in front of weights
@@ -22,7 +22,7 @@ def has_vulkan() -> bool:
     return any(ncnn.get_gpu_info(i).type() != SOFTWARE for i in range(ncnn.get_gpu_count()))
 
 
-def ncnn_run(network: SRMD, precision: str, threads: int, vulkan: bool = False) -> Run:
+def ncnn_function(network: SRMD, precision: str, threads: int, vulkan: bool = False) -> NetworkFunction:
     """A network with merged batch norm and the sub-pixel head as a function (LR, map) → SR, (1, C, h, w), float32."""
     import ncnn
 

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srmd.model import SRMD, Run, network_input
+from srmd.model import SRMD, NetworkFunction, network_input
 
 
-def openvino_run(network: SRMD, precision: str, threads: int) -> Run:
+def openvino_function(network: SRMD, precision: str, threads: int) -> NetworkFunction:
     """A network with merged batch norm and the sub-pixel head as a function (LR, map) → SR, (1, C, h, w), float32."""
     import openvino
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from srmd.backends import backend as backend_module
 from srmd.backends import bfloat16, choice
-from srmd.backends.backend import Backend, make_run
+from srmd.backends.backend import Backend, make_network_function
 from srmd.backends.choice import available_backends, choose_backend, winograd_is_faster
 from srmd.backends.device import choose_device, choose_precision
 from srmd.base.errors import InputError
@@ -48,7 +48,7 @@ def test_every_engine_computes_what_the_network_does(backend: Backend, config: N
         lr, told = lr_and_map(network, *size)
         for given in (told, told[..., :1, :1]):
             expected = network(lr, given).detach()
-            torch.testing.assert_close(make_run(network, backend)(lr, given), expected, atol=1e-4, rtol=0)
+            torch.testing.assert_close(make_network_function(network, backend)(lr, given), expected, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
@@ -56,9 +56,9 @@ def test_every_engine_computes_what_the_network_does(backend: Backend, config: N
 def test_16_bits_come_out_as_float32(head: str, precision: str):
     network = SRMD(NetworkConfig(features=32, head=head)).eval()
     lr, told = lr_and_map(network, 24, 24)
-    sr = make_run(network, replace(TORCH, precision=precision))(lr, told)
+    sr = make_network_function(network, replace(TORCH, precision=precision))(lr, told)
     assert sr.dtype == torch.float32
-    assert 0 < (sr - make_run(network, TORCH)(lr, told)).abs().max() < 0.02
+    assert 0 < (sr - make_network_function(network, TORCH)(lr, told)).abs().max() < 0.02
 
 
 @pytest.mark.parametrize("path", sorted(SHIPPED.glob("*_x[234].safetensors")), ids=lambda path: path.stem)
@@ -70,7 +70,9 @@ def test_bfloat16_loses_little_on_the_shipped_networks(path: Path):
     lr = degrade(hr, degradation, scale).float()
     told = degradation_map(degradation, weights.pca, weights.network.config.conditions)
     exact, rounded = (
-        score(to_array(make_run(weights.network, replace(TORCH, precision=p))(lr, told)), to_array(hr), scale)
+        score(
+            to_array(make_network_function(weights.network, replace(TORCH, precision=p))(lr, told)), to_array(hr), scale
+        )
         for p in ("fp32", "bf16")
     )
     assert rounded["psnr_y"] != exact["psnr_y"]
@@ -115,11 +117,11 @@ def test_the_fastest_is_taken_and_remembered(monkeypatch: pytest.MonkeyPatch, tm
     network = SRMD(NetworkConfig(features=8))
     monkeypatch.setattr(os, "getloadavg", lambda: (0.1, 0, 0))
     monkeypatch.setattr(choice, "is_installed", lambda name: False)
-    monkeypatch.setattr(backend_module, "_torch_run", slow_but_for("torch winograd fp32 cpu"))
+    monkeypatch.setattr(backend_module, "_torch_function", slow_but_for("torch winograd fp32 cpu"))
     assert choose_backend(network, CPU, "torch", "fp32").winograd
     assert set(benchmarked) == {"torch fp32 cpu", "torch winograd fp32 cpu"}
     benchmarked.clear()
-    monkeypatch.setattr(backend_module, "_torch_run", slow_but_for("torch fp32 cpu"))
+    monkeypatch.setattr(backend_module, "_torch_function", slow_but_for("torch fp32 cpu"))
     assert choose_backend(network, CPU, "torch", "fp32").winograd  # the result is kept
     assert not benchmarked
     next(tmp_path.rglob("*.json")).write_text("no JSON")
@@ -202,7 +204,7 @@ def test_an_optional_engine_that_is_broken_is_left_out(
     assert "openvino fp32 cpu does not work here" in caplog.text
     (backend,) = available_backends(network, CPU, "openvino", "fp32")
     with pytest.raises(InputError, match=r"engine: openvino fp32 cpu does not work here.*`engine=torch` does"):
-        make_run(network, backend)
+        make_network_function(network, backend)
 
 
 def test_the_only_backend_that_is_left_needs_no_benchmark(monkeypatch: pytest.MonkeyPatch):
@@ -219,7 +221,7 @@ def test_where_no_backend_of_an_engine_works_all_are_named(monkeypatch: pytest.M
     monkeypatch.setattr(choice, "is_installed", lambda name: True)
     monkeypatch.setattr(choice, "_has_vulkan", lambda: True)
     monkeypatch.setattr(choice.importlib.metadata, "version", lambda name: "1")
-    monkeypatch.setattr(choice, "make_run", fail)
+    monkeypatch.setattr(choice, "make_network_function", fail)
     with pytest.raises(InputError, match="engine: none of ncnn fp32 cpu, ncnn fp32 vulkan works here"):
         choose_backend(SRMD(NetworkConfig(features=8)), CPU, "ncnn", "fp32")
 
@@ -229,7 +231,7 @@ def test_an_error_of_pytorch_is_not_taken_for_a_missing_engine(monkeypatch: pyte
         raise RuntimeError("out of memory")
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(backend_module, "_torch_run", fail)
+    monkeypatch.setattr(backend_module, "_torch_function", fail)
     with pytest.raises(RuntimeError, match="out of memory"):
         choose_backend(SRMD(NetworkConfig(features=8)), CPU, "torch", "fp32")
 
@@ -250,7 +252,7 @@ def test_a_network_that_ncnn_does_not_take_is_an_error(monkeypatch: pytest.Monke
     pytest.importorskip("ncnn", reason="ncnn is not installed (requirements-engines.txt)")
     monkeypatch.setattr("srmd.backends.ncnn.ncnn_files", lambda network: ("7767517\n1 1\nNoSuchLayer a 0 1 x\n", b""))
     with pytest.raises(InputError, match=r"engine: ncnn fp32 cpu does not work here \(ncnn does not take the network"):
-        make_run(SRMD(NetworkConfig(features=8)), Backend("ncnn", "fp32", "cpu"))
+        make_network_function(SRMD(NetworkConfig(features=8)), Backend("ncnn", "fp32", "cpu"))
 
 
 def test_in_bfloat16_weights_are_rounded_once_not_in_every_call(monkeypatch: pytest.MonkeyPatch):
@@ -262,7 +264,7 @@ def test_in_bfloat16_weights_are_rounded_once_not_in_every_call(monkeypatch: pyt
 
     monkeypatch.setattr(bfloat16, "_without_rgb", counted)
     network = SRMD(NetworkConfig(features=8, layers=4))
-    run = make_run(network, replace(TORCH, precision="bf16"))
+    run = make_network_function(network, replace(TORCH, precision="bf16"))
     assert len(rounded) == 3  # the inner layers and the head
     run(*lr_and_map(network))
     run(*lr_and_map(network))
