@@ -117,7 +117,7 @@ def test_without_a_tile_the_backends_own_is_taken_and_all_tiles_see_as_much(
         return run_network(lr, told)
 
     restorer.run = run
-    monkeypatch.setattr("srmd.backends.backend.TILE", tile)
+    monkeypatch.setattr("srmd.backends.backend.TORCH_TILE", tile)
     restore(restorer, picture(*size), uniform(gaussian(1.0)))
     assert seen == expected
 
