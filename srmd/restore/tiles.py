@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from srmd.base.arithmetic import ceil_div
-from srmd.winograd.transforms import TILE as WINOGRAD_TILE
+from srmd.winograd.transforms import OUTPUT_TILE as WINOGRAD_TILE
 
 
 class TileSpan(NamedTuple):
