@@ -13,6 +13,7 @@ authors published come from `benchmarks/published.csv`.
 """
 
 import json
+import textwrap
 from pathlib import Path
 
 from safetensors import safe_open
@@ -24,6 +25,7 @@ ROOT = Path(__file__).parents[1]
 SCALES = (1, 2, 3, 4)
 SUMMARY_DATA = "Set5"
 SHORT_SUMMARY = ("delta, noise 0", "gaussian:1.3, noise 0", "gaussian:1.3, noise 15")  # the README's rows
+WIDTH = 120  # characters of a line
 MAX_PSNR = 100.0  # dB; above, the pictures are equal but for rounding
 
 Scores = dict[str, float]
@@ -140,7 +142,7 @@ def distance(ahead: list[float]) -> str:
             rows = "1 row" if len(them) == 1 else f"{len(them)} rows"
             by = " to ".join(dict.fromkeys(f"{each:.2f}" for each in (min(them), max(them))))
             parts.append(f"{word} in {rows}, by {by} dB")
-    return f"Compared with the published network, PSNR is {', and '.join(parts)}."
+    return textwrap.fill(f"Compared with the published network, PSNR is {', and '.join(parts)}.", WIDTH)
 
 
 def replace_part(path: Path, name: str, text: str) -> None:

@@ -8,6 +8,7 @@ in `pyproject.toml` and the first paragraph of each file's docstring. A test com
 
 import ast
 import re
+import textwrap
 import tomllib
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from srmd.cli.flags import GROUPS, MODES, NOTES, Flag, default
 ROOT = Path(__file__).parents[1]
 FLAGS_PAGE = ROOT / "docs" / "flags.md"
 ARCHITECTURE_PAGE = ROOT / "docs" / "architecture.md"
+WIDTH = 120  # characters of a line
 FILES_START, FILES_END = "<!-- files -->", "<!-- end of files -->"
 USAGE = {  # the argument of a flag, by argparse's nargs
     None: "--{name} {metavar}",
@@ -50,7 +52,7 @@ def flags_page() -> str:
 
 
 def _section(title: str, flags: tuple[Flag, ...]) -> str:
-    note = f"{NOTES[title]}\n\n" if title in NOTES else ""
+    note = f"{textwrap.fill(NOTES[title], WIDTH)}\n\n" if title in NOTES else ""
     return f"## {title}\n\n{note}{_flag_table(flags)}\n"
 
 
