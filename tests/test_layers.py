@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -50,15 +49,6 @@ def test_an_import_that_is_forbidden_is_found(copied: Path, file: str, line: str
     done = lint(copied)
     assert done.returncode != 0
     assert re.search(rf"^{contract}.* BROKEN$", done.stdout, re.MULTILINE), done.stdout + done.stderr
-
-
-def test_the_readme_lists_every_file_on_its_floor():
-    layers = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]["layers"]
-    floors = {name: floor for floor, layer in enumerate(reversed(layers), 1) for name in re.findall(r"\w+", layer)}
-    rows = re.findall(r"^\| (\d) \| (.+?) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
-    listed = {path: int(floor) for floor, files in rows for path in re.findall(r"`(srmd/[\w/]+\.py)`", files)}
-    files = [path.relative_to(ROOT) for path in (ROOT / "srmd").rglob("*.py") if not path.stem.startswith("__")]
-    assert listed == {str(path): floors[path.with_suffix("").parts[1]] for path in files}
 
 
 def test_every_file_says_its_one_concern():

@@ -12,7 +12,7 @@ from PIL import Image
 
 from srmd import __version__
 from srmd.cli import demo, main
-from srmd.cli.flags import FLAGS, flag_table
+from srmd.cli.flags import FLAGS
 from srmd.cli.requests import parse
 from srmd.config import PrepareRequest, TrainConfig
 from srmd.kernel.families import gaussian
@@ -339,10 +339,6 @@ def test_failed_work_is_one_line_and_exit_code_1(monkeypatch: pytest.MonkeyPatch
     assert capsys.readouterr().err == "disk full\n"
     assert main.main(["--mode=prepare", "--debug"]) == 1
     assert "Traceback" in capsys.readouterr().err
-
-
-def test_the_readme_has_the_table_of_flags_that_the_parser_makes():
-    assert flag_table() in (ROOT / "README.md").read_text()
 
 
 def test_without_anything_the_help_is_shown(capsys: pytest.CaptureFixture):
