@@ -41,13 +41,13 @@ def test_the_tile_size_does_not_change_the_result(untrained: str, mode: str):
     values = np.asarray(Image.open("pictures/a.png").convert("L"))
     image = Image.fromarray(values.astype(np.uint16) * 257) if mode == "I;16" else Image.open("pictures/a.png")
     (image if mode == "I;16" else image.convert(mode)).save("photo.png")
-    found = []
+    results = []
     for tile in ("auto", "16", "31"):
         assert check(untrained, "--input", "photo.png", "--kernel=gaussian:1", f"--tile={tile}") == 0
-        found.append(Image.open("result/photo.png"))
-        assert found[-1].mode == mode
-        assert found[-1].size == (168, 144)
-    one, *others = (np.asarray(image).astype(int) for image in found)
+        results.append(Image.open("result/photo.png"))
+        assert results[-1].mode == mode
+        assert results[-1].size == (168, 144)
+    one, *others = (np.asarray(image).astype(int) for image in results)
     for other in others:
         assert np.abs(one - other).max() <= 1
 

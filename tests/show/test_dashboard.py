@@ -89,7 +89,7 @@ def test_a_browser_shows_the_curve_and_the_picture(shared_port, tmp_path):
     if not Path(CHROMIUM).exists():
         pytest.skip(f"no browser at {CHROMIUM}")
     if not visdom_server.page_is_complete():
-        pytest.skip("visdom's page scripts are not there (python -m srmd.show.visdom_server --fetch)")
+        pytest.skip("visdom's page scripts are missing (python -m srmd.show.visdom_server --fetch)")
     board = open_dashboard("auto", "srmd_browser", False, log=str, port=shared_port)
     for step in range(1, 200):
         board.curves("loss", step, {"loss": 1 / step})
@@ -106,7 +106,7 @@ def test_a_browser_shows_the_curve_and_the_picture(shared_port, tmp_path):
         page.wait_for_selector(".scatterlayer .trace path.point", timeout=15_000)
         page.wait_for_function("document.querySelector('img.content-image')?.naturalWidth == 480", timeout=15_000)
         assert curve.get_attribute("d").count("L") > 10
-        board.curves("later", 1, {"loss": 1.0})  # the page follows a run that goes on
+        board.curves("later", 1, {"loss": 1.0})  # the open page shows new windows
         page.wait_for_selector("text=later", timeout=15_000)
         page.screenshot(path=tmp_path / "dashboard.png")
         browser.close()
