@@ -1,4 +1,4 @@
-"""Runs on small pictures, in this process, for the tests of training and of testing."""
+"""Short training runs in this process, for the tests of training and testing."""
 
 from srmd.cli import main
 
@@ -13,5 +13,7 @@ QUICK = [
 
 
 def train(output: str, *flags: str) -> int:
-    resuming = any(flag.startswith("--resume") for flag in flags)
-    return main.main(["--mode=train", f"--output={output}", *(QUICK if not resuming else ["--visdom=off"]), *flags])
+    """Trains or resumes a small run in the folder `output`; returns the exit code."""
+    resumes = any(flag.startswith("--resume") for flag in flags)
+    options = ["--visdom=off"] if resumes else QUICK
+    return main.main(["--mode=train", f"--output={output}", *options, *flags])

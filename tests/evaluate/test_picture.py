@@ -126,7 +126,7 @@ def test_a_network_trained_with_the_direct_downsampler_is_tested_with_it(
 
 @needs_networks
 @needs_set5
-def test_a_published_network_restores_what_was_downsampled_directly():
+def test_a_published_network_restores_a_directly_downsampled_picture():
     """With the equivalent kernel the PSNR of one picture is at least 4 dB above that with the kernel itself."""
     np.save("wide.npy", gaussian(1.6, size=7))
     flags = [f"--weights={NCNN}/srmdnf_x3.param", f"--pca={PCA}"]

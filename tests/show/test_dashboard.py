@@ -24,7 +24,7 @@ CHROMIUM_FLAGS = [
 pytestmark = pytest.mark.filterwarnings("ignore:The 'warn' method:DeprecationWarning")  # inside visdom
 
 
-def test_curves_arrive_with_their_names_and_every_point(shared_port):
+def test_curves_have_their_names_and_all_points(shared_port):
     with open_dashboard("auto", "srmd_curves", False, log=str, port=shared_port) as board:
         for step in range(1, 301):
             board.curves("PSNR", step, {"SRMD": step / 10})
@@ -122,7 +122,7 @@ def test_without_visdom_the_dashboard_is_off_and_one_message_is_logged(monkeypat
     assert messages == ["dashboard: off, because visdom is not installed"]
 
 
-def test_of_many_pictures_the_newest_are_kept(port, tmp_path):
+def test_only_the_newest_pictures_are_kept(port, tmp_path):
     with open_dashboard(f"http://127.0.0.1:{port}", "srmd_many", False, log=str) as board:
         for number in range(dashboard.MAX_PICTURES + 1):
             board.image(f"picture {number}", np.zeros((4, 4, 3), np.uint8))
