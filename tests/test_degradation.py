@@ -10,7 +10,7 @@ from PIL import Image
 
 from srmd.degradation import (
     Degradation,
-    _product_of_spectra,
+    _correlate_by_fft,
     blur,
     border,
     degradation_map,
@@ -336,7 +336,7 @@ def test_large_kernels_blur_as_an_independent_correlation_does(size):
 def test_blur_by_spectra_is_the_correlation_to_the_last_digits(size):
     pictures, kernels = random_picture(2, 3, 33, 20), skewed(2, size)
     padded = torch.nn.functional.pad(pictures, [size // 2] * 4, mode="replicate")
-    assert_close(_product_of_spectra(padded, kernels), blur(pictures, kernels), 1e-12)
+    assert_close(_correlate_by_fft(padded, kernels), blur(pictures, kernels), 1e-12)
 
 
 # --- what the network is told
