@@ -1,4 +1,4 @@
-"""Messages: the library logs them with argument names, the command line replaces these by flags."""
+"""The library logs, and its messages name arguments; only the command line prints, and names flags."""
 
 import ast
 import logging
@@ -44,22 +44,22 @@ def test_argument_names_in_messages_become_flags(message: str, expected: str):
     assert name_flags(message) == expected
 
 
-def test_messages_are_printed_once_and_warnings_have_a_prefix(capsys: pytest.CaptureFixture):
+def test_messages_are_printed_once_and_warnings_are_marked(capsys: pytest.CaptureFixture):
     for _ in range(2):
         log_to_console()
-    logging.getLogger("srmd").info("%s to go", "`lr`")  # such as the name of a file
+    logging.getLogger("srmd").info("%s to go", "`lr`")  # names are replaced in the message, not in its arguments
     logging.getLogger("srmd").warning("`kernel` shifts")
     assert capsys.readouterr().out == "`lr` to go\nwarning: --kernel shifts\n"
 
 
-def test_an_error_inside_a_message_names_its_flag(capsys: pytest.CaptureFixture):
+def test_the_argument_of_an_error_in_a_message_becomes_a_flag(capsys: pytest.CaptureFixture):
     log_to_console()
     logging.getLogger("srmd").warning("left out: %s", InputError("b.png: a broken picture", "input"))
     assert capsys.readouterr().out == "warning: left out: --input: b.png: a broken picture\n"
 
 
 @pytest.mark.parametrize(("arguments", "code"), [("--mode=test --weights=text", 2), ("--mode=prepare", 0)])
-def test_a_terminal_shows_no_progress_bar_before_the_first_progress(arguments: str, code: int, tmp_path: Path):
+def test_no_progress_bar_is_drawn_on_a_terminal_before_there_is_progress(arguments: str, code: int, tmp_path: Path):
     (tmp_path / "text").write_text("no weights")
     primary, secondary = os.openpty()
     command = [sys.executable, str(ROOT / "main.py"), *arguments.split()]
@@ -69,7 +69,7 @@ def test_a_terminal_shows_no_progress_bar_before_the_first_progress(arguments: s
     try:
         while part := os.read(primary, 4096):
             output += part
-    except OSError:  # the other end is closed
+    except OSError:  # the process has closed its end
         pass
     os.close(primary)
     assert done.returncode == code

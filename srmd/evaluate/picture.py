@@ -105,10 +105,10 @@ class PictureEvaluation:
 
     def _write(self, name: str, picture: Picture, sr: np.ndarray, lr: np.ndarray, sheet: np.ndarray) -> None:
         output, file = self.request.output, f"{name}.png"
-        write_picture(output / file, sr, like=picture)
+        write_picture(output / file, sr, source=picture)
         write_picture(output / "compare" / file, sheet)
         if self.request.save_lr:
-            write_picture(output / "lr" / file, lr, like=picture)
+            write_picture(output / "lr" / file, lr, source=picture)
 
 
 def hr_tensor(picture: Picture, scale: int) -> Tensor:
