@@ -65,8 +65,8 @@ class SRMD(nn.Module):
     def __init__(self, config: NetworkConfig):
         super().__init__()
         self.config = config
-        widths = [3 + config.map_channels] + [config.features] * (config.layers - 1)
-        self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in itertools.pairwise(widths))
+        channels = [3 + config.map_channels] + [config.features] * (config.layers - 1)
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in itertools.pairwise(channels))
         norm = nn.BatchNorm2d if config.batch_norm else nn.Identity
         self.norms = nn.ModuleList(norm(config.features) for _ in self.convs[1:])  # no batch norm after the first layer
         head_channels = 3 * config.scale**2 if config.head == "subpixel" else 3
