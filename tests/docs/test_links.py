@@ -45,6 +45,11 @@ def test_every_page_can_be_reached_from_the_readme():
     assert set(NAMES) == reached
 
 
+def test_every_picture_is_shown_in_a_document():
+    shown = {((ROOT / name).parent / link).resolve() for name in NAMES for link in links(name)}
+    assert {path.resolve() for path in (ROOT / "img").iterdir()} <= shown
+
+
 def test_the_readme_is_short():
     assert len(read("README.md").splitlines()) <= 200
 
