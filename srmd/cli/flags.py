@@ -288,7 +288,7 @@ NOTES = {  # below the titles of groups
     "What the network is told": "Only for HR pictures. Without these flags the network is told what was applied.",
 }
 FLAGS = tuple(flag for flags in GROUPS.values() for flag in flags)
-DEFAULTS = {  # where the field of the request does not say it
+DEFAULTS = {  # those that are not the default of the request's field
     ("train", "output"): "runs/NAME",
     ("test", "output"): "results/NAME",
     ("prepare", "output"): "data/NAME.h5",

@@ -34,6 +34,13 @@ def test_links_lead_to_files_and_headings(name: str):
         assert not anchor or anchor in anchors(path), f"{link}: no such heading"
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_the_rows_of_a_table_have_as_many_cells(name: str):
+    for table in re.findall(r"(?:^\|.*\n)+", prose(name), re.MULTILINE):
+        counts = {len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()}
+        assert len(counts) == 1, table
+
+
 def test_every_page_can_be_reached_from_the_readme():
     reached, waiting = set(), ["README.md"]
     while waiting:
