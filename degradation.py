@@ -1,4 +1,4 @@
-"""HR to LR, and what the network is told of it; the code is in srmd/degradation.py."""
+"""Degradation of HR to LR, and the degradation map; the code is in srmd/degradation.py and srmd/pictures/."""
 
 from srmd.degradation import (
     Degradation,
@@ -10,10 +10,9 @@ from srmd.degradation import (
     imresize,
     modcrop,
     resize_matrix,
-    turn,
-    turn_back,
     upsample,
 )
+from srmd.pictures.dihedral import turn, turn_back
 
 __all__ = [
     "Degradation",

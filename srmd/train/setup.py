@@ -1,0 +1,96 @@
+"""What a training run needs before its first step: a network, its P and kernels; new, or from a checkpoint."""
+
+import logging
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from srmd.base.errors import InputError, prefix_errors
+from srmd.base.paths import shipped_folder
+from srmd.config import TrainConfig
+from srmd.kernel.families import KERNEL_SIZE
+from srmd.kernel.pca import PCA_DIM, read_pca
+from srmd.model import SRMD, NetworkConfig
+from srmd.train.kernels import TrainingKernels, training_kernels
+from srmd.weights.checkpoint import Checkpoint
+from srmd.weights.files import Weights, read_weights
+from srmd.weights.surgery import initialise_from, reproject_first_layer
+
+logger = logging.getLogger("srmd")
+
+
+class TrainingSetup(NamedTuple):
+    """The network, P and kernels of a training run."""
+
+    network: SRMD
+    pca: Tensor  # P of the network, (pca_dim, kernel_size²)
+    kernels: TrainingKernels
+
+
+def new_setup(config: TrainConfig) -> TrainingSetup:
+    """Return the setup of a new run: with an untrained network, or with the weights of `config.weights`.
+
+    Raises InputError if these weights can't be used for the configuration.
+    """
+    kernels = training_kernels(config)
+    torch.manual_seed(config.seed)
+    network = SRMD(
+        NetworkConfig(
+            config.scale_factor,
+            config.head,
+            config.conditions,
+            config.batch_norm,
+            kernel_size=config.kernel_size,
+            pca_dim=config.pca_dim,
+        )
+    )
+    if config.weights is None:
+        return TrainingSetup(network, _pca(config, kernels), kernels)
+    with prefix_errors("weights"):
+        source = read_weights(config.weights)
+        if source.pca is None:
+            raise InputError(f"{config.weights}: expected weights with their P, found a format that carries none")
+    if config.batch_norm and not source.network.config.batch_norm:  # untrained batch norm would spoil the features
+        found = f"found {config.weights} without"
+        raise InputError(f"expected weights of a network with batch norm, {found}", "batch_norm")
+    features, source_features = network.config.features, source.network.config.features
+    if source_features != features:  # no layer of the weights would fit
+        found = f"found {source_features} in {config.weights}"
+        raise InputError(f"expected a network with {features} features, {found}", "weights")
+    source = _with_pca_for(config, source, kernels)
+    initialise_from(network, source.network)
+    return TrainingSetup(network, source.pca, kernels)
+
+
+def resumed_setup(config: TrainConfig, checkpoint: Checkpoint) -> TrainingSetup:
+    """Return the setup of a resumed run, from its checkpoint alone; `Solver.load_state_dict` loads the weights."""
+    own_kernels = None if checkpoint.own_kernels is None else checkpoint.own_kernels.numpy()
+    network = SRMD(NetworkConfig(**checkpoint.network_config))
+    return TrainingSetup(network, checkpoint.pca, training_kernels(config, own_kernels))
+
+
+def _pca(config: TrainConfig, kernels: TrainingKernels) -> Tensor:
+    """The project's P if the run has the project's kernels and dimensions; else P of the run's kernels."""
+    if kernels.own_kernels is None and (config.kernel_size, config.pca_dim) == (KERNEL_SIZE, PCA_DIM):
+        return torch.from_numpy(read_pca(shipped_folder("kernels") / "pca.mat"))
+    with prefix_errors("pca_dim"):
+        return torch.from_numpy(kernels.pca(config.pca_dim))
+
+
+def _with_pca_for(config: TrainConfig, source: Weights, kernels: TrainingKernels) -> Weights:
+    """The weights to start from with a P for the run's kernels and dimensions.
+
+    That is their own P if the run has no own kernels and the same dimensions. Else the first layer is reprojected to a
+    new P.
+    """
+    wanted = {"kernel_size": config.kernel_size, "pca_dim": config.pca_dim}
+    present = {name: getattr(source.network.config, name) for name in wanted}
+    for name, value in present.items():
+        if wanted[name] < value:
+            raise InputError(f"expected at least {value}, as {config.weights} has, found {wanted[name]}", name)
+    if kernels.own_kernels is None and wanted == present:
+        return source
+    pca = _pca(config, kernels)
+    logger.info("P is computed anew, and the first layer of %s is reprojected to it", config.weights)
+    return Weights(reproject_first_layer(source.network, source.pca, pca, config.kernel_size), pca)
