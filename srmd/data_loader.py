@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from srmd.base.errors import InputError, Stopped
 from srmd.base.files import atomic_write, make_folder
 from srmd.base.signals import stop_requests
+from srmd.pictures.dihedral import VIEWS, turn_array
 from srmd.pictures.files import list_pictures, over_white, read_picture
 from srmd.pictures.photos import builtin_training_pictures
 from srmd.pictures.picture import Picture
@@ -29,11 +30,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("srmd")
 
 Progress = Callable[[int, int], object]  # is told how many are done, and how many there are
-FORMAT, VERSION = "srmd pictures", 1
-CHUNK = 128
-VIEWS = 8  # flips and turns of a square
-
-BUILTIN_VERSION = 1  # one higher whenever the built-in set changes
+PACK_FORMAT, PACK_VERSION = "srmd pictures", 1
+CHUNK_SIDE = 128
+BUILTIN_SET_VERSION = 1  # one higher whenever the built-in set changes
 
 
 @dataclass
@@ -104,12 +103,12 @@ def _write_pack(pictures: Iterable[tuple[str, NDArray[np.uint8]]], summary: Pack
     with atomic_write(summary.output) as temporary:
         # HDF5 swallows what a signal's handler raises: the signal waits for the next picture.
         with stop_requests() as stop, h5py.File(temporary, "w") as file:
-            file.attrs.update(format=FORMAT, version=VERSION)
+            file.attrs.update(format=PACK_FORMAT, version=PACK_VERSION)
             group = file.create_group("pictures")
             for name, pixels in pictures:
                 if stop:
                     raise Stopped(stop[0])
-                chunks = (min(CHUNK, pixels.shape[0]), min(CHUNK, pixels.shape[1]), 3)
+                chunks = (min(CHUNK_SIDE, pixels.shape[0]), min(CHUNK_SIDE, pixels.shape[1]), 3)
                 dataset = group.create_dataset(f"{summary.packed:06d}", data=pixels, chunks=chunks)
                 dataset.attrs["name"] = name.encode(errors="backslashreplace").decode()
                 summary.packed += 1
@@ -125,7 +124,7 @@ class PackedPictures:
     Parts made by `split` share the open file: closing one closes all. Raises InputError for a file that isn't ours.
     """
 
-    place = "on disk"
+    location = "on disk"
 
     def __init__(self, path: Path) -> None:
         import h5py
@@ -135,7 +134,7 @@ class PackedPictures:
             found = "a folder" if self.path.is_dir() else "no such file"
             raise InputError(f"{path}: expected a file of packed pictures (.h5), found {found}")
         try:  # a crop rarely meets the last one's chunks, and each dataset has a cache of its own: the smallest will do
-            self._file = h5py.File(self.path, "r", rdcc_nbytes=CHUNK * CHUNK * 3, locking=False)
+            self._file = h5py.File(self.path, "r", rdcc_nbytes=CHUNK_SIDE * CHUNK_SIDE * 3, locking=False)
         except OSError as error:
             raise InputError(f"{path}: expected packed pictures (.h5), found no whole HDF5 file") from error
         self._datasets = self._checked_datasets()
@@ -145,9 +144,11 @@ class PackedPictures:
         import h5py
 
         found, group = [str(self._file.attrs.get(key)) for key in ("format", "version")], self._file.get("pictures")
-        if found != [FORMAT, str(VERSION)] or not isinstance(group, h5py.Group):
+        if found != [PACK_FORMAT, str(PACK_VERSION)] or not isinstance(group, h5py.Group):
             self.close()
-            raise InputError(f"{self.path}: expected a pack of {FORMAT}, version {VERSION}, found another HDF5 file")
+            raise InputError(
+                f"{self.path}: expected a pack of {PACK_FORMAT}, version {PACK_VERSION}, found another HDF5 file"
+            )
         datasets = [group[key] for key in sorted(group)]
         if not datasets or not all(_holds_a_picture(dataset) for dataset in datasets):
             self.close()
@@ -166,7 +167,7 @@ class PackedPictures:
         """One whole picture, (H, W, 3)."""
         return self._datasets[index][:]
 
-    def usable(self, size: int) -> int:
+    def count_large_enough(self, size: int) -> int:
         """How many pictures are large enough for crops of size×size."""
         return int((self.sizes.min(1) >= size).sum())
 
@@ -180,7 +181,7 @@ class PackedPictures:
         windows = self.windows(rng, count, size).tolist()
         for crop, (index, row, column, view) in zip(_whole_pixels(crops), windows, strict=True):
             window = self._datasets[index][row : row + size, column : column + size]
-            crop[:] = view_of_square(_whole_pixels(window), view)
+            crop[:] = turn_array(_whole_pixels(window), view)
         return crops
 
     def windows(self, rng: np.random.Generator, count: int, size: int) -> NDArray[np.int64]:
@@ -233,11 +234,6 @@ def _whole_pixels(rgb: NDArray[np.uint8]) -> NDArray:
     return rgb.view("V3")[..., 0]
 
 
-def view_of_square(crop: NDArray, view: int) -> NDArray:
-    """One of the 8 flips and turns of a square, (size, size, ...); their numbers are not those of degradation.py."""
-    return np.rot90(crop if view < 4 else crop[:, ::-1], view % 4)
-
-
 def open_training_data(
     path: Path | None, cache: Path = Path("data"), progress: Progress = lambda done, total: None
 ) -> PackedPictures:
@@ -247,7 +243,7 @@ def open_training_data(
     is neither, or holds nothing to train on.
     """
     if path is None:
-        packed = cache / f"builtin-{BUILTIN_VERSION}.h5"
+        packed = cache / f"builtin-{BUILTIN_SET_VERSION}.h5"
         if not packed.exists():
             logger.info("%s", pack(None, packed))
         return PackedPictures(packed)
@@ -258,7 +254,7 @@ def _packed_folder(folder: Path, cache: Path, progress: Progress) -> Path:
     where = str(folder.resolve())
     files = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in list_pictures(folder)]
     name = f"folder-{_digest(where)}"
-    packed = cache / f"{name}-{_digest([VERSION, files])}.h5"
+    packed = cache / f"{name}-{_digest([PACK_VERSION, files])}.h5"
     if not packed.exists():
         logger.info("packing %s, once", folder)
         logger.info("%s", pack(folder, packed, progress))

@@ -23,9 +23,9 @@ from srmd.kernel.families import KERNEL_SIZE
 from srmd.kernel.pca import kernel_codes
 from srmd.kernel.specs import to_kernel
 from srmd.pictures.conversion import Pixels, to_pixels
+from srmd.pictures.dihedral import turn
 from srmd.pictures.picture import as_floats
 
-VIEWS = 8  # the flips and turns of a picture
 MAX_DIRECT_SIZE = 15  # largest kernel that is applied tap by tap; 101×101 taps would take minutes per photo
 
 
@@ -47,7 +47,7 @@ class Degradation:
         return self._with_spatial_change(lambda values: values[..., rows, columns], self.kernels)
 
     def turned(self, view: int) -> "Degradation":
-        """The degradation of the pictures after `turn`, with turned kernels."""
+        """The degradation of the pictures turned by `turn(pictures, view)`; the kernels are turned with them."""
         return self._with_spatial_change(lambda values: turn(values, view), turn(self.kernels, view))
 
     def _with_spatial_change(self, change: Callable[[Tensor], Tensor], kernels: Tensor) -> "Degradation":
@@ -69,17 +69,6 @@ class Degradation:
     def noise_level(self) -> Tensor:
         """The noise level of each LR pixel, Σ wᵢσᵢ: (N, 1, h, w), or (N, 1, 1, 1) if uniform; 0 to 255."""
         return self.mix(self.noise_levels[:, :, None])
-
-
-def turn(pictures: Tensor, view: int) -> Tensor:
-    """One of the 8 flips and turns of the last two axes; view 0 is the picture itself. A turn comes before the flip."""
-    turned = pictures.rot90(view % 4, (-2, -1))
-    return turned.flip(-1) if view >= 4 else turned
-
-
-def turn_back(pictures: Tensor, view: int) -> Tensor:
-    """Undoes `turn`."""
-    return (pictures.flip(-1) if view >= 4 else pictures).rot90(-(view % 4), (-2, -1))
 
 
 def blur(pictures: Tensor, kernels: Tensor) -> Tensor:
@@ -130,8 +119,8 @@ def resize_matrix(size: int, new_size: int, dtype: torch.dtype, device: torch.de
     stretch = max(size / new_size, 1)  # antialiasing: when the picture shrinks, the kernel is wider
     centre = (np.arange(new_size) + 0.5) * size / new_size - 0.5
     taps = np.floor(centre - 2 * stretch)[:, None] + np.arange(int(4 * stretch) + 2)
-    x = np.abs(centre[:, None] - taps) / stretch
-    near, far = (1.5 * x - 2.5) * x**2 + 1, ((-0.5 * x + 2.5) * x - 4) * x + 2
+    x = np.abs(centre[:, None] - taps) / stretch  # distances, in units of the stretched kernel
+    near, far = (1.5 * x - 2.5) * x**2 + 1, ((-0.5 * x + 2.5) * x - 4) * x + 2  # Keys' kernel, a = -0.5
     weights = np.where(x < 1, near, np.where(x < 2, far, 0))
     taps = taps.astype(int) % (2 * size)
     mirrored = np.minimum(taps, 2 * size - 1 - taps)

@@ -15,7 +15,9 @@ from torch import Tensor, nn
 
 CONDITIONS = ("kernel", "noise")  # all that a network can be told
 ConvReLU = Callable[[Tensor, Tensor, Tensor], Tensor]  # computes relu(conv2d(x, weight, bias, padding=1))
-Run = Callable[[Tensor, Tensor], Tensor]  # a network as a function of LR and degradation map that returns SR
+NetworkFunction = Callable[
+    [Tensor, Tensor], Tensor
+]  # a network as a function of LR and degradation map that returns SR
 
 
 @dataclass(frozen=True)

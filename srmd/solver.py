@@ -23,9 +23,9 @@ from srmd.show.pictures import sample_grid
 from srmd.train.batches import Batch, Batches
 from srmd.train.cuda_step import CudaGraphStep, fast_convolutions, torch_compiled
 from srmd.train.dormant import dormant_features, reset_dormant_features
-from srmd.train.memory import placed
+from srmd.train.memory import cache_pictures
+from srmd.train.setup import TrainingSetup, new_setup
 from srmd.train.soap import Soap
-from srmd.train.start import Start, new_start
 from srmd.weights.checkpoint import Checkpoint
 from srmd.weights.files import Weights
 from srmd.weights.surgery import round_to_bfloat16
@@ -38,7 +38,7 @@ RESET_EVERY = 1000  # steps, in the first half, which leaves the features time t
 RESET_PATCHES = 128  # at least, that a feature must be dormant on: some are active under few kernels only
 EMA_DECAY = 0.999
 FLOAT16_GAIN = 2.0**13  # float16 holds 6e-8 to 65504; gradients of L1 are some 1e-7 at pixels, up to 0.3 at weights
-SAMPLES = 4  # of the validation batch that are shown
+SHOWN_SAMPLES = 4  # of the validation batch that are shown
 
 
 class Solver:
@@ -48,17 +48,23 @@ class Solver:
     """
 
     def __init__(
-        self, config: TrainConfig, training: PackedPictures, validation: PackedPictures, start: Start | None = None
+        self,
+        config: TrainConfig,
+        training: PackedPictures,
+        validation: PackedPictures,
+        setup: TrainingSetup | None = None,
     ):
-        """At step 0, with the network, P and kernels of `start`, by default those that the configuration names."""
+        """At step 0, with the network, P and kernels of `setup`, by default those that the configuration names."""
         self.config, self.step = config, 0
         self.device = choose_device(config.device)
         self.precision = choose_precision(config.precision, self.device)
-        self.network, self.pca, self.kernels = start or new_start(config)
+        self.network, self.pca, self.kernels = setup or new_setup(config)
         self.network.to(self.device, memory_format=torch.channels_last)
         with prefix_errors("train_data"):
-            self.batches = self._batches(placed(training, config.cache, self.device))
-        self.validation_batch = self._batches(validation if validation.usable(self.batches.crop) else training).draw(0)
+            self.batches = self._batches(cache_pictures(training, config.cache, self.device))
+        self.validation_batch = self._batches(
+            validation if validation.count_large_enough(self.batches.crop_size) else training
+        ).draw(0)
         self.winograd = self._can_use_winograd() and winograd_is_faster(self.network, self._size())
         self.ema = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.optimizer = Soap(self.network.parameters(), config.lr)
@@ -91,7 +97,7 @@ class Solver:
             ema=self.ema.state_dict(),
             optimizer=self.optimizer.state_dict(),
             pca=self.pca,
-            own_kernels=None if self.kernels.own is None else torch.from_numpy(self.kernels.own),
+            own_kernels=None if self.kernels.own_kernels is None else torch.from_numpy(self.kernels.own_kernels),
         )
         return vars(checkpoint)
 
@@ -193,7 +199,7 @@ class Solver:
             reset_dormant_features(self.network, self.ema, dormant, batch.lr, batch.degradation_map, generator)
             logger.info("%d dormant features were reset at step %d: they were 0 on every patch tried", total, self.step)
 
-    def finite(self, loss: Tensor) -> float:
+    def check_loss(self, loss: Tensor) -> float:
         """The loss as a number; RuntimeError where the training has diverged."""
         value = loss.item()
         overflows = self.precision == "fp16" and not self.network.convs[0].weight.grad.any()
@@ -220,7 +226,7 @@ class Solver:
     def samples(self, sr: Tensor) -> np.ndarray:
         """LR | bicubic | SR | HR of some of the validation batch, (H, W, 3) uint8."""
         lr, hr = self.validation_batch.lr, self.validation_batch.hr
-        return sample_grid(lr[:SAMPLES], sr[:SAMPLES], hr[:SAMPLES], self.config.scale_factor)
+        return sample_grid(lr[:SHOWN_SAMPLES], sr[:SHOWN_SAMPLES], hr[:SHOWN_SAMPLES], self.config.scale_factor)
 
 
 def _mean_psnr_y(sr: Tensor, hr: Tensor) -> float:

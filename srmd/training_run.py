@@ -16,9 +16,9 @@ from srmd.pictures.files import write_picture
 from srmd.show.dashboard import Dashboard, open_dashboard
 from srmd.show.pictures import kernel_picture
 from srmd.show.plots import draw_loss
-from srmd.solver import SAMPLES, Solver
+from srmd.solver import SHOWN_SAMPLES, Solver
 from srmd.train.run_folder import RunFolder
-from srmd.train.start import new_start, resumed_start
+from srmd.train.setup import new_setup, resumed_setup
 from srmd.weights.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from srmd.weights.files import write_weights
 
@@ -49,17 +49,17 @@ def train(
         if checkpoint and checkpoint.version != __version__:  # what it holds may be something else
             found = f"{folder.path} was begun by version {checkpoint.version}, this is {__version__}"
             raise InputError(f"{found}; `weights={folder.path / 'last.safetensors'}` starts from it", "resume")
-        start = resumed_start(config, checkpoint) if checkpoint else new_start(config)  # or says what is wrong with it
+        setup = resumed_setup(config, checkpoint) if checkpoint else new_setup(config)  # or says what is wrong with it
         with prefix_errors("train_data"):  # which may take minutes to pack
             training, validation = open_training_data(config.train_data, progress=packing).split()
-        solver = Solver(config, training, validation, start)
+        solver = Solver(config, training, validation, setup)
         if checkpoint:
             solver.load_state_dict(vars(checkpoint))
         folder.begin(config, solver.step)
         where = f"on {solver.device} in {solver.precision}, {config.steps} steps"
-        logger.info("Training in %s %s, pictures %s", folder.path, where, solver.batches.pictures.place)
+        logger.info("Training in %s %s, pictures %s", folder.path, where, solver.batches.pictures.location)
         env = f"srmd_{folder.path.name}"
-        with open_dashboard(config.visdom, env, start_server=True, say=logger.info) as dashboard:
+        with open_dashboard(config.visdom, env, start_server=True, log=logger.info) as dashboard:
             TrainingRun(solver, folder, dashboard, progress).run()
     logger.info("%s holds the network, last.safetensors, and the loss curve, loss.png", folder.path)
 
@@ -95,14 +95,16 @@ class TrainingRun:
         solver, config = self.solver, self.config
         for row in self.folder.rows():  # of a run that is resumed
             self._show(row)
-        kernels = solver.validation_batch.kernels[:SAMPLES].cpu().numpy()
+        kernels = solver.validation_batch.kernels[:SHOWN_SAMPLES].cpu().numpy()
         self.dashboard.image("kernels", kernel_picture(kernels), "kernels of the samples")
         clock, counted, saved, row = time.perf_counter(), solver.step, solver.step, None
         with stop_requests() as stop:
             while solver.step < config.steps and not stop:
                 loss = solver.training_step()
                 if self._is_due(LOG_EVERY):
-                    value = solver.finite(loss)  # waits for the device: only then has the time passed that steps take
+                    value = solver.check_loss(
+                        loss
+                    )  # waits for the device: only then has the time passed that steps take
                     images_per_s = (solver.step - counted) * config.batch_size / (time.perf_counter() - clock)
                     row = self._log(value, images_per_s)
                     clock, counted = time.perf_counter(), solver.step
@@ -143,7 +145,7 @@ class TrainingRun:
     def _save(self, loss: Tensor) -> None:
         """The network ready to use, loss curve, samples; and last the checkpoint, for then all is there."""
         solver, folder = self.solver, self.folder
-        solver.finite(loss)  # a network that has diverged must not take the place of a good one
+        solver.check_loss(loss)  # a network that has diverged must not take the place of a good one
         write_weights(folder.path / "last.safetensors", solver.weights())
         draw_loss(folder.rows(), folder.path / "loss.png")
         make_folder(folder.path / "samples")

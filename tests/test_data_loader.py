@@ -16,7 +16,7 @@ from PIL import Image
 from packs import folder_of, packed, random_picture
 from srmd import data_loader
 from srmd.base.errors import InputError, Stopped
-from srmd.data_loader import FORMAT, VERSION, PackedPictures, open_training_data, pack
+from srmd.data_loader import PACK_FORMAT, PACK_VERSION, PackedPictures, open_training_data, pack
 from srmd.pictures.files import read_picture
 from srmd.pictures.photos import builtin_test_pictures
 from srmd.pictures.picture import Picture
@@ -116,7 +116,7 @@ def test_a_foreign_hdf5_file_is_refused(tmp_path):
 @pytest.mark.parametrize("shape", [None, "group", "nothing", (8, 8), (8, 8, 4), (2, 8, 8, 3)])
 def test_a_pack_without_pictures_is_refused(tmp_path, shape):
     with h5py.File(tmp_path / "a.h5", "w") as file:
-        file.attrs.update(format=FORMAT, version=VERSION)
+        file.attrs.update(format=PACK_FORMAT, version=PACK_VERSION)
         group = file.create_group("pictures")
         if shape == "group":
             group.create_group("000000")
@@ -196,7 +196,7 @@ def test_a_single_picture_serves_training_and_validation(tmp_path):
 
 def test_pictures_too_small_for_crops_are_told(tmp_path):
     pictures = packed(tmp_path, (20, 90), (40, 30))
-    assert [pictures.usable(size) for size in (20, 30, 31)] == [2, 1, 0]
+    assert [pictures.count_large_enough(size) for size in (20, 30, 31)] == [2, 1, 0]
     with pytest.raises(InputError, match="expected a picture of 31×31 pixels or more, found 30×40"):
         pictures.sample(np.random.default_rng(0), 1, 31)
 
@@ -264,7 +264,7 @@ def test_the_builtin_set_has_photos_and_dead_leaves_large_enough_for_training(bu
     leaves = [name for name in builtin.names if name.startswith("dead_leaves")]
     assert len(leaves) == len(set(leaves)) == 24
     assert len(set(builtin.names) - set(leaves)) == 12
-    assert builtin.usable(256) >= 34
+    assert builtin.count_large_enough(256) >= 34
 
 
 def test_the_builtin_set_is_packed_once(builtin, caplog):

@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -50,17 +49,6 @@ def test_a_forbidden_import_is_reported(package_copy: Path, file: str, line: str
     done = lint(package_copy)
     assert done.returncode != 0
     assert re.search(rf"^{contract}.* BROKEN$", done.stdout, re.MULTILINE), done.stdout + done.stderr
-
-
-def test_the_readme_lists_every_file_with_its_layer():
-    layers = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]["layers"]
-    layer_numbers = {
-        name: number for number, layer in enumerate(reversed(layers), 1) for name in re.findall(r"\w+", layer)
-    }
-    rows = re.findall(r"^\| (\d) \| (.+?) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
-    listed = {path: int(number) for number, files in rows for path in re.findall(r"`(srmd/[\w/]+\.py)`", files)}
-    files = [path.relative_to(ROOT) for path in (ROOT / "srmd").rglob("*.py") if not path.stem.startswith("__")]
-    assert listed == {str(path): layer_numbers[path.with_suffix("").parts[1]] for path in files}
 
 
 def test_every_module_has_a_docstring():

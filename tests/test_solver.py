@@ -293,7 +293,7 @@ def test_a_run_on_own_kernels_goes_on_to_the_bit_without_their_file(monkeypatch:
 def test_a_run_on_own_kernels_keeps_its_share(capsys: pytest.CaptureFixture):
     assert train("run", "--steps=1", own_kernels(), "--gaussian_share=0.3") == 0
     assert train("run", "--resume", "--gaussian_share=0.4") == 2
-    assert "--gaussian_share: the run in run has 0.3, found 0.4" in capsys.readouterr().err
+    assert "--gaussian_share: the run in run was started with 0.3, found 0.4" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("flags", ["own", "--pca_dim=20", "--kernel_size=21"])

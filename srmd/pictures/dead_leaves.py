@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 
-def shrunk(pixels: NDArray, factor: int) -> NDArray[np.uint8]:
+def box_downsample(pixels: NDArray, factor: int) -> NDArray[np.uint8]:
     """Means over blocks of factor×factor pixels; what is left over at the right and the bottom is cut off."""
     height, width = pixels.shape[0] // factor, pixels.shape[1] // factor
     blocks = pixels[: height * factor, : width * factor].reshape(height, factor, width, factor, 3)
@@ -34,7 +34,7 @@ def dead_leaves(size: int, seed: int) -> NDArray[np.uint8]:
     grain = rng.exponential(0.03, count + 1)
     row, column = np.mgrid[:side, :side] / side - 0.5
     shade = slope[0, leaf] * row + slope[1, leaf] * column + grain[leaf] * _pink_noise(rng, side)
-    return shrunk(np.clip(colours[leaf] + shade[..., None], 0, 1) * 255, 2)
+    return box_downsample(np.clip(colours[leaf] + shade[..., None], 0, 1) * 255, 2)
 
 
 def _fallen(rng: np.random.Generator, radii: NDArray, side: int) -> NDArray[np.int32]:

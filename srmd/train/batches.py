@@ -14,7 +14,7 @@ from srmd.config import TrainConfig
 from srmd.data_loader import PackedPictures
 from srmd.degradation import Degradation, border, degradation_map, degrade
 from srmd.train.kernels import GAUSSIANS, TrainingKernels
-from srmd.train.memory import PicturesInMemory, moved
+from srmd.train.memory import PicturesInMemory, to_device
 
 # Crops for each that is learnt from, the one with the most detail: a flat one teaches little.
 CANDIDATES = 3
@@ -46,29 +46,29 @@ class Batches:
         self.pictures, self.config, self.pca, self.device = pictures, config, pca.to(device), device
         self.generator = None if device.type == "cpu" else torch.Generator(device)
         self.kernels, self.border = kernels, border(config.scale_factor, kernels.size)
-        self.crop = (config.patch_size + 2 * self.border) * config.scale_factor  # HR pixels
-        pictures.sample(np.random.default_rng(0), 1, self.crop)  # says when all pictures are too small
+        self.crop_size = (config.patch_size + 2 * self.border) * config.scale_factor  # HR pixels
+        pictures.sample(np.random.default_rng(0), 1, self.crop_size)  # says when all pictures are too small
 
     @torch.no_grad()
     def draw(self, number: int) -> Batch:
         """A batch without the border where the degradation of a crop differs from that of its picture."""
         config, count, scale = self.config, self.config.batch_size, self.config.scale_factor
         rng = np.random.default_rng((config.seed, number))
-        candidates = self._moved(torch.as_tensor(self.pictures.sample(rng, CANDIDATES * count, self.crop)))
+        candidates = self._to_device(torch.as_tensor(self.pictures.sample(rng, CANDIDATES * count, self.crop_size)))
         crops = most_detailed(candidates.view(count, CANDIDATES, *candidates.shape[1:]))
         hr = crops.permute(0, 3, 1, 2).float() / 255
         chosen = random_degradation(rng, count, scale, config.conditions, self.kernels)
-        degradation = Degradation(self._moved(chosen.kernels), self._moved(chosen.noise_levels))
-        rounded = self._moved(torch.from_numpy(rng.random(count) < ROUNDED_SHARE))
-        noise = self._noise(rng, (count, 3, self.crop // scale, self.crop // scale))
+        degradation = Degradation(self._to_device(chosen.kernels), self._to_device(chosen.noise_levels))
+        rounded = self._to_device(torch.from_numpy(rng.random(count) < ROUNDED_SHARE))
+        noise = self._noise(rng, (count, 3, self.crop_size // scale, self.crop_size // scale))
         lr = degrade(hr, degradation, scale, config.downsampler, rounded, noise)
         maps = degradation_map(degradation, self.pca, config.conditions)
         inner, inner_hr = slice(self.border, -self.border), slice(self.border * scale, -self.border * scale)
         lr = lr[..., inner, inner].contiguous(memory_format=torch.channels_last)
         return Batch(lr, maps, hr[..., inner_hr, inner_hr], degradation.kernels[:, 0])
 
-    def _moved(self, tensor: Tensor) -> Tensor:
-        return moved(tensor, self.device)
+    def _to_device(self, tensor: Tensor) -> Tensor:
+        return to_device(tensor, self.device)
 
     def _noise(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
         """A standard normal draw: by NumPy on a CPU, and on a GPU, whose steps are shorter than that, by itself."""

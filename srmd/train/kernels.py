@@ -25,14 +25,14 @@ class TrainingKernels:
     """What training draws its kernels from, in windows of size×size."""
 
     size: int = KERNEL_SIZE
-    own: NDArray[np.float32] | None = None  # (n, size, size)
+    own_kernels: NDArray[np.float32] | None = None  # (n, size, size)
     gaussian_share: float = 1.0  # of the kernels drawn; the others are own ones
 
     def draw(self, rng: np.random.Generator, count: int, scale: int) -> NDArray:
         """Random kernels for a scale, (count, size, size); own ones come as they are, all with the same chance."""
         kernels = random_kernels(rng, count, scale, self.size)
-        if self.own is not None:
-            drawn = self.own[rng.integers(len(self.own), size=count)]
+        if self.own_kernels is not None:
+            drawn = self.own_kernels[rng.integers(len(self.own_kernels), size=count)]
             replaced = rng.random(count) >= self.gaussian_share
             kernels[replaced] = drawn[replaced]
         return kernels

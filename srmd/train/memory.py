@@ -6,12 +6,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srmd.data_loader import VIEWS, PackedPictures, view_of_square
+from srmd.data_loader import PackedPictures
+from srmd.pictures.dihedral import VIEWS, turn_array
 
 MAX_OF_FREE = 1 / 2  # of what is free that `auto` takes
 # Where a crop of each view begins and where a step down and a step to the right lead, in (row, column) of its window:
 # read off a square of 2×2 that says where its pixels came from.
-_TURNED = [view_of_square(np.indices((2, 2)).transpose(1, 2, 0), view) for view in range(VIEWS)]
+_TURNED = [turn_array(np.indices((2, 2)).transpose(1, 2, 0), view) for view in range(VIEWS)]
 STEPS = np.array([(square[0, 0], square[1, 0] - square[0, 0], square[0, 1] - square[0, 0]) for square in _TURNED])
 
 
@@ -25,7 +26,7 @@ class PicturesInMemory:
         for number, part in enumerate(pixels.tensor_split(torch.from_numpy(self._ends[:-1]))):
             part.copy_(torch.from_numpy(pictures.picture(number)).view(-1, 3))
         self._pixels = pixels.to(device)  # (all pixels, 3)
-        self.place = f"on {device}" if device.type != "cpu" else "in memory"
+        self.location = f"on {device}" if device.type != "cpu" else "in memory"
 
     def sample(self, rng: np.random.Generator, count: int, size: int) -> Tensor:
         """Random square crops, (count, size, size, 3) uint8 on the device; see `PackedPictures.sample`."""
@@ -35,13 +36,13 @@ class PicturesInMemory:
         row, column = row + start[0] * (size - 1), column + start[1] * (size - 1)
         begin = np.concatenate([[0], self._ends])[picture] + row * width + column
         chosen = np.stack([begin, down[0] * width + down[1], right[0] * width + right[1]])
-        begin, down, right = moved(torch.from_numpy(chosen), self._device)[:, :, None, None]
+        begin, down, right = to_device(torch.from_numpy(chosen), self._device)[:, :, None, None]
         along = torch.arange(size, device=self._device)
         pixels = begin + down * along[:, None] + right * along  # (count, size, size)
         return self._pixels.index_select(0, pixels.view(-1)).view(count, size, size, 3)
 
 
-def placed(pictures: PackedPictures, cache: str, device: torch.device) -> PackedPictures | PicturesInMemory:
+def cache_pictures(pictures: PackedPictures, cache: str, device: torch.device) -> PackedPictures | PicturesInMemory:
     """The pictures where `cache` wants them: on disk (off), in memory or on the device.
 
     `auto` keeps them in memory for a CUDA GPU, which waits for anything else, where they take half of what is free. On
@@ -49,13 +50,13 @@ def placed(pictures: PackedPictures, cache: str, device: torch.device) -> Packed
     """
     if cache == "auto":
         size = 3 * int(pictures.sizes.astype(np.int64).prod(1).sum())
-        cache = _where_there_is_room(size, device) if device.type == "cuda" else "off"
+        cache = _choose_cache(size, device) if device.type == "cuda" else "off"
     if cache == "off":
         return pictures
     return PicturesInMemory(pictures, device if cache == "device" else torch.device("cpu"))
 
 
-def _where_there_is_room(size: int, device: torch.device) -> str:
+def _choose_cache(size: int, device: torch.device) -> str:
     if size <= MAX_OF_FREE * torch.cuda.mem_get_info(device)[0]:
         return "device"
     return "memory" if size <= MAX_OF_FREE * _free_memory() else "off"
@@ -69,7 +70,7 @@ def _free_memory() -> int:
         return 0
 
 
-def moved(tensor: Tensor, device: torch.device) -> Tensor:
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     """The same on a device; on a GPU by way of pinned memory, so that the host goes on and doesn't wait for it."""
     if tensor.device.type == device.type:
         return tensor

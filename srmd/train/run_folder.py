@@ -123,9 +123,18 @@ def run_config(given: dict) -> TrainConfig:
     stored = _stored_config(folder / "config.json")
     for name in given.keys() - MAY_CHANGE - {"command"}:
         if given[name] != getattr(stored, name):
-            raise InputError(f"the run in {folder} has {getattr(stored, name)}, found {given[name]}", name)
+            stored_value, found = (_describe_value(name, value) for value in (getattr(stored, name), given[name]))
+            raise InputError(f"the run in {folder} was started with {stored_value}, found {found}", name)
     changed = {name: given[name] for name in given.keys() & MAY_CHANGE}
     return replace(stored, **changed | {"output": folder, "resume": str(folder)})
+
+
+def _describe_value(name: str, value: object) -> str:
+    if value is None:
+        return "PyTorch's own number of threads" if name == "threads" else f"no {name}"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return str(value)
 
 
 def _new_name(config: TrainConfig) -> str:

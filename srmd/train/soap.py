@@ -10,7 +10,7 @@ from torch import Tensor
 MEAN_BETA, SQUARE_BETA, COVARIANCE_BETA = 0.9, 0.99, 0.95
 # Steps. A GPU is slow at decomposing small matrices: of an H100's step of 128 patches of 48×48 the optimizer took
 # 5.5 ms when every tenth turned the bases, the network 7.1 ms; before weights were updated in stacks.
-TURN_EVERY = {"cpu": 10, "cuda": 50, "mps": 50}
+PRECONDITION_FREQUENCY = {"cpu": 10, "cuda": 50, "mps": 50}
 # What no gradient reaches decays towards denormal numbers, with which this took seven times as long.
 NOTHING = 1e-30
 EPS = 1e-8  # beside the average before its correction, as in the paper's code
@@ -61,7 +61,7 @@ class Soap(torch.optim.Optimizer):
             state[f"{side}_covariance"].lerp_(covariance, 1 - COVARIANCE_BETA)
         updates, scale = _adam(state, _rotated(gradient, state))
         updates = _rotated_back(updates, state).view_as(by_taps).movedim(4, 2)
-        if state["step"] % TURN_EVERY[gradient.device.type] == 0:
+        if state["step"] % PRECONDITION_FREQUENCY[gradient.device.type] == 0:
             _turn(state)
         return updates, scale
 

@@ -148,7 +148,7 @@ def test_a_gradient_that_overflows_float16_spoils_nothing_and_is_told(
     loss = made.forward_backward(made.batches.draw(1))
     assert all(parameter.grad.isfinite().all() for parameter in made.network.parameters())
     with pytest.raises(RuntimeError, match=r"its gradient overflows float16 at step 0: .* `lr`"):
-        made.finite(loss)
+        made.check_loss(loss)
 
 
 @needs_cuda
@@ -156,7 +156,7 @@ def test_a_gradient_that_overflows_float16_spoils_nothing_and_is_told(
 def test_on_a_gpu_steps_wait_for_nothing_and_learn_the_same_wherever_the_pictures_lie(
     pictures: PackedPictures, precision: str, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setitem(soap.TURN_EVERY, "cuda", 6)
+    monkeypatch.setitem(soap.PRECONDITION_FREQUENCY, "cuda", 6)
     there = solver(pictures, device="cuda", precision=precision, cache="device", noise_free=False)
     found = [there.training_step().clone()]  # the optimizer finds its first bases, once
     torch.cuda.synchronize()

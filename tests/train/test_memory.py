@@ -9,7 +9,7 @@ import torch
 from packs import packed
 from srmd.data_loader import PackedPictures
 from srmd.train import memory
-from srmd.train.memory import PicturesInMemory, moved, placed
+from srmd.train.memory import PicturesInMemory, cache_pictures, to_device
 
 CPU = torch.device("cpu")
 
@@ -38,10 +38,10 @@ def test_a_part_is_held_alone(pictures: PackedPictures):
 
 
 def test_the_cache_is_where_the_flag_says(pictures: PackedPictures):
-    assert placed(pictures, "off", CPU) is pictures
-    assert placed(pictures, "auto", CPU) is pictures
-    assert placed(pictures, "memory", CPU).place == "in memory"
-    assert placed(pictures, "device", CPU).place == "in memory"  # which is the CPU's
+    assert cache_pictures(pictures, "off", CPU) is pictures
+    assert cache_pictures(pictures, "auto", CPU) is pictures
+    assert cache_pictures(pictures, "memory", CPU).location == "in memory"
+    assert cache_pictures(pictures, "device", CPU).location == "in memory"  # which is the CPU's
 
 
 @pytest.mark.parametrize(
@@ -52,9 +52,9 @@ def test_auto_takes_the_nearest_place_to_a_gpu_that_has_room(
 ):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (on_gpu, 1000))
     monkeypatch.setattr(memory.os, "sysconf", lambda name: 1 if name == "SC_PAGE_SIZE" else in_memory)
-    assert memory._where_there_is_room(100, torch.device("cuda")) == expected
+    assert memory._choose_cache(100, torch.device("cuda")) == expected
 
 
 def test_what_is_there_already_is_not_moved():
     tensor = torch.zeros(3)
-    assert moved(tensor, CPU) is tensor
+    assert to_device(tensor, CPU) is tensor

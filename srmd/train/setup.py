@@ -20,7 +20,7 @@ from srmd.weights.surgery import initialise_from, reproject_first_layer
 logger = logging.getLogger("srmd")
 
 
-class Start(NamedTuple):
+class TrainingSetup(NamedTuple):
     """What a training starts with."""
 
     network: SRMD
@@ -28,7 +28,7 @@ class Start(NamedTuple):
     kernels: TrainingKernels
 
 
-def new_start(config: TrainConfig) -> Start:
+def new_setup(config: TrainConfig) -> TrainingSetup:
     """An untrained network, or one started from other weights."""
     kernels = training_kernels(config)
     torch.manual_seed(config.seed)
@@ -43,7 +43,7 @@ def new_start(config: TrainConfig) -> Start:
         )
     )
     if config.weights is None:
-        return Start(network, _pca(config, kernels), kernels)
+        return TrainingSetup(network, _pca(config, kernels), kernels)
     with prefix_errors("weights"):
         source = read_weights(config.weights)
         if source.pca is None:
@@ -51,21 +51,25 @@ def new_start(config: TrainConfig) -> Start:
     if config.batch_norm and not source.network.config.batch_norm:  # it would undo what the layers have learnt
         found = f"found {config.weights} without"
         raise InputError(f"expected weights of a network that has it, {found}", "batch_norm")
+    features, source_features = network.config.features, source.network.config.features
+    if source_features != features:  # no layer would fit
+        found = f"found {source_features} in {config.weights}"
+        raise InputError(f"expected a network with {features} features, {found}", "weights")
     source = _with_pca_for(config, source, kernels)
     initialise_from(network, source.network)
-    return Start(network, source.pca, kernels)
+    return TrainingSetup(network, source.pca, kernels)
 
 
-def resumed_start(config: TrainConfig, checkpoint: Checkpoint) -> Start:
+def resumed_setup(config: TrainConfig, checkpoint: Checkpoint) -> TrainingSetup:
     """What the run of a checkpoint has, but for the numbers that `Solver.load_state_dict` loads; no file is read."""
     own = None if checkpoint.own_kernels is None else checkpoint.own_kernels.numpy()
     network = SRMD(NetworkConfig(**checkpoint.network_config))
-    return Start(network, checkpoint.pca, training_kernels(config, own))
+    return TrainingSetup(network, checkpoint.pca, training_kernels(config, own))
 
 
 def _pca(config: TrainConfig, kernels: TrainingKernels) -> Tensor:
     """The project's P for its own kernels, or that of the kernels that are trained on."""
-    if kernels.own is None and (config.kernel_size, config.pca_dim) == (KERNEL_SIZE, PCA_DIM):
+    if kernels.own_kernels is None and (config.kernel_size, config.pca_dim) == (KERNEL_SIZE, PCA_DIM):
         return torch.from_numpy(read_pca(shipped_folder("kernels") / "pca.mat"))
     with prefix_errors("pca_dim"):
         return torch.from_numpy(kernels.pca(config.pca_dim))
@@ -78,7 +82,7 @@ def _with_pca_for(config: TrainConfig, source: Weights, kernels: TrainingKernels
     for name, least in given.items():
         if wanted[name] < least:
             raise InputError(f"expected at least {least}, as {config.weights} has, found {wanted[name]}", name)
-    if kernels.own is None and wanted == given:
+    if kernels.own_kernels is None and wanted == given:
         return source
     pca = _pca(config, kernels)
     logger.info("P is computed anew, and the first layer of %s is reprojected to it", config.weights)
