@@ -10,22 +10,26 @@ from srmd.kernel import specs
 def gaussian_by_loops(width1, width2, degrees, size=15):
     """An oriented Gaussian from its covariance matrix, tap by tap."""
     c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    turn = np.array([[c, -s], [s, c]])
-    precision = np.linalg.inv(turn @ np.diag([width1**2, width2**2]) @ turn.T)
-    k = np.zeros((size, size))
+    rotation = np.array([[c, -s], [s, c]])
+    precision = np.linalg.inv(rotation @ np.diag([width1**2, width2**2]) @ rotation.T)
+    kernel = np.zeros((size, size))
     for row in range(size):
         for column in range(size):
             xy = np.array([column - size // 2, row - size // 2], dtype=float)
-            k[row, column] = math.exp(-0.5 * xy @ precision @ xy)
-    return k / k.sum()
+            kernel[row, column] = math.exp(-0.5 * xy @ precision @ xy)
+    return kernel / kernel.sum()
 
 
-def moments(k):
-    """Centre of mass (column, row) and 2×2 covariance in (column, row), summed in loops."""
-    half = len(k) // 2
-    points = [(k[r, c], np.array([c - half, r - half], dtype=float)) for r in range(len(k)) for c in range(len(k))]
-    mean = sum(w * p for w, p in points)
-    return mean, sum(w * np.outer(p - mean, p - mean) for w, p in points)
+def moments(kernel):
+    """Centre of mass and 2×2 covariance of a kernel with sum 1, in (column, row) from its middle."""
+    size, half = len(kernel), len(kernel) // 2
+    taps = [
+        (kernel[row, column], np.array([column - half, row - half], dtype=float))
+        for row in range(size)
+        for column in range(size)
+    ]
+    mean = sum(value * position for value, position in taps)
+    return mean, sum(value * np.outer(position - mean, position - mean) for value, position in taps)
 
 
 def parse_kernel(spec):

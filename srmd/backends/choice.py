@@ -31,7 +31,7 @@ CACHE_VERSION = 5  # part of the cache key; increased whenever the speed of one 
 BENCHMARK_SIDE = 256
 BENCHMARK_ROUNDS = 2
 TRAINING_BENCHMARK_ROUNDS = 5  # more, because a training run keeps the choice to its end; they take a second
-# Load average per thread above which a benchmark result is stored as 'busy' only: it holds while the machine is busy.
+# Load average per thread above which a benchmark result is stored as 'busy' only: it is used while the machine is busy.
 MAX_LOAD = 0.8
 
 

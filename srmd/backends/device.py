@@ -41,7 +41,7 @@ def choose_precision(precision: str, device: torch.device) -> str:
 
     On CUDA GPUs that is float16: bfloat16 is never faster there, and has 8 significant bits to float16's 11. On CPUs it
     is bfloat16, if the processor has instructions for it. Apple's GPUs get float32, the only precision tried on them.
-    Raises InputError for an unknown precision, and for one that the device is not used with.
+    Raises InputError for an unknown precision, and for one that is not supported on the device.
     """
     if precision not in PRECISIONS:
         raise InputError(f"expected one of {', '.join(PRECISIONS)}, found {precision!r}", "precision")

@@ -2,8 +2,8 @@
 
 A tile of 6×6 output pixels takes 64 multiplications per pair of channels instead of 324 (Lavin and Gray, Fast
 Algorithms for Convolutional Neural Networks, CVPR 2016, section 4). The tiles are processed strip by strip, so that a
-strip's intermediate values stay in the cache. Faster than a direct convolution in float32 on CPUs, which are limited
-by multiplications there.
+strip's intermediate values stay in the cache. In float32 on CPUs, where multiplications are the bottleneck, this is
+faster than a direct convolution.
 """
 
 from collections.abc import Iterator
@@ -18,8 +18,7 @@ from srmd.winograd import compiled, transforms
 from srmd.winograd.transforms import INPUT_TILE, OUTPUT_TILE
 
 TILES_PER_STRIP = 96  # about; with more, the intermediate values of two threads exceed the cache
-# Index of the one of the 64 products whose gradient is the sum of grad_output over each tile: column 1 of A_T is all
-# ones.
+# The index, of 64, at which grad_product holds the sum of grad_output over each tile: column 1 of A_T is all ones.
 SUM_INDEX = INPUT_TILE + 1
 
 
@@ -32,10 +31,10 @@ def conv_relu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 def conv_relu_(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Overwrite x with relu(conv2d(x, weight, bias, padding=1)) and return it; C = K, and no gradients.
+    """Overwrite x with relu(conv2d(x, weight, bias, padding=1)) and return it, without gradients.
 
-    Allocating the output of a large image would take nearly half as long as the products, because the system clears
-    new memory.
+    `x` is (N, C, H, W), `weight` (C, C, 3, 3), `bias` (C,). Allocating an output for a large image would take nearly
+    half as long as the products, because the system clears new memory.
     """
     images = x.permute(0, 2, 3, 1)
     functions = _functions_for(images)
@@ -50,10 +49,10 @@ def conv_relu_(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return x
 
 
-def _functions_for(*images: Tensor) -> compiled.CompiledTransforms | ModuleType:
-    """The compiled functions where they work on these images (N, H, W, channels), else those of transforms.py."""
-    for image in images:
-        if not image.is_contiguous() or image.shape[-1] % compiled.CHANNEL_MULTIPLE != 0:
+def _functions_for(*batches: Tensor) -> compiled.CompiledTransforms | ModuleType:
+    """The compiled functions if they take images of these batches (N, H, W, channels), else those of transforms.py."""
+    for images in batches:
+        if not images.is_contiguous() or images.shape[-1] % compiled.CHANNEL_MULTIPLE != 0:
             return transforms
     functions = compiled.load()
     return transforms if functions is None else functions

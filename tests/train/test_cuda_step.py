@@ -85,7 +85,7 @@ def test_what_can_not_be_compiled_is_recorded_as_it_is(
 
     monkeypatch.setattr(cuda_step.torch, "compile", failing)
     assert torch_compiled(torch.sum, torch.ones(2, requires_grad=True)) is torch.sum
-    assert caplog.messages == ["the step is not compiled, only recorded (Failed to find C compiler.)"]
+    assert caplog.messages == ["the training step is not compiled (Failed to find C compiler.): it will be slower"]
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
@@ -134,7 +134,7 @@ def test_float16_keeps_gradients_that_are_too_small_for_it(pictures: PackedPictu
     exact, rounded = solver(pictures, batch_size=8), solver(pictures, batch_size=8, precision="fp16")
     for made in (exact, rounded):
         # As where batches are so much larger.
-        made._loss_of_patches = lambda *batch, made=made: made._loss(*batch) / 1000
+        made._compute_loss = lambda *batch, made=made: made._loss(*batch) / 1000
         made.forward_backward(made.batches.draw(1))
     for a, b in zip(exact.network.parameters(), rounded.network.parameters(), strict=True):
         assert (a.grad - b.grad).norm() < 0.05 * a.grad.norm()
@@ -143,7 +143,7 @@ def test_float16_keeps_gradients_that_are_too_small_for_it(pictures: PackedPictu
 def test_a_gradient_that_overflows_float16_spoils_nothing_and_is_told(
     pictures: PackedPictures, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("srmd.solver.FLOAT16_GAIN", 1e12)
+    monkeypatch.setattr("srmd.solver.FLOAT16_LOSS_SCALE", 1e12)
     made = solver(pictures, precision="fp16")
     loss = made.forward_backward(made.batches.draw(1))
     assert all(parameter.grad.isfinite().all() for parameter in made.network.parameters())
