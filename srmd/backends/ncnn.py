@@ -1,4 +1,4 @@
-"""Networks in ncnn: it has Winograd convolutions in float32 for any CPU, and runs on GPUs of any maker by Vulkan."""
+"""Networks in ncnn, which has Winograd convolutions in float32 for any CPU and runs on any maker's GPU by Vulkan."""
 
 import ctypes.util
 import struct
