@@ -8,7 +8,6 @@ from dataclasses import asdict
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from srmd import __version__
@@ -21,15 +20,16 @@ from srmd.degradation import upsample
 from srmd.pictures.metrics import luma, psnr
 from srmd.show.pictures import sample_grid
 from srmd.train.batches import Batch, Batches
-from srmd.train.cuda_step import CudaGraphStep, fast_convolutions, torch_compiled
+from srmd.train.cuda_step import captured
 from srmd.train.dormant import dormant_features, reset_dormant_features
+from srmd.train.forward_backward import ForwardBackward
 from srmd.train.memory import placed
 from srmd.train.soap import Soap
 from srmd.train.start import Start, new_start
 from srmd.weights.checkpoint import Checkpoint
 from srmd.weights.files import Weights
 from srmd.weights.surgery import round_as_autocast
-from srmd.winograd.convolution import conv_relu, conv_relu_
+from srmd.winograd.convolution import conv_relu_
 
 logger = logging.getLogger("srmd")
 
@@ -37,7 +37,6 @@ WARM_UP = 100  # steps
 RESET_EVERY = 1000  # steps, in the first half, which leaves the features time to learn
 RESET_PATCHES = 128  # at least, that a feature must be dormant on: some are active under few kernels only
 EMA_DECAY = 0.999
-FLOAT16_GAIN = 2.0**13  # float16 holds 6e-8 to 65504; gradients of L1 are some 1e-7 at pixels, up to 0.3 at weights
 SAMPLES = 4  # of the validation batch that are shown
 
 
@@ -59,21 +58,25 @@ class Solver:
         with about("train_data"):
             self.batches = self._batches(placed(training, config.cache, self.device))
         self.validation_batch = self._batches(validation if validation.usable(self.batches.crop) else training).draw(0)
-        self.winograd = self._can_use_winograd() and winograd_is_faster(self.network, self._size())
+        winograd = self._can_use_winograd() and winograd_is_faster(self.network, self._size())
         self.ema = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.optimizer = Soap(self.network.parameters(), config.lr)
-        # On a GPU the loss is compiled, and recorded with its gradients.
-        self._loss_of_patches: Callable[..., Tensor] = self._loss
-        self.forward_backward: Callable[[Batch], Tensor] = self._forward_backward
+        self._plain_step = ForwardBackward(self.network, config.loss, self.device, self.precision, winograd)
+        self.forward_backward: Callable[[Batch], Tensor] = self._plain_step
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device.index or 0)
-            self._capture_cuda_graph()
+            self.forward_backward = captured(self._plain_step, self.validation_batch)
 
     def _batches(self, pictures: PackedPictures) -> Batches:
         return Batches(pictures, self.config, self.pca, self.device, self.kernels)
 
     def _size(self) -> tuple[int, int, int]:
         return self.config.batch_size, self.config.patch_size, self.config.patch_size
+
+    @property
+    def winograd(self) -> bool:
+        """Whether the inner layers are computed by Winograd's algorithm."""
+        return self._plain_step.winograd
 
     def _can_use_winograd(self) -> bool:
         return self.device.type == "cpu" and self.precision == "fp32"
@@ -101,7 +104,9 @@ class Solver:
         if not torch.equal(checkpoint.pca, self.pca):
             raise ValueError("state: expected that of a run with the same P, found another")
         self.step = checkpoint.step
-        self.winograd = checkpoint.winograd and self._can_use_winograd()  # which may be another device by now
+        self._plain_step.winograd = (
+            checkpoint.winograd and self._can_use_winograd()
+        )  # which may be another device by now
         self.network.load_state_dict(checkpoint.network)
         self.ema.load_state_dict(checkpoint.ema)
         self.optimizer.load_state_dict(checkpoint.optimizer)
@@ -124,35 +129,6 @@ class Solver:
         loss = self.forward_backward(self.batches.draw(self.step))
         self.optimizer_step()
         return loss
-
-    def _forward_backward(self, batch: Batch) -> Tensor:
-        """The loss of a batch, and its gradients."""
-        self.optimizer.zero_grad()
-        self.network.train()
-        loss = self._loss_of_patches(batch.lr, batch.degradation_map, batch.hr)
-        if self.precision == "fp16":
-            loss.backward(torch.full_like(loss, FLOAT16_GAIN))
-            for parameter in self.network.parameters():  # a batch that overflows all the same teaches little
-                parameter.grad.div_(FLOAT16_GAIN).nan_to_num_(0, 0, 0)
-        else:
-            loss.backward()
-        return loss.detach()
-
-    def _loss(self, lr: Tensor, degradation_map: Tensor, hr: Tensor) -> Tensor:
-        with autocast(self.device, self.precision):
-            sr = self.network(lr, degradation_map, conv_relu if self.winograd else None)
-        return F.l1_loss(sr, hr) if self.config.loss == "l1" else F.mse_loss(sr, hr)
-
-    def _capture_cuda_graph(self) -> None:
-        """Lets a GPU do forward and backward its fastest way; leaves the network as it was."""
-        before = [buffer.clone() for buffer in self.network.buffers()]
-        self.network.train()
-        with fast_convolutions(self.precision):
-            place = Batch(*(tensor.clone() for tensor in self.validation_batch))
-            self._loss_of_patches = torch_compiled(self._loss, place.lr, place.degradation_map, place.hr)
-            self.forward_backward = CudaGraphStep(self._forward_backward, place)
-        for buffer, value in zip(self.network.buffers(), before, strict=True):
-            buffer.copy_(value)
 
     def optimizer_step(self) -> None:
         """Updates the network from its gradients, and the EMA from the network."""

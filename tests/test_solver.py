@@ -19,7 +19,7 @@ from srmd.kernel.motion import motion_kernels
 from srmd.kernel.pca import kernel_codes, pca_matrix
 from srmd.model import SRMD, NetworkConfig
 from srmd.solver import Solver
-from srmd.train.batches import Batch
+from srmd.train.batches import Batch, Batches
 from srmd.weights.checkpoint import load_checkpoint
 from srmd.weights.files import Weights, read_weights, write_weights
 
@@ -167,8 +167,7 @@ def test_dormant_features_are_looked_for_in_the_first_half_alone(
     monkeypatch.setattr("srmd.solver.RESET_EVERY", 5)
     monkeypatch.setattr("srmd.solver.RESET_PATCHES", 4)  # two batches
     monkeypatch.setattr("srmd.solver.dormant_features", look)
-    monkeypatch.setattr(Solver, "_forward_backward", lambda solver, _: steps.append(solver.step) or torch.ones(()))
-    monkeypatch.setattr(Solver, "optimizer_step", lambda solver: None)
+    monkeypatch.setattr(Solver, "optimizer_step", lambda solver: steps.append(solver.step))
     assert train("run", "--steps=21", *flags) == 0
     assert looked == expected
 
@@ -245,13 +244,13 @@ def own_kernels(count: int = 40, size: int = 15) -> str:
 
 
 def test_training_on_own_kernels_tells_codes_by_a_pca_of_theirs(monkeypatch: pytest.MonkeyPatch):
-    batches, forward_backward = [], Solver._forward_backward
+    batches, draw = [], Batches.draw
 
-    def record(solver: Solver, batch: Batch) -> torch.Tensor:
-        batches.append(batch)
-        return forward_backward(solver, batch)
+    def record(self: Batches, number: int) -> Batch:
+        batches.append(draw(self, number))
+        return batches[-1]
 
-    monkeypatch.setattr(Solver, "_forward_backward", record)
+    monkeypatch.setattr(Batches, "draw", record)
     flags = [own_kernels(), "--gaussian_share=0", "--pca_dim=30", "--noise_free"]
     assert train("run", "--steps=2", *flags) == 0
     weights = read_weights(Path("run/last.safetensors"))
@@ -347,12 +346,13 @@ def test_a_network_trained_in_bfloat16_is_saved_as_it_computed():
 def test_a_run_that_diverges_fails_and_keeps_what_was_saved(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ):
-    forward_backward = Solver._forward_backward
+    training_step = Solver.training_step
 
-    def diverge(solver: Solver, batch: Batch) -> torch.Tensor:
-        return forward_backward(solver, batch) if solver.step < 12 else torch.tensor(float("nan"))
+    def diverge(solver: Solver) -> torch.Tensor:
+        loss = training_step(solver)
+        return loss if solver.step < 12 else torch.tensor(float("nan"))
 
-    monkeypatch.setattr(Solver, "_forward_backward", diverge)
+    monkeypatch.setattr(Solver, "training_step", diverge)
     assert train("run", "--steps=100", "--save_every=8") == 1
     assert "the loss is nan at step 16: start a new run with a lower --lr" in capsys.readouterr().err
     assert [row["step"] for row in rows("run")] == [1, 10]

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from srmd.train.batches import Batch
+from srmd.train.forward_backward import ForwardBackward
 
 logger = logging.getLogger("srmd")
 
@@ -40,19 +41,6 @@ def torch_compiled(function: Callable[..., Tensor], *example: Tensor) -> Callabl
     return fast
 
 
-class CudaGraphStep:
-    """A function of batches, recorded at one place, to which each is copied; its result holds until the next call."""
-
-    def __init__(self, function: Callable[[Batch], Tensor], place: Batch):
-        self._place = place
-        self._play = cuda_graph(lambda: function(place))
-
-    def __call__(self, batch: Batch) -> Tensor:
-        for ours, given in zip(self._place, batch, strict=True):
-            ours.copy_(given)
-        return self._play()
-
-
 def cuda_graph(work: Callable[[], Tensor]) -> Callable[[], Tensor]:
     """Records some work on the device; a call plays it back and gives the tensor that the work gave, filled anew."""
     side = torch.cuda.Stream()
@@ -70,3 +58,42 @@ def cuda_graph(work: Callable[[], Tensor]) -> Callable[[], Tensor]:
         return result
 
     return play
+
+
+Recorder = Callable[[Callable[[], Tensor]], Callable[[], Tensor]]
+
+
+class CudaGraphStep:
+    """A function of batches, recorded for the tensors `inputs`; the result is overwritten by the next call."""
+
+    def __init__(self, function: Callable[[Batch], Tensor], inputs: Batch, recorder: Recorder):
+        self._inputs = inputs
+        self._replay = recorder(lambda: function(inputs))
+
+    def __call__(self, batch: Batch) -> Tensor:
+        for recorded, tensor in zip(self._inputs, batch, strict=True):
+            recorded.copy_(tensor)
+        return self._replay()
+
+
+def captured(
+    forward_backward: ForwardBackward,
+    example: Batch,
+    compiler: Callable[..., Callable[..., Tensor]] = torch_compiled,
+    recorder: Recorder = cuda_graph,
+) -> Callable[[Batch], Tensor]:
+    """Forward and backward compiled and recorded, as a function of batches of the shapes of `example`.
+
+    It leaves the network as it was. `compiler` and `recorder` are `torch_compiled` and `cuda_graph`, but for tests.
+    """
+    network = forward_backward.network
+    buffers_before = [buffer.clone() for buffer in network.buffers()]
+    network.train()
+    with fast_convolutions(forward_backward.precision):
+        inputs = Batch(*(tensor.clone() for tensor in example))
+        patches = inputs.lr, inputs.degradation_map, inputs.hr
+        forward_backward.loss_of_patches = compiler(forward_backward.loss, *patches)
+        step = CudaGraphStep(forward_backward, inputs, recorder)
+    for buffer, before in zip(network.buffers(), buffers_before, strict=True):
+        buffer.copy_(before)
+    return step
