@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import skimage
 import torch
 from PIL import Image
@@ -33,4 +34,6 @@ def small_solver(training: PackedPictures, validation: PackedPictures | None = N
     torch.manual_seed(0)
     network = SRMD(NetworkConfig(2, config.head, config.conditions, config.batch_norm, features=16, layers=4))
     start = network, torch.from_numpy(pca_matrix()), TrainingKernels()
-    return Solver(config, training, validation or training, start)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("srmd.solver.winograd_is_faster", lambda *_: False)  # its benchmark takes seconds
+        return Solver(config, training, validation or training, start)
