@@ -1,7 +1,8 @@
 """Training pictures and the built-in set; the code is in srmd/data_loader.py and srmd/pictures/."""
 
-from srmd.data_loader import PackedPictures, PackSummary, open_training_data, pack, view_of_square
+from srmd.data_loader import PackedPictures, PackSummary, open_training_data, pack
 from srmd.pictures.dead_leaves import dead_leaves
+from srmd.pictures.dihedral import turn_array
 from srmd.pictures.photos import builtin_test_pictures, builtin_training_pictures
 
 __all__ = [
@@ -12,5 +13,5 @@ __all__ = [
     "dead_leaves",
     "open_training_data",
     "pack",
-    "view_of_square",
+    "turn_array",
 ]

@@ -10,10 +10,9 @@ from srmd.degradation import (
     imresize,
     modcrop,
     resize_matrix,
-    turn,
-    turn_back,
     upsample,
 )
+from srmd.pictures.dihedral import turn, turn_back
 
 __all__ = [
     "Degradation",

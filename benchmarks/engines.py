@@ -17,17 +17,17 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
-from srmd.backends.backend import Backend, make_run
+from srmd.backends.backend import Backend, make_network_function
 from srmd.backends.choice import choose_backend
-from srmd.backends.device import choose_device, choose_precision, processor
-from srmd.model import SRMD, NetworkConfig, Run, network_input
+from srmd.backends.device import choose_device, choose_precision, processor_description
+from srmd.model import SRMD, NetworkConfig, NetworkFunction, network_input
 
 SCALES, SIDES = (2, 3, 4), (256, 512)
 ROUNDS = 5
 MAX_SECONDS = 60  # for the rounds of one table
 
 
-def onnxruntime_run(network: SRMD) -> Run:
+def onnxruntime_function(network: SRMD) -> NetworkFunction:
     """A network in ONNX Runtime; sub-pixel head, no batch norm."""
     nodes, tensors, blob = [], [], "x"
     for number, (_, conv, relu) in enumerate(network.chain()):
@@ -57,7 +57,7 @@ def onnxruntime_run(network: SRMD) -> Run:
     return run
 
 
-def default_run(network: SRMD) -> Run:
+def default_layout_function(network: SRMD) -> NetworkFunction:
     """PyTorch as it comes: eager, in its default layout."""
 
     @torch.inference_mode()
@@ -67,14 +67,19 @@ def default_run(network: SRMD) -> Run:
     return run
 
 
-def runs(network: SRMD, ours: Backend, precision: str) -> dict[str, Run]:
+def runs(network: SRMD, ours: Backend, precision: str) -> dict[str, NetworkFunction]:
     """Ours and the others, all of them equal in what they compute, by name."""
     others = {
-        f"{name} {precision}": make_run(network, Backend(name, precision, "cpu")) for name in ("openvino", "ncnn")
+        f"{name} {precision}": make_network_function(network, Backend(name, precision, "cpu"))
+        for name in ("openvino", "ncnn")
     }
     if precision == "fp32":
-        others["onnxruntime fp32"] = onnxruntime_run(network)
-    return {f"ours ({ours})": make_run(network, ours)} | others | {"PyTorch fp32, default layout": default_run(network)}
+        others["onnxruntime fp32"] = onnxruntime_function(network)
+    return (
+        {f"ours ({ours})": make_network_function(network, ours)}
+        | others
+        | {"PyTorch fp32, default layout": default_layout_function(network)}
+    )
 
 
 def measure(runs: dict[str, Callable[[], object]]) -> dict[str, list[float]]:
@@ -112,7 +117,7 @@ def table(scale: int, side: int, precision: str) -> str:
 
 def main() -> None:
     """Prints all tables, then all ratios."""
-    print(f"{processor()}, {torch.get_num_threads()} threads")
+    print(f"{processor_description()}, {torch.get_num_threads()} threads")
     precisions = dict.fromkeys(["fp32", choose_precision("auto", choose_device("cpu"))])
     print("\n" + "\n".join([table(scale, side, p) for p in precisions for scale in SCALES for side in SIDES]))
 

@@ -15,7 +15,7 @@ import torch
 from matplotlib.figure import Figure
 
 from benchmarks.training import in_turns
-from srmd.backends.device import processor
+from srmd.backends.device import processor_description
 from srmd.base.files import whole_file
 from srmd.config import TrainConfig
 from srmd.data_loader import open_training_data
@@ -78,7 +78,7 @@ def draw(costs: dict[str, dict[int, float]], path: Path) -> None:
 
 def main() -> None:
     """Prints the table and draws the picture."""
-    print(f"{processor()}, {torch.get_num_threads()} threads")
+    print(f"{processor_description()}, {torch.get_num_threads()} threads")
     costs, ratios = {}, {}
     for name, (backend, works) in {"restoring": restoring(), "training": training()}.items():
         times = in_turns(works, ROUNDS)

@@ -25,7 +25,7 @@ from srmd.cli.values import existing
 from srmd.config import TrainConfig
 from srmd.data_loader import open_training_data
 from srmd.solver import Solver
-from srmd.train.soap import TURN_EVERY
+from srmd.train.soap import PRECONDITION_FREQUENCY
 
 RUNS = Path("runs") / "weights"
 STEPS = 50_000
@@ -95,7 +95,7 @@ def seconds_per_step(plan: Plan, train_data: Path | None) -> float:
     size = {"batch_size": pace().batch_size, "patch_size": PATCH_SIZE}
     config = TrainConfig(scale_factor=plan.scale, noise_free=plan.noise_free, **size)
     solver = Solver(config, *open_training_data(train_data).split())
-    tried = TURN_EVERY[solver.device.type]  # one of them turns the optimizer's bases
+    tried = PRECONDITION_FREQUENCY[solver.device.type]  # one of them turns the optimizer's bases
     solver.training_step()  # which is slower
     start = time.perf_counter()
     for _ in range(tried):

@@ -19,7 +19,7 @@ import numpy as np
 import scipy.ndimage
 import torch
 
-from srmd.backends.device import processor
+from srmd.backends.device import processor_description
 from srmd.config import TrainConfig
 from srmd.data_loader import PackedPictures, open_training_data
 from srmd.degradation import imresize
@@ -28,7 +28,7 @@ from srmd.model import SRMD
 from srmd.solver import Solver
 from srmd.train.batches import Batch
 from srmd.train.memory import PicturesInMemory
-from srmd.train.soap import TURN_EVERY
+from srmd.train.soap import PRECONDITION_FREQUENCY
 
 Key = TypeVar("Key")
 ROUNDS = 5
@@ -110,7 +110,7 @@ def main(train_data: Path | None) -> None:
     training, validation = open_training_data(train_data).split()
     solver = Solver(config, training, validation)
     solver.step = 1
-    rng, crop, count = np.random.default_rng(0), solver.batches.crop, config.batch_size
+    rng, crop, count = np.random.default_rng(0), solver.batches.crop_size, config.batch_size
     batch, in_memory = solver.batches.draw(1), PicturesInMemory(training, torch.device("cpu"))
     steps: dict[str, Callable[[], object]] = {
         "whole step": solver.training_step,
@@ -128,8 +128,8 @@ def main(train_data: Path | None) -> None:
     if gpu:
         on_device = PicturesInMemory(training, solver.device)
         batches["crops, --cache=device"] = lambda: on_device.sample(rng, count, crop)
-    times = in_turns(steps, calls=TURN_EVERY[solver.device.type]) | in_turns(batches, rounds=3)
-    print(f"{processor()}, {torch.get_num_threads()} threads; {solver.device} in {solver.precision}")
+    times = in_turns(steps, calls=PRECONDITION_FREQUENCY[solver.device.type]) | in_turns(batches, rounds=3)
+    print(f"{processor_description()}, {torch.get_num_threads()} threads; {solver.device} in {solver.precision}")
     print(f"{count} patches of {config.patch_size}×{config.patch_size}, x2, crops of {crop}×{crop}")
     for name, taken in times.items():
         value, crops = statistics.median(taken), STRAIGHTFORWARD if name == "straightforward batch" else count

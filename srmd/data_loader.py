@@ -1,7 +1,8 @@
-"""Training pictures: packed into one HDF5 file, and random crops of them.
+"""Training pictures: packing them into one HDF5 file (a pack), and reading random crops from it.
 
-A pack holds one uint8 dataset (H, W, 3) a picture under `pictures/`, its name as an attribute. Stored plain, in chunks
-of 128×128: of 32 to 256 these gave the most random crops, some 15,000 of 104×104 a second on one core.
+A pack holds one uint8 dataset (H, W, 3) per picture in the group `pictures`, with the file's name as an attribute. The
+datasets are not compressed and have chunks of 128×128 pixels: of sides from 32 to 256 this one gave the most random
+crops per second, 15,000 of 104×104 on one core.
 """
 
 import copy
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from srmd.base.errors import InputError, Stopped
 from srmd.base.files import make_folder, whole_file
 from srmd.base.signals import stop_requests
+from srmd.pictures.dihedral import VIEWS, turn_array
 from srmd.pictures.files import list_pictures, over_white, read_picture
 from srmd.pictures.photos import builtin_training_pictures
 from srmd.pictures.picture import Picture
@@ -28,23 +30,22 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("srmd")
 
-Progress = Callable[[int, int], object]  # is told how many are done, and how many there are
-FORMAT, VERSION = "srmd pictures", 1
-CHUNK = 128
-VIEWS = 8  # flips and turns of a square
-
-BUILTIN_VERSION = 1  # one higher whenever the built-in set changes
+PackingProgress = Callable[[int, int], object]  # called with the number of pictures read and the number of all
+PACK_FORMAT = "srmd pictures"  # the attribute `format` of the file
+PACK_VERSION = 1  # the attribute `version`
+CHUNK_SIDE = 128  # pixels
+BUILTIN_SET_VERSION = 1  # increased whenever the built-in set changes: part of the name of its pack
 
 
 @dataclass
 class PackSummary:
-    """What went into a pack; `skipped` holds name and reason of each broken picture, `str()` is a line for people."""
+    """What `pack` has written; `str()` of it is a message for the user."""
 
     output: Path
-    packed: int = 0
-    pixels: int = 0
-    bytes: int = 0
-    skipped: list[tuple[str, str]] = field(default_factory=list)
+    packed: int = 0  # pictures
+    pixels: int = 0  # of all pictures together
+    bytes: int = 0  # of the file
+    skipped: list[tuple[str, str]] = field(default_factory=list)  # file name and reason of each broken picture
 
     @property
     def megapixels(self) -> float:
@@ -60,20 +61,24 @@ def _pictures(count: int) -> str:
     return f"{count} picture{'' if count == 1 else 's'}"
 
 
-def pack(source: Path | None, output: Path, progress: Progress = lambda done, total: None) -> PackSummary:
-    """Packs the pictures of a folder, or the built-in set, into one file, whole or not at all.
+def pack(source: Path | None, output: Path, progress: PackingProgress = lambda done, total: None) -> PackSummary:
+    """Pack the pictures of a folder, or the built-in set (None), into one file. After an error no file is left.
 
-    Broken pictures are named and left out. Raises InputError where a folder has no whole one. `progress` is told how
-    many of a folder's pictures are read, and how many there are.
+    Broken pictures are skipped with a warning. Raises InputError if no picture of the folder can be read, and Stopped
+    on a signal. `progress` is called for each picture of a folder.
     """
     summary = PackSummary(output)
     if output.is_dir():
         raise InputError(f"{output}: expected the name of a file to write, found a folder")
-    _write_pack(_read_all(list_pictures(source), summary, progress) if source else builtin_training_pictures(), summary)
+    pictures = _read_all(list_pictures(source), summary, progress) if source else builtin_training_pictures()
+    _write_pack(pictures, summary)
     return summary
 
 
-def _read_all(paths: list[Path], summary: PackSummary, progress: Progress) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+def _read_all(
+    paths: list[Path], summary: PackSummary, progress: PackingProgress
+) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    """Yield name and pixels of each picture that can be read, and add the others to the summary."""
     for number, path in enumerate(paths, start=1):
         try:
             pixels = _training_pixels(read_picture(path))
@@ -86,15 +91,17 @@ def _read_all(paths: list[Path], summary: PackSummary, progress: Progress) -> It
 
 
 def _training_pixels(picture: Picture) -> NDArray[np.uint8]:
-    """8 bits, RGB, and on white what is transparent.
+    """The picture in 8-bit RGB, (H, W, 3), composited over white if it is transparent.
 
-    Cut-out pictures are made for white pages and their soft edges blend with it; the colours hidden under full
-    transparency are noise, and edges against black are rare in photos.
+    White, because cut-out pictures are made for white pages, and their soft edges fit to it. Without compositing there
+    would be the arbitrary colours of fully transparent pixels; over black, edges that are rare in photos.
     """
     if picture.alpha is None and picture.pixels.dtype == np.uint8:
         return picture.pixels
     rgb = picture.to_float()
-    return np.rint(255 * (rgb if picture.alpha is None else over_white(rgb, picture.alpha))).astype(np.uint8)
+    if picture.alpha is not None:
+        rgb = over_white(rgb, picture.alpha)
+    return np.rint(255 * rgb).astype(np.uint8)
 
 
 def _write_pack(pictures: Iterable[tuple[str, NDArray[np.uint8]]], summary: PackSummary) -> None:
@@ -102,14 +109,14 @@ def _write_pack(pictures: Iterable[tuple[str, NDArray[np.uint8]]], summary: Pack
 
     make_folder(summary.output.parent)
     with whole_file(summary.output) as temporary:
-        # HDF5 swallows what a signal's handler raises: the signal waits for the next picture.
+        # HDF5 would swallow an exception raised by a signal handler, so signals are checked between pictures.
         with stop_requests() as stop, h5py.File(temporary, "w") as file:
-            file.attrs.update(format=FORMAT, version=VERSION)
+            file.attrs.update(format=PACK_FORMAT, version=PACK_VERSION)
             group = file.create_group("pictures")
             for name, pixels in pictures:
                 if stop:
                     raise Stopped(stop[0])
-                chunks = (min(CHUNK, pixels.shape[0]), min(CHUNK, pixels.shape[1]), 3)
+                chunks = (min(CHUNK_SIDE, pixels.shape[0]), min(CHUNK_SIDE, pixels.shape[1]), 3)
                 dataset = group.create_dataset(f"{summary.packed:06d}", data=pixels, chunks=chunks)
                 dataset.attrs["name"] = name.encode(errors="backslashreplace").decode()
                 summary.packed += 1
@@ -120,12 +127,13 @@ def _write_pack(pictures: Iterable[tuple[str, NDArray[np.uint8]]], summary: Pack
 
 
 class PackedPictures:
-    """The pictures of a packed file, by number, and random crops of them.
+    """The pictures of a pack, and random crops of them. Raises InputError if the file is not a pack.
 
-    Parts made by `split` share the open file: closing one closes all. Raises InputError for a file that isn't ours.
+    `sizes` (n, 2) holds height and width of each picture, `location` says where the pixels are, for messages. The parts
+    made by `split` share the open file: closing one closes all.
     """
 
-    place = "on disk"
+    location = "on disk"
 
     def __init__(self, path: Path) -> None:
         import h5py
@@ -134,24 +142,29 @@ class PackedPictures:
         if not self.path.is_file():
             found = "a folder" if self.path.is_dir() else "no such file"
             raise InputError(f"{path}: expected a file of packed pictures (.h5), found {found}")
-        try:  # a crop rarely meets the last one's chunks, and each dataset has a cache of its own: the smallest will do
-            self._file = h5py.File(self.path, "r", rdcc_nbytes=CHUNK * CHUNK * 3, locking=False)
+        # HDF5 caches chunks for each dataset. Consecutive crops rarely share a chunk: one chunk is enough.
+        cache_bytes = CHUNK_SIDE * CHUNK_SIDE * 3
+        try:
+            self._file = h5py.File(self.path, "r", rdcc_nbytes=cache_bytes, locking=False)
         except OSError as error:
-            raise InputError(f"{path}: expected packed pictures (.h5), found no whole HDF5 file") from error
+            raise InputError(f"{path}: expected a pack (.h5), found a damaged HDF5 file or another format") from error
         self._datasets = self._checked_datasets()
         self.sizes = np.array([dataset.shape[:2] for dataset in self._datasets])  # (n, 2), height and width
 
     def _checked_datasets(self) -> list["h5py.Dataset"]:
         import h5py
 
-        found, group = [str(self._file.attrs.get(key)) for key in ("format", "version")], self._file.get("pictures")
-        if found != [FORMAT, str(VERSION)] or not isinstance(group, h5py.Group):
+        attributes = [str(self._file.attrs.get(name)) for name in ("format", "version")]
+        group = self._file.get("pictures")
+        if attributes != [PACK_FORMAT, str(PACK_VERSION)] or not isinstance(group, h5py.Group):
             self.close()
-            raise InputError(f"{self.path}: expected a pack of {FORMAT}, version {VERSION}, found another HDF5 file")
+            raise InputError(
+                f"{self.path}: expected a pack of {PACK_FORMAT}, version {PACK_VERSION}, found another HDF5 file"
+            )
         datasets = [group[key] for key in sorted(group)]
         if not datasets or not all(_holds_a_picture(dataset) for dataset in datasets):
             self.close()
-            raise InputError(f"{self.path}: expected pictures, (height, width, 3) of 8 bits, found none, or others")
+            raise InputError(f"{self.path}: expected pictures, (height, width, 3) of 8 bits, found none or other data")
         return datasets
 
     def __len__(self) -> int:
@@ -159,46 +172,47 @@ class PackedPictures:
 
     @property
     def names(self) -> list[str]:
-        """The names of the files that the pictures came from."""
+        """The file names of the pictures."""
         return [dataset.attrs["name"] for dataset in self._datasets]
 
     def picture(self, index: int) -> NDArray[np.uint8]:
-        """One whole picture, (H, W, 3)."""
+        """Return a whole picture, (H, W, 3)."""
         return self._datasets[index][:]
 
-    def usable(self, size: int) -> int:
-        """How many pictures are large enough for crops of size×size."""
+    def count_large_enough(self, size: int) -> int:
+        """Return the number of pictures that are large enough for crops of size×size pixels."""
         return int((self.sizes.min(1) >= size).sum())
 
     def sample(self, rng: np.random.Generator, count: int, size: int) -> NDArray[np.uint8]:
-        """Random square crops, (count, size, size, 3), each flipped and turned at random.
+        """Return random square crops, (count, size, size, 3), each flipped and turned at random.
 
         Every position in every picture that is large enough is equally likely, so large pictures give more crops. The
-        state of `rng` alone decides. Raises InputError where no picture is as large as `size`.
+        crops depend on the state of `rng` only. Raises InputError if every picture is smaller than `size`.
         """
         crops = np.empty((count, size, size, 3), np.uint8)
-        windows = self.windows(rng, count, size).tolist()
-        for crop, (index, row, column, view) in zip(_whole_pixels(crops), windows, strict=True):
+        windows = self.random_windows(rng, count, size).tolist()
+        for crop, (index, row, column, view) in zip(_view_pixels_as_items(crops), windows, strict=True):
             window = self._datasets[index][row : row + size, column : column + size]
-            crop[:] = view_of_square(_whole_pixels(window), view)
+            crop[:] = turn_array(_view_pixels_as_items(window), view)
         return crops
 
-    def windows(self, rng: np.random.Generator, count: int, size: int) -> NDArray[np.int64]:
-        """Where random crops lie, (count, 4): picture, row, column, view."""
-        places = np.maximum(self.sizes - size + 1, 0)
-        ends = places.prod(1).cumsum()
+    def random_windows(self, rng: np.random.Generator, count: int, size: int) -> NDArray[np.int64]:
+        """Return positions of random crops, (count, 4): picture, top row, left column, view (0 to 7)."""
+        positions = np.maximum(self.sizes - size + 1, 0)  # (n, 2): how many rows and columns a crop can begin at
+        ends = positions.prod(1).cumsum()  # positions are numbered through all pictures
         if not ends[-1]:
             height, width = self.sizes[self.sizes.min(1).argmax()]
             raise InputError(f"{self.path}: expected a picture of {size}×{size} pixels or more, found {width}×{height}")
-        place, view = rng.integers(ends[-1], size=count), rng.integers(VIEWS, size=count)
-        index = ends.searchsorted(place, side="right")
-        row, column = np.divmod(ends[index] - place - 1, places[index, 1])
+        number, view = rng.integers(ends[-1], size=count), rng.integers(VIEWS, size=count)
+        index = ends.searchsorted(number, side="right")
+        row, column = np.divmod(ends[index] - number - 1, positions[index, 1])
         return np.stack([index, row, column, view], 1)
 
     def split(self) -> tuple["PackedPictures", "PackedPictures"]:
-        """Training and validation pictures; the latter are one in ten, 1 to 8, evenly spaced, always the same.
+        """Split into training and validation pictures.
 
-        A single picture serves both.
+        One in ten pictures, but at least 1 and at most 8, is for validation: evenly spaced and always the same. A pack
+        of one picture uses it for both.
         """
         if len(self) == 1:
             return self._part([0]), self._part([0])
@@ -228,42 +242,38 @@ def _holds_a_picture(item: object) -> bool:
     return isinstance(item, h5py.Dataset) and item.dtype == np.uint8 and (item.shape or ())[2:] == (3,)
 
 
-def _whole_pixels(rgb: NDArray[np.uint8]) -> NDArray:
-    """(..., 3) as (...) of items of three bytes, which NumPy turns in half the time."""
+def _view_pixels_as_items(rgb: NDArray[np.uint8]) -> NDArray:
+    """View RGB (..., 3) as (...) with one three-byte item per pixel: NumPy copies turned crops of it twice as fast."""
     return rgb.view("V3")[..., 0]
 
 
-def view_of_square(crop: NDArray, view: int) -> NDArray:
-    """One of the 8 flips and turns of a square, (size, size, ...); their numbers are not those of degradation.py."""
-    return np.rot90(crop if view < 4 else crop[:, ::-1], view % 4)
-
-
 def open_training_data(
-    path: Path | None, cache: Path = Path("data"), progress: Progress = lambda done, total: None
+    path: Path | None, cache: Path = Path("data"), progress: PackingProgress = lambda done, total: None
 ) -> PackedPictures:
-    """The built-in set (None), a packed file, or a folder of pictures; sets and folders are packed once, into `cache`.
+    """Open a pack, a folder of pictures, or the built-in set (None).
 
-    A folder is packed again when the names, sizes or times of its pictures changed. Raises InputError for a path that
-    is neither, or holds nothing to train on.
+    Folders and the built-in set are packed on first use, into the folder `cache`; a folder again whenever the name,
+    size or time of one of its pictures has changed. Raises InputError if the path is none of these, or holds no picture
+    that can be read.
     """
     if path is None:
-        packed = cache / f"builtin-{BUILTIN_VERSION}.h5"
+        packed = cache / f"builtin-{BUILTIN_SET_VERSION}.h5"
         if not packed.exists():
             logger.info("%s", pack(None, packed))
         return PackedPictures(packed)
     return PackedPictures(_packed_folder(path, cache, progress) if path.is_dir() else path)
 
 
-def _packed_folder(folder: Path, cache: Path, progress: Progress) -> Path:
-    where = str(folder.resolve())
+def _packed_folder(folder: Path, cache: Path, progress: PackingProgress) -> Path:
+    """The pack of a folder in the cache, made first if it is missing or outdated."""
     files = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in list_pictures(folder)]
-    name = f"folder-{_digest(where)}"
-    packed = cache / f"{name}-{_digest([VERSION, files])}.h5"
+    name = f"folder-{_digest(str(folder.resolve()))}"
+    packed = cache / f"{name}-{_digest([PACK_VERSION, files])}.h5"
     if not packed.exists():
         logger.info("packing %s, once", folder)
         logger.info("%s", pack(folder, packed, progress))
         for outdated in set(cache.glob(f"{name}-*.h5")) - {packed}:
-            outdated.unlink(missing_ok=True)  # another process may have been first
+            outdated.unlink(missing_ok=True)  # another process may have removed it already
     return packed
 
 

@@ -22,9 +22,9 @@ from srmd.kernel.families import KERNEL_SIZE
 from srmd.kernel.pca import kernel_codes
 from srmd.kernel.specs import as_kernel
 from srmd.pictures.conversion import to_pixels
+from srmd.pictures.dihedral import turn
 from srmd.pictures.picture import as_floats
 
-VIEWS = 8  # the flips and turns of a picture
 MAX_SHIFTS = 15  # side of a kernel whose taps are added one by one: of 101×101 that takes minutes a photo
 
 
@@ -65,17 +65,6 @@ class Degradation:
     def noise_level(self) -> Tensor:
         """Σ wᵢσᵢ, (N, 1, h, w), or (N, 1, 1, 1) where nothing varies."""
         return self.mix(self.noise_levels[:, :, None])
-
-
-def turn(pictures: Tensor, view: int) -> Tensor:
-    """One of the 8 flips and turns of the last two axes; view 0 is the picture itself. A turn comes before the flip."""
-    turned = pictures.rot90(view % 4, (-2, -1))
-    return turned.flip(-1) if view >= 4 else turned
-
-
-def turn_back(pictures: Tensor, view: int) -> Tensor:
-    """Undoes `turn`."""
-    return (pictures.flip(-1) if view >= 4 else pictures).rot90(-(view % 4), (-2, -1))
 
 
 def blur(pictures: Tensor, kernels: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
-"""The network and its configuration.
+"""The network and its configuration (Zhang et al., CVPR 2018, section 3.3).
 
-Twelve 3×3 convolutions on the LR grid see the picture and, as further channels, its degradation map; the head turns
-their features into HR pixels (Zhang et al., CVPR 2018, section 3.3).
+The input is the LR picture with the degradation map as further channels. Twelve 3×3 convolutions work on the LR grid;
+the last one belongs to the head, which turns features into HR pixels.
 """
 
 import itertools
@@ -13,67 +13,71 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-CONDITIONS = ("kernel", "noise")  # all that a network can be told
-ConvReLU = Callable[[Tensor, Tensor, Tensor], Tensor]  # computes relu(conv2d(x, weight, bias, padding=1))
-Run = Callable[[Tensor, Tensor], Tensor]  # a network as a function of LR and degradation map that returns SR
+CONDITIONS = ("kernel", "noise")  # all conditions that a network can have
+ConvReLU = Callable[[Tensor, Tensor, Tensor], Tensor]  # (x, weight, bias) → relu(conv2d(x, weight, bias, padding=1))
+NetworkFunction = Callable[
+    [Tensor, Tensor], Tensor
+]  # a network as a function of LR and degradation map that returns SR
 
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """The shape of a network; stored with its weights."""
+    """The architecture of a network; stored with its weights."""
 
     scale: int = 2
-    head: str = "subpixel"  # the paper's, or "upsample", this project's own
-    conditions: tuple[str, ...] = CONDITIONS  # what it is told, in the order of its channels
+    head: str = "subpixel"  # the paper's; or "upsample", this project's: bilinear interpolation and a sigmoid
+    conditions: tuple[str, ...] = CONDITIONS  # what the degradation map holds, in the order of its channels
     batch_norm: bool = False
-    features: int = 128
-    layers: int = 12
-    kernel_size: int = 15
-    pca_dim: int = 15
+    features: int = 128  # channels of the inner layers
+    layers: int = 12  # convolutions, the head's included
+    kernel_size: int = 15  # side in HR pixels of the kernels that P describes
+    pca_dim: int = 15  # length of the kernel code
 
     @property
     def condition_channels(self) -> dict[str, slice]:
-        """The channels of each condition in the degradation map; nothing else counts them."""
+        """The channels of each condition in the degradation map."""
         widths = {"kernel": self.pca_dim, "noise": 1}
         ends = itertools.accumulate(widths[condition] for condition in self.conditions)
         return {name: slice(end - widths[name], end) for name, end in zip(self.conditions, ends, strict=True)}
 
     @property
     def map_channels(self) -> int:
-        """Channels of the degradation map."""
+        """The number of channels of the degradation map."""
         return max(channels.stop for channels in self.condition_channels.values())
 
     @property
     def kind(self) -> str:
-        """The paper's name: SRMD, or SRMDNF of a network that is not told the noise level."""
+        """The paper's name of the network: SRMD, or SRMDNF (noise-free) without the condition `noise`."""
         return "SRMD" if "noise" in self.conditions else "SRMDNF"
 
 
 class Layer(NamedTuple):
-    """A convolution of the chain."""
+    """A convolution of the network."""
 
     name: str  # in the state dict
     conv: nn.Conv2d
-    relu: bool  # whether a ReLU follows it
+    relu: bool  # whether a ReLU follows
 
 
 class SRMD(nn.Module):
-    """SRMD; untrained, it passes the picture through."""
+    """The network SRMD or SRMDNF. Before training it returns approximately the enlarged LR picture."""
 
     def __init__(self, config: NetworkConfig):
         super().__init__()
         self.config = config
-        widths = [3 + config.map_channels] + [config.features] * (config.layers - 1)
-        self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in itertools.pairwise(widths))
+        channels = [3 + config.map_channels] + [config.features] * (config.layers - 1)
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in itertools.pairwise(channels))
         norm = nn.BatchNorm2d if config.batch_norm else nn.Identity
-        self.norms = nn.ModuleList(norm(config.features) for _ in self.convs[1:])  # the first layer has none
-        self.head = nn.Conv2d(config.features, 3 * config.scale**2 if config.head == "subpixel" else 3, 3, padding=1)
+        self.norms = nn.ModuleList(norm(config.features) for _ in self.convs[1:])  # no batch norm after the first layer
+        head_channels = 3 * config.scale**2 if config.head == "subpixel" else 3
+        self.head = nn.Conv2d(config.features, head_channels, 3, padding=1)
         _initialise_as_identity(self)
 
     def forward(self, lr: Tensor, degradation_map: Tensor, conv_relu: ConvReLU | None = None) -> Tensor:
         """LR (N, 3, h, w) and map (N, C, h, w) or (N, C, 1, 1) → SR (N, 3, s·h, s·w), not clipped.
 
-        `conv_relu` computes the inner layers in PyTorch's place; ValueError if the network has batch norm.
+        `conv_relu` computes the inner layers instead of PyTorch's convolution and ReLU, such as
+        `srmd.winograd.convolution.conv_relu`. Raises ValueError if it is given and the network has batch norm.
         """
         if conv_relu is not None and self.config.batch_norm:
             raise ValueError("conv_relu: expected a network without batch norm, found one that has it")
@@ -83,37 +87,40 @@ class SRMD(nn.Module):
         return self.apply_head(x)
 
     def first_layer(self, lr: Tensor, degradation_map: Tensor) -> Tensor:
-        """LR and map → the features that the inner layers begin with, (N, features, h, w)."""
+        """LR and degradation map → the input of the inner layers, (N, features, h, w)."""
         return F.relu(_in_float32(self.convs[0], network_input(lr, degradation_map)), inplace=True)
 
     def apply_head(self, x: Tensor) -> Tensor:
-        """The features that the inner layers end with → SR."""
+        """The output of the inner layers, (N, features, h, w), → SR (N, 3, s·h, s·w)."""
         if self.config.head == "subpixel":
             return F.pixel_shuffle(_in_float32(self.head, x), self.config.scale)
         x = F.interpolate(x, scale_factor=self.config.scale, mode="bilinear", align_corners=False)
         return torch.sigmoid(_in_float32(self.head, x))
 
     def chain(self) -> Iterator[Layer]:
-        """All convolutions from the first layer to the head; batch norm, where there is any, is left out."""
+        """Yield all convolutions, from the first layer to the head, without batch norm."""
         for number, conv in enumerate(self.convs):
             yield Layer(f"convs.{number}", conv, relu=True)
         yield Layer("head", self.head, relu=False)
 
 
 def network_input(lr: Tensor, degradation_map: Tensor) -> Tensor:
-    """LR (N, 3, h, w) and map (N, C, h, w) or (N, C, 1, 1) as the channels of one tensor, (N, 3 + C, h, w)."""
+    """Concatenate LR (N, 3, h, w) and map (N, C, h, w) or (N, C, 1, 1) to the input (N, 3 + C, h, w)."""
     return torch.cat([lr, degradation_map.expand(-1, -1, *lr.shape[-2:])], 1)
 
 
 def _in_float32(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """Keeps what touches pixels out of autocast: 16 bits would show there, and cost a fiftieth less."""
+    """Apply the first or last convolution without autocast: 16 bits would show in SR, and save only 2 % of the time."""
     with torch.autocast(x.device.type, enabled=False):
         return conv(x.to(conv.weight.dtype))
 
 
 @torch.no_grad()
 def _initialise_as_identity(network: SRMD) -> None:
-    """Orthogonal weights, but RGB travels through untouched in channels 0 to 2: ReLU lets [0, 1] pass."""
+    """Initialise with orthogonal weights, except that channels 0 to 2 of every layer pass RGB on unchanged.
+
+    ReLU does not change RGB, because its values are not negative.
+    """
     rgb = range(3)
     for layer in network.chain():
         nn.init.orthogonal_(layer.conv.weight, gain=2**0.5)
@@ -127,10 +134,10 @@ def _initialise_as_identity(network: SRMD) -> None:
     if network.config.head == "subpixel":
         for channel, subpixels in enumerate(head.weight.chunk(3)):
             subpixels[:, channel, 1, 1] = 1
-    else:  # a sigmoid's tangent at one half: sigmoid(4x - 2) ≈ x
+    else:  # sigmoid(4x - 2) ≈ x, its tangent at x = 1/2
         head.weight[rgb, rgb, 1, 1] = 4
         head.bias -= 2
     for norm in network.norms:
-        if network.config.batch_norm:  # undo the normalisation of RGB, for a picture of usual mean and contrast
+        if network.config.batch_norm:  # undo the normalisation of RGB, for the mean and deviation of a typical photo
             norm.running_mean[:3], norm.bias[:3] = 0.45, 0.45
             norm.running_var[:3], norm.weight[:3] = 0.25**2, 0.25

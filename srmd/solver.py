@@ -1,4 +1,4 @@
-"""`Solver`: a network in training, step by step; `training_run.py` trains one in a folder with a dashboard."""
+"""`Solver` trains a network step by step; `training_run.py` adds a run folder, a dashboard and checkpoints."""
 
 import copy
 import logging
@@ -13,6 +13,7 @@ from torch import Tensor
 from srmd import __version__
 from srmd.backends.choice import winograd_is_faster
 from srmd.backends.device import autocast, choose_device, choose_precision, exact_convolutions
+from srmd.base.arithmetic import ceil_div
 from srmd.base.errors import about
 from srmd.config import TrainConfig
 from srmd.data_loader import PackedPictures
@@ -20,12 +21,12 @@ from srmd.degradation import upsample
 from srmd.pictures.metrics import luma, psnr
 from srmd.show.pictures import sample_grid
 from srmd.train.batches import Batch, Batches
-from srmd.train.cuda_step import captured
+from srmd.train.cuda_step import capture_step
 from srmd.train.dormant import dormant_features, reset_dormant_features
 from srmd.train.forward_backward import ForwardBackward
-from srmd.train.memory import placed
+from srmd.train.memory import cache_pictures
+from srmd.train.setup import TrainingSetup, new_setup
 from srmd.train.soap import Soap
-from srmd.train.start import Start, new_start
 from srmd.weights.checkpoint import Checkpoint
 from srmd.weights.files import Weights
 from srmd.weights.surgery import round_as_autocast
@@ -33,56 +34,68 @@ from srmd.winograd.convolution import conv_relu_
 
 logger = logging.getLogger("srmd")
 
-WARM_UP = 100  # steps
-RESET_EVERY = 1000  # steps, in the first half, which leaves the features time to learn
-RESET_PATCHES = 128  # at least, that a feature must be dormant on: some are active under few kernels only
+MAX_WARM_UP_STEPS = 100  # of the learning rate; a tenth of the run if that is less
+RESET_EVERY = 1000  # steps between resets of dormant features, in the first half: new weights need time to learn
+RESET_PATCHES = 128  # on which a feature must be dormant, at least: some are active for few kernels only
 EMA_DECAY = 0.999
-SAMPLES = 4  # of the validation batch that are shown
+SHOWN_SAMPLES = 4  # samples of the validation batch shown on the dashboard and in samples/
 
 
 class Solver:
-    """A network in training: optimizer, moving average (EMA), batches and the batch that it is validated on.
+    """A network in training: with optimizer, moving average (EMA), training batches and one validation batch.
 
-    Every batch is a function of the seed and of the step's number, which makes resuming exact.
+    A batch depends on the seed and the number of its step only. So a run that is resumed from `state_dict` on the same
+    machine computes the same as one that was never interrupted.
     """
 
     def __init__(
-        self, config: TrainConfig, training: PackedPictures, validation: PackedPictures, start: Start | None = None
+        self,
+        config: TrainConfig,
+        training: PackedPictures,
+        validation: PackedPictures,
+        setup: TrainingSetup | None = None,
     ):
-        """At step 0, with the network, P and kernels of `start`, by default those that the configuration names."""
+        """Prepare step 1. `setup` holds the network, P and kernels, by default new ones as `config` asks for.
+
+        The validation batch is drawn from `training` if all pictures of `validation` are too small. Raises InputError
+        if those of `training` are too small as well.
+        """
         self.config, self.step = config, 0
         self.device = choose_device(config.device)
         self.precision = choose_precision(config.precision, self.device)
-        self.network, self.pca, self.kernels = start or new_start(config)
+        self.network, self.pca, self.kernels = setup or new_setup(config)
         self.network.to(self.device, memory_format=torch.channels_last)
         with about("train_data"):
-            self.batches = self._batches(placed(training, config.cache, self.device))
-        self.validation_batch = self._batches(validation if validation.usable(self.batches.crop) else training).draw(0)
-        winograd = self._can_use_winograd() and winograd_is_faster(self.network, self._size())
+            self.batches = self._batches(cache_pictures(training, config.cache, self.device))
+        large_enough = validation.count_large_enough(self.batches.crop_size) > 0
+        self.validation_batch = self._batches(validation if large_enough else training).draw(0)
+        patches = config.batch_size, config.patch_size, config.patch_size  # (N, h, w)
+        winograd = self._can_use_winograd() and winograd_is_faster(self.network, patches)
+        self._plain_step = ForwardBackward(self.network, config.loss, self.device, self.precision, winograd)
         self.ema = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.optimizer = Soap(self.network.parameters(), config.lr)
-        self._plain_step = ForwardBackward(self.network, config.loss, self.device, self.precision, winograd)
         self.forward_backward: Callable[[Batch], Tensor] = self._plain_step
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device.index or 0)
-            self.forward_backward = captured(self._plain_step, self.validation_batch)
+            self.forward_backward = capture_step(self._plain_step, self.validation_batch)
 
     def _batches(self, pictures: PackedPictures) -> Batches:
         return Batches(pictures, self.config, self.pca, self.device, self.kernels)
 
-    def _size(self) -> tuple[int, int, int]:
-        return self.config.batch_size, self.config.patch_size, self.config.patch_size
-
     @property
     def winograd(self) -> bool:
-        """Whether the inner layers are computed by Winograd's algorithm."""
+        """Whether the inner layers are computed by Winograd's algorithm, in training and in validation."""
         return self._plain_step.winograd
+
+    @winograd.setter
+    def winograd(self, winograd: bool) -> None:
+        self._plain_step.winograd = winograd
 
     def _can_use_winograd(self) -> bool:
         return self.device.type == "cpu" and self.precision == "fp32"
 
     def state_dict(self) -> dict:
-        """All that is needed to go on, with the fields of `Checkpoint`."""
+        """Return the fields of `Checkpoint`: everything that `load_state_dict` needs to continue the run."""
         checkpoint = Checkpoint(
             version=__version__,
             step=self.step,
@@ -94,35 +107,33 @@ class Solver:
             ema=self.ema.state_dict(),
             optimizer=self.optimizer.state_dict(),
             pca=self.pca,
-            own_kernels=None if self.kernels.own is None else torch.from_numpy(self.kernels.own),
+            own_kernels=None if self.kernels.own_kernels is None else torch.from_numpy(self.kernels.own_kernels),
         )
         return vars(checkpoint)
 
     def load_state_dict(self, state: dict) -> None:
-        """Goes on where `state_dict` was called, in a run of the same configuration and start."""
+        """Continue from a `state_dict` of a run with the same configuration and setup; ValueError if P differs."""
         checkpoint = Checkpoint(**state)
         if not torch.equal(checkpoint.pca, self.pca):
-            raise ValueError("state: expected that of a run with the same P, found another")
+            raise ValueError("state: expected the state of a run with the same P, found another P")
         self.step = checkpoint.step
-        self._plain_step.winograd = (
-            checkpoint.winograd and self._can_use_winograd()
-        )  # which may be another device by now
+        self.winograd = checkpoint.winograd and self._can_use_winograd()  # the run may be resumed on a GPU
         self.network.load_state_dict(checkpoint.network)
         self.ema.load_state_dict(checkpoint.ema)
         self.optimizer.load_state_dict(checkpoint.optimizer)
 
     def weights(self) -> Weights:
-        """The EMA network ready to use, on the CPU."""
+        """Return the EMA network on the CPU, with P and metadata, as it is saved for use."""
         network = copy.deepcopy(self.ema).cpu()
         if self.precision == "bf16":
             round_as_autocast(network)
         metadata = {"version": __version__, "command": self.config.command, "steps": self.step}
         return Weights(network, self.pca, metadata | {"downsampler": self.config.downsampler})
 
-    # A step.
+    # Training.
 
     def training_step(self) -> Tensor:
-        """Goes to the next step and learns from its batch; the loss, still on the device."""
+        """Train on the batch of the next step. Return its loss, a tensor on the device."""
         if self.step % RESET_EVERY == 0 and self.step <= self.config.steps // 2:
             self.reset_dormant()
         self.step += 1
@@ -131,74 +142,80 @@ class Solver:
         return loss
 
     def optimizer_step(self) -> None:
-        """Updates the network from its gradients, and the EMA from the network."""
+        """Update the network from its gradients, and the EMA from the network."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate()
         self.optimizer.step()
         self._update_ema()
 
     def learning_rate(self) -> float:
-        """That of the present step: warm-up, then a cosine to zero."""
-        done, warm_up = self.step - 1, min(WARM_UP, self.config.steps // 10)
+        """Return the learning rate of the current step: a linear warm-up, then half a cosine down to zero."""
+        done = self.step - 1
+        warm_up = min(MAX_WARM_UP_STEPS, self.config.steps // 10)
         if done < warm_up:
             return self.config.lr * (done + 1) / warm_up
-        return self.config.lr * (1 + math.cos(math.pi * (done - warm_up) / (self.config.steps - warm_up))) / 2
+        progress = (done - warm_up) / (self.config.steps - warm_up)
+        return self.config.lr * (1 + math.cos(math.pi * progress)) / 2
 
     @torch.no_grad()
     def _update_ema(self) -> None:
-        decay = min(EMA_DECAY, (1 + self.step) / (10 + self.step))  # a constant one would keep the untrained weights
+        # A constant decay would keep the untrained weights in the average for a long time.
+        decay = min(EMA_DECAY, (1 + self.step) / (10 + self.step))
         torch._foreach_lerp_(list(self.ema.parameters()), list(self.network.parameters()), 1 - decay)
         for averaged, current in zip(self.ema.buffers(), self.network.buffers(), strict=True):
             averaged.copy_(current)
 
     def reset_dormant(self) -> None:
-        """Gives new weights to features that are dormant on the batches of the next steps."""
-        if not self.config.batch_norm:  # which keeps them active
+        """Give new weights to features that are dormant on all batches of the next steps, 128 patches or more."""
+        if not self.config.batch_norm:  # batch norm keeps all features active
             with exact_convolutions(self.device):
                 self._find_and_reset_dormant()
 
     def _find_and_reset_dormant(self) -> None:
-        dormant = None
-        count = math.ceil(RESET_PATCHES / self.config.batch_size)
-        for number in range(self.step + 1, self.step + 1 + count):
+        dormant = None  # for each layer, which features are dormant on all batches so far
+        for number in range(self.step + 1, self.step + 1 + ceil_div(RESET_PATCHES, self.config.batch_size)):
             batch = self.batches.draw(number)
-            here = dormant_features(self.network, batch.lr, batch.degradation_map)
-            dormant = here if dormant is None else [a & b for a, b in zip(dormant, here, strict=True)]
+            in_batch = dormant_features(self.network, batch.lr, batch.degradation_map)
+            dormant = in_batch if dormant is None else [a & b for a, b in zip(dormant, in_batch, strict=True)]
         if total := int(sum(layer.sum() for layer in dormant)):
             generator = torch.Generator().manual_seed(self.config.seed + self.step)
             reset_dormant_features(self.network, self.ema, dormant, batch.lr, batch.degradation_map, generator)
             logger.info("%d dormant features were reset at step %d: they were 0 on every patch tried", total, self.step)
 
-    def finite(self, loss: Tensor) -> float:
-        """The loss as a number; RuntimeError where the training has diverged."""
+    def check_loss(self, loss: Tensor) -> float:
+        """Return the loss as a number. Raises RuntimeError if the training has diverged."""
         value = loss.item()
         overflows = self.precision == "fp16" and not self.network.convs[0].weight.grad.any()
         if overflows or not math.isfinite(value):
-            what = f"the loss is {value}{', its gradient overflows float16' if overflows else ''}"
-            raise RuntimeError(f"{what} at step {self.step}: start a new run with a lower `lr`")
+            problem = f"the loss is {value}"
+            if overflows:
+                problem += ", its gradient overflows float16"
+            raise RuntimeError(f"{problem} at step {self.step}: start a new run with a lower `lr`")
         return value
 
-    # Validation, over one fixed batch of held-out pictures.
+    # Validation, on one batch that stays the same.
 
     @torch.no_grad()
     def validation_sr(self) -> Tensor:
-        """SR of the validation batch by the EMA network."""
+        """Return the EMA network's SR of the validation batch, (N, 3, s·h, s·w), not clipped."""
         with autocast(self.device, self.precision), exact_convolutions(self.device):
             lr, degradation_map = self.validation_batch.lr, self.validation_batch.degradation_map
             return self.ema(lr, degradation_map, conv_relu_ if self.winograd else None)
 
     def validate(self, sr: Tensor) -> dict[str, float]:
-        """PSNR of Y of the validation batch's SR, and of bicubic upscaling."""
-        bicubic = upsample(self.validation_batch.lr, self.config.scale_factor)
-        scored = {"psnr_y": sr, "bicubic_psnr_y": bicubic}
-        return {name: _mean_psnr_y(pictures, self.validation_batch.hr) for name, pictures in scored.items()}
+        """Return the mean PSNR of Y in dB of the validation batch's SR, and of bicubic upscaling."""
+        hr, bicubic = self.validation_batch.hr, upsample(self.validation_batch.lr, self.config.scale_factor)
+        return {"psnr_y": _mean_psnr_y(sr, hr), "bicubic_psnr_y": _mean_psnr_y(bicubic, hr)}
 
     def samples(self, sr: Tensor) -> np.ndarray:
-        """LR | bicubic | SR | HR of some of the validation batch, (H, W, 3) uint8."""
+        """Return a picture (H, W, 3) uint8 with rows LR | bicubic | SR | HR, for the first samples of the batch."""
         lr, hr = self.validation_batch.lr, self.validation_batch.hr
-        return sample_grid(lr[:SAMPLES], sr[:SAMPLES], hr[:SAMPLES], self.config.scale_factor)
+        return sample_grid(lr[:SHOWN_SAMPLES], sr[:SHOWN_SAMPLES], hr[:SHOWN_SAMPLES], self.config.scale_factor)
 
 
 def _mean_psnr_y(sr: Tensor, hr: Tensor) -> float:
-    pairs = zip(sr.clamp(0, 1).cpu().double(), hr.cpu().double(), strict=True)
-    return float(np.mean([psnr(luma(a.permute(1, 2, 0).numpy()), luma(b.permute(1, 2, 0).numpy())) for a, b in pairs]))
+    def luma_of_each(pictures: Tensor) -> list[np.ndarray]:
+        return [luma(picture.permute(1, 2, 0).numpy()) for picture in pictures.cpu().double()]
+
+    pairs = zip(luma_of_each(sr.clamp(0, 1)), luma_of_each(hr), strict=True)
+    return float(np.mean([psnr(sr_luma, hr_luma) for sr_luma, hr_luma in pairs]))

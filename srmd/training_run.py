@@ -1,4 +1,4 @@
-"""A training run: a `Solver` with a folder, a dashboard and checkpoints."""
+"""A training run: a `Solver` with a run folder, a dashboard and checkpoints."""
 
 import logging
 import time
@@ -16,29 +16,30 @@ from srmd.pictures.files import write_picture
 from srmd.show.dashboard import Dashboard, open_dashboard
 from srmd.show.pictures import kernel_picture
 from srmd.show.plots import draw_loss
-from srmd.solver import SAMPLES, Solver
+from srmd.solver import SHOWN_SAMPLES, Solver
 from srmd.train.run_folder import RunFolder
-from srmd.train.start import new_start, resumed_start
+from srmd.train.setup import new_setup, resumed_setup
 from srmd.weights.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from srmd.weights.files import write_weights
 
 logger = logging.getLogger("srmd")
 
-LOG_EVERY = 10
-VALIDATE_EVERY = 100
+LOG_EVERY = 10  # steps
+VALIDATE_EVERY = 100  # steps
 
-# Is told the number of each step that is done, and what was last logged, None if nothing was.
-Progress = Callable[[int, dict | None], object]
+# Called after each step with its number and the last row of metrics.jsonl that was logged, None before the first.
+TrainingProgress = Callable[[int, dict | None], object]
 
 
 def train(
     config: TrainConfig,
-    progress: Progress = lambda step, row: None,
+    progress: TrainingProgress = lambda step, row: None,
     packing: Callable[[int, int], object] = lambda done, total: None,
 ) -> None:
-    """Trains to the last step; a signal ends it early, after saving, by `Stopped`.
+    """Train a network as a configuration says, or resume its run; on a signal, save and raise `Stopped`.
 
-    `packing` is told how many pictures of a folder are packed, and how many there are.
+    `progress` is called after each step, `packing` after each picture of a folder that is packed, with the number of
+    pictures done and the number of all.
     """
     folder = RunFolder(config.output)
     with folder.locked():
@@ -46,18 +47,20 @@ def train(
         if checkpoint and checkpoint.step >= config.steps:
             logger.info("The run in %s is finished: %d steps", folder.path, checkpoint.step)
             return
-        if checkpoint and checkpoint.version != __version__:  # what it holds may be something else
-            found = f"{folder.path} was begun by version {checkpoint.version}, this is {__version__}"
-            raise InputError(f"{found}; `weights={folder.path / 'last.safetensors'}` starts from it", "resume")
-        start = resumed_start(config, checkpoint) if checkpoint else new_start(config)  # or says what is wrong with it
-        with about("train_data"):  # which may take minutes to pack
+        if checkpoint and checkpoint.version != __version__:  # the fields may mean something else
+            versions = f"{folder.path} was started by version {checkpoint.version}, this is {__version__}"
+            weights = folder.path / "last.safetensors"
+            raise InputError(f"{versions}; `weights={weights}` starts a new run from its network", "resume")
+        # Before the pictures, whose packing may take minutes: `weights` or `train_kernels` may be wrong.
+        setup = resumed_setup(config, checkpoint) if checkpoint else new_setup(config)
+        with about("train_data"):
             training, validation = open_training_data(config.train_data, progress=packing).split()
-        solver = Solver(config, training, validation, start)
+        solver = Solver(config, training, validation, setup)
         if checkpoint:
             solver.load_state_dict(vars(checkpoint))
         folder.begin(config, solver.step)
-        where = f"on {solver.device} in {solver.precision}, {config.steps} steps"
-        logger.info("Training in %s %s, pictures %s", folder.path, where, solver.batches.pictures.place)
+        details = f"on {solver.device} in {solver.precision}, {config.steps} steps"
+        logger.info("Training in %s %s, pictures %s", folder.path, details, solver.batches.pictures.location)
         env = f"srmd_{folder.path.name}"
         with open_dashboard(config.visdom, env, start_server=True, say=logger.info) as dashboard:
             TrainingRun(solver, folder, dashboard, progress).run()
@@ -65,7 +68,10 @@ def train(
 
 
 def _newest_checkpoint(folder: RunFolder) -> Checkpoint | None:
-    """The newest checkpoint that is whole; broken newer ones are put aside, None where there never was one."""
+    """The newest checkpoint that can be read; None if there is no checkpoint. Newer, broken ones are renamed.
+
+    Raises InputError if all are broken.
+    """
     paths, broken = folder.checkpoints(), []
     for path in paths:
         try:
@@ -74,8 +80,8 @@ def _newest_checkpoint(folder: RunFolder) -> Checkpoint | None:
             logger.warning("%s; trying the one before", error)
             broken.append(path)
         else:
-            for path in broken:
-                path.rename(path.with_suffix(".broken"))
+            for broken_path in broken:
+                broken_path.rename(broken_path.with_suffix(".broken"))
             return checkpoint
     if broken:
         raise InputError(f"none of the {len(broken)} checkpoints in {folder.path} can be read", "resume")
@@ -84,36 +90,37 @@ def _newest_checkpoint(folder: RunFolder) -> Checkpoint | None:
 
 
 class TrainingRun:
-    """Steps to the last one, logged, shown and saved on the way."""
+    """The loop over the steps, with logging, dashboard and saving."""
 
-    def __init__(self, solver: Solver, folder: RunFolder, dashboard: Dashboard, progress: Progress):
+    def __init__(self, solver: Solver, folder: RunFolder, dashboard: Dashboard, progress: TrainingProgress):
         self.solver, self.config, self.folder = solver, solver.config, folder
         self.dashboard, self.progress = dashboard, progress
 
     def run(self) -> None:
-        """Trains to the end, or until a signal, saves, and then raises `Stopped`."""
+        """Train to the last step and save. On a signal, save after the current step and raise `Stopped`."""
         solver, config = self.solver, self.config
-        for row in self.folder.rows():  # of a run that is resumed
+        for row in self.folder.rows():  # a resumed run has rows up to its checkpoint
             self._show(row)
-        kernels = solver.validation_batch.kernels[:SAMPLES].cpu().numpy()
+        kernels = solver.validation_batch.kernels[:SHOWN_SAMPLES].cpu().numpy()
         self.dashboard.image("kernels", kernel_picture(kernels), "kernels of the samples")
-        clock, counted, saved, row = time.perf_counter(), solver.step, solver.step, None
+        clock_start, timed_step = time.perf_counter(), solver.step  # start of the current throughput measurement
+        saved_step, row = solver.step, None
         with stop_requests() as stop:
             while solver.step < config.steps and not stop:
                 loss = solver.training_step()
                 if self._is_due(LOG_EVERY):
-                    value = solver.finite(loss)  # waits for the device: only then has the time passed that steps take
-                    images_per_s = (solver.step - counted) * config.batch_size / (time.perf_counter() - clock)
-                    row = self._log(value, images_per_s)
-                    clock, counted = time.perf_counter(), solver.step
+                    value = solver.check_loss(loss)  # waits for the device: before, the clock would not count its work
+                    images = (solver.step - timed_step) * config.batch_size
+                    row = self._log(value, images / (time.perf_counter() - clock_start))
+                    clock_start, timed_step = time.perf_counter(), solver.step
                 self.progress(solver.step, row)
                 if solver.step % config.save_every == 0:
                     self._save(loss)
-                    clock, counted, saved = time.perf_counter(), solver.step, solver.step
-            if saved != solver.step:
+                    clock_start, timed_step, saved_step = time.perf_counter(), solver.step, solver.step
+            if saved_step != solver.step:
                 self._save(loss)
         if stop and solver.step < config.steps:
-            logger.info("Stopped and saved at step %d; `resume=%s` goes on", solver.step, self.folder.path)
+            logger.info("Stopped and saved at step %d; `resume=%s` continues", solver.step, self.folder.path)
             raise Stopped(stop[0])
 
     def _is_due(self, every: int) -> bool:
@@ -141,9 +148,9 @@ class TrainingRun:
             dashboard.curves("validation PSNR of Y [dB]", row["step"], scores)
 
     def _save(self, loss: Tensor) -> None:
-        """The network ready to use, loss curve, samples; and last the checkpoint, for then all is there."""
+        """Write the network, the loss curve and the samples; last the checkpoint, so that no file is older than it."""
         solver, folder = self.solver, self.folder
-        solver.finite(loss)  # a network that has diverged must not take the place of a good one
+        solver.check_loss(loss)  # a diverged network must not replace a good one
         write_weights(folder.path / "last.safetensors", solver.weights())
         draw_loss(folder.rows(), folder.path / "loss.png")
         make_folder(folder.path / "samples")

@@ -1,4 +1,4 @@
-"""Small packs of random pictures, for the tests of what reads them."""
+"""Small packs of random pictures."""
 
 from pathlib import Path
 
@@ -21,5 +21,6 @@ def folder_of(folder: Path, *sizes: tuple[int, int]) -> Path:
 
 
 def packed(tmp_path: Path, *sizes: tuple[int, int]) -> PackedPictures:
+    """A pack of random pictures of each (height, width)."""
     pack(folder_of(tmp_path / "pictures", *sizes), tmp_path / "pack.h5")
     return PackedPictures(tmp_path / "pack.h5")

@@ -1,4 +1,4 @@
-"""Kernels and their moments computed in the plainest way, for the tests of kernels."""
+"""Kernels and their moments computed by loops or by definition, to compare with."""
 
 import math
 
@@ -8,34 +8,38 @@ from srmd.kernel import specs
 
 
 def gaussian_by_loops(width1, width2, degrees, size=15):
-    """An oriented Gaussian straight from its covariance matrix, one tap at a time."""
+    """An oriented Gaussian (size, size) from its covariance matrix, one tap at a time."""
     c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    turn = np.array([[c, -s], [s, c]])
-    precision = np.linalg.inv(turn @ np.diag([width1**2, width2**2]) @ turn.T)
-    k = np.zeros((size, size))
+    rotation = np.array([[c, -s], [s, c]])
+    precision = np.linalg.inv(rotation @ np.diag([width1**2, width2**2]) @ rotation.T)
+    kernel = np.zeros((size, size))
     for row in range(size):
         for column in range(size):
             xy = np.array([column - size // 2, row - size // 2], dtype=float)
-            k[row, column] = math.exp(-0.5 * xy @ precision @ xy)
-    return k / k.sum()
+            kernel[row, column] = math.exp(-0.5 * xy @ precision @ xy)
+    return kernel / kernel.sum()
 
 
-def moments(k):
-    """Centre of mass (column, row) and 2×2 covariance in (column, row), summed in loops."""
-    half = len(k) // 2
-    points = [(k[r, c], np.array([c - half, r - half], dtype=float)) for r in range(len(k)) for c in range(len(k))]
-    mean = sum(w * p for w, p in points)
-    return mean, sum(w * np.outer(p - mean, p - mean) for w, p in points)
+def moments(kernel):
+    """Centre of mass and 2×2 covariance of a kernel with sum 1, in (column, row) from its middle."""
+    size, half = len(kernel), len(kernel) // 2
+    taps = [
+        (kernel[row, column], np.array([column - half, row - half], dtype=float))
+        for row in range(size)
+        for column in range(size)
+    ]
+    mean = sum(value * position for value, position in taps)
+    return mean, sum(value * np.outer(position - mean, position - mean) for value, position in taps)
 
 
 def only(spec):
-    """The one kernel that a spec means."""
-    (found,) = specs.parse_kernels(spec)
-    return found
+    """The only kernel of a kernel spec."""
+    (kernel,) = specs.parse_kernels(spec)
+    return kernel
 
 
 def parameters(kernels):
-    """Variances (N, 2) ascending and the long axis's angle (N,) of sampled Gaussians, read off four of their taps."""
+    """Variances (N, 2) ascending and the long axis's angle in degrees (N,) of Gaussians (N, 15, 15), from four taps."""
     middle, right, below, corner = (np.log(kernels[:, r, c]) for r, c in [(7, 7), (7, 8), (8, 7), (8, 8)])
     xx, yy = 2 * (middle - right), 2 * (middle - below)
     xy = middle - corner - (xx + yy) / 2
@@ -44,5 +48,6 @@ def parameters(kernels):
 
 
 def skewed(size=15):
-    k = np.random.default_rng(3).random((size, size))
-    return k / k.sum()
+    """A random kernel, without any symmetry."""
+    kernel = np.random.default_rng(3).random((size, size))
+    return kernel / kernel.sum()

@@ -1,6 +1,20 @@
-"""Runs on small pictures, in this process, for the tests of training and of testing."""
+"""Training runs on small pictures, in this process, and what they have logged and saved."""
+
+import json
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
 
 from srmd.cli import main
+from srmd.kernel.motion import motion_kernels
+from srmd.kernel.pca import pca_matrix
+from srmd.model import SRMD, NetworkConfig
+from srmd.solver import Solver
+from srmd.weights.checkpoint import Checkpoint, load_checkpoint
+from srmd.weights.files import Weights, read_weights, write_weights
 
 QUICK = [
     "--batch_size=2",
@@ -13,5 +27,55 @@ QUICK = [
 
 
 def train(output: str, *flags: str) -> int:
+    """Train in the folder `output`, or resume its run; return the exit code."""
     resuming = any(flag.startswith("--resume") for flag in flags)
     return main.main(["--mode=train", f"--output={output}", *(QUICK if not resuming else ["--visdom=off"]), *flags])
+
+
+def read_rows(output: str) -> list[dict]:
+    """The rows of metrics.jsonl."""
+    return [json.loads(line) for line in Path(output, "metrics.jsonl").read_text().splitlines()]
+
+
+def logged_losses(output: str) -> list[tuple[int, float]]:
+    """Step and loss of each row."""
+    return [(row["step"], row["loss"]) for row in read_rows(output)]
+
+
+def have_same_weights(first_output: str, second_output: str) -> bool:
+    """Whether last.safetensors of two runs are equal to the bit."""
+    states = [
+        read_weights(Path(output, "last.safetensors")).network.state_dict() for output in (first_output, second_output)
+    ]
+    return all(torch.equal(a, b) for a, b in zip(states[0].values(), states[1].values(), strict=True))
+
+
+def load_only_checkpoint(output: str) -> Checkpoint:
+    (path,) = Path(output).glob("checkpoint-*")
+    return load_checkpoint(path)
+
+
+def signal_at_step(monkeypatch: pytest.MonkeyPatch, step: int, number: int) -> None:
+    """Call the signal handler at the beginning of a step. Real signals are sent to other processes, in test_journey."""
+    training_step = Solver.training_step
+
+    def step_and_signal(solver: Solver) -> torch.Tensor:
+        if solver.step == step - 1:
+            signal.getsignal(number)(number, None)
+        return training_step(solver)
+
+    monkeypatch.setattr(Solver, "training_step", step_and_signal)
+
+
+def write_own_kernels(count: int = 40, size: int = 15) -> str:
+    """Write a file of motion kernels; return the flag to train on them."""
+    np.save("motion.npy", motion_kernels(np.random.default_rng(0), count, size))
+    return "--train_kernels=motion.npy"
+
+
+def write_x3_weights(path: str) -> Weights:
+    """Write the weights of a network for scale 3 with a P that is not the project's."""
+    torch.manual_seed(5)
+    weights = Weights(SRMD(NetworkConfig(3)), -torch.from_numpy(pca_matrix()))
+    write_weights(Path(path), weights)
+    return weights

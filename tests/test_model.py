@@ -1,4 +1,4 @@
-"""model.py: sizes, what an untrained network does, how far it sees, and merged batch norm."""
+"""The network: its shape, initialisation, conditions and receptive field, and changes to trained weights."""
 
 import dataclasses
 import itertools
@@ -16,7 +16,7 @@ from srmd.weights.surgery import merge_batch_norm, reproject_first_layer
 
 CONDITIONS = [("kernel", "noise"), ("kernel",)]  # SRMD, SRMDNF
 HEADS = ["subpixel", "upsample"]
-PAPER = {2: (1511692, 1510540), 3: (1528987, 1527835), 4: (1553200, 1552048)}  # SRMD and SRMDNF
+PAPERS_PARAMETERS = {2: (1511692, 1510540), 3: (1528987, 1527835), 4: (1553200, 1552048)}  # SRMD and SRMDNF
 VARIANTS = [
     NetworkConfig(scale, head, conditions, batch_norm)
     for scale, head, conditions, batch_norm in itertools.product([1, 2, 3, 4, 8], HEADS, CONDITIONS, [False, True])
@@ -24,7 +24,8 @@ VARIANTS = [
 
 
 def label(config):
-    return f"x{config.scale}-{config.head}-{config.kind}{'-bn' * config.batch_norm}"
+    batch_norm = "-bn" if config.batch_norm else ""
+    return f"x{config.scale}-{config.head}-{config.kind}{batch_norm}"
 
 
 def make(config=None, seed=0, **changes):
@@ -40,22 +41,22 @@ def pictures(height=12, width=14):
 
 
 def maps(network, n=2, height=1, width=1, seed=1):
-    """Codes of the usual size and noise levels, (n, C, height, width)."""
+    """Random degradation maps with values of the usual size, (n, C, height, width)."""
     generator = torch.Generator().manual_seed(seed)
     return 0.1 * torch.randn(n, network.config.map_channels, height, width, generator=generator)
 
 
 @torch.no_grad()
-def run(network, lr, told):
-    return network(lr, told)
+def run(network, lr, degradation_map):
+    return network(lr, degradation_map)
 
 
 def psnr(a, b):
     return -10 * float((a - b).square().mean().log10())
 
 
-def shake(network, seed=2):
-    """Random weights and statistics of batch norm, as if it had been trained."""
+def randomise_batch_norm(network, seed=2):
+    """Give batch norm random weights and statistics, as if the network had been trained."""
     generator = torch.Generator().manual_seed(seed)
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     assert norms
@@ -72,32 +73,32 @@ def shake(network, seed=2):
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_the_networks_have_as_many_parameters_as_the_papers(scale):
     counts = [sum(p.numel() for p in make(scale=scale, conditions=c).parameters()) for c in CONDITIONS]
-    assert tuple(counts) == PAPER[scale]
+    assert tuple(counts) == PAPERS_PARAMETERS[scale]
 
 
 @pytest.mark.parametrize("config", VARIANTS, ids=label)
-def test_sr_is_scale_times_as_large_as_lr_whatever_its_shape(config):
+def test_sr_is_scale_times_as_large_as_lr(config):
     network = make(config, features=8)
     assert run(network, torch.rand(2, 3, 5, 7), maps(network)).shape == (2, 3, 5 * config.scale, 7 * config.scale)
 
 
-def test_the_first_layer_sees_the_picture_and_the_map_and_the_last_makes_the_subpixels():
+def test_the_convolutions_have_the_papers_channels():
     convs = [m for m in make(scale=3).modules() if isinstance(m, nn.Conv2d)]
     assert [(c.in_channels, c.out_channels) for c in convs] == [(19, 128)] + [(128, 128)] * 10 + [(128, 27)]
     assert {(c.kernel_size, c.padding, c.bias is not None) for c in convs} == {((3, 3), (1, 1), True)}
 
 
-def test_batch_norm_lies_between_the_layers_but_not_behind_the_first_or_the_last():
+def test_batch_norm_follows_every_layer_but_the_first_and_the_last():
     norms = [m.num_features for m in make(batch_norm=True).modules() if isinstance(m, nn.BatchNorm2d)]
     assert norms == [128] * 10
     assert not any(isinstance(m, nn.BatchNorm2d) for m in make(features=8).modules())
 
 
-# --- untrained
+# --- initialisation
 
 
 @pytest.mark.parametrize("config", VARIANTS, ids=label)
-def test_an_untrained_network_passes_the_picture_through(config):
+def test_an_untrained_network_returns_the_enlarged_picture(config):
     network, lr = make(config, features=64), pictures()
     mode = "nearest" if config.head == "subpixel" else "bilinear"
     sr = run(network, lr, maps(network))
@@ -105,7 +106,7 @@ def test_an_untrained_network_passes_the_picture_through(config):
 
 
 @pytest.mark.parametrize("config", [c for c in VARIANTS if c.batch_norm], ids=label)
-def test_an_untrained_network_passes_the_picture_through_roughly_in_training_with_batch_norm(config):
+def test_an_untrained_network_with_batch_norm_in_training_mode_returns_roughly_the_enlarged_picture(config):
     network, lr = make(config, features=64).train(), pictures()
     sr, hr = run(network, lr, maps(network)), F.interpolate(lr, scale_factor=config.scale)
     assert psnr(sr, hr) > 13
@@ -119,7 +120,7 @@ def test_untrained_networks_depend_on_the_seed_alone():
 
 
 @pytest.mark.parametrize("head", HEADS)
-def test_every_parameter_of_an_untrained_network_can_learn(head):
+def test_every_layer_of_an_untrained_network_gets_gradients(head):
     network = make(head=head, features=16, batch_norm=True).train()
     target = F.interpolate(pictures(), scale_factor=2, mode="bicubic").clamp(0, 1)
     F.l1_loss(network(pictures(), maps(network)), target).backward()
@@ -128,62 +129,64 @@ def test_every_parameter_of_an_untrained_network_can_learn(head):
     assert all(m.weight.grad.abs().sum() > 0 for m in network.modules() if isinstance(m, nn.Conv2d))
 
 
-def test_the_subpixel_head_does_not_clip_and_the_other_ends_in_a_sigmoid():
+def test_the_subpixel_head_does_not_clip_and_the_upsample_head_ends_in_a_sigmoid():
     bright = 3 * pictures()
-    clipped, free = (run(make(head=h, features=32), bright, torch.zeros(2, 16, 1, 1)) for h in ("upsample", "subpixel"))
-    assert free.max() > 2
-    assert clipped.min() > 0
-    assert clipped.max() <= 1
+    sr = {head: run(make(head=head, features=32), bright, torch.zeros(2, 16, 1, 1)) for head in HEADS}
+    assert sr["subpixel"].max() > 2
+    assert sr["upsample"].min() > 0
+    assert sr["upsample"].max() <= 1
 
 
-# --- the map
+# --- degradation map
 
 
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("conditions", CONDITIONS)
-def test_a_uniform_map_tells_the_same_as_an_expanded_one(head, conditions):
+def test_a_uniform_map_gives_the_same_sr_as_an_expanded_one(head, conditions):
     network, lr = make(head=head, conditions=conditions, features=32), pictures()
-    told = maps(network)
-    assert torch.equal(run(network, lr, told), run(network, lr, told.expand(-1, -1, *lr.shape[-2:]).contiguous()))
+    uniform = maps(network)
+    expanded = uniform.expand(-1, -1, *lr.shape[-2:]).contiguous()
+    assert torch.equal(run(network, lr, uniform), run(network, lr, expanded))
 
 
 @pytest.mark.parametrize("channel", [0, 14, 15])
-def test_every_channel_of_the_map_matters(channel):
+def test_every_channel_of_the_map_changes_sr(channel):
     network, lr = make(features=32), pictures()
-    told = maps(network)
-    changed = told.clone()
+    original = maps(network)
+    changed = original.clone()
     changed[:, channel] += 0.3
-    assert (run(network, lr, told) - run(network, lr, changed)).abs().max() > 1e-3
+    assert (run(network, lr, original) - run(network, lr, changed)).abs().max() > 1e-3
 
 
-def test_samples_of_a_batch_do_not_see_each_other_and_inputs_stay_as_they_were():
+def test_the_samples_of_a_batch_are_independent_and_inputs_are_not_changed():
     network, lr = make(features=32), pictures()
-    told, before = maps(network), lr.clone()
-    together = run(network, lr, told)
-    torch.testing.assert_close(together[1:], run(network, lr[1:], told[1:]), atol=1e-5, rtol=0)
-    assert torch.equal(lr, before)
+    degradation_maps, copy_of_lr = maps(network), lr.clone()
+    sr = run(network, lr, degradation_maps)
+    torch.testing.assert_close(sr[1:], run(network, lr[1:], degradation_maps[1:]), atol=1e-5, rtol=0)
+    assert torch.equal(lr, copy_of_lr)
 
 
 # --- receptive field
 
 
 def reach(network, height=33, width=31):
-    """How many LR pixels away SR changes when the middle LR pixel does, in rows and columns."""
+    """How far SR changes when the middle LR pixel changes, in LR pixels up or down and left or right."""
     lr = torch.rand(1, 3, height, width, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    told, changed = maps(network, 1).double(), lr.clone()
+    degradation_map, changed = maps(network, 1).double(), lr.clone()
     changed[:, :, height // 2, width // 2] += 0.5
-    _, _, rows, columns = torch.nonzero(run(network, lr, told) - run(network, changed, told), as_tuple=True)
+    difference = run(network, lr, degradation_map) - run(network, changed, degradation_map)
+    _, _, rows, columns = torch.nonzero(difference, as_tuple=True)
     s = network.config.scale
     return int((rows // s - height // 2).abs().max()), int((columns // s - width // 2).abs().max())
 
 
 @pytest.mark.parametrize("scale", [1, 2, 3])
-def test_the_subpixel_network_sees_12_lr_pixels_to_each_side_and_no_further(scale):
+def test_the_receptive_field_with_the_subpixel_head_is_12_lr_pixels_to_each_side(scale):
     assert reach(make(scale=scale, features=32).double()) == (12, 12)
 
 
 @pytest.mark.parametrize("scale", [1, 2, 3])
-def test_the_upsampling_network_sees_no_further_than_12_lr_pixels(scale):
+def test_the_receptive_field_with_the_upsample_head_is_at_most_12_lr_pixels_to_each_side(scale):
     assert max(reach(make(scale=scale, head="upsample", features=32).double())) <= 12
 
 
@@ -193,56 +196,61 @@ def test_the_upsampling_network_sees_no_further_than_12_lr_pixels(scale):
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("conditions", CONDITIONS)
 @pytest.mark.parametrize(("dtype", "error"), [(torch.float32, 1e-4), (torch.float64, 1e-9)])
-def test_merged_batch_norm_computes_the_same(head, conditions, dtype, error):
-    network = shake(make(head=head, conditions=conditions, batch_norm=True, scale=3, features=32)).to(dtype)
+def test_merging_batch_norm_does_not_change_sr(head, conditions, dtype, error):
+    network = randomise_batch_norm(make(head=head, conditions=conditions, batch_norm=True, scale=3, features=32)).to(
+        dtype
+    )
     merged = merge_batch_norm(network)
     assert merged.config == dataclasses.replace(network.config, batch_norm=False)
     assert not any(isinstance(m, nn.BatchNorm2d) for m in merged.modules())
-    lr, told = pictures().to(dtype), maps(network).to(dtype)
-    expected = run(network, lr, told)
-    assert expected.std() > 1e-3  # something to compare
-    assert (run(merged, lr, told) - expected).abs().max() < error * max(1, expected.abs().max())
+    lr, degradation_maps = pictures().to(dtype), maps(network).to(dtype)
+    expected = run(network, lr, degradation_maps)
+    assert expected.std() > 1e-3
+    assert (run(merged, lr, degradation_maps) - expected).abs().max() < error * max(1, expected.abs().max())
 
 
-def test_merging_leaves_the_network_as_it_was():
-    network = shake(make(batch_norm=True, features=16))
+def test_merging_does_not_change_the_original_network():
+    network = randomise_batch_norm(make(batch_norm=True, features=16))
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     merge_batch_norm(network)
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
 
 
-def test_merging_a_network_in_training_gives_what_it_does_in_evaluation():
-    network = shake(make(batch_norm=True, features=16))
+def test_a_network_in_training_mode_is_merged_with_its_running_statistics():
+    network = randomise_batch_norm(make(batch_norm=True, features=16))
     expected = run(network, pictures(), maps(network))
     torch.testing.assert_close(run(merge_batch_norm(network.train()), pictures(), maps(network)), expected)
 
 
-def test_a_merged_network_fits_the_papers_count():
+def test_a_merged_network_has_the_papers_number_of_parameters():
     merged = merge_batch_norm(make(batch_norm=True))
-    assert sum(p.numel() for p in merged.parameters()) == PAPER[2][0]
+    assert sum(p.numel() for p in merged.parameters()) == PAPERS_PARAMETERS[2][0]
 
 
 @pytest.mark.parametrize("conditions", CONDITIONS)
 @pytest.mark.parametrize(("size", "dim"), [(15, 40), (21, 60)])
-def test_a_network_told_by_another_pca_computes_the_same_for_kernels_that_both_describe(conditions, size, dim):
+def test_reprojecting_to_another_p_changes_sr_little_for_kernels_that_both_describe(conditions, size, dim):
     network = make(conditions=conditions, features=16)
     old, new = torch.from_numpy(pca_matrix()), torch.from_numpy(TrainingKernels(size).pca(dim))
-    told = reproject_first_layer(network, old, new, size)
-    assert (told.config.kernel_size, told.config.pca_dim) == (size, dim)
+    reprojected = reproject_first_layer(network, old, new, size)
+    assert (reprojected.config.kernel_size, reprojected.config.pca_dim) == (size, dim)
     kernels = torch.from_numpy(gaussian([0.7, 1.3, 2.0], [0.7, 1.0, 1.2], [0, 30, 80], 15)).float()
     noise = torch.full((3, len(conditions) - 1), 0.2)
     codes = torch.cat([kernel_codes(kernels, old), noise], 1)[..., None, None]
     wide = F.pad(kernels, [(size - 15) // 2] * 4)
     new_codes = torch.cat([kernel_codes(wide, new), noise], 1)[..., None, None]
     lr = pictures()[:1].expand(3, -1, -1, -1)
-    expected, found, untold = (run(*c) for c in ((network, lr, codes), (told, lr, new_codes), (network, lr, 0 * codes)))
-    assert (found - expected).abs().max() < 0.02 * (untold - expected).abs().max()
+    expected = run(network, lr, codes)
+    error = (run(reprojected, lr, new_codes) - expected).abs().max()
+    effect_of_codes = (run(network, lr, 0 * codes) - expected).abs().max()
+    assert error < 0.02 * effect_of_codes
 
 
-def test_a_network_told_by_its_own_pca_stays_the_same():
-    network, pca = shake(make(features=16, batch_norm=True)), torch.from_numpy(pca_matrix())
-    told = reproject_first_layer(network, pca, pca, 15)
-    assert told.config == network.config
-    torch.testing.assert_close(run(told.eval(), pictures(), maps(network)), run(network, pictures(), maps(network)))
-    told.convs[3].weight.data += 1
-    assert not torch.equal(told.convs[3].weight, network.convs[3].weight)
+def test_reprojecting_to_the_same_p_changes_nothing_and_copies_the_weights():
+    network, pca = randomise_batch_norm(make(features=16, batch_norm=True)), torch.from_numpy(pca_matrix())
+    reprojected = reproject_first_layer(network, pca, pca, 15)
+    assert reprojected.config == network.config
+    expected = run(network, pictures(), maps(network))
+    torch.testing.assert_close(run(reprojected.eval(), pictures(), maps(network)), expected)
+    reprojected.convs[3].weight.data += 1
+    assert not torch.equal(reprojected.convs[3].weight, network.convs[3].weight)

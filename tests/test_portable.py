@@ -89,7 +89,7 @@ def test_where_the_free_memory_is_unknown_auto_holds_pictures_only_where_the_dev
 from srmd.train import memory as cache
 for room in 200, 199:
     torch.cuda.mem_get_info = lambda device: (room, 1000)
-    print(cache._where_there_is_room(100, torch.device("cuda")))
+    print(cache._choose_cache(100, torch.device("cuda")))
 """
     assert said(program, tmp_path, "import torch") == "device\noff\n"
 

@@ -67,7 +67,7 @@ def test_a_gradient_that_overflows_float16_is_reported(tmp_path: Path, monkeypat
     monkeypatch.setattr("srmd.solver.choose_precision", lambda *_: "fp16")  # which is refused on a CPU
     solver = small_solver(photos(tmp_path), loss="l2")
     batch = solver.batches.draw(1)
-    solver.finite(solver.forward_backward(batch))
+    solver.check_loss(solver.forward_backward(batch))
     loss = solver.forward_backward(batch._replace(hr=torch.full_like(batch.hr, 1e7)))
     with pytest.raises(RuntimeError, match=r"its gradient overflows float16 at step 0: .* `lr`"):
-        solver.finite(loss)
+        solver.check_loss(loss)

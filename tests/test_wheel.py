@@ -162,7 +162,7 @@ def test_its_c_is_compiled_from_where_it_is_installed(installed: Path, tmp_path:
     if compiled.load() is None:
         pytest.skip("nothing is compiled on this machine")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    program = "from srmd.winograd import compiled as c; print(c.load() is not None, c.SOURCE)"
+    program = "from srmd.winograd import compiled as c; print(c.load() is not None, c.C_SOURCE)"
     loaded, place = run(installed / "python", "-c", program, folder=tmp_path).split(maxsplit=1)
     assert loaded == "True"
     assert Path(place.strip()).is_relative_to(installed.parent)

@@ -1,1 +1,1 @@
-"""Ways to run a network: PyTorch, ncnn, OpenVINO."""
+"""Backends, the ways to run a network: PyTorch, ncnn and OpenVINO, with their precisions and devices."""

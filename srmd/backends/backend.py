@@ -1,4 +1,4 @@
-"""Ways to run a network: PyTorch with or without Winograd's algorithm, ncnn, OpenVINO, each in some precisions."""
+"""A backend, and how it runs a network: an engine (PyTorch, ncnn or OpenVINO) with its precision and device."""
 
 import copy
 from dataclasses import dataclass
@@ -10,12 +10,13 @@ from torch import Tensor
 from srmd.backends.bfloat16 import Bfloat16Network
 from srmd.backends.device import autocast, exact_convolutions
 from srmd.base.errors import InputError
-from srmd.model import SRMD, NetworkConfig, Run
+from srmd.model import SRMD, NetworkConfig, NetworkFunction
 from srmd.winograd.convolution import conv_relu_
 
-TILE = 516  # a multiple of Winograd's tiles
-NCNN_TILE = 384  # for it holds a picture's transforms, which take more memory than the features
-OPTIONAL = ("ncnn", "openvino")
+OPTIONAL_ENGINES = ("ncnn", "openvino")
+# Sides in LR pixels of the tiles in which large pictures are restored. The features of 512×512 take 134 MB in float32.
+TORCH_TILE = 516  # a multiple of Winograd's output tiles
+NCNN_TILE = 384  # ncnn stores the Winograd transform of the whole tile, which is larger than its features
 
 
 @dataclass(frozen=True)
@@ -24,55 +25,58 @@ class Backend:
 
     engine: str  # torch, ncnn or openvino
     precision: str  # fp32, bf16 or fp16
-    device: str  # cpu, cuda[:N], mps, or vulkan
-    winograd: bool = False  # in PyTorch; the others choose for themselves
+    device: str  # cpu, cuda[:N], mps or vulkan
+    winograd: bool = False  # torch only: whether to use srmd/winograd; the other engines choose an algorithm themselves
 
     def __str__(self) -> str:
-        return f"{self.engine}{' winograd' if self.winograd else ''} {self.precision} {self.device}"
+        engine = f"{self.engine} winograd" if self.winograd else self.engine
+        return f"{engine} {self.precision} {self.device}"
 
     def tile(self, config: NetworkConfig) -> int:
-        """LR pixels of a side that are computed at once: the features of 512×512 take 134 MB in float32."""
-        tile = NCNN_TILE if self.engine == "ncnn" else TILE
-        return tile // config.scale if config.head == "upsample" else tile  # whose features are as large as HR
+        """Return the side in LR pixels of the tiles in which this backend restores large pictures."""
+        tile = NCNN_TILE if self.engine == "ncnn" else TORCH_TILE
+        if config.head == "upsample":  # its last features are as large as HR
+            return tile // config.scale
+        return tile
 
 
-def make_run(network: SRMD, backend: Backend) -> Run:
-    """A network without batch norm as a function of float32 tensors on the CPU: (LR, degradation map) → SR.
+def make_network_function(network: SRMD, backend: Backend) -> NetworkFunction:
+    """Return a network without batch norm as a function (LR, degradation map) → SR, run by a backend.
 
-    LR is (1, 3, h, w), the map (1, C, h, w) or (1, C, 1, 1), SR (1, 3, s·h, s·w). Raises InputError where an optional
-    engine does not work here.
+    The function takes and returns float32 tensors on the CPU: LR (1, 3, h, w), the map (1, C, h, w) or (1, C, 1, 1),
+    SR (1, 3, s·h, s·w). Raises InputError if an optional engine is installed, but does not work on this machine.
     """
     try:
-        return _make_run(network, backend)
-    except Exception as error:  # an optional engine that is installed, but does not work here
-        if backend.engine not in OPTIONAL:
+        return _make_network_function(network, backend)
+    except Exception as error:  # an optional engine can fail in many ways, such as by a missing library
+        if backend.engine not in OPTIONAL_ENGINES:
             raise
-        found = " ".join(str(error).split())[:100]
-        raise InputError(f"{backend} does not work here ({found}); `engine=torch` does", "engine") from error
+        reason = " ".join(str(error).split())[:100]
+        raise InputError(f"{backend} does not work here ({reason}); `engine=torch` does", "engine") from error
 
 
-def _make_run(network: SRMD, backend: Backend) -> Run:
+def _make_network_function(network: SRMD, backend: Backend) -> NetworkFunction:
     threads = torch.get_num_threads()
     if backend.engine == "ncnn":
-        from srmd.backends.ncnn import ncnn_run
+        from srmd.backends.ncnn import ncnn_function
 
-        return ncnn_run(network, backend.precision, threads, vulkan=backend.device == "vulkan")
+        return ncnn_function(network, backend.precision, threads, vulkan=backend.device == "vulkan")
     if backend.engine == "openvino":
-        from srmd.backends.openvino import openvino_run
+        from srmd.backends.openvino import openvino_function
 
-        return openvino_run(network, backend.precision, threads)
-    return _torch_run(network, backend)
+        return openvino_function(network, backend.precision, threads)
+    return _torch_function(network, backend)
 
 
-def _torch_run(network: SRMD, backend: Backend) -> Run:
-    """PyTorch, channels last."""
+def _torch_function(network: SRMD, backend: Backend) -> NetworkFunction:
     device = torch.device(backend.device)
     network = copy.deepcopy(network).to(device, memory_format=torch.channels_last).eval()
     compute = network
     if backend.winograd:
         compute = partial(network, conv_relu=conv_relu_)
     elif backend.precision == "bf16":
-        compute = Bfloat16Network(network)  # rounds by itself: no autocast
+        compute = Bfloat16Network(network)
+    # Bfloat16Network chooses the precision of each operation itself: no autocast.
     autocast_precision = "fp16" if backend.precision == "fp16" else "fp32"
 
     @torch.inference_mode()

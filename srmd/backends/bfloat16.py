@@ -1,9 +1,9 @@
-"""A network in bfloat16, but in float32 the picture on its way through it.
+"""A network in bfloat16 whose RGB channels are computed in float32.
 
-Our networks let RGB travel through channels 0 to 2 of every layer, by weights close to one. Of these and of the
-pixels bfloat16 keeps 8 bits, and ten layers add up what is lost: 0.06 to 0.3 dB. So what RGB gets of itself is taken
-out of each layer and computed apart, 1/1800 of its products; what the other channels add to it is little, and 8 bits
-hold that well. The first layer stays in float32 too: it sees the kernel code.
+Our networks pass RGB through channels 0 to 2 of every layer, with weights close to one. bfloat16 has 8 significant
+bits, and the rounding errors of ten layers add up to a loss of 0.06 to 0.3 dB. So the products of RGB channels with
+RGB channels, 1/1800 of all, are computed in float32. What the other channels add to RGB is small, and 8 bits suffice
+for it. The first layer stays in float32 as well, because it reads the kernel code.
 """
 
 import torch
@@ -12,50 +12,51 @@ from torch import Tensor, nn
 
 from srmd.model import SRMD
 
-RGB = 3
+RGB_CHANNELS = 3
 
 
 class Bfloat16Network:
-    """A network without batch norm, its weights rounded once; SR in float32, by the network's own LR and map."""
+    """A network without batch norm, with weights rounded to bfloat16 once; it returns SR in float32."""
 
     @torch.no_grad()
     def __init__(self, network: SRMD):
         self._network = network
         self._layers = [_InnerLayer(conv) for conv in network.convs[1:]]
-        self._head = _without_rgb(network.head, slice(None))
+        self._head_weight = _weight_without_rgb(network.head, slice(None))
 
     def __call__(self, lr: Tensor, degradation_map: Tensor) -> Tensor:
-        """LR (N, 3, h, w) and map (N, C, h, w) → SR (N, 3, s·h, s·w)."""
+        """LR (N, 3, h, w) and map (N, C, h, w) or (N, C, 1, 1), float32 → SR (N, 3, s·h, s·w), float32."""
         network = self._network
         x = network.first_layer(lr, degradation_map)  # (N, features, h, w)
-        rgb, x = x[:, :RGB], x.bfloat16()
+        rgb, x = x[:, :RGB_CHANNELS], x.bfloat16()
         for layer in self._layers:
             x, rgb = layer(x, rgb)
         if network.config.head == "subpixel":
-            of_rgb = F.conv2d(rgb, network.head.weight[:, :RGB], network.head.bias, padding=1)
-            return F.pixel_shuffle(F.conv2d(x, self._head, padding=1) + of_rgb, network.config.scale)
+            from_rgb = F.conv2d(rgb, network.head.weight[:, :RGB_CHANNELS], network.head.bias, padding=1)
+            from_others = F.conv2d(x, self._head_weight, padding=1)
+            return F.pixel_shuffle(from_others + from_rgb, network.config.scale)
         x = x.float()
-        x[:, :RGB] = rgb
+        x[:, :RGB_CHANNELS] = rgb
         return network.apply_head(x)
 
 
 class _InnerLayer:
     def __init__(self, conv: nn.Conv2d):
-        self._weight, self._bias = _without_rgb(conv, slice(RGB)), conv.bias.bfloat16()
-        self._of_rgb = conv.weight[:RGB, :RGB]
+        self._weight, self._bias = _weight_without_rgb(conv, slice(RGB_CHANNELS)), conv.bias.bfloat16()
+        self._rgb_weight = conv.weight[:RGB_CHANNELS, :RGB_CHANNELS]
 
     def __call__(self, x: Tensor, rgb: Tensor) -> tuple[Tensor, Tensor]:
-        """Features in bfloat16, and their first three channels in float32."""
+        """Return all features in bfloat16, and the RGB channels in float32 as well."""
         x = F.conv2d(x, self._weight, self._bias, padding=1)
-        # bfloat16 and float32 make float32.
-        rgb = F.relu(x[:, :RGB] + F.conv2d(rgb, self._of_rgb, padding=1), inplace=True)
+        from_rgb = F.conv2d(rgb, self._rgb_weight, padding=1)
+        rgb = F.relu(x[:, :RGB_CHANNELS] + from_rgb, inplace=True)  # bfloat16 + float32 is float32
         x = F.relu(x, inplace=True)
-        x[:, :RGB] = rgb
+        x[:, :RGB_CHANNELS] = rgb
         return x, rgb
 
 
-def _without_rgb(conv: nn.Conv2d, outputs: slice) -> Tensor:
-    """The weight in bfloat16, 0 for what RGB gives to these outputs."""
+def _weight_without_rgb(conv: nn.Conv2d, outputs: slice) -> Tensor:
+    """The weight in bfloat16, with 0 from the RGB channels to these output channels."""
     weight = conv.weight.bfloat16()
-    weight[outputs, :RGB] = 0
+    weight[outputs, :RGB_CHANNELS] = 0
     return weight

@@ -1,4 +1,4 @@
-"""The fastest backend that this machine has for a network, found by a short benchmark whose result is kept."""
+"""The choice of the fastest backend for a network on this machine, by a short benchmark whose result is cached."""
 
 import importlib.metadata
 import importlib.util
@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from srmd.backends.backend import OPTIONAL, Backend, make_run
-from srmd.backends.device import choose_precision, processor
+from srmd.backends.backend import OPTIONAL_ENGINES, Backend, make_network_function
+from srmd.backends.device import choose_precision, processor_description
 from srmd.base.errors import InputError
 from srmd.base.files import cache_folder, whole_file
 from srmd.model import SRMD
@@ -25,74 +25,93 @@ from srmd.winograd.convolution import conv_relu
 
 logger = logging.getLogger("srmd")
 
-CACHE_VERSION = 5  # one higher whenever one of our own backends changes: results of before no longer hold
-BENCHMARK_SIDE = 256  # LR pixels: of smaller features memory is used again, of larger ones the system clears it anew
+CACHE_VERSION = 5  # part of the cache key; increased whenever the speed of one of our own backends changes
+# LR pixels: large enough that the system clears new memory for the features in every call, as it does for photos. The
+# features of smaller pictures reuse memory.
+BENCHMARK_SIDE = 256
 BENCHMARK_ROUNDS = 2
-LAYER_ROUNDS = 5  # for a training, which keeps to the result to its end; they take a second
-# Load average per thread above which a benchmark result is stored as 'busy' only: it holds while the machine is busy.
+TRAINING_BENCHMARK_ROUNDS = 5  # more, because a training run keeps the choice to its end; they take a second
+# Load average per thread above which a benchmark result is stored as 'busy' only: it is used while the machine is busy.
 MAX_LOAD = 0.8
 
 
 def choose_backend(network: SRMD, device: torch.device, engine: str = "auto", precision: str = "auto") -> Backend:
-    """The fastest backend of those that engine, precision and device leave; InputError where there is none.
+    """Return the fastest backend for a network without batch norm, of those that the arguments allow.
 
-    The network has no batch norm.
+    Raises InputError if they allow none.
     """
-    found = available_backends(network, device, engine, precision)
-    if len(found) == 1:
-        return found[0]
-    key = _cache_key(network, found)
+    backends = available_backends(network, device, engine, precision)
+    if len(backends) == 1:
+        return backends[0]
+    key = _cache_key(network, backends)
+    busy_key = f"{key}, busy"
     busy = is_busy()
-    cached = _read_cache()
-    fastest = cached.get(key) or (cached.get(f"{key}, busy") if busy else None)
-    if fastest not in map(str, found):
-        fastest = _benchmark(network, found)
-        _write_cache(f"{key}, busy" if busy else key, fastest)
-    return next(backend for backend in found if str(backend) == fastest)
+    results = _read_cache()
+    fastest = results.get(key)
+    if fastest is None and busy:
+        fastest = results.get(busy_key)
+    if fastest not in map(str, backends):
+        fastest = _benchmark(network, backends)
+        _write_cache(busy_key if busy else key, fastest)
+    return next(backend for backend in backends if str(backend) == fastest)
 
 
 def is_busy() -> bool:
-    """Whether other programs ran in the last minute; False where the system doesn't say, as on Windows."""
+    """Whether the machine had other work in the last minute; False if the system has no load average (Windows)."""
     return hasattr(os, "getloadavg") and os.getloadavg()[0] >= MAX_LOAD * torch.get_num_threads()
 
 
 def available_backends(network: SRMD, device: torch.device, engine: str, precision: str) -> list[Backend]:
-    """All backends that can run a network here and are asked for."""
-    if engine not in ("auto", "torch", *OPTIONAL):
-        raise InputError(f"expected auto, torch, {' or '.join(OPTIONAL)}, found {engine!r}", "engine")
-    if engine in OPTIONAL:
-        _check_optional(network, device, engine)
+    """Return the backends that the arguments allow and that can run a network on this machine.
+
+    `engine` is auto, torch, ncnn or openvino; `precision` auto, fp32, bf16 or fp16. Raises InputError if an engine that
+    is asked for is not installed, or can't run on the device or the network's head.
+    """
+    if engine not in ("auto", "torch", *OPTIONAL_ENGINES):
+        raise InputError(f"expected auto, torch, {' or '.join(OPTIONAL_ENGINES)}, found {engine!r}", "engine")
+    if engine in OPTIONAL_ENGINES:
+        _check_optional_engine(network, device, engine)
     chosen = choose_precision(precision, device)
     if precision == "auto" and chosen == "bf16" and network.config.scale == 1:
-        chosen = "fp32"  # near to HR as x1 is, it would lose 0.1 dB
+        chosen = "fp32"  # at x1, where SR is closest to HR, bfloat16 would lose 0.1 dB
     if device.type != "cpu":
         return [Backend("torch", chosen, str(device))]
     precisions = list(dict.fromkeys(["fp32", chosen])) if precision == "auto" else [chosen]
-    found = []
+    backends = []
     if engine in ("auto", "torch"):
-        found += [Backend("torch", each, "cpu") for each in precisions]
+        backends += [Backend("torch", each, "cpu") for each in precisions]
         if "fp32" in precisions:
-            found.append(Backend("torch", "fp32", "cpu", winograd=True))
+            backends.append(Backend("torch", "fp32", "cpu", winograd=True))
     if network.config.head == "subpixel":
-        # With the first layer and the picture's own way in bfloat16 too, these lose more than `auto` may lose.
-        wanted = [name for name in OPTIONAL if engine == name or (engine == "auto" and "fp32" in precisions)]
-        kind = "bf16" if precision == "bf16" else "fp32"
-        found += [Backend(name, kind, "cpu") for name in wanted if is_installed(name)]
-        if Backend("ncnn", "fp32", "cpu") in found and _has_vulkan():
-            found.append(Backend("ncnn", "fp32", "vulkan"))
-    return found
+        backends += _optional_backends(engine, precision, precisions)
+    return backends
 
 
-def is_installed(name: str) -> bool:
-    """Whether an optional engine can be imported."""
-    return importlib.util.find_spec(name) is not None
+def _optional_backends(engine: str, precision: str, precisions: list[str]) -> list[Backend]:
+    """The backends of optional engines.
+
+    With `auto` they run in float32 only: in bfloat16 they compute the first layer and the RGB channels in it as well,
+    and lose more than `auto` is allowed to.
+    """
+    asked = [name for name in OPTIONAL_ENGINES if engine == name or (engine == "auto" and "fp32" in precisions)]
+    used_precision = "bf16" if precision == "bf16" else "fp32"
+    backends = [Backend(name, used_precision, "cpu") for name in asked if is_installed(name)]
+    if Backend("ncnn", "fp32", "cpu") in backends and _has_vulkan():
+        backends.append(Backend("ncnn", "fp32", "vulkan"))
+    return backends
 
 
-def _check_optional(network: SRMD, device: torch.device, engine: str) -> None:
+def is_installed(engine: str) -> bool:
+    """Whether an optional engine is installed; it may fail to work all the same."""
+    return importlib.util.find_spec(engine) is not None
+
+
+def _check_optional_engine(network: SRMD, device: torch.device, engine: str) -> None:
     if not is_installed(engine):
         raise InputError(f"{engine} is not installed: pip install -r requirements-engines.txt", "engine")
     if device.type != "cpu":
-        raise InputError(f"{engine} runs on the CPU, or ncnn by Vulkan, found `device={device}`", "engine")
+        supported = "the CPU or through Vulkan" if engine == "ncnn" else "the CPU"
+        raise InputError(f"{engine} runs on {supported}, found `device={device}`", "engine")
     if network.config.head != "subpixel":
         raise InputError(f"{engine} runs networks with the sub-pixel head, found {network.config.head}", "engine")
 
@@ -103,28 +122,32 @@ def _has_vulkan() -> bool:
     return has_vulkan()
 
 
-def _benchmark(network: SRMD, found: list[Backend]) -> str:
-    """The name of the fastest backend."""
+def _benchmark(network: SRMD, backends: list[Backend]) -> str:
+    """The name of the fastest backend; those of optional engines that fail are skipped with a warning."""
     lr = torch.rand(1, 3, BENCHMARK_SIDE, BENCHMARK_SIDE)
     degradation_map = torch.rand(1, network.config.map_channels, 1, 1)
-    works = {}
-    for backend in found:
+    calls = {}
+    for backend in backends:
         try:
-            works[str(backend)] = partial(make_run(network, backend), lr, degradation_map)
-            works[str(backend)]()
-        except Exception as error:  # an optional engine that is installed, but does not work here
-            if backend.engine not in OPTIONAL:
+            call = partial(make_network_function(network, backend), lr, degradation_map)
+            call()  # warms up
+        except Exception as error:  # an optional engine can fail in many ways, such as by a missing library
+            if backend.engine not in OPTIONAL_ENGINES:
                 raise
-            works.pop(str(backend), None)
             reason = " ".join(str(error.__cause__ or error).split())[:100]
             logger.warning("%s does not work here (%s)", backend, reason)
-    if not works:
-        raise InputError(f"none of {', '.join(map(str, found))} works here", "engine")
-    return list(works)[_fastest(list(works.values()), BENCHMARK_ROUNDS)]
+        else:
+            calls[str(backend)] = call
+    if not calls:
+        raise InputError(f"none of {', '.join(map(str, backends))} works here", "engine")
+    return list(calls)[_index_of_fastest(list(calls.values()), BENCHMARK_ROUNDS)]
 
 
 def winograd_is_faster(network: SRMD, size: tuple[int, int, int]) -> bool:
-    """Whether Winograd's algorithm trains a network faster on the CPU in float32; tried on (N, h, w) pictures."""
+    """Whether a network trains faster with Winograd's algorithm, on the CPU in float32, on `size` = (N, h, w) patches.
+
+    Measured on forward and backward of one inner layer. False for a network with batch norm, which can't use it.
+    """
     if network.config.batch_norm:
         return False
     conv, (count, height, width) = network.convs[1], size
@@ -134,43 +157,47 @@ def winograd_is_faster(network: SRMD, size: tuple[int, int, int]) -> bool:
     def direct(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return F.relu(F.conv2d(x, weight, bias, padding=1), inplace=True)
 
-    def train_layer(layer: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
+    def forward_backward(layer: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
         layer(features, weight, bias).sum().backward()
 
-    return _fastest([partial(train_layer, direct), partial(train_layer, conv_relu)], LAYER_ROUNDS) == 1
+    calls = [partial(forward_backward, direct), partial(forward_backward, conv_relu)]
+    return _index_of_fastest(calls, TRAINING_BENCHMARK_ROUNDS) == 1
 
 
-def _fastest(works: list[Callable[[], object]], rounds: int) -> int:
-    """The number of the work that took the least time in any of its turns."""
-    times: list[list[float]] = [[] for _ in works]
+def _index_of_fastest(calls: list[Callable[[], object]], rounds: int) -> int:
+    """The index of the function with the shortest single call; each round calls every function once."""
+    seconds: list[list[float]] = [[] for _ in calls]
     for _ in range(rounds):
-        for work, taken in zip(works, times, strict=True):
+        for call, its_seconds in zip(calls, seconds, strict=True):
             start = time.perf_counter()
-            work()
-            taken.append(time.perf_counter() - start)
-    return times.index(min(times, key=min))
+            call()
+            its_seconds.append(time.perf_counter() - start)
+    return seconds.index(min(seconds, key=min))
 
 
-def _cache_key(network: SRMD, found: list[Backend]) -> str:
-    """All that a benchmark's result depends on: processor, threads, network, backends and the versions of theirs."""
-    versions = [f"{name} {importlib.metadata.version(name)}" for name in sorted({each.engine for each in found})]
+def _cache_key(network: SRMD, backends: list[Backend]) -> str:
+    """Everything that a benchmark result depends on: processor, threads, network size, backends, engine versions."""
+    engines = sorted({backend.engine for backend in backends})
+    versions = [f"{engine} {importlib.metadata.version(engine)}" for engine in engines]
     size = f"{network.config.layers}×{network.config.features}"
-    if any(backend.winograd for backend in found) and compiled.load():
+    if any(backend.winograd for backend in backends) and compiled.load():
         versions.append("compiled Winograd")
     threads = f"{torch.get_num_threads()} threads"
-    return ", ".join([f"version {CACHE_VERSION}", processor(), threads, size, *map(str, found), *versions])
+    names = map(str, backends)
+    return ", ".join([f"version {CACHE_VERSION}", processor_description(), threads, size, *names, *versions])
 
 
 def _read_cache() -> dict[str, str]:
+    """The fastest backend's name by cache key; empty if the file is missing or broken."""
     try:
         results = json.loads(_cache_file().read_text(encoding="utf-8"))
-    except (OSError, ValueError, RuntimeError):  # the last one: there is no home
+    except (OSError, ValueError, RuntimeError):  # RuntimeError: the user has no home folder
         return {}
     return results if isinstance(results, dict) else {}
 
 
 def _write_cache(key: str, fastest: str) -> None:
-    # A home that is not there, or can't be written to, costs a benchmark each time, no more.
+    # If the home folder is missing or read-only, the benchmark is repeated each time.
     with suppress(OSError, RuntimeError):
         _cache_file().parent.mkdir(parents=True, exist_ok=True)
         with whole_file(_cache_file()) as temporary:

@@ -1,4 +1,4 @@
-"""Which device computes, in which precision."""
+"""Devices and precisions, and PyTorch's settings for them."""
 
 import threading
 from collections.abc import Iterator
@@ -10,12 +10,17 @@ import torch
 from srmd.base.errors import InputError
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
-CAPABILITIES = ("avx2", "avx512_f", "avx512_bf16", "amx_bf16")  # of a processor, that decide how fast a network is
+AUTOCAST_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+# Instruction sets on which the speed of a network depends, by the names of torch.cpu.get_capabilities().
+INSTRUCTION_SETS = ("avx2", "avx512_f", "avx512_bf16", "amx_bf16")
 
 
 def choose_device(device: str) -> torch.device:
-    """The device of that name; `auto` takes a CUDA GPU where there is one. Apple's (`mps`) only if it is asked for."""
+    """Return the device of a name: auto, cpu, cuda, cuda:N or mps.
+
+    `auto` is the first CUDA GPU, or else the CPU; never Apple's GPU (`mps`). Raises InputError for any other name, and
+    for a device that this machine does not have.
+    """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -32,10 +37,11 @@ def choose_device(device: str) -> torch.device:
 
 
 def choose_precision(precision: str, device: torch.device) -> str:
-    """`fp32`, `bf16` or `fp16`; `auto` takes 16 bits where the hardware multiplies them faster than float32.
+    """Return `fp32`, `bf16` or `fp16`; for `auto`, a 16-bit type if the device computes faster in it than in float32.
 
-    On CUDA GPUs that is float16: no GPU multiplies bfloat16 faster, and it keeps 8 bits of a number where float16 keeps
-    11. On Apple's GPUs it is float32: nothing else was tried there.
+    On CUDA GPUs that is float16: bfloat16 is never faster there, and has 8 significant bits to float16's 11. On CPUs it
+    is bfloat16, if the processor has instructions for it. Apple's GPUs get float32, the only precision tried on them.
+    Raises InputError for an unknown precision, and for one that is not supported on the device.
     """
     if precision not in PRECISIONS:
         raise InputError(f"expected one of {', '.join(PRECISIONS)}, found {precision!r}", "precision")
@@ -44,7 +50,7 @@ def choose_precision(precision: str, device: torch.device) -> str:
             raise InputError(f"expected fp32 on Apple's GPUs, found {precision}", "precision")
         return "fp32"
     if precision == "fp16" and device.type == "cpu":
-        raise InputError("fp16 is for GPUs, and here the CPU computes", "precision")
+        raise InputError("fp16 is for GPUs, found the CPU as the device", "precision")
     if precision != "auto":
         return precision
     if device.type == "cuda":
@@ -54,47 +60,52 @@ def choose_precision(precision: str, device: torch.device) -> str:
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """The context in which a network computes in that precision."""
-    return torch.autocast(device.type, AUTOCAST.get(precision), enabled=precision in AUTOCAST)
+    """Return a context in which PyTorch computes a network in a precision: fp32, bf16 or fp16."""
+    return torch.autocast(device.type, AUTOCAST_DTYPES.get(precision), enabled=precision in AUTOCAST_DTYPES)
 
 
 @contextmanager
 def exact_convolutions(device: torch.device) -> Iterator[None]:
-    """The context in which a CUDA GPU multiplies float32 as float32, where 10 bits of mantissa (TF32) would show.
+    """Turn off TF32 in a CUDA GPU's float32 convolutions: its 10 bits of mantissa would be visible in pictures.
 
-    The setting is the process's: of threads that overlap the first one in makes it and the last one out undoes it.
+    The setting belongs to the whole process. If several threads are in this context at once, the first to enter turns
+    TF32 off, and the last to leave restores the setting.
     """
     if device.type != "cuda":
         yield
         return
     cudnn = torch.backends.cudnn
-    with _exact.lock:
-        if _exact.users == 0:
-            _exact.before, cudnn.allow_tf32 = cudnn.allow_tf32, False
-        _exact.users += 1
+    with _tf32.lock:
+        if _tf32.threads == 0:
+            _tf32.outer_setting = cudnn.allow_tf32
+            cudnn.allow_tf32 = False
+        _tf32.threads += 1
     try:
         yield
     finally:
-        with _exact.lock:
-            _exact.users -= 1
-            if _exact.users == 0:
-                cudnn.allow_tf32 = _exact.before
+        with _tf32.lock:
+            _tf32.threads -= 1
+            if _tf32.threads == 0:
+                cudnn.allow_tf32 = _tf32.outer_setting
 
 
-class _ExactConvolutions:
-    """Who is inside of `exact_convolutions`."""
+class _Tf32State:
+    """The number of threads in `exact_convolutions`, and the setting to restore after them."""
 
     def __init__(self):
-        self.lock, self.users, self.before = threading.Lock(), 0, True
+        self.lock = threading.Lock()
+        self.threads = 0
+        self.outer_setting = True
 
 
-_exact = _ExactConvolutions()
+_tf32 = _Tf32State()
 
 
-def processor() -> str:
-    """The processor's name and what it can do that counts here."""
+def processor_description() -> str:
+    """Return the processor's name, as far as the system tells it, and those of its instruction sets that matter."""
     name = "CPU"
     with suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), name)
-    return " ".join([name, *(each for each in CAPABILITIES if torch.cpu.get_capabilities().get(each))])
+    capabilities = torch.cpu.get_capabilities()
+    return " ".join([name, *(each for each in INSTRUCTION_SETS if capabilities.get(each))])

@@ -1,4 +1,4 @@
-"""A network in ncnn: Winograd's algorithm in float32 on any CPU, and other makers' GPUs by Vulkan."""
+"""Networks in ncnn, which has Winograd convolutions in float32 for any CPU and runs on any maker's GPU by Vulkan."""
 
 import ctypes.util
 import struct
@@ -7,23 +7,30 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srmd.model import SRMD, Run, network_input
+from srmd.model import SRMD, NetworkFunction, network_input
 
-SOFTWARE = 3  # the type of a Vulkan device that is a processor
-FLOAT32 = struct.pack("<I", 0)  # the tag in front of weights
+PARAM_MAGIC = "7767517"  # the first line of a .param file
+FLOAT32_TAG = struct.pack("<I", 0)  # stands before the weights of a layer
+VULKAN_TYPE_CPU = 3  # ncnn's type number of a Vulkan device that is emulated by the CPU
 
 
 def has_vulkan() -> bool:
-    """Whether Vulkan drives a GPU here; ncnn complains at length where its library is missing, and isn't asked."""
+    """Whether this machine has a GPU with a Vulkan driver.
+
+    ncnn is not asked if the Vulkan library is missing, because it then prints many lines of errors.
+    """
     if ctypes.util.find_library("vulkan") is None:
         return False
     import ncnn
 
-    return any(ncnn.get_gpu_info(i).type() != SOFTWARE for i in range(ncnn.get_gpu_count()))
+    return any(ncnn.get_gpu_info(i).type() != VULKAN_TYPE_CPU for i in range(ncnn.get_gpu_count()))
 
 
-def ncnn_run(network: SRMD, precision: str, threads: int, vulkan: bool = False) -> Run:
-    """A network with merged batch norm and the sub-pixel head as a function (LR, map) → SR, (1, C, h, w), float32."""
+def ncnn_function(network: SRMD, precision: str, threads: int, vulkan: bool = False) -> NetworkFunction:
+    """Return a network without batch norm, with the sub-pixel head, as a function (LR, degradation map) → SR.
+
+    All are float32: LR (1, 3, h, w), the map (1, C, h, w) or (1, C, 1, 1), SR (1, 3, s·h, s·w).
+    """
     import ncnn
 
     net = ncnn.Net()
@@ -37,9 +44,9 @@ def ncnn_run(network: SRMD, precision: str, threads: int, vulkan: bool = False) 
         raise RuntimeError("ncnn does not take the network")
 
     def run(lr: Tensor, degradation_map: Tensor) -> Tensor:
-        picture = network_input(lr, degradation_map)[0].numpy()  # ncnn reads it where it lies, as late as in `extract`
+        x = network_input(lr, degradation_map)[0].numpy()  # must live until `extract` returns: ncnn does not copy it
         extractor = net.create_extractor()
-        extractor.input("x", ncnn.Mat(picture))
+        extractor.input("x", ncnn.Mat(x))
         _, sr = extractor.extract("sr")
         return torch.from_numpy(np.array(sr))[None]
 
@@ -47,14 +54,17 @@ def ncnn_run(network: SRMD, precision: str, threads: int, vulkan: bool = False) 
 
 
 def ncnn_files(network: SRMD) -> tuple[str, bytes]:
-    """What ncnn's .param and .bin say of a network; blobs x → sr."""
+    """Return the contents of ncnn's .param and .bin file of a network with input blob `x` and output blob `sr`."""
     layers, binary, blob = ["Input input 0 1 x"], [], "x"
     for number, (_, conv, relu) in enumerate(network.chain()):
-        sizes = f"0={conv.out_channels} 1=3 4=1 5=1 6={conv.weight.numel()}"
-        activation = " 9=1" if relu else ""
-        layers.append(f"Convolution conv{number} 1 1 {blob} y{number} {sizes}{activation}")
+        # Parameters: 0 output channels, 1 kernel size, 4 padding, 5 has a bias, 6 number of weights, 9 activation.
+        parameters = f"0={conv.out_channels} 1=3 4=1 5=1 6={conv.weight.numel()}"
+        if relu:
+            parameters += " 9=1"
+        layers.append(f"Convolution conv{number} 1 1 {blob} y{number} {parameters}")
         blob = f"y{number}"
-        tensors = (tensor.detach().float().contiguous().numpy() for tensor in (conv.weight, conv.bias))
-        binary += [FLOAT32, *(tensor.astype("<f4").tobytes() for tensor in tensors)]
+        weight, bias = (tensor.detach().float().contiguous().numpy() for tensor in (conv.weight, conv.bias))
+        binary += [FLOAT32_TAG, weight.astype("<f4").tobytes(), bias.astype("<f4").tobytes()]
     layers.append(f"PixelShuffle shuffle 1 1 {blob} sr 0={network.config.scale}")
-    return "\n".join(["7767517", f"{len(layers)} {len(layers)}", *layers, ""]), b"".join(binary)
+    counts = f"{len(layers)} {len(layers)}"  # of layers and of blobs
+    return "\n".join([PARAM_MAGIC, counts, *layers, ""]), b"".join(binary)

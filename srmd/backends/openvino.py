@@ -1,4 +1,4 @@
-"""A network in OpenVINO."""
+"""Networks in OpenVINO."""
 
 import threading
 
@@ -6,11 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srmd.model import SRMD, Run, network_input
+from srmd.model import SRMD, NetworkFunction, network_input
 
 
-def openvino_run(network: SRMD, precision: str, threads: int) -> Run:
-    """A network with merged batch norm and the sub-pixel head as a function (LR, map) → SR, (1, C, h, w), float32."""
+def openvino_function(network: SRMD, precision: str, threads: int) -> NetworkFunction:
+    """Return a network without batch norm, with the sub-pixel head, as a function (LR, degradation map) → SR.
+
+    All are float32: LR (1, 3, h, w), the map (1, C, h, w) or (1, C, 1, 1), SR (1, 3, s·h, s·w).
+    """
     import openvino
 
     settings = {
@@ -18,28 +21,31 @@ def openvino_run(network: SRMD, precision: str, threads: int) -> Run:
         "INFERENCE_NUM_THREADS": threads,
         "PERFORMANCE_HINT": "LATENCY",
     }
-    model = openvino.Core().compile_model(_model(network), "CPU", settings)
-
-    requests = threading.local()  # one for each thread: threads that share one get each other's pictures
+    model = openvino.Core().compile_model(_make_model(network), "CPU", settings)
+    local = threading.local()  # an infer request per thread: threads that shared one would mix up their results
 
     def run(lr: Tensor, degradation_map: Tensor) -> Tensor:
-        if not hasattr(requests, "own"):
-            requests.own = model.create_infer_request()
-        return torch.from_numpy(requests.own.infer([network_input(lr, degradation_map).numpy()])[0].copy())
+        if not hasattr(local, "request"):
+            local.request = model.create_infer_request()
+        results = local.request.infer([network_input(lr, degradation_map).numpy()])
+        return torch.from_numpy(results[0].copy())
 
     return run
 
 
-def _model(network: SRMD):
+def _make_model(network: SRMD):
     from openvino import Model, PartialShape
     from openvino import opset13 as ops
 
-    def array(tensor: Tensor) -> np.ndarray:
+    def to_array(tensor: Tensor) -> np.ndarray:
         return tensor.detach().float().contiguous().numpy()
 
-    x = given = ops.parameter(PartialShape([1, 3 + network.config.map_channels, -1, -1]), np.float32)
+    model_input = ops.parameter(PartialShape([1, 3 + network.config.map_channels, -1, -1]), np.float32)
+    x = model_input
     for _, conv, relu in network.chain():
-        x = ops.convolution(x, array(conv.weight), [1, 1], [1, 1], [1, 1], [1, 1])
-        x = ops.add(x, array(conv.bias)[None, :, None, None])
-        x = ops.relu(x) if relu else x
-    return Model([ops.depth_to_space(x, "depth_first", network.config.scale)], [given])
+        x = ops.convolution(x, to_array(conv.weight), [1, 1], [1, 1], [1, 1], [1, 1])
+        x = ops.add(x, to_array(conv.bias)[None, :, None, None])
+        if relu:
+            x = ops.relu(x)
+    sr = ops.depth_to_space(x, "depth_first", network.config.scale)
+    return Model([sr], [model_input])

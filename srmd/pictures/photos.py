@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from srmd.pictures.dead_leaves import dead_leaves, shrunk
+from srmd.pictures.dead_leaves import box_downsample, dead_leaves
 from srmd.pictures.files import read_picture
 
 TEST_PHOTOS = ("astronaut.png", "chelsea.png", "coffee.png")
@@ -44,7 +44,7 @@ def builtin_test_pictures() -> dict[str, NDArray[np.uint8]]:
 def builtin_training_pictures() -> Iterator[tuple[str, NDArray[np.uint8]]]:
     """Name and pixels, (H, W, 3), of each picture of the built-in training set: photos and dead leaves in turn."""
     for number, (file, shrink) in enumerate(TRAINING_PHOTOS.items()):
-        yield Path(file).stem, shrunk(_photo(file), shrink)
+        yield Path(file).stem, box_downsample(_photo(file), shrink)
         for seed in range(number * LEAVES_PER_PHOTO, (number + 1) * LEAVES_PER_PHOTO):
             yield f"dead_leaves_{seed}", dead_leaves(LEAVES_SIZE, seed)
 

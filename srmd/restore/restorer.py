@@ -11,15 +11,16 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from srmd.backends.backend import Backend, make_run
+from srmd.backends.backend import Backend, make_network_function
 from srmd.backends.choice import choose_backend
 from srmd.backends.device import choose_device
 from srmd.base.errors import InputError, about
 from srmd.base.paths import shipped
-from srmd.degradation import VIEWS, Degradation, check_noise_level, degradation_map, enlarged_alpha, turn, turn_back
+from srmd.degradation import Degradation, check_noise_level, degradation_map, enlarged_alpha
 from srmd.kernel.specs import as_kernel
 from srmd.kernel.window import fit_kernel
 from srmd.pictures.conversion import to_pixels
+from srmd.pictures.dihedral import VIEWS, turn, turn_back
 from srmd.pictures.picture import as_floats
 from srmd.restore.tiles import spans
 from srmd.weights.files import Weights, read_weights_with_pca
@@ -41,7 +42,7 @@ class Restorer:
         self._made_of = weights, backend
         network = merge_batch_norm(weights.network)
         self.config, self.pca, self.downsampler = network.config, weights.pca, weights.downsampler
-        self.backend, self.run = backend, make_run(network, backend)
+        self.backend, self.run = backend, make_network_function(network, backend)
 
     def __reduce__(self) -> tuple:
         """For pickle and process pools: the network is prepared anew where it arrives."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from srmd.winograd.transforms import TILE as GRID
+from srmd.winograd.transforms import OUTPUT_TILE
 
 
 def spans(length: int, tile: int, halo: int) -> Iterator[tuple[tuple[int, int], slice]]:
@@ -14,10 +14,10 @@ def spans(length: int, tile: int, halo: int) -> Iterator[tuple[tuple[int, int], 
     """
     side = length
     if length > tile:
-        count = _ceil_div(length, max(tile // GRID * GRID, GRID))
+        count = _ceil_div(length, max(tile // OUTPUT_TILE * OUTPUT_TILE, OUTPUT_TILE))
         side = _to_grid(_ceil_div(length, count))
     halo = _to_grid(halo)
-    seen = min(side + 2 * halo + (length - side - 2 * halo) % GRID, length)
+    seen = min(side + 2 * halo + (length - side - 2 * halo) % OUTPUT_TILE, length)
     for start in range(0, length, side):
         first = min(max(start - halo, 0), length - seen)
         yield (start, min(start + side, length)), slice(first, first + seen)
@@ -25,7 +25,7 @@ def spans(length: int, tile: int, halo: int) -> Iterator[tuple[tuple[int, int], 
 
 def _to_grid(length: int) -> int:
     """The next multiple of the grid."""
-    return _ceil_div(length, GRID) * GRID
+    return _ceil_div(length, OUTPUT_TILE) * OUTPUT_TILE
 
 
 def _ceil_div(a: int, b: int) -> int:

@@ -1,8 +1,9 @@
-"""A GPU's training step: compiled, recorded once as a CUDA graph, and played back.
+"""A GPU's training step: compiled by torch.compile, and captured in a CUDA graph that is replayed for each batch.
 
-Compiling joins bias, ReLU and their gradients, which else read and write every feature once more. Playing back queues
-the hundreds of kernels of forward and backward at once: at the default batch size queueing each takes longer than its
-work. A graph reads and writes where it did when it was recorded, so batches are copied to one place.
+Compiling fuses bias, ReLU and their gradients, which otherwise read and write all features once more. Replaying the
+graph launches the hundreds of kernels of forward and backward at once: at the default batch size, launching one takes
+longer than running it. A graph always reads from and writes to the memory it was captured with, so that each batch is
+copied to the same tensors.
 """
 
 import logging
@@ -17,83 +18,88 @@ from srmd.train.forward_backward import ForwardBackward
 
 logger = logging.getLogger("srmd")
 
-WARM_UPS = 3  # until cuDNN has tried its algorithms and all memory is there
+WARM_UPS = 3  # runs before capturing: cuDNN chooses its algorithms in them, and the allocator gets its memory
 
 
 def fast_convolutions(precision: str) -> AbstractContextManager[None]:
-    """The context in which a step is recorded: cuDNN tries which algorithm is the fastest.
+    """Return the context in which to capture a step: cuDNN benchmarks its algorithms and takes the fastest.
 
-    In 16 bits the outer layers, which stay in float32, may multiply 11 bits (TF32): that moves a pixel by 0.06 of 255
-    at most, and without it these 2 % of the operations would take, by an H100's figures, a fifth of the time.
+    With fp16 and bf16, the first and the last layer, which stay in float32, may use TF32 (11 significant bits). That
+    changes pixels by at most 0.06 of 255. In full float32, by an H100's specifications, these 2 % of the operations
+    would take a fifth of the time.
     """
     return torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=precision != "fp32")
 
 
 def torch_compiled(function: Callable[..., Tensor], *example: Tensor) -> Callable[..., Tensor]:
-    """A differentiable function compiled, or as it is where this machine can't: that takes Triton and a C compiler."""
+    """Return a differentiable function compiled for inputs like `example`.
+
+    Compiling needs Triton and a C compiler. Without them, return the function itself, with a warning.
+    """
     fast = torch.compile(function, fullgraph=True, dynamic=False)
     try:
         fast(*example).backward()
     except RuntimeError as error:
         reason = str(error).strip().partition("\n")[0][:100]
-        logger.warning("the step is not compiled, only recorded (%s)", reason)
+        logger.warning("the training step is not compiled (%s): it will be slower", reason)
         return function
     return fast
 
 
 def cuda_graph(work: Callable[[], Tensor]) -> Callable[[], Tensor]:
-    """Records some work on the device; a call plays it back and gives the tensor that the work gave, filled anew."""
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
+    """Capture `work` in a CUDA graph; return a function that replays it and returns its updated result."""
+    side_stream = torch.cuda.Stream()
+    side_stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side_stream):
         for _ in range(WARM_UPS):
             work()
-    torch.cuda.current_stream().wait_stream(side)
+    torch.cuda.current_stream().wait_stream(side_stream)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         result = work()
 
-    def play() -> Tensor:
+    def replay() -> Tensor:
         graph.replay()
         return result
 
-    return play
+    return replay
 
 
-Recorder = Callable[[Callable[[], Tensor]], Callable[[], Tensor]]
+Capture = Callable[[Callable[[], Tensor]], Callable[[], Tensor]]
 
 
 class CudaGraphStep:
-    """A function of batches, recorded for the tensors `inputs`; the result is overwritten by the next call."""
+    """A function of a batch, captured in a CUDA graph. Each call overwrites the tensor that the last one returned."""
 
-    def __init__(self, function: Callable[[Batch], Tensor], inputs: Batch, recorder: Recorder):
-        self._inputs = inputs
-        self._replay = recorder(lambda: function(inputs))
+    def __init__(self, function: Callable[[Batch], Tensor], static_batch: Batch, capture: Capture):
+        """`static_batch` holds the tensors that the graph reads; they are overwritten with each batch."""
+        self._static_batch = static_batch
+        self._replay = capture(lambda: function(static_batch))
 
     def __call__(self, batch: Batch) -> Tensor:
-        for recorded, tensor in zip(self._inputs, batch, strict=True):
-            recorded.copy_(tensor)
+        for target, source in zip(self._static_batch, batch, strict=True):
+            target.copy_(source)
         return self._replay()
 
 
-def captured(
+def capture_step(
     forward_backward: ForwardBackward,
     example: Batch,
-    compiler: Callable[..., Callable[..., Tensor]] = torch_compiled,
-    recorder: Recorder = cuda_graph,
+    compiled: Callable[..., Callable[..., Tensor]] = torch_compiled,
+    capture: Capture = cuda_graph,
 ) -> Callable[[Batch], Tensor]:
-    """Forward and backward compiled and recorded, as a function of batches of the shapes of `example`.
+    """Return forward and backward compiled and captured, as a function of batches of the shapes of `example`.
 
-    It leaves the network as it was. `compiler` and `recorder` are `torch_compiled` and `cuda_graph`, but for tests.
+    The network is not changed. `compiled` and `capture` can be replaced, so that this is tested without a GPU.
     """
     network = forward_backward.network
-    buffers_before = [buffer.clone() for buffer in network.buffers()]
+    buffers = [buffer.clone() for buffer in network.buffers()]
     network.train()
     with fast_convolutions(forward_backward.precision):
-        inputs = Batch(*(tensor.clone() for tensor in example))
-        patches = inputs.lr, inputs.degradation_map, inputs.hr
-        forward_backward.loss_of_patches = compiler(forward_backward.loss, *patches)
-        step = CudaGraphStep(forward_backward, inputs, recorder)
-    for buffer, before in zip(network.buffers(), buffers_before, strict=True):
-        buffer.copy_(before)
+        batch = Batch(*(tensor.clone() for tensor in example))
+        forward_backward.compute_loss = compiled(forward_backward.loss, batch.lr, batch.degradation_map, batch.hr)
+        step = CudaGraphStep(forward_backward, batch, capture)
+    # The warm-up runs have updated the statistics of batch norm.
+    for buffer, value in zip(network.buffers(), buffers, strict=True):
+        buffer.copy_(value)
     return step

@@ -1,4 +1,4 @@
-"""Dormant features, which are 0 on every patch tried: found, and given new weights (ReDo)."""
+"""Dormant features, which are 0 at every pixel of some batches: finding them, and giving them new weights (ReDo)."""
 
 import math
 
@@ -11,7 +11,10 @@ from srmd.model import SRMD, network_input
 
 @torch.no_grad()
 def dormant_features(network: SRMD, lr: Tensor, degradation_map: Tensor) -> list[Tensor]:
-    """For each layer but the head, which features no pixel of LR (N, 3, h, w) under its map (N, C, 1, 1) activates."""
+    """Return for each layer except the head which of its features are dormant, as a boolean tensor (features,).
+
+    A feature is dormant if it is 0 at every pixel of LR (N, 3, h, w) with map (N, C, 1, 1).
+    """
     x, dormant = network_input(lr, degradation_map), []
     for _, conv, relu in network.chain():
         if relu:
@@ -29,22 +32,22 @@ def reset_dormant_features(
     degradation_map: Tensor,
     generator: torch.Generator,
 ) -> None:
-    """Gives dormant features of a network without batch norm, and of its average, new weights.
+    """Give dormant features of a network without batch norm, and of its moving average, new weights.
 
-    A dormant feature computes nothing, and as ReLU passes it no gradient it never will. Its new weights are random (He
-    et al., ICCV 2015, equation 10), and its bias makes it active on about half of the pixels of LR (N, 3, h, w) under
-    its map. The weights of the next layer that read it begin at zero, so that the network's SR stays what it was.
-    (Sokar et al., "The Dormant Neuron Phenomenon in Deep Reinforcement Learning", ICML 2023, section 4: ReDo.)
+    ReLU passes no gradient to a dormant feature, so it would never learn again. Its new weights are random (He et al.,
+    ICCV 2015, equation 10), with a bias that makes it active at about half of the pixels of LR (N, 3, h, w) with its
+    map. The weights with which the next layer reads it become 0, so that SR does not change. (Sokar et al., "The
+    Dormant Neuron Phenomenon in Deep Reinforcement Learning", ICML 2023, section 4: ReDo.)
     """
     x = network_input(lr, degradation_map)
-    convs, averages = ([layer.conv for layer in each.chain()] for each in (network, average))
+    convs, average_convs = ([layer.conv for layer in each.chain()] for each in (network, average))
     for index, features in enumerate(dormant):
         if features.any():
-            fresh = torch.empty(convs[index].weight[features].shape).normal_(generator=generator).to(x)
-            fresh *= math.sqrt(2 / fresh[0].numel())
-            bias = -F.conv2d(x, fresh, padding=1).mean((0, 2, 3))
-            for conv in (convs[index], averages[index]):
-                conv.weight[features], conv.bias[features] = fresh, bias
-            for following in (convs[index + 1], averages[index + 1]):
-                following.weight[:, features] = 0
+            weight = torch.empty(convs[index].weight[features].shape).normal_(generator=generator).to(x)
+            weight *= math.sqrt(2 / weight[0].numel())
+            bias = -F.conv2d(x, weight, padding=1).mean((0, 2, 3))
+            for conv in (convs[index], average_convs[index]):
+                conv.weight[features], conv.bias[features] = weight, bias
+            for next_conv in (convs[index + 1], average_convs[index + 1]):
+                next_conv.weight[:, features] = 0
         x = F.relu(convs[index](x))

@@ -1,4 +1,4 @@
-"""The kernels that a network is trained on: Gaussians, the user's own, or both; and the P that they make."""
+"""The kernels that a network is trained on (Gaussians, the user's own, or both), and the P computed from them."""
 
 import logging
 from dataclasses import dataclass
@@ -16,29 +16,29 @@ from srmd.kernel.window import fit_kernel, lost_share
 
 logger = logging.getLogger("srmd")
 
-MAX_CUT = 0.01  # of an own kernel's mass that may lie outside the window
-MAX_WINDOW = 63  # its side in HR pixels: P of a larger one takes minutes and gigabytes
+MAX_LOST_SHARE = 0.01  # the share of an own kernel's mass that may lie outside of the window
+MAX_WINDOW = 63  # the largest side in HR pixels of a window: computing P for a larger one takes minutes and gigabytes
 
 
 @dataclass(frozen=True)
 class TrainingKernels:
-    """What training draws its kernels from, in windows of size×size."""
+    """The distribution of the kernels of a training run, in windows of size×size pixels."""
 
     size: int = KERNEL_SIZE
-    own: NDArray[np.float32] | None = None  # (n, size, size)
-    gaussian_share: float = 1.0  # of the kernels drawn; the others are own ones
+    own_kernels: NDArray[np.float32] | None = None  # the user's, (n, size, size)
+    gaussian_share: float = 1.0  # of the kernels drawn; the others are drawn from own_kernels
 
     def draw(self, rng: np.random.Generator, count: int, scale: int) -> NDArray:
-        """Random kernels for a scale, (count, size, size); own ones come as they are, all with the same chance."""
+        """Return random kernels for a scale, (count, size, size). All of the user's are equally likely."""
         kernels = random_kernels(rng, count, scale, self.size)
-        if self.own is not None:
-            drawn = self.own[rng.integers(len(self.own), size=count)]
+        if self.own_kernels is not None:
+            drawn = self.own_kernels[rng.integers(len(self.own_kernels), size=count)]
             replaced = rng.random(count) >= self.gaussian_share
             kernels[replaced] = drawn[replaced]
         return kernels
 
     def pca(self, dim: int) -> NDArray[np.float32]:
-        """P, (dim, size²), of such kernels; one for all scales."""
+        """Return P, (dim, size²), of this distribution; it is used for all scales."""
         rng = np.random.Generator(np.random.PCG64(PCA_SEED))
         return principal_components(self.draw(rng, PCA_KERNELS, PCA_SCALE), dim)
 
@@ -46,26 +46,31 @@ class TrainingKernels:
 GAUSSIANS = TrainingKernels()
 
 
-def training_kernels(config: TrainConfig, own: NDArray[np.float32] | None = None) -> TrainingKernels:
-    """What a run draws its kernels from; `own` where a checkpoint holds what was read from `config.train_kernels`."""
+def training_kernels(config: TrainConfig, own_kernels: NDArray[np.float32] | None = None) -> TrainingKernels:
+    """Return the kernels of a run.
+
+    `own_kernels` come from the checkpoint of a resumed run; without them they are read from `config.train_kernels`.
+    """
     if config.train_kernels is None:
         return TrainingKernels(config.kernel_size)
-    if own is None:
+    if own_kernels is None:
         with about("train_kernels"):
-            own = read_own_kernels(config.train_kernels, config.kernel_size)
-    return TrainingKernels(config.kernel_size, own, config.gaussian_share)
+            own_kernels = read_own_kernels(config.train_kernels, config.kernel_size)
+    return TrainingKernels(config.kernel_size, own_kernels, config.gaussian_share)
 
 
 def read_own_kernels(path: Path, size: int) -> NDArray[np.float32]:
-    """The kernels of a file, or of all kernel files of a folder, in windows of size×size: (n, size, size).
+    """Read the kernels of a file, or of all kernel files of a folder, in windows of size×size: (n, size, size).
 
-    Broken files of a folder are named and left out. InputError where there is no kernel, or the window is too small.
+    Broken files of a folder are left out with a warning. Raises InputError if no kernel can be read, or if more than
+    1 % of one lies outside of the window.
     """
-    kernels = _kernels_of_folder(path) if path.is_dir() else [(path, kernel) for kernel in read_kernels(path)]
-    return np.stack([_in_window(kernel, size, source) for source, kernel in kernels]).astype(np.float32)
+    kernels = _read_folder(path) if path.is_dir() else [(path, kernel) for kernel in read_kernels(path)]
+    return np.stack([_fit_to_window(kernel, size, source) for source, kernel in kernels]).astype(np.float32)
 
 
-def _kernels_of_folder(folder: Path) -> list[tuple[Path, NDArray]]:
+def _read_folder(folder: Path) -> list[tuple[Path, NDArray]]:
+    """The kernels of all kernel files of a folder, each with the path of its file."""
     kernels = []
     for path in sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file()):
         try:
@@ -73,17 +78,18 @@ def _kernels_of_folder(folder: Path) -> list[tuple[Path, NDArray]]:
         except InputError as error:
             logger.warning("left out: %s", error)
     if not kernels:
-        raise InputError(f"{folder}: expected kernel files ({', '.join(SUFFIXES)}), found no whole one")
+        raise InputError(f"{folder}: expected kernel files ({', '.join(SUFFIXES)}), found none that can be read")
     return kernels
 
 
-def _in_window(kernel: NDArray, size: int, source: Path) -> NDArray:
+def _fit_to_window(kernel: NDArray, size: int, source: Path) -> NDArray:
     lost = lost_share(kernel, size)
-    if lost > MAX_CUT:
-        found = f"a window of {size}×{size} holds {1 - lost:.0%} of its kernel"
-        way_out = (
-            f"`kernel_size={len(kernel)}` holds it all" if len(kernel) <= MAX_WINDOW else f"{MAX_WINDOW} is the most"
-        )
-        raise InputError(f"{source}: {found}; {way_out}")
+    if lost > MAX_LOST_SHARE:
+        problem = f"a window of {size}×{size} holds {1 - lost:.0%} of its kernel"
+        if len(kernel) <= MAX_WINDOW:
+            advice = f"`kernel_size={len(kernel)}` holds it all"
+        else:
+            advice = f"the largest `kernel_size` is {MAX_WINDOW}"
+        raise InputError(f"{source}: {problem}; {advice}")
     with about(str(source)):
         return fit_kernel(kernel, size)

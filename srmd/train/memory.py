@@ -1,4 +1,4 @@
-"""Packed pictures held whole in memory or on a device, where a crop is an index and not a read."""
+"""Training pictures kept in memory or on the GPU, where a crop needs no file to be read."""
 
 import os
 
@@ -6,71 +6,90 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srmd.data_loader import VIEWS, PackedPictures, view_of_square
+from srmd.data_loader import PackedPictures
+from srmd.pictures.dihedral import VIEWS, turn_array
 
-MAX_OF_FREE = 1 / 2  # of what is free that `auto` takes
-# Where a crop of each view begins and where a step down and a step to the right lead, in (row, column) of its window:
-# read off a square of 2×2 that says where its pixels came from.
-_TURNED = [view_of_square(np.indices((2, 2)).transpose(1, 2, 0), view) for view in range(VIEWS)]
-STEPS = np.array([(square[0, 0], square[1, 0] - square[0, 0], square[0, 1] - square[0, 0]) for square in _TURNED])
+MAX_MEMORY_SHARE = 1 / 2  # of the free memory, on the GPU or in the system, that `cache=auto` uses for pictures
+
+
+def _view_geometry() -> np.ndarray:
+    """Where the pixels of each view of a square come from, (8, 3, 2), in (row, column) of the square.
+
+    Of each view: the corner (0 or 1 on each axis) that is its first pixel; the step in the square for one step down in
+    the view; the step in the square for one step to the right in it.
+    """
+    coordinates = np.indices((2, 2)).transpose(1, 2, 0)  # (2, 2, 2): each pixel of a square of 2×2 holds its position
+    views = [turn_array(coordinates, view) for view in range(VIEWS)]
+    return np.array([(view[0, 0], view[1, 0] - view[0, 0], view[0, 1] - view[0, 0]) for view in views])
+
+
+VIEW_GEOMETRY = _view_geometry()
 
 
 class PicturesInMemory:
-    """All pixels of packed pictures in one tensor; the same generator gives the same crops as from the file."""
+    """All pixels of a pack in one tensor. For the same generator it returns the same crops as the pack itself."""
 
     def __init__(self, pictures: PackedPictures, device: torch.device):
         self._pictures, self._device = pictures, device
-        self._ends = pictures.sizes.astype(np.int64).prod(1).cumsum()
+        self._ends = pictures.sizes.astype(np.int64).prod(1).cumsum()  # index of the first pixel after each picture
         pixels = torch.empty(int(self._ends[-1]), 3, dtype=torch.uint8)
         for number, part in enumerate(pixels.tensor_split(torch.from_numpy(self._ends[:-1]))):
             part.copy_(torch.from_numpy(pictures.picture(number)).view(-1, 3))
-        self._pixels = pixels.to(device)  # (all pixels, 3)
-        self.place = f"on {device}" if device.type != "cpu" else "in memory"
+        self._pixels = pixels.to(device)  # (pixels of all pictures, 3)
+        self.location = "in memory" if device.type == "cpu" else f"on {device}"
 
     def sample(self, rng: np.random.Generator, count: int, size: int) -> Tensor:
-        """Random square crops, (count, size, size, 3) uint8 on the device; see `PackedPictures.sample`."""
-        picture, row, column, view = self._pictures.windows(rng, count, size).T
+        """Return random square crops, (count, size, size, 3) uint8 on the device, as `PackedPictures.sample` does."""
+        picture, row, column, view = self._pictures.random_windows(rng, count, size).T
         width = self._pictures.sizes[picture, 1]
-        start, down, right = STEPS[view].transpose(1, 2, 0)  # (2, count) each
-        row, column = row + start[0] * (size - 1), column + start[1] * (size - 1)
-        begin = np.concatenate([[0], self._ends])[picture] + row * width + column
-        chosen = np.stack([begin, down[0] * width + down[1], right[0] * width + right[1]])
-        begin, down, right = moved(torch.from_numpy(chosen), self._device)[:, :, None, None]
-        along = torch.arange(size, device=self._device)
-        pixels = begin + down * along[:, None] + right * along  # (count, size, size)
+        corner, step_down, step_right = VIEW_GEOMETRY[view].transpose(1, 2, 0)  # (2, count) each
+        row, column = row + corner[0] * (size - 1), column + corner[1] * (size - 1)
+        # Indices into the pixels of all pictures: of a crop's first pixel, and their changes for a step down or right.
+        start = np.concatenate([[0], self._ends])[picture] + row * width + column
+        down = step_down[0] * width + step_down[1]
+        right = step_right[0] * width + step_right[1]
+        indices = to_device(torch.from_numpy(np.stack([start, down, right])), self._device)
+        start, down, right = indices[:, :, None, None]
+        steps = torch.arange(size, device=self._device)
+        pixels = start + down * steps[:, None] + right * steps  # (count, size, size)
         return self._pixels.index_select(0, pixels.view(-1)).view(count, size, size, 3)
 
 
-def placed(pictures: PackedPictures, cache: str, device: torch.device) -> PackedPictures | PicturesInMemory:
-    """The pictures where `cache` wants them: on disk (off), in memory or on the device.
+def cache_pictures(pictures: PackedPictures, cache: str, device: torch.device) -> PackedPictures | PicturesInMemory:
+    """Return the pictures on disk, in memory or on the device, for `cache` off, memory or device.
 
-    `auto` keeps them in memory for a CUDA GPU, which waits for anything else, where they take half of what is free. On
-    a CPU it reads them: that is a few hundredths of a step.
+    `auto` is off on a CPU, where reading crops takes a few percent of a step's time. A CUDA GPU would wait for the
+    disk: for it, `auto` takes the device or else the memory, if the pictures fit into half of what is free there.
     """
     if cache == "auto":
         size = 3 * int(pictures.sizes.astype(np.int64).prod(1).sum())
-        cache = _where_there_is_room(size, device) if device.type == "cuda" else "off"
+        cache = _choose_cache(size, device) if device.type == "cuda" else "off"
     if cache == "off":
         return pictures
     return PicturesInMemory(pictures, device if cache == "device" else torch.device("cpu"))
 
 
-def _where_there_is_room(size: int, device: torch.device) -> str:
-    if size <= MAX_OF_FREE * torch.cuda.mem_get_info(device)[0]:
+def _choose_cache(size: int, device: torch.device) -> str:
+    """Where `size` bytes fit: device, memory, or off for neither."""
+    free_on_device, _ = torch.cuda.mem_get_info(device)
+    if size <= MAX_MEMORY_SHARE * free_on_device:
         return "device"
-    return "memory" if size <= MAX_OF_FREE * _free_memory() else "off"
+    return "memory" if size <= MAX_MEMORY_SHARE * _free_memory() else "off"
 
 
 def _free_memory() -> int:
-    """Bytes; 0 where the system doesn't tell: macOS has no such name, Windows no `sysconf`."""
+    """The system's free memory in bytes; 0 on macOS and Windows, where Python can't tell."""
     try:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError):
+    except (AttributeError, ValueError):  # Windows has no sysconf, macOS not this value
         return 0
 
 
-def moved(tensor: Tensor, device: torch.device) -> Tensor:
-    """The same on a device; on a GPU by way of pinned memory, so that the host goes on and doesn't wait for it."""
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor on a device. The CPU does not wait for the copy to a CUDA GPU, which goes through pinned memory.
+
+    A tensor that is on the device already is returned itself.
+    """
     if tensor.device.type == device.type:
         return tensor
     if device.type != "cuda":

@@ -1,4 +1,4 @@
-"""A run's folder: its configuration, its metrics, where its checkpoints lie, and who may write to it."""
+"""The folder of a training run: its configuration, metrics, checkpoints and lock; and which run to start or resume."""
 
 import json
 import re
@@ -15,8 +15,10 @@ from srmd.pictures.metrics import finite
 
 RUNS = Path("runs")
 KEPT_CHECKPOINTS = 3
-ADDED = {"threads": None}  # since version 0.4.0, whose runs are read so that they can be told why they do not go on
-MAY_CHANGE = {"cache", "device", "visdom", "save_every", "output", "resume", "debug"}  # when a run is resumed
+# Fields that config.json of version 0.4.0 lacks. Its runs can't be resumed, but are read for an error that says so.
+NEW_FIELDS = {"threads": None}
+# Fields of TrainConfig that may have other values when a run is resumed.
+CHANGEABLE_FIELDS = {"cache", "device", "visdom", "save_every", "output", "resume", "debug"}
 
 
 class RunFolder:
@@ -28,17 +30,18 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keeps every other process out; the lock dies with the process that holds it.
+        """Create the folder and lock it for this process; the lock ends with the process, even if it is killed.
 
-        A run that never began, for something else was wrong with it, leaves no folder that wasn't there before.
+        A folder that was created here is removed again if the run does not begin. Raises InputError if another process
+        has the lock.
         """
-        from filelock import FileLock, Timeout  # here, for it imports asyncio, which no other mode needs
+        from filelock import FileLock, Timeout  # imports asyncio, which no other mode needs
 
-        was_there = self.path.exists()
+        existed = self.path.exists()
         with about("output"):
             make_folder(self.path)
         file = self.path / ".lock"
-        lock = FileLock(file, timeout=0, fallback_to_soft=False)  # a soft lock would outlive a process that was killed
+        lock = FileLock(file, timeout=0, fallback_to_soft=False)  # a soft lock would remain after a killed process
         try:
             lock.acquire()
         except Timeout as error:
@@ -50,30 +53,30 @@ class RunFolder:
         finally:
             never_began = [path.name for path in self.path.iterdir()] == [".lock"]
             if never_began:
-                with suppress(PermissionError):  # Windows removes no open file; there the release does it
+                with suppress(PermissionError):  # Windows can't remove an open file; there `release` removes it
                     file.unlink()
             lock.release()
-            if never_began and not was_there:
-                with suppress(OSError):  # the next process may have begun in it
+            if never_began and not existed:
+                with suppress(OSError):  # another process may have begun a run in the folder
                     self.path.rmdir()
 
     def begin(self, config: TrainConfig, step: int) -> None:
-        """Writes config.json where a run starts; where one goes on behind a step, forgets what was logged since."""
+        """Write config.json of a new run; or drop the metrics of a resumed run after `step`, its checkpoint's step."""
         if (self.path / "config.json").exists():
-            if config.resume is None:  # another process was quicker
-                raise InputError(f"{self.path} holds a run already; `resume` goes on with it", "output")
+            if config.resume is None:  # another process began a run here before this one got the lock
+                raise InputError(f"{self.path} holds a run already; `resume` continues it", "output")
             self._drop_rows_after(step)
             return
         with whole_file(self.path / "config.json") as temporary:
             temporary.write_text(json.dumps(asdict(config), indent=2, default=str) + "\n", encoding="utf-8")
 
     def append(self, row: dict) -> None:
-        """One whole line more in metrics.jsonl."""
+        """Append a row to metrics.jsonl."""
         with self.metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(finite(row), allow_nan=False) + "\n")
 
     def rows(self) -> list[dict]:
-        """All that metrics.jsonl holds; a line that a crash cut short or spoilt is left out."""
+        """Return the rows of metrics.jsonl, without lines that a crash has cut short or damaged."""
         text = self.metrics.read_text(encoding="utf-8", errors="replace") if self.metrics.exists() else ""
         rows = []
         for line in text.splitlines():
@@ -87,45 +90,59 @@ class RunFolder:
             temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
 
     def checkpoint(self, step: int) -> Path:
-        """Where the checkpoint of a step lies."""
+        """Return the path of the checkpoint of a step."""
         return self.path / f"checkpoint-{step:07}.pt"
 
     def checkpoints(self) -> list[Path]:
-        """Newest first."""
-        numbers = {path: re.fullmatch(r"checkpoint-(\d+)\.pt", path.name) for path in self.path.iterdir()}
-        return sorted((path for path, match in numbers.items() if match), key=lambda p: -int(numbers[p][1]))
+        """Return the paths of all checkpoints, newest first."""
+        matches = {path: re.fullmatch(r"checkpoint-(\d+)\.pt", path.name) for path in self.path.iterdir()}
+        steps = {path: int(match[1]) for path, match in matches.items() if match}
+        return sorted(steps, key=steps.get, reverse=True)
 
     def drop_old_checkpoints(self) -> None:
-        """Keeps the last few."""
+        """Remove all checkpoints but the newest three."""
         for path in self.checkpoints()[KEPT_CHECKPOINTS:]:
             path.unlink()
 
 
-def run_config(given: dict) -> TrainConfig:
-    """The configuration of the run that the given flags ask for: a new one, or one that is there and is resumed."""
-    asked = TrainConfig(**given)
-    folder = asked.output
-    if "resume" in given:
-        folder = Path(asked.resume) if asked.resume else asked.output or _newest_run()
-        if asked.output and folder != asked.output:
-            raise InputError(f"expected {asked.output}, as `output` says, found {folder}", "resume")
-        if asked.resume and not folder.is_dir():
-            raise InputError(f"{folder}: expected a run, found no such folder", "resume")
-        if asked.resume and not (folder / "config.json").exists():
-            raise InputError(f"{folder}: expected a run, found a folder without its config.json", "resume")
-    folder = folder or RUNS / _new_name(asked)
+def run_config(arguments: dict) -> TrainConfig:
+    """Return the configuration of a new run, or of one to resume.
+
+    `arguments` holds the fields of TrainConfig that flags have set. With `resume` a run is resumed: the one in the
+    folder `resume`, or if this is empty, the one in the folder `output`, or without `output` the newest one. If it does
+    not exist, a new run starts. Raises InputError if the folder of a new run holds a run already, if `resume` names a
+    folder without a run, and if an argument differs from the configuration of the resumed run.
+    """
+    requested = TrainConfig(**arguments)
+    resuming = "resume" in arguments
+    folder = _folder_to_resume(requested) if resuming else requested.output
+    folder = folder or RUNS / _new_name(requested)
     if not (folder / "config.json").exists():
         if folder.is_dir() and RunFolder(folder).checkpoints():
             raise InputError(f"{folder}: expected a run, found checkpoints without their config.json", "output")
-        return replace(asked, output=folder)
-    if "resume" not in given:
-        raise InputError(f"{folder} holds a run already; `resume` goes on with it", "output")
-    stored = _stored_config(folder / "config.json")
-    for name in given.keys() - MAY_CHANGE - {"command"}:
-        if given[name] != getattr(stored, name):
-            raise InputError(f"the run in {folder} has {getattr(stored, name)}, found {given[name]}", name)
-    changed = {name: given[name] for name in given.keys() & MAY_CHANGE}
+        return replace(requested, output=folder)
+    if not resuming:
+        raise InputError(f"{folder} holds a run already; `resume` continues it", "output")
+    stored = _read_config(folder / "config.json")
+    for name in arguments.keys() - CHANGEABLE_FIELDS - {"command"}:
+        if arguments[name] != getattr(stored, name):
+            raise InputError(f"the run in {folder} has {getattr(stored, name)}, found {arguments[name]}", name)
+    changed = {name: arguments[name] for name in arguments.keys() & CHANGEABLE_FIELDS}
     return replace(stored, **changed | {"output": folder, "resume": str(folder)})
+
+
+def _folder_to_resume(requested: TrainConfig) -> Path | None:
+    """The folder of the run to resume; None if no folder is named and there is no run."""
+    if not requested.resume:
+        return requested.output or _newest_run()
+    folder = Path(requested.resume)
+    if requested.output and folder != requested.output:
+        raise InputError(f"expected {requested.output}, as `output` says, found {folder}", "resume")
+    if not folder.is_dir():
+        raise InputError(f"{folder}: expected a run, found no such folder", "resume")
+    if not (folder / "config.json").exists():
+        raise InputError(f"{folder}: expected a run, found a folder without its config.json", "resume")
+    return folder
 
 
 def _new_name(config: TrainConfig) -> str:
@@ -138,19 +155,17 @@ def _newest_run() -> Path | None:
     return runs[-1].parent if runs else None
 
 
-def _stored_config(path: Path) -> TrainConfig:
-    """config.json as it was written; InputError where it is anything else."""
+def _read_config(path: Path) -> TrainConfig:
+    """The configuration in config.json; InputError if the file holds anything else."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        known = {field.name: (ADDED | values)[field.name] for field in fields(TrainConfig)}
+        stored = NEW_FIELDS | json.loads(path.read_text(encoding="utf-8"))
+        values = {field.name: stored[field.name] for field in fields(TrainConfig)}
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: expected a run's configuration, found {error!r}", "resume") from error
     for field in fields(TrainConfig):
-        if field.default is not None and type(known[field.name]) is not type(field.default):
-            raise InputError(f"{path}: expected a valid {field.name}, found {known[field.name]!r}", "resume")
-    paths = {
-        name: Path(str(known[name]))
-        for name in ("output", "weights", "train_data", "train_kernels")
-        if known[name] is not None
-    }
-    return TrainConfig(**known | paths)
+        if field.default is not None and type(values[field.name]) is not type(field.default):
+            raise InputError(f"{path}: expected a valid {field.name}, found {values[field.name]!r}", "resume")
+    for name in ("output", "weights", "train_data", "train_kernels"):
+        if values[name] is not None:
+            values[name] = Path(str(values[name]))
+    return TrainConfig(**values)

@@ -1,1 +1,1 @@
-"""Convolution in fewer multiplications, for CPUs."""
+"""3×3 convolution by Winograd's minimal filtering, for CPUs."""

@@ -1,91 +1,145 @@
-"""The parts of Winograd's F(6×6, 3×3) (Lavin and Gray, CVPR 2016, section 4), in PyTorch.
+"""The steps of the Winograd convolution F(6×6, 3×3) in PyTorch (Lavin and Gray, CVPR 2016, sections 4.1 and 4.3).
 
-A picture is (H, W, C), and is cut into tiles of 6×6; what a tile sees is 8×8. The functions of pictures do `rows` rows
-of tiles from the `first`-th on, T tiles in all. `compiled.py` has the same functions, faster, where there is GCC.
+An image is the feature map of one sample, (H, W, channels). It is divided into tiles of 6×6 output pixels, each
+computed from 8×8 input pixels; neighbouring input tiles overlap by two pixels. A function works on one strip: `rows`
+rows of tiles from row `first` on, T tiles in all. For each channel the input transform turns a tile's 8×8 pixels into
+64 values, and the filter transform turns 3×3 weights into 64; the product needs one multiplication for each of these.
+`compiled.py` has the same functions, faster, where there is GCC.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-TILE = 6  # results of a tile on each axis, which
-SEEN = 8  # pixels on each axis decide
+from srmd.base.arithmetic import ceil_div
 
-# Bᵀ, G and Aᵀ for one axis, of polynomials' values at 0, ±1, ±2, ±1/2 and infinity.
-INPUT = [[4, 0, -21, 0, 21, 0, -4, 0], [0, 4, 4, -17, -17, 4, 4, 0], [0, -4, 4, 17, -17, -4, 4, 0]]
-INPUT += [[0, 2, 1, -10, -5, 8, 4, 0], [0, -2, 1, 10, -5, -8, 4, 0], [0, 8, 16, -10, -20, 2, 4, 0]]
-INPUT += [[0, -8, 16, 10, -20, -2, 4, 0], [0, -4, 0, 21, 0, -21, 0, 4]]
-KERNEL = [[90, 0, 0], [-20, -20, -20], [-20, 20, -20], [1, 2, 4], [1, -2, 4], [64, 32, 16], [64, -32, 16], [0, 0, 90]]
-OUTPUT = [[1, 1, 1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 1 / 2, -1 / 2, 0], [0, 1, 1, 4, 4, 1 / 4, 1 / 4, 0]]
-OUTPUT += [[0, 1, -1, 8, -8, 1 / 8, -1 / 8, 0], [0, 1, 1, 16, 16, 1 / 16, 1 / 16, 0]]
-OUTPUT += [[0, 1, -1, 32, -32, 1 / 32, -1 / 32, 1]]
-INPUT, KERNEL, OUTPUT = torch.tensor(INPUT) / 4, torch.tensor(KERNEL) / 90, torch.tensor(OUTPUT)
-# For both axes at once; row (i, j) is 8·i + j.
-INPUT, KERNEL, OUTPUT = torch.kron(INPUT, INPUT), torch.kron(KERNEL, KERNEL), torch.kron(OUTPUT, OUTPUT)
+OUTPUT_TILE = 6  # output pixels of a tile on each axis
+INPUT_TILE = 8  # input pixels of a tile on each axis: OUTPUT_TILE + 3 - 1
 
-
-def factors(weight: Tensor) -> Tensor:
-    """What multiplies, (64, C, K), of a weight (K, C, 3, 3)."""
-    return (KERNEL @ weight.permute(2, 3, 1, 0).reshape(9, -1)).view(SEEN**2, *weight.shape[1::-1])
-
-
-def seen(picture: Tensor, first: int, rows: int) -> Tensor:
-    """What is to be multiplied, (64, T, C), of what the tiles see: zeros behind the picture's borders."""
-    height, width, channels = picture.shape
-    top, bottom = TILE * first - 1, TILE * (first + rows) + 1
-    strip = picture[max(top, 0) : bottom]
-    strip = F.pad(strip, (0, 0, 1, -width % TILE + 1, max(-top, 0), max(bottom - height, 0)))
-    return (INPUT @ _tiles(strip, SEEN).reshape(SEEN**2, -1)).view(SEEN**2, -1, channels)
-
-
-def multiply(transformed: Tensor, factors: Tensor) -> Tensor:
-    """The product (64, T, K) of what the tiles see, (64, T, C), and `factors`."""
-    return torch.bmm(transformed, factors)
-
-
-def put_results(product: Tensor, bias: Tensor, picture: Tensor, first: int, rows: int) -> None:
-    """Writes relu(results + bias) of the product (64, T, K) to the picture."""
-    _, width, channels = picture.shape
-    results = (OUTPUT @ product.view(SEEN**2, -1)).view(TILE, TILE, rows, -1, channels).add_(bias).relu_()
-    strip = picture[TILE * first : TILE * (first + rows)]
-    strip.copy_(results.permute(2, 0, 3, 1, 4).reshape(TILE * rows, -1, channels)[: len(strip), :width])
-
-
-def of_product(gradient: Tensor, result: Tensor, first: int, rows: int) -> Tensor:
-    """The gradient of the product, (64, T, K), by that of the result of `put_results`."""
-    strip = slice(TILE * first, TILE * (first + rows))
-    gradient = torch.ops.aten.threshold_backward(gradient[strip], result[strip], 0)
-    height, width, channels = gradient.shape
-    gradient = F.pad(gradient, (0, 0, 0, -width % TILE, 0, TILE * rows - height))
-    return (OUTPUT.T @ _tiles(gradient, TILE).reshape(TILE**2, -1)).view(SEEN**2, -1, channels)
+# The matrices Bᵀ, G and Aᵀ of Lavin and Gray for one axis, for the points 0, ±1, ±2, ±1/2 and infinity.
+B_T = torch.tensor(
+    [
+        [4, 0, -21, 0, 21, 0, -4, 0],
+        [0, 4, 4, -17, -17, 4, 4, 0],
+        [0, -4, 4, 17, -17, -4, 4, 0],
+        [0, 2, 1, -10, -5, 8, 4, 0],
+        [0, -2, 1, 10, -5, -8, 4, 0],
+        [0, 8, 16, -10, -20, 2, 4, 0],
+        [0, -8, 16, 10, -20, -2, 4, 0],
+        [0, -4, 0, 21, 0, -21, 0, 4],
+    ]
+).div(4)
+G = torch.tensor(
+    [
+        [90, 0, 0],
+        [-20, -20, -20],
+        [-20, 20, -20],
+        [1, 2, 4],
+        [1, -2, 4],
+        [64, 32, 16],
+        [64, -32, 16],
+        [0, 0, 90],
+    ]
+).div(90)
+A_T = torch.tensor(
+    [
+        [1, 1, 1, 1, 1, 1, 1, 0],
+        [0, 1, -1, 2, -2, 1 / 2, -1 / 2, 0],
+        [0, 1, 1, 4, 4, 1 / 4, 1 / 4, 0],
+        [0, 1, -1, 8, -8, 1 / 8, -1 / 8, 0],
+        [0, 1, 1, 16, 16, 1 / 16, 1 / 16, 0],
+        [0, 1, -1, 32, -32, 1 / 32, -1 / 32, 1],
+    ]
+)
+# The same for both axes at once, acting on row-major vectors: pixel (i, j) of an input tile is entry 8·i + j.
+B_T_2D = torch.kron(B_T, B_T)  # (64, 64)
+G_2D = torch.kron(G, G)  # (64, 9)
+A_T_2D = torch.kron(A_T, A_T)  # (36, 64)
 
 
-def add_of_factors(transformed: Tensor, of_product: Tensor, of_factors: Tensor) -> None:
-    """Adds to the gradient of the factors, (64, C, K), by that of the product, (64, T, K)."""
-    of_factors.baddbmm_(transformed.mT, of_product)
+def filter_transform(weight: Tensor) -> Tensor:
+    """Return G g Gᵀ of each filter g: weight (K, C, 3, 3) → (64, C, K)."""
+    out_channels, in_channels = weight.shape[:2]
+    columns = weight.permute(2, 3, 1, 0).reshape(9, -1)
+    return (G_2D @ columns).view(INPUT_TILE**2, in_channels, out_channels)
 
 
-def add_seen(of_transformed: Tensor, picture: Tensor, first: int, rows: int) -> None:
-    """Adds to the gradient of a picture, by that of what `seen` makes of it, (64, T, C)."""
-    _, width, channels = picture.shape
-    strip = picture.new_zeros(TILE * rows + 2, width + -width % TILE + 2, channels)
-    tiles = _tiles(strip, SEEN)
-    pixels = (INPUT.T @ of_transformed.view(SEEN**2, -1)).view(tiles.shape)
-    for i in (slice(TILE), slice(TILE, SEEN)):  # four parts none of which overlaps itself
-        for j in (slice(TILE), slice(TILE, SEEN)):
-            tiles[i, j] += pixels[i, j]
-    top = TILE * first - 1
-    part = picture[max(top, 0) : top + len(strip)]
-    part += strip[max(-top, 0) :][: len(part), 1 : width + 1]
+def filter_transform_backward(grad_transformed_filter: Tensor) -> Tensor:
+    """Return the gradient of the weight, (K, C, 3, 3), from that of the transformed filter, (64, C, K)."""
+    _, in_channels, out_channels = grad_transformed_filter.shape
+    columns = G_2D.T @ grad_transformed_filter.view(INPUT_TILE**2, -1)
+    return columns.view(3, 3, in_channels, out_channels).permute(3, 2, 0, 1)
 
 
-def _tiles(picture: Tensor, size: int) -> Tensor:
-    """A picture in whole tiles as a view (size, size, rows, columns, C): all pixels of its tiles.
+def input_transform(image: Tensor, first: int, rows: int) -> Tensor:
+    """Return Bᵀ d B of each input tile d of a strip: image (H, W, C) → (64, T, C). Pixels outside the image are 0."""
+    height, width, channels = image.shape
+    top, bottom = OUTPUT_TILE * first - 1, OUTPUT_TILE * (first + rows) + 1
+    strip = image[max(top, 0) : bottom]
+    strip = F.pad(strip, (0, 0, 1, -width % OUTPUT_TILE + 1, max(-top, 0), max(bottom - height, 0)))
+    columns = _view_as_tiles(strip, INPUT_TILE).reshape(INPUT_TILE**2, -1)
+    return (B_T_2D @ columns).view(INPUT_TILE**2, -1, channels)
 
-    Tiles begin every six pixels; those of eight overlap.
+
+def multiply(transformed_input: Tensor, transformed_filter: Tensor) -> Tensor:
+    """Return the product (64, T, K) of 64 pairs of matrices, (64, T, C) and (64, C, K)."""
+    return torch.bmm(transformed_input, transformed_filter)
+
+
+def output_transform(product: Tensor, bias: Tensor, output: Tensor, first: int, rows: int) -> None:
+    """Write relu(Aᵀ m A + bias) of each tile m of the product (64, T, K) to a strip of `output` (H, W, K)."""
+    _, width, channels = output.shape
+    tiles = (A_T_2D @ product.view(INPUT_TILE**2, -1)).view(OUTPUT_TILE, OUTPUT_TILE, rows, -1, channels)
+    pixels = tiles.add_(bias).relu_().permute(2, 0, 3, 1, 4).reshape(OUTPUT_TILE * rows, -1, channels)
+    strip = output[OUTPUT_TILE * first : OUTPUT_TILE * (first + rows)]
+    strip.copy_(pixels[: len(strip), :width])
+
+
+def output_transform_backward(grad_output: Tensor, output: Tensor, first: int, rows: int) -> Tensor:
+    """Return the gradient of the product, (64, T, K), from that of the output, (H, W, K), over a strip.
+
+    `output` is what `output_transform` wrote: where it is 0, ReLU passes no gradient.
     """
-    row, column, channel = picture.stride()
-    rows, columns = picture.shape[0] // TILE, picture.shape[1] // TILE
-    return picture.as_strided(
-        (size, size, rows, columns, picture.shape[2]), (row, column, TILE * row, TILE * column, channel)
-    )
+    strip = slice(OUTPUT_TILE * first, OUTPUT_TILE * (first + rows))
+    gradient = torch.ops.aten.threshold_backward(grad_output[strip], output[strip], 0)
+    height, width, channels = gradient.shape
+    gradient = F.pad(gradient, (0, 0, 0, -width % OUTPUT_TILE, 0, OUTPUT_TILE * rows - height))
+    columns = _view_as_tiles(gradient, OUTPUT_TILE).reshape(OUTPUT_TILE**2, -1)
+    return (A_T_2D.T @ columns).view(INPUT_TILE**2, -1, channels)
+
+
+def filter_gradient(transformed_input: Tensor, grad_product: Tensor, grad_transformed_filter: Tensor) -> None:
+    """Add the share of a strip to the gradient of the transformed filter, (64, C, K).
+
+    `transformed_input` is (64, T, C), `grad_product` (64, T, K).
+    """
+    grad_transformed_filter.baddbmm_(transformed_input.mT, grad_product)
+
+
+def input_transform_backward(grad_transformed_input: Tensor, grad_image: Tensor, first: int, rows: int) -> None:
+    """Add the share of a strip to the gradient of the image, (H, W, C), from `grad_transformed_input`, (64, T, C)."""
+    _, width, channels = grad_image.shape
+    padded_height = OUTPUT_TILE * rows + 2
+    padded_width = OUTPUT_TILE * ceil_div(width, OUTPUT_TILE) + 2
+    strip = grad_image.new_zeros(padded_height, padded_width, channels)
+    tiles = _view_as_tiles(strip, INPUT_TILE)
+    pixels = (B_T_2D.T @ grad_transformed_input.view(INPUT_TILE**2, -1)).view(tiles.shape)
+    # Input tiles overlap, and `+=` must not write to a pixel twice: within each of these four parts no tiles overlap.
+    parts = (slice(OUTPUT_TILE), slice(OUTPUT_TILE, INPUT_TILE))
+    for i in parts:
+        for j in parts:
+            tiles[i, j] += pixels[i, j]
+    top = OUTPUT_TILE * first - 1
+    target = grad_image[max(top, 0) : top + padded_height]
+    target += strip[max(-top, 0) :][: len(target), 1 : width + 1]
+
+
+def _view_as_tiles(image: Tensor, size: int) -> Tensor:
+    """View a padded image as its tiles of size×size pixels: (size, size, rows of tiles, columns of tiles, channels).
+
+    A tile begins every six pixels; tiles of eight pixels overlap.
+    """
+    height, width, channels = image.shape
+    row, column, channel = image.stride()
+    shape = (size, size, height // OUTPUT_TILE, width // OUTPUT_TILE, channels)
+    return image.as_strided(shape, (row, column, OUTPUT_TILE * row, OUTPUT_TILE * column, channel))

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from srmd.backends.backend import Backend
 from srmd.base.errors import InputError
-from srmd.degradation import VIEWS, Degradation, degradation_map, turn
+from srmd.degradation import Degradation, degradation_map
 from srmd.kernel.families import asymmetric, gaussian
 from srmd.kernel.pca import pca_matrix
 from srmd.model import SRMD, NetworkConfig
+from srmd.pictures.dihedral import VIEWS, turn
 from srmd.restore.restorer import Restorer, open_restorer
 from srmd.weights.files import Weights
 
@@ -116,7 +117,7 @@ def test_without_a_tile_the_backends_own_is_taken_and_all_tiles_see_as_much(
         return run_network(lr, told)
 
     restorer.run = run
-    monkeypatch.setattr("srmd.backends.backend.TILE", tile)
+    monkeypatch.setattr("srmd.backends.backend.TORCH_TILE", tile)
     restore(restorer, picture(*size), uniform(gaussian(1.0)))
     assert seen == expected
 

@@ -1,4 +1,4 @@
-"""What a network is trained on."""
+"""Training batches."""
 
 from pathlib import Path
 
@@ -29,8 +29,8 @@ def pictures(tmp_path: Path) -> PackedPictures:
     return PackedPictures(tmp_path / "pack.h5")
 
 
-def draw(pictures: PackedPictures | PicturesInMemory, number: int = 1, **given: object) -> Batch:
-    config = TrainConfig(**{"batch_size": 24, "patch_size": 20} | given)
+def draw(pictures: PackedPictures | PicturesInMemory, number: int = 1, **options: object) -> Batch:
+    config = TrainConfig(**{"batch_size": 24, "patch_size": 20} | options)
     return Batches(pictures, config, PCA, torch.device("cpu")).draw(number)
 
 
@@ -38,35 +38,35 @@ def equal(a: Batch, b: Batch) -> bool:
     return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
 
 
-def test_a_batch_is_a_function_of_seed_and_number(pictures: PackedPictures):
+def test_a_batch_depends_on_seed_and_number_only(pictures: PackedPictures):
     first = draw(pictures)
     assert equal(first, draw(pictures))
     assert not equal(first, draw(pictures, number=2))
     assert not equal(first, draw(pictures, seed=1))
 
 
-def test_a_batch_is_what_it_was_wherever_the_pictures_lie(pictures: PackedPictures):
-    held = PicturesInMemory(pictures, torch.device("cpu"))
-    assert equal(draw(pictures), draw(held))
+def test_a_batch_is_the_same_from_disk_and_from_memory(pictures: PackedPictures):
+    in_memory = PicturesInMemory(pictures, torch.device("cpu"))
+    assert equal(draw(pictures), draw(in_memory))
 
 
-def test_noise_drawn_by_the_device_is_a_function_of_seed_and_number_too(pictures: PackedPictures):
-    def draw_there(number: int, seed: int = 0) -> Batch:
+def test_noise_drawn_by_a_gpu_s_generator_depends_on_seed_and_number_only(pictures: PackedPictures):
+    def draw_with_generator(number: int, seed: int = 0) -> Batch:
         batches = Batches(pictures, TrainConfig(batch_size=8, patch_size=20, seed=seed), PCA, torch.device("cpu"))
-        batches.generator = torch.Generator()
-        batches.draw(7)
+        batches.generator = torch.Generator()  # as on a GPU
+        batches.draw(7)  # another batch before it changes nothing
         return batches.draw(number)
 
-    first = draw_there(1)
-    assert equal(first, draw_there(1))
-    assert not torch.equal(first.lr, draw_there(2).lr)
-    assert not torch.equal(first.lr, draw_there(1, seed=1).lr)
-    told, clean = first.degradation_map[:, 15, 0, 0], draw(pictures, batch_size=8, noise_free=True)
-    assert ((first.lr - clean.lr).std((1, 2, 3)) - told).abs().max() < 0.1 * 75 / 255
+    first = draw_with_generator(1)
+    assert equal(first, draw_with_generator(1))
+    assert not torch.equal(first.lr, draw_with_generator(2).lr)
+    assert not torch.equal(first.lr, draw_with_generator(1, seed=1).lr)
+    noise_levels, clean = first.degradation_map[:, 15, 0, 0], draw(pictures, batch_size=8, noise_free=True)
+    assert ((first.lr - clean.lr).std((1, 2, 3)) - noise_levels).abs().max() < 0.1 * 75 / 255
 
 
 @pytest.mark.parametrize("scale", [1, 2, 3])
-def test_shapes_are_those_of_patches(pictures: PackedPictures, scale: int):
+def test_batches_have_the_documented_shapes(pictures: PackedPictures, scale: int):
     batch = draw(pictures, scale_factor=scale)
     assert batch.lr.shape == (24, 3, 20, 20)
     assert batch.hr.shape == (24, 3, 20 * scale, 20 * scale)
@@ -76,46 +76,49 @@ def test_shapes_are_those_of_patches(pictures: PackedPictures, scale: int):
 
 @pytest.mark.parametrize("downsampler", ["bicubic", "direct"])
 @pytest.mark.parametrize("scale", [2, 3])
-def test_picture_kernel_and_code_of_a_sample_belong_together(pictures: PackedPictures, scale: int, downsampler: str):
+def test_lr_is_hr_degraded_by_the_kernel_whose_code_is_in_the_map(
+    pictures: PackedPictures, scale: int, downsampler: str
+):
     batch = draw(pictures, scale_factor=scale, noise_free=True, downsampler=downsampler)
     lr = downsample(blur(batch.hr, batch.kernels), scale, downsampler)
     inner = slice(border(scale), -border(scale))
     error = (lr - batch.lr)[..., inner, inner].abs().amax((1, 2, 3))
     assert (error < 0.5001 / 255).all()
-    assert 0.2 < (error > 1e-4).float().mean() < 0.8  # some are rounded to 8 bits, some are not
+    assert 0.2 < (error > 1e-4).float().mean() < 0.8  # some samples are rounded to 8 bits, some are not
     torch.testing.assert_close(batch.degradation_map[..., 0, 0], kernel_codes(batch.kernels, PCA))
 
 
-def test_the_noise_that_is_told_is_there(pictures: PackedPictures):
-    noisy, clean = (draw(pictures, batch_size=64, noise_free=free) for free in (False, True))
-    told = noisy.degradation_map[:, 15, 0, 0]
+def test_lr_has_noise_of_the_level_in_the_map(pictures: PackedPictures):
+    noisy, clean = (draw(pictures, batch_size=64, noise_free=noise_free) for noise_free in (False, True))
+    noise_levels = noisy.degradation_map[:, 15, 0, 0]
     assert torch.equal(noisy.hr, clean.hr)
-    found = (noisy.lr - clean.lr).std((1, 2, 3))
-    assert (found - told).abs().max() < 0.1 * 75 / 255
-    assert 0 < (told == 0).float().mean() < 0.3
-    assert told.max() <= 75 / 255
+    deviations = (noisy.lr - clean.lr).std((1, 2, 3))
+    assert (deviations - noise_levels).abs().max() < 0.1 * 75 / 255
+    assert 0 < (noise_levels == 0).float().mean() < 0.3
+    assert noise_levels.max() <= 75 / 255
 
 
-def test_the_border_of_a_crop_is_not_that_of_its_picture(pictures: PackedPictures):
-    """A patch that lies on a line of pixels would otherwise see its own replicated edge."""
+def test_at_the_edge_of_a_patch_lr_is_blurred_with_pixels_outside_of_it(pictures: PackedPictures):
     batch = draw(pictures, noise_free=True, batch_size=48)
     edges = downsample(blur(batch.hr, batch.kernels), 2) - batch.lr
-    assert edges[..., 0, :].abs().max() > 2 / 255  # replicating the patch's own edge gives something else
+    assert edges[..., 0, :].abs().max() > 2 / 255  # `blur` replicates the edge of the patch instead
 
 
-def test_pictures_smaller_than_a_patch_with_its_margin_are_refused(pictures: PackedPictures):
-    with pytest.raises(InputError, match="140"):
+def test_pictures_smaller_than_a_patch_with_its_border_are_refused(pictures: PackedPictures):
+    with pytest.raises(InputError, match="found 160×140"):
         draw(pictures, patch_size=70)
 
 
-def test_crops_with_more_detail_are_preferred():
+def test_the_most_detailed_candidate_is_chosen():
     flat, ramp, stripes = torch.full((8, 8), 99), torch.arange(64).view(8, 8), torch.arange(64).view(8, 8) % 4 * 80
     crops = torch.stack([flat, ramp, stripes]).byte()[..., None].expand(3, 8, 8, 3)
-    chosen = most_detailed(crops[torch.tensor([[0, 1, 0], [2, 1, 0], [0, 0, 0]])])
-    assert torch.equal(chosen, crops[[1, 2, 0]])
+    candidates = crops[torch.tensor([[0, 1, 0], [2, 1, 0], [0, 0, 0]])]
+    assert torch.equal(most_detailed(candidates), crops[[1, 2, 0]])
 
 
-def test_what_is_learnt_from_has_more_detail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_patches_chosen_from_three_candidates_have_more_detail_than_random_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     halves = np.full((200, 200, 3), 99, np.uint8)
     halves[:, :100] = np.random.default_rng(0).integers(0, 255, (200, 100, 3))
     (tmp_path / "pictures").mkdir()

@@ -1,4 +1,4 @@
-"""A GPU's training step: its parts on a CPU, with CUDA's recording replaced; and the whole where there is a GPU."""
+"""A GPU's training step: its parts on a CPU, with CUDA's graphs replaced; and the whole where there is a GPU."""
 
 import copy
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from srmd.backends.device import exact_convolutions
 from srmd.model import SRMD, NetworkConfig
 from srmd.train import cuda_step, soap
 from srmd.train.batches import Batch
-from srmd.train.cuda_step import captured, cuda_graph, fast_convolutions, torch_compiled
+from srmd.train.cuda_step import capture_step, cuda_graph, fast_convolutions, torch_compiled
 from srmd.train.forward_backward import ForwardBackward
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
@@ -63,7 +63,7 @@ def test_a_captured_step_computes_what_a_plain_one_does(precision: str, batch_no
     plain_network, captured_network = network(batch_norm=batch_norm), network(batch_norm=batch_norm)
     plain = ForwardBackward(plain_network, "l1", CPU, precision)
     forward_backward, example = ForwardBackward(captured_network, "l1", CPU, precision), batch(0)
-    step = captured(forward_backward, example, compiler, replayed)
+    step = capture_step(forward_backward, example, compiler, replayed)
     for name, tensor in plain_network.state_dict().items():  # of batch norm too
         assert torch.equal(captured_network.state_dict()[name], tensor), name
     for seed in (1, 2, 3):
@@ -87,11 +87,11 @@ def test_where_nothing_can_be_compiled_the_function_itself_is_used(
 
     monkeypatch.setattr(cuda_step.torch, "compile", failing)
     assert torch_compiled(torch.sum, torch.ones(2, requires_grad=True)) is torch.sum
-    assert caplog.messages == ["the step is not compiled, only recorded (Failed to find C compiler.)"]
+    assert caplog.messages == ["the training step is not compiled (Failed to find C compiler.): it will be slower"]
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
-def test_only_in_16_bits_may_the_outer_layers_use_tf32_and_only_while_recording(precision: str):
+def test_only_in_16_bits_may_the_outer_layers_use_tf32_and_only_while_capturing(precision: str):
     flags, before = torch.backends.cudnn, torch.backends.cudnn.allow_tf32
     with fast_convolutions(precision):
         assert flags.benchmark
@@ -124,7 +124,7 @@ def test_on_a_gpu_a_captured_step_computes_what_a_plain_one_does(precision: str,
     captured_network = copy.deepcopy(plain_network)
     batches = [Batch(*(tensor.to(device) for tensor in batch(seed))) for seed in range(3)]
     plain = ForwardBackward(plain_network, "l1", device, precision)
-    step = captured(ForwardBackward(captured_network, "l1", device, precision), batches[0])
+    step = capture_step(ForwardBackward(captured_network, "l1", device, precision), batches[0])
     for each in batches:
         assert step(each).item() == pytest.approx(plain(each).item(), rel=tolerance)
         for a, b in zip(captured_network.parameters(), plain_network.parameters(), strict=True):
@@ -136,7 +136,7 @@ def test_on_a_gpu_a_captured_step_computes_what_a_plain_one_does(precision: str,
 def test_on_a_gpu_steps_do_not_wait_and_learn_the_same_wherever_the_pictures_lie(
     tmp_path: Path, precision: str, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setitem(soap.TURN_EVERY, "cuda", 6)
+    monkeypatch.setitem(soap.PRECONDITION_FREQUENCY, "cuda", 6)
     pictures, flags = photos(tmp_path), {"device": "cuda", "precision": precision, "steps": 50}
     solver = small_solver(pictures, cache="device", **flags)
     losses = [solver.training_step().clone()]  # the optimizer computes its first bases, once

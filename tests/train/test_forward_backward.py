@@ -65,7 +65,7 @@ def test_float16_keeps_gradients_that_are_too_small_for_it():
     for trained, precision in ((exact, "fp32"), (rounded, "fp16")):
         forward_backward = ForwardBackward(trained, "l1", CPU, precision)
         # Gradients are as small as those of a batch that is a thousand times as large.
-        forward_backward.loss_of_patches = lambda *patches, loss=forward_backward.loss: loss(*patches) / 1000
+        forward_backward.compute_loss = lambda *patches, loss=forward_backward.loss: loss(*patches) / 1000
         forward_backward(batch())
     assert_gradients_close(rounded, exact, TOLERANCES["fp16"])
 

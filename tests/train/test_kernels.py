@@ -1,4 +1,4 @@
-"""The kernels that a network is trained on, and the P that they make."""
+"""The kernels that a network is trained on, and the P computed from them."""
 
 from pathlib import Path
 
@@ -16,32 +16,32 @@ def motions(count: int = 200, size: int = 15, seed: int = 0) -> np.ndarray:
     return motion_kernels(np.random.default_rng(seed), count, size).astype(np.float32)
 
 
-def own_ones(kernels: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Which kernels are own ones, (n,)."""
-    return (np.abs(kernels[:, None] - own[None]).max((2, 3)) < 1e-7).any(1)
+def are_among(kernels: np.ndarray, own_kernels: np.ndarray) -> np.ndarray:
+    """Which of the kernels (n, k, k) are among the own kernels, (n,)."""
+    return (np.abs(kernels[:, None] - own_kernels[None]).max((2, 3)) < 1e-7).any(1)
 
 
-def test_gaussians_alone_are_the_kernels_of_the_project():
+def test_without_own_kernels_all_are_random_gaussians():
     drawn = TrainingKernels().draw(np.random.default_rng(3), 50, 2)
     np.testing.assert_array_equal(drawn, random_kernels(np.random.default_rng(3), 50, 2))
 
 
-@pytest.mark.parametrize(("share", "least", "most"), [(0, 1, 1), (0.25, 0.65, 0.85), (1, 0, 0)])
-def test_the_share_of_gaussians_is_kept(share: float, least: float, most: float):
+@pytest.mark.parametrize(("gaussian_share", "own_share"), [(0, 1), (0.25, pytest.approx(0.75, abs=0.1)), (1, 0)])
+def test_gaussians_have_the_share_asked_for(gaussian_share: float, own_share: float):
     own = motions(4)
-    found = own_ones(TrainingKernels(15, own, share).draw(np.random.default_rng(0), 400, 2), own)
-    assert least <= found.mean() <= most
+    drawn = TrainingKernels(15, own, gaussian_share).draw(np.random.default_rng(0), 400, 2)
+    assert are_among(drawn, own).mean() == own_share
 
 
-def test_own_kernels_come_as_they_are_and_all_of_them():
+def test_own_kernels_are_drawn_unchanged_and_about_equally_often():
     own = motions(5)
     drawn = TrainingKernels(15, own, 0).draw(np.random.default_rng(0), 200, 3)
-    counts = [own_ones(drawn, kernel[None]).sum() for kernel in own]
+    counts = [are_among(drawn, kernel[None]).sum() for kernel in own]
     assert min(counts) > 20
     assert sum(counts) == 200
 
 
-def test_a_larger_window_holds_what_the_smaller_one_cuts():
+def test_kernels_in_a_smaller_window_are_those_in_a_larger_one_cropped():
     drawn = TrainingKernels(21).draw(np.random.default_rng(1), 50, 4)
     assert drawn.shape == (50, 21, 21)
     np.testing.assert_allclose(drawn.sum((1, 2)), 1)
@@ -52,66 +52,66 @@ def test_a_larger_window_holds_what_the_smaller_one_cuts():
 
 @pytest.mark.parametrize("size", [15, 21])
 @pytest.mark.parametrize("dim", [15, 40])
-def test_pca_is_orthonormal_and_of_the_size_asked_for(size: int, dim: int):
+def test_p_is_orthonormal_and_has_the_size_asked_for(size: int, dim: int):
     pca = TrainingKernels(size, motions(300, size), 0.5).pca(dim)
     assert pca.shape == (dim, size**2)
     assert pca.dtype == np.float32
     np.testing.assert_allclose(np.float64(pca) @ np.float64(pca).T, np.eye(dim), atol=1e-5)
 
 
-def test_the_pca_of_gaussians_alone_is_the_project_s():
+def test_p_of_gaussians_alone_is_the_project_s():
     np.testing.assert_allclose(TrainingKernels().pca(15), pca_matrix(), atol=1e-6)
 
 
-def test_pca_describes_what_is_trained_on():
-    """Held-out motions: better than by a P of Gaussians, the better the more numbers; and Gaussians still."""
+def test_p_of_motions_describes_other_motions_better_than_p_of_gaussians_and_gaussians_still():
     held_out, kernels = motions(50, seed=1), TrainingKernels(15, motions(1000), 0.5)
-    left_out = [
-        np.median([code_error(k, pca) for k in held_out]) for pca in (pca_matrix(), *map(kernels.pca, (15, 60)))
-    ]
-    assert left_out[0] > left_out[1] + 0.05 > left_out[2] + 0.2
+
+    def median_error(pca: np.ndarray) -> float:
+        return np.median([code_error(kernel, pca) for kernel in held_out])
+
+    assert median_error(pca_matrix()) > median_error(kernels.pca(15)) + 0.05 > median_error(kernels.pca(60)) + 0.2
     assert code_error(gaussian(1.3), kernels.pca(15)) < 0.1
     assert code_error(gaussian(2.6, 1, 30), kernels.pca(60)) < 0.05
 
 
-def test_a_code_longer_than_the_kernels_have_dimensions_is_refused():
+def test_a_code_longer_than_the_dimensions_of_the_kernels_is_refused():
     kernels = TrainingKernels(15, motions(9), 0)
     assert kernels.pca(9).shape == (9, 225)
     with pytest.raises(InputError, match="expected at most 9, the dimensions that the training kernels span, found 10"):
         kernels.pca(10)
 
 
-def test_kernels_of_a_file_and_of_a_folder(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+def test_kernels_are_read_from_a_file_or_a_folder(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     own = motions(6)
     np.save(tmp_path / "b.npy", own[1:])
     np.save(tmp_path / "a.npy", 7 * own[0])
     (tmp_path / "README.md").write_text("no kernel")
     np.testing.assert_allclose(read_own_kernels(tmp_path / "b.npy", 15), own[1:], atol=1e-7)
-    found = read_own_kernels(tmp_path, 15)
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, own, atol=1e-7)
+    kernels = read_own_kernels(tmp_path, 15)
+    assert kernels.dtype == np.float32
+    np.testing.assert_allclose(kernels, own, atol=1e-7)
     assert caplog.text == ""
 
 
-def test_broken_files_of_a_folder_are_named_and_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+def test_broken_files_of_a_folder_are_left_out_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     np.save(tmp_path / "good.npy", motions(1)[0])
     (tmp_path / "broken.mat").write_text("no kernel")
     assert read_own_kernels(tmp_path, 15).shape == (1, 15, 15)
-    assert "left out: " in (said := caplog.text)
-    assert "broken.mat" in said
+    assert "left out: " in caplog.text
+    assert "broken.mat" in caplog.text
     (tmp_path / "good.npy").unlink()
-    with pytest.raises(InputError, match="found no whole one"):
+    with pytest.raises(InputError, match="found none that can be read"):
         read_own_kernels(tmp_path, 15)
 
 
-def test_small_kernels_are_padded_and_large_ones_cut_where_nothing_is_lost(tmp_path: Path):
+def test_small_kernels_are_padded_and_large_ones_cropped_if_little_is_lost(tmp_path: Path):
     np.save(tmp_path / "k.npy", np.ones((3, 3)))
     np.testing.assert_allclose(read_own_kernels(tmp_path / "k.npy", 15)[0], np.pad(np.full((3, 3), 1 / 9), 6))
     np.save(tmp_path / "k.npy", delta(31))
     np.testing.assert_array_equal(read_own_kernels(tmp_path / "k.npy", 15)[0], delta())
 
 
-def test_a_kernel_that_the_window_cuts_is_refused_and_told_the_window_that_holds_it(tmp_path: Path):
+def test_a_kernel_larger_than_the_window_is_refused_with_the_window_that_holds_it(tmp_path: Path):
     np.save(tmp_path / "k.npy", gaussian(5, size=31))
     with pytest.raises(InputError, match=r"k\.npy: a window of 15×15 holds \d\d% .*; `kernel_size=31` holds it all"):
         read_own_kernels(tmp_path / "k.npy", 15)

@@ -1,4 +1,4 @@
-"""The optimizer, against laws that it must keep."""
+"""The optimizer, by properties that it must have."""
 
 import copy
 import functools
@@ -8,16 +8,16 @@ import torch
 from srmd.train.soap import Soap
 
 
-def correlated(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """A convolution to find, and a square root of its inputs' covariance, whose condition is 10⁴."""
+def correlated_problem(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The weight of a convolution to find, and a square root of its inputs' covariance, with condition number 10⁴."""
     generator = torch.Generator().manual_seed(seed)
     basis = torch.linalg.qr(torch.randn(16, 16, generator=generator)).Q
     return torch.randn(16, 16, 3, 3, generator=generator), basis * torch.logspace(0, -2, 16)
 
 
 def loss_after(steps: int, optimizer_class, lr: float) -> float:
-    """How far a convolution is from the one to find, where its inputs are strongly correlated."""
-    wanted, root = correlated(0)
+    """The loss of a convolution that is fitted to another one, with strongly correlated inputs."""
+    wanted, root = correlated_problem(0)
     weight = torch.nn.Parameter(torch.zeros_like(wanted))
     optimizer = optimizer_class([weight], lr=lr)
     for step in range(steps):
@@ -29,29 +29,30 @@ def loss_after(steps: int, optimizer_class, lr: float) -> float:
     return loss.item()
 
 
-def test_learns_from_correlated_inputs_faster_than_adam():
+def test_soap_is_faster_than_adam_with_correlated_inputs():
     adam = functools.partial(torch.optim.Adam, betas=(0.9, 0.99))
     assert loss_after(300, Soap, 0.03) < 0.6 * loss_after(300, adam, 0.03)
 
 
-def test_the_bases_follow_the_gradients():
+def test_the_bases_become_eigenbases_of_the_gradients_covariances():
     generator = torch.Generator().manual_seed(2)
     roots = [torch.linalg.qr(torch.randn(16, 16, generator=generator)).Q * torch.logspace(0, -2, 16) for _ in range(2)]
     weight = torch.nn.Parameter(torch.zeros(16, 16, 3, 3))
     optimizer = Soap([weight], lr=0.01)
     for step in range(200):
-        root = roots[step > 0]  # what it begins with says nothing of what comes
-        weight.grad = turned(root, torch.randn(16, 16, 3, 3, generator=generator), root)
+        root = roots[0] if step == 0 else roots[1]  # the first gradient has another covariance than the others
+        weight.grad = rotate(root, torch.randn(16, 16, 3, 3, generator=generator), root)
         optimizer.step()
     covariance = roots[1] @ roots[1].mT
     for side in ("input", "output"):
         basis = optimizer.state[weight][f"{side}_basis"][0]
-        seen = basis.mT @ covariance @ basis
-        scale = seen.diagonal().sqrt()
-        assert (seen / scale / scale[:, None] - torch.eye(16)).square().mean().sqrt() < 0.2
+        in_basis = basis.mT @ covariance @ basis
+        deviations = in_basis.diagonal().sqrt()
+        correlations = in_basis / deviations / deviations[:, None]
+        assert (correlations - torch.eye(16)).square().mean().sqrt() < 0.2
 
 
-def test_turned_gradients_give_the_weight_turned():
+def test_rotated_gradients_give_the_rotated_weight():
     generator = torch.Generator().manual_seed(3)
     left, right = (torch.linalg.qr(torch.randn(6, 6, generator=generator, dtype=torch.float64)).Q for _ in range(2))
     weights = [torch.nn.Parameter(torch.zeros(6, 6, 3, 3, dtype=torch.float64)) for _ in range(2)]
@@ -59,32 +60,33 @@ def test_turned_gradients_give_the_weight_turned():
     for _ in range(60):
         gradient = torch.randn(6, 6, 3, 3, generator=generator, dtype=torch.float64)
         weights[0].grad = gradient
-        weights[1].grad = turned(left, gradient, right)
+        weights[1].grad = rotate(left, gradient, right)
         for optimizer in optimizers:
             optimizer.step()
-    torch.testing.assert_close(weights[1].detach(), turned(left, weights[0].detach(), right))
+    torch.testing.assert_close(weights[1].detach(), rotate(left, weights[0].detach(), right))
 
 
-def turned(left: torch.Tensor, weight: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+def rotate(left: torch.Tensor, weight: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """left · W · rightᵀ for each filter tap W of a weight (output, input, 3, 3)."""
     return torch.einsum("ab,bcxy,dc->adxy", left, weight, right)
 
 
-def test_updates_weights_of_one_shape_as_each_by_itself():
+def test_a_stack_of_weights_is_updated_like_each_weight_alone():
     generator = torch.Generator().manual_seed(5)
     shapes = [(8, 6, 3, 3), (8,), (8, 6, 3, 3), (8,), (4, 6, 3, 3)]
-    together, apart = ([torch.nn.Parameter(torch.zeros(shape)) for shape in shapes] for _ in range(2))
-    optimizers = [Soap(together, lr=0.01), *(Soap([parameter], lr=0.01) for parameter in apart)]
-    for _ in range(25):  # the bases turn twice
-        for one, other in zip(together, apart, strict=True):
+    stacked, alone = ([torch.nn.Parameter(torch.zeros(shape)) for shape in shapes] for _ in range(2))
+    optimizers = [Soap(stacked, lr=0.01), *(Soap([parameter], lr=0.01) for parameter in alone)]
+    for _ in range(25):  # with two updates of the bases
+        for one, other in zip(stacked, alone, strict=True):
             one.grad = torch.randn(one.shape, generator=generator)
             other.grad = one.grad.clone()
         for optimizer in optimizers:
             optimizer.step()
-    for one, other in zip(together, apart, strict=True):
+    for one, other in zip(stacked, alone, strict=True):
         torch.testing.assert_close(one, other)
 
 
-def test_treats_biases_as_adam_does():
+def test_biases_are_updated_as_by_adam():
     ours, adams = (torch.nn.Parameter(torch.linspace(-1, 1, 5)) for _ in range(2))
     optimizers = Soap([ours], lr=0.1), torch.optim.Adam([adams], lr=0.1, betas=(0.9, 0.99))
     for step in range(25):
@@ -94,30 +96,30 @@ def test_treats_biases_as_adam_does():
     torch.testing.assert_close(ours, adams)
 
 
-def test_goes_on_from_its_state_to_the_bit():
+def test_it_continues_from_its_state_dict_to_the_bit():
     gradients = torch.randn(40, 8, 6, 3, 3, generator=torch.Generator().manual_seed(1))
-    whole = torch.nn.Parameter(torch.zeros(8, 6, 3, 3))
-    optimizer = Soap([whole], lr=0.01)
+    weight = torch.nn.Parameter(torch.zeros(8, 6, 3, 3))
+    optimizer = Soap([weight], lr=0.01)
     for step, gradient in enumerate(gradients):
-        if step == 17:  # between two turns of the basis
-            half = torch.nn.Parameter(whole.detach().clone())
-            resumed = Soap([half], lr=0.01)
+        if step == 17:  # between two updates of the bases
+            resumed_weight = torch.nn.Parameter(weight.detach().clone())
+            resumed = Soap([resumed_weight], lr=0.01)
             resumed.load_state_dict(copy.deepcopy(optimizer.state_dict()))
         if step >= 17:
-            half.grad = gradient.clone()
+            resumed_weight.grad = gradient.clone()
             resumed.step()
-        whole.grad = gradient.clone()
+        weight.grad = gradient.clone()
         optimizer.step()
-    assert torch.equal(whole, half)
+    assert torch.equal(weight, resumed_weight)
 
 
-def test_what_no_gradient_reaches_any_more_leaves_no_denormal_numbers():
+def test_gradients_that_stay_zero_leave_no_denormal_numbers_in_the_state():
     generator = torch.Generator().manual_seed(4)
     weight = torch.nn.Parameter(torch.zeros(16, 16, 3, 3))
     optimizer = Soap([weight], lr=0.01)
     for step in range(2007):
         weight.grad = torch.randn(16, 16, 3, 3, generator=generator)
-        if step >= 20:  # a ReLU that died
+        if step >= 20:  # some features become dormant
             weight.grad[:6] = 0
             weight.grad[:, :3] = 0
         optimizer.step()
@@ -126,7 +128,7 @@ def test_what_no_gradient_reaches_any_more_leaves_no_denormal_numbers():
             assert not ((value != 0) & (value.abs() < torch.finfo(torch.float32).tiny)).any(), name
 
 
-def test_a_gradient_that_is_not_finite_is_left_for_the_loss_to_report():
+def test_a_gradient_of_nan_raises_nothing_and_makes_the_weight_nan():
     weight = torch.nn.Parameter(torch.zeros(8, 8, 3, 3))
     weight.grad = torch.full_like(weight, torch.nan)
     optimizer = Soap([weight], lr=0.01)

@@ -1,4 +1,4 @@
-"""Convolution and ReLU in fewer multiplications."""
+"""Convolution with ReLU by Winograd's algorithm, against PyTorch's convolution in float64."""
 
 import pytest
 import torch
@@ -8,65 +8,65 @@ from torch import Tensor
 from srmd.model import SRMD, NetworkConfig
 from srmd.winograd.convolution import conv_relu, conv_relu_
 
-SIZES = [(1, 1), (6, 6), (7, 5), (12, 19), (71, 94), (40, 300)]  # whole tiles and parts of them, one strip and several
+SIZES = [(1, 1), (6, 6), (7, 5), (12, 19), (71, 94), (40, 300)]  # whole and partial tiles, one strip and several
 CHANNELS = [(6, 9), (32, 64)]  # the compiled functions take multiples of 32
 
 
-def layer(height: int, width: int, channels: int, features: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Input, weight and bias of a layer whose results are positive and negative."""
+def random_layer(height: int, width: int, in_channels: int, out_channels: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Input, weight and bias of a layer whose outputs before ReLU are positive and negative."""
     generator = torch.Generator().manual_seed(0)
-    sizes = (2, channels, height, width), (features, channels, 3, 3), (features,)
-    x, weight, bias = (torch.randn(size, generator=generator) for size in sizes)
-    return x.to(memory_format=torch.channels_last), weight / (9 * channels) ** 0.5, bias
+    shapes = (2, in_channels, height, width), (out_channels, in_channels, 3, 3), (out_channels,)
+    x, weight, bias = (torch.randn(shape, generator=generator) for shape in shapes)
+    return x.to(memory_format=torch.channels_last), weight / (9 * in_channels) ** 0.5, bias
 
 
-@pytest.mark.parametrize(("channels", "features"), CHANNELS)
+@pytest.mark.parametrize(("in_channels", "out_channels"), CHANNELS)
 @pytest.mark.parametrize(("height", "width"), SIZES)
-def test_it_is_the_convolution(height: int, width: int, channels: int, features: int):
-    x, weight, bias = layer(height, width, channels, features)
+def test_the_output_is_that_of_the_convolution(height: int, width: int, in_channels: int, out_channels: int):
+    x, weight, bias = random_layer(height, width, in_channels, out_channels)
     expected = F.conv2d(x.double(), weight.double(), bias.double(), padding=1).relu()
     torch.testing.assert_close(conv_relu(x, weight, bias).double(), expected, atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize(("channels", "features"), CHANNELS)
+@pytest.mark.parametrize("channels", [6, 32])
 @pytest.mark.parametrize(("height", "width"), SIZES)
 @pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
-def test_it_can_do_without_new_memory(
-    height: int, width: int, channels: int, features: int, layout: torch.memory_format
-):
-    x, weight, bias = layer(height, width, channels, features)
-    x, weight, bias = x.contiguous(memory_format=layout), weight[:channels], bias[:channels]
+def test_the_input_is_overwritten_in_place(height: int, width: int, channels: int, layout: torch.memory_format):
+    x, weight, bias = random_layer(height, width, channels, channels)
+    x = x.contiguous(memory_format=layout)
     expected = F.conv2d(x.double(), weight.double(), bias.double(), padding=1).relu()
-    result = conv_relu_(x, weight, bias)
-    assert result.data_ptr() == x.data_ptr()
-    torch.testing.assert_close(result.double(), expected, atol=1e-4, rtol=0)
+    output = conv_relu_(x, weight, bias)
+    assert output.data_ptr() == x.data_ptr()
+    torch.testing.assert_close(output.double(), expected, atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize(("channels", "features"), CHANNELS)
+@pytest.mark.parametrize(("in_channels", "out_channels"), CHANNELS)
 @pytest.mark.parametrize(("height", "width"), SIZES)
-@pytest.mark.parametrize("shift", [0, 50])  # with a large bias nothing is cut off: every path of the gradient is open
-def test_it_has_the_gradients_of_the_convolution(height: int, width: int, channels: int, features: int, shift: float):
-    inputs = [tensor.requires_grad_() for tensor in layer(height, width, channels, features)]
+@pytest.mark.parametrize("shift", [0, 50])  # with a bias of 50 ReLU passes every gradient
+def test_the_gradients_are_those_of_the_convolution(
+    height: int, width: int, in_channels: int, out_channels: int, shift: float
+):
+    inputs = [tensor.requires_grad_() for tensor in random_layer(height, width, in_channels, out_channels)]
     doubles = [tensor.detach().double().requires_grad_() for tensor in inputs]
-    result = conv_relu(inputs[0], inputs[1], inputs[2] + shift)
-    sums = F.conv2d(doubles[0], doubles[1], doubles[2] + shift, padding=1)
-    expected = sums.relu()
-    given = torch.randn(result.shape, generator=torch.Generator().manual_seed(1))
-    given[sums.abs() < 1e-4] = 0  # where rounding decides whether ReLU cuts off
-    for mine, theirs in zip(
-        torch.autograd.grad(result, inputs, given), torch.autograd.grad(expected, doubles, given.double()), strict=True
-    ):
-        assert (mine - theirs).abs().max() < 2e-5 * theirs.abs().max()
+    output = conv_relu(inputs[0], inputs[1], inputs[2] + shift)
+    before_relu = F.conv2d(doubles[0], doubles[1], doubles[2] + shift, padding=1)
+    grad_output = torch.randn(output.shape, generator=torch.Generator().manual_seed(1))
+    grad_output[before_relu.abs() < 1e-4] = 0  # rounding decides whether ReLU passes these
+    gradients = torch.autograd.grad(output, inputs, grad_output)
+    expected = torch.autograd.grad(before_relu.relu(), doubles, grad_output.double())
+    for gradient, expected_gradient in zip(gradients, expected, strict=True):
+        assert (gradient - expected_gradient).abs().max() < 2e-5 * expected_gradient.abs().max()
 
 
-def test_a_network_learns_the_same_by_it():
+def test_a_network_gets_the_same_gradients_as_with_pytorch_s_convolution():
     torch.manual_seed(0)
     network = SRMD(NetworkConfig(features=32)).to(memory_format=torch.channels_last)
-    lr, told, hr = torch.rand(2, 3, 14, 18), torch.rand(2, 16, 1, 1), torch.rand(2, 3, 28, 36)
+    lr, degradation_map, hr = torch.rand(2, 3, 14, 18), torch.rand(2, 16, 1, 1), torch.rand(2, 3, 28, 36)
     gradients = []
-    for inner in (None, conv_relu):
+    for layer in (None, conv_relu):
         network.zero_grad()
-        F.mse_loss(network(lr.to(memory_format=torch.channels_last), told, inner), hr).backward()
+        sr = network(lr.to(memory_format=torch.channels_last), degradation_map, layer)
+        F.mse_loss(sr, hr).backward()
         gradients.append([parameter.grad.clone() for parameter in network.parameters()])
     for direct, winograd in zip(*gradients, strict=True):
         torch.testing.assert_close(winograd, direct, atol=1e-5, rtol=1e-3)

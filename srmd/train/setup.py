@@ -1,4 +1,4 @@
-"""What training starts with: a network, its P and the kernels to train on; new, or those of a checkpoint."""
+"""What a training run needs before its first step: a network, its P and kernels; new, or from a checkpoint."""
 
 import logging
 from typing import NamedTuple
@@ -20,16 +20,19 @@ from srmd.weights.surgery import reproject_first_layer, start_from
 logger = logging.getLogger("srmd")
 
 
-class Start(NamedTuple):
-    """What a training starts with."""
+class TrainingSetup(NamedTuple):
+    """The network, P and kernels of a training run."""
 
     network: SRMD
-    pca: Tensor  # (pca_dim, kernel_size²), which belongs to the network
+    pca: Tensor  # P of the network, (pca_dim, kernel_size²)
     kernels: TrainingKernels
 
 
-def new_start(config: TrainConfig) -> Start:
-    """An untrained network, or one started from other weights."""
+def new_setup(config: TrainConfig) -> TrainingSetup:
+    """Return the setup of a new run: with an untrained network, or with the weights of `config.weights`.
+
+    Raises InputError if these weights can't be used for the configuration.
+    """
     kernels = training_kernels(config)
     torch.manual_seed(config.seed)
     network = SRMD(
@@ -43,42 +46,46 @@ def new_start(config: TrainConfig) -> Start:
         )
     )
     if config.weights is None:
-        return Start(network, _pca(config, kernels), kernels)
+        return TrainingSetup(network, _pca(config, kernels), kernels)
     with about("weights"):
         source = read_weights(config.weights)
         if source.pca is None:
             raise InputError(f"{config.weights}: expected weights with their P, found a format that carries none")
-    if config.batch_norm and not source.network.config.batch_norm:  # it would undo what the layers have learnt
+    if config.batch_norm and not source.network.config.batch_norm:  # untrained batch norm would spoil the features
         found = f"found {config.weights} without"
-        raise InputError(f"expected weights of a network that has it, {found}", "batch_norm")
+        raise InputError(f"expected weights of a network with batch norm, {found}", "batch_norm")
     source = _with_pca_for(config, source, kernels)
     start_from(network, source.network)
-    return Start(network, source.pca, kernels)
+    return TrainingSetup(network, source.pca, kernels)
 
 
-def resumed_start(config: TrainConfig, checkpoint: Checkpoint) -> Start:
-    """What the run of a checkpoint has, but for the numbers that `Solver.load_state_dict` loads; no file is read."""
-    own = None if checkpoint.own_kernels is None else checkpoint.own_kernels.numpy()
+def resumed_setup(config: TrainConfig, checkpoint: Checkpoint) -> TrainingSetup:
+    """Return the setup of a resumed run, from its checkpoint alone; `Solver.load_state_dict` loads the weights."""
+    own_kernels = None if checkpoint.own_kernels is None else checkpoint.own_kernels.numpy()
     network = SRMD(NetworkConfig(**checkpoint.network_config))
-    return Start(network, checkpoint.pca, training_kernels(config, own))
+    return TrainingSetup(network, checkpoint.pca, training_kernels(config, own_kernels))
 
 
 def _pca(config: TrainConfig, kernels: TrainingKernels) -> Tensor:
-    """The project's P for its own kernels, or that of the kernels that are trained on."""
-    if kernels.own is None and (config.kernel_size, config.pca_dim) == (KERNEL_SIZE, PCA_DIM):
+    """The project's P if the run has the project's kernels and dimensions; else P of the run's kernels."""
+    if kernels.own_kernels is None and (config.kernel_size, config.pca_dim) == (KERNEL_SIZE, PCA_DIM):
         return torch.from_numpy(read_pca(shipped("kernels") / "pca.mat"))
     with about("pca_dim"):
         return torch.from_numpy(kernels.pca(config.pca_dim))
 
 
 def _with_pca_for(config: TrainConfig, source: Weights, kernels: TrainingKernels) -> Weights:
-    """Weights as they are, P included; or, for other kernels or a wider code, told by a P of these."""
+    """The weights to start from with a P for the run's kernels and dimensions.
+
+    That is their own P if the run has no own kernels and the same dimensions. Else the first layer is reprojected to a
+    new P.
+    """
     wanted = {"kernel_size": config.kernel_size, "pca_dim": config.pca_dim}
-    given = {name: getattr(source.network.config, name) for name in wanted}
-    for name, least in given.items():
-        if wanted[name] < least:
-            raise InputError(f"expected at least {least}, as {config.weights} has, found {wanted[name]}", name)
-    if kernels.own is None and wanted == given:
+    present = {name: getattr(source.network.config, name) for name in wanted}
+    for name, value in present.items():
+        if wanted[name] < value:
+            raise InputError(f"expected at least {value}, as {config.weights} has, found {wanted[name]}", name)
+    if kernels.own_kernels is None and wanted == present:
         return source
     pca = _pca(config, kernels)
     logger.info("P is computed anew, and the first layer of %s is reprojected to it", config.weights)

@@ -1,0 +1,123 @@
+"""The network, P and kernels that a training run starts with."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from small_runs import load_only_checkpoint, train, write_own_kernels, write_x3_weights
+from srmd.cli import main
+from srmd.kernel.families import gaussian
+from srmd.kernel.pca import kernel_codes
+from srmd.model import SRMD, NetworkConfig
+from srmd.solver import Solver
+from srmd.train.batches import Batch, Batches
+from srmd.weights.files import Weights, read_weights, write_weights
+
+pytestmark = pytest.mark.usefixtures("folder_with_pictures")
+
+
+# --- initial weights
+
+
+def test_a_run_starts_from_the_weights_of_another_scale_and_keeps_their_p(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Solver, "reset_dormant", lambda solver: None)  # many features are dormant on patches of 8×8
+    source = write_x3_weights("first.safetensors")
+    assert train("run", "--steps=1", "--lr=1e-9", "--weights=first.safetensors") == 0
+    checkpoint = load_only_checkpoint("run")
+    assert torch.equal(checkpoint.pca, source.pca)
+    expected = source.network.convs[5].weight.detach()
+    torch.testing.assert_close(checkpoint.network["convs.5.weight"], expected, atol=1e-6, rtol=0)
+
+
+def test_a_network_with_batch_norm_does_not_start_from_weights_without(capsys: pytest.CaptureFixture):
+    write_x3_weights("first.safetensors")
+    assert train("run", "--steps=1", "--batch_norm", "--weights=first.safetensors") == 2
+    assert capsys.readouterr().err.startswith("--batch_norm: expected weights of a network with batch norm")
+
+
+def test_initial_weights_without_p_are_refused(capsys: pytest.CaptureFixture):
+    network = SRMD(NetworkConfig(features=4, layers=3))
+    convs = {"model.0": network.convs[0], "model.2": network.convs[1], "model.4": network.head}
+    state = {f"{name}.{key}": tensor for name, conv in convs.items() for key, tensor in conv.state_dict().items()}
+    torch.save(state, "kair.pth")  # KAIR's format has no P
+    assert train("run", "--steps=1", "--weights=kair.pth") == 2
+    assert capsys.readouterr().err.startswith("--weights: kair.pth: expected weights with their P, found a format")
+
+
+def test_broken_weights_are_refused_before_pictures_are_packed(capsys: pytest.CaptureFixture):
+    Path("no.weights").write_text("text")
+    assert train("run", "--weights=no.weights") == 2
+    assert capsys.readouterr().err.startswith("--weights: no.weights")
+    assert not Path("data").exists()
+
+
+@pytest.mark.parametrize("flag", ["own kernels", "--pca_dim=20", "--kernel_size=21"])
+def test_the_first_layer_is_reprojected_to_a_new_p(flag: str, capsys: pytest.CaptureFixture):
+    source = write_x3_weights("first.safetensors")
+    if flag == "own kernels":
+        flag = write_own_kernels()
+    assert train("run", "--steps=1", "--lr=1e-9", "--weights=first.safetensors", flag) == 0
+    assert "P is computed anew, and the first layer of first.safetensors is reprojected" in capsys.readouterr().out
+    checkpoint = load_only_checkpoint("run")
+    size, dim = (checkpoint.network_config[name] for name in ("kernel_size", "pca_dim"))
+    assert checkpoint.pca.shape == (dim, size**2)
+
+    def response(weight: torch.Tensor, pca: torch.Tensor, size: int) -> torch.Tensor:
+        """What the first layer computes from the code of a Gaussian, (features, 3, 3)."""
+        code = kernel_codes(torch.from_numpy(gaussian(1.3, 1.0, 30, size)).float(), pca)
+        return weight[:, 3 : 3 + len(code)].transpose(1, -1) @ code
+
+    old = response(source.network.convs[0].weight, source.pca, 15)
+    new = response(checkpoint.network["convs.0.weight"], checkpoint.pca, size)
+    assert (old - new).norm() < 0.1 * old.norm()
+
+
+@pytest.mark.parametrize(("name", "value"), [("pca_dim", 20), ("kernel_size", 21)])
+def test_a_shorter_code_or_smaller_window_than_the_initial_weights_have_is_refused(
+    name: str, value: int, capsys: pytest.CaptureFixture
+):
+    config = NetworkConfig(**{name: value})
+    weights = Weights(SRMD(config), torch.zeros(config.pca_dim, config.kernel_size**2))
+    write_weights(Path("wide.safetensors"), weights)
+    assert train("run", "--steps=1", "--weights=wide.safetensors") == 2
+    expected = f"--{name}: expected at least {value}, as wide.safetensors has, found 15\n"
+    assert capsys.readouterr().err == expected
+
+
+# --- own kernels and larger windows
+
+
+def test_kernel_codes_of_own_kernels_are_computed_with_their_own_p(monkeypatch: pytest.MonkeyPatch):
+    batches, draw = [], Batches.draw
+
+    def record_batch(self: Batches, number: int) -> Batch:
+        batches.append(draw(self, number))
+        return batches[-1]
+
+    monkeypatch.setattr(Batches, "draw", record_batch)
+    flags = [write_own_kernels(), "--gaussian_share=0", "--pca_dim=30", "--noise_free"]
+    assert train("run", "--steps=2", *flags) == 0
+    weights = read_weights(Path("run/last.safetensors"))
+    assert weights.pca.shape == (30, 225)
+    assert weights.network.config.map_channels == 30
+    own_kernels = torch.from_numpy(np.load("motion.npy")).float()
+    for batch in batches:
+        assert all((kernel - own_kernels).abs().amax((1, 2)).min() < 1e-7 for kernel in batch.kernels)
+        torch.testing.assert_close(batch.degradation_map[..., 0, 0], kernel_codes(batch.kernels, weights.pca))
+
+
+def test_a_network_with_a_larger_window_is_trained_and_tested():
+    assert train("run", "--steps=2", write_own_kernels(size=21), "--kernel_size=21", "--pca_dim=20") == 0
+    weights = read_weights(Path("run/last.safetensors"))
+    assert (weights.network.config.kernel_size, weights.pca.shape) == (21, (20, 441))
+    np.save("one.npy", np.load("motion.npy")[0])
+    flags = ["--weights=run/last.safetensors", "--test_data=pictures", "--kernel=one.npy", "--visdom=off"]
+    assert main.main(["--mode=test", "--output=result", "--device=cpu", *flags]) == 0
+    assert Path("result/a.png").exists()
+
+
+def test_a_larger_window_works_with_gaussians_alone():
+    assert train("run", "--steps=1", "--kernel_size=21") == 0
+    assert read_weights(Path("run/last.safetensors")).pca.shape == (15, 441)
