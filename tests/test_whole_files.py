@@ -50,3 +50,15 @@ def test_a_full_disk_leaves_the_old_file_and_no_other(tmp_path: Path, name: str,
         with pytest.raises(OSError, match="No space left"):
             write(folder / name)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == {name: b"old"}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_file_is_replaced_and_never_written_in_place(tmp_path: Path, name: str):
+    """A program that has the old file open goes on reading the old file."""
+    folder = tmp_path / "written"
+    folder.mkdir()
+    (folder / name).write_bytes(b"old")
+    with (folder / name).open("rb") as opened:
+        WRITERS[name](folder / name)
+        assert opened.read() == b"old"
+    assert (folder / name).stat().st_size > 10
