@@ -53,6 +53,13 @@ def test_broken_weights_are_refused_before_pictures_are_packed(capsys: pytest.Ca
     assert not Path("data").exists()
 
 
+def test_weights_of_a_network_with_another_number_of_features_are_refused(capsys: pytest.CaptureFixture):
+    write_weights(Path("narrow.safetensors"), Weights(SRMD(NetworkConfig(features=64)), torch.zeros(15, 225)))
+    assert train("run", "--steps=1", "--weights=narrow.safetensors") == 2
+    expected = "--weights: expected a network with 128 features, found 64 in narrow.safetensors\n"
+    assert capsys.readouterr().err == expected
+
+
 @pytest.mark.parametrize("flag", ["own kernels", "--pca_dim=20", "--kernel_size=21"])
 def test_the_first_layer_is_reprojected_to_a_new_p(flag: str, capsys: pytest.CaptureFixture):
     source = write_x3_weights("first.safetensors")
