@@ -1,4 +1,7 @@
-"""Requests (what the flags ask for, checked and typed) and the settings of a test. It imports no torch."""
+"""Requests (the flags of a mode, checked and typed) and the settings of a test.
+
+This module imports no torch, so that flags are checked before torch is imported.
+"""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,7 +125,7 @@ class TestSettings:
     """What a test does: the request, completed with values that depend on the weights."""
 
     request: TestRequest
-    applied: NamedDegradation  # done to HR pictures; for LR pictures, the one that they are said to have
+    applied: NamedDegradation  # applied to HR pictures; for LR pictures, the one that the user describes
     assumed: NamedDegradation  # given to the network as its condition
     downsampler: str
 

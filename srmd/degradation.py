@@ -47,7 +47,7 @@ class Degradation:
         return self._with_spatial_change(lambda values: values[..., rows, columns], self.kernels)
 
     def turned(self, view: int) -> "Degradation":
-        """The degradation of the pictures after `turn`, with turned kernels."""
+        """The degradation of the pictures turned by `turn(pictures, view)`; the kernels are turned with them."""
         return self._with_spatial_change(lambda values: turn(values, view), turn(self.kernels, view))
 
     def _with_spatial_change(self, change: Callable[[Tensor], Tensor], kernels: Tensor) -> "Degradation":
@@ -119,8 +119,8 @@ def resize_matrix(size: int, new_size: int, dtype: torch.dtype, device: torch.de
     stretch = max(size / new_size, 1)  # antialiasing: when the picture shrinks, the kernel is wider
     centre = (np.arange(new_size) + 0.5) * size / new_size - 0.5
     taps = np.floor(centre - 2 * stretch)[:, None] + np.arange(int(4 * stretch) + 2)
-    x = np.abs(centre[:, None] - taps) / stretch
-    near, far = (1.5 * x - 2.5) * x**2 + 1, ((-0.5 * x + 2.5) * x - 4) * x + 2
+    x = np.abs(centre[:, None] - taps) / stretch  # distances, in units of the stretched kernel
+    near, far = (1.5 * x - 2.5) * x**2 + 1, ((-0.5 * x + 2.5) * x - 4) * x + 2  # Keys' kernel, a = -0.5
     weights = np.where(x < 1, near, np.where(x < 2, far, 0))
     taps = taps.astype(int) % (2 * size)
     mirrored = np.minimum(taps, 2 * size - 1 - taps)

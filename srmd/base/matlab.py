@@ -1,4 +1,4 @@
-"""Reads MATLAB files of versions 4 to 7.3 into Python values. It imports no torch."""
+"""Reads MATLAB files of versions 4 to 7.3 into Python values."""
 
 from pathlib import Path
 from typing import Any

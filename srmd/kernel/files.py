@@ -1,8 +1,9 @@
-"""Reads kernel files (.mat, .npy, .png, .txt, .csv) and writes .mat. It imports no torch.
+"""Reads kernel files (.mat, .npy, .png, .txt, .csv) and writes .mat.
 
 A kernel that was read is square with an odd side, sums to 1 and has correlation orientation. To an even side one row or
 column of zeros is added in front, so that the centre is the one of MATLAB's `imfilter`. Then the shorter side is padded
-with zeros, equally on both ends, to the length of the longer one.
+with zeros, equally on both ends, to the length of the longer one. This module imports no torch, so that flags are
+checked before torch is imported.
 """
 
 import io
@@ -57,6 +58,7 @@ def normalise_kernel(kernel: NDArray, name: str) -> NDArray[np.float64]:
 
 
 def _odd_square(kernel: NDArray) -> NDArray:
+    """The kernel padded with zeros to a square with an odd side, as the docstring of this module describes."""
     kernel = np.pad(kernel, [(1 - side % 2, 0) for side in kernel.shape])
     return np.pad(kernel, [((max(kernel.shape) - side) // 2,) * 2 for side in kernel.shape])
 

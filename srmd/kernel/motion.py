@@ -69,13 +69,8 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the random numbers (default: 0)")
     options = parser.parse_args()
-    if (
-        options.output.suffix != ".npy"
-        or options.count < 1
-        or options.size < 3
-        or options.size % 2 == 0
-        or options.seed < 0
-    ):
+    is_odd_size = options.size >= 3 and options.size % 2 == 1
+    if options.output.suffix != ".npy" or options.count < 1 or not is_odd_size or options.seed < 0:
         parser.error("expected an .npy file, a count of at least 1, an odd size of at least 3 and no negative seed")
     kernels = motion_kernels(np.random.default_rng(options.seed), options.count, options.size)
     try:

@@ -63,7 +63,7 @@ def fit_kernel(kernel: NDArray, size: int = KERNEL_SIZE, normalise: bool = True)
     cut = max(len(kernel) - size, 0) // 2
     kernel = np.pad(kernel, pad)[cut : cut + size, cut : cut + size]
     if kernel.sum() < MIN_SUM:
-        expected = f"a sum of at least {MIN_SUM} in the inner {size}×{size} of the kernel, the window of the network"
+        expected = f"the inner {size}×{size} of the kernel, the window of the network, to sum to at least {MIN_SUM}"
         raise InputError(f"expected {expected}, found {kernel.sum():.2g}")
     return kernel / kernel.sum() if normalise else kernel
 

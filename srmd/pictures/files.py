@@ -1,4 +1,4 @@
-"""Reads and writes picture files; grey, 16 bits, alpha, ICC profile and EXIF of the input survive in the result.
+"""Reads and writes picture files; grey, 16 bits, alpha, ICC profile and EXIF of the input are kept in the result.
 
 Inside the program every picture has three channels, RGB. Pillow reduces RGB of 16 bits, and 16-bit grey with alpha, to
 8 bits. For PNG `png16.py` reads and writes all 16 bits; from other formats such pictures are read as 8 bits. Alpha
@@ -25,7 +25,7 @@ from srmd.pictures.png16 import encode_16_bit_png, is_16_bit_png, resize_alpha, 
 
 ORIENTATION = ExifTags.Base.Orientation
 MAX_PIXELS = 2**28  # largest picture that is read; Pillow's own limit would refuse large results of this package
-_limit_lock = threading.RLock()
+_limit_lock = threading.RLock()  # Pillow's limit is a global variable, which `open_image` changes
 # Formats that Pillow would render with another program (EPS, WMF), and data and video formats.
 REFUSED_FORMATS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 ICON_FORMATS = {"ICO", "ICNS"}  # never written: their writers shrink a picture that is too large
@@ -157,7 +157,7 @@ def _to_uint16(values: NDArray) -> NDArray[np.uint16]:
     if not (low >= 0 and high <= 65535):
         raise InputError(f"expected grey values of 0 to 65535, found {low:g} to {high:g}")
     if values.dtype.kind == "f":
-        white = 1 if high <= 1 else 255 if high <= 255 else 65535
+        white = next(value for value in (1, 255, 65535) if high <= value)
         values = np.rint(values * (65535 // white))
     return values.astype(np.uint16)
 
@@ -204,8 +204,8 @@ def to_image(picture: NDArray, source: Picture, name: str) -> Image.Image:
     """The Pillow image that `write_picture` saves in the format `name`; arguments as there."""
     alpha = None if source.alpha is None else resize_alpha(source.alpha, picture)
     if alpha is not None and name not in ALPHA_FORMATS:
-        opaque = np.clip(picture, 0, 1) if picture.dtype.kind == "f" else picture / 255
-        picture, alpha = over_white(opaque, np.asarray(alpha)), None
+        rgb = np.clip(picture, 0, 1) if picture.dtype.kind == "f" else picture / 255
+        picture, alpha = over_white(rgb, np.asarray(alpha)), None
     if picture.dtype.kind == "f":
         is_grey16 = source.grey and source.pixels.dtype == np.uint16 and source.alpha is None
         dtype = np.uint16 if is_grey16 and name in GREY16_FORMATS else np.uint8

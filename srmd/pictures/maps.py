@@ -54,6 +54,7 @@ def _read_npy(path: Path) -> NDArray[np.float64]:
 
 
 def _one_channel(pixels: NDArray, path: Path) -> NDArray:
+    """The first of three equal channels, (H, W); InputError for a colour picture."""
     if (pixels != pixels[..., :1]).any():
         raise InputError(f"{path}: expected a grey picture, found colours")
     return pixels[..., 0]

@@ -1,4 +1,4 @@
-"""Checkpoints, from which a training run is resumed. Reading one never runs code from the file."""
+"""Reads and writes checkpoints, from which a training run is resumed, without running code from the file."""
 
 import io
 import pickle

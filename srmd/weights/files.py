@@ -33,7 +33,7 @@ from srmd.weights.foreign import (
 )
 from srmd.weights.surgery import empty_network, round_to_bfloat16
 
-READABLE_FORMATS = "our .safetensors or checkpoint, ncnn's .param and .bin, KAIR's .pth or MatConvNet's .mat"
+READABLE_FORMATS = "this package's .safetensors or checkpoint, ncnn's .param and .bin, KAIR's .pth or MatConvNet's .mat"
 # The first bytes of the files of each format.
 NCNN_STARTS = (NCNN_PARAM, struct.pack("<I", NCNN_FLOAT16), struct.pack("<I", NCNN_FLOAT32))  # .param, .bin, .bin
 MATLAB_STARTS = (b"MATLAB", b"\x89HDF\r\n\x1a\n")

@@ -261,6 +261,7 @@ def _to_network(convolutions: list[Convolution], scale: int | None, pca: Tensor 
         NetworkConfig(conditions=conditions, pca_dim=pca_dim).map_channels: conditions
         for conditions in PUBLISHED_CONDITIONS
     }
+    # The first layer has the channels of the degradation map, and 1 (grey) or 3 (RGB) of the picture.
     is_grey = inputs - 1 in conditions_by_channels and outputs == (scale or round(outputs**0.5)) ** 2
     if is_grey:
         first.weight, last.weight, last.bias = grey_weights_to_rgb(first.weight, last.weight, last.bias)

@@ -118,7 +118,7 @@ def broken_files(folder: Path) -> dict[str, str]:
     torch.save(torch.zeros(3), folder / "tensor.pt")
     return {
         "missing": "expected a file, found no such file",
-        "empty": "expected our .safetensors",
+        "empty": "expected this package's .safetensors",
         "text": "found a file that starts with",
         "cut": "broken .safetensors",
         "foreign": "of another kind",
