@@ -12,7 +12,7 @@ from srmd.kernel.families import gaussian
 from srmd.kernel.pca import kernel_codes
 from srmd.model import SRMD, NetworkConfig
 from srmd.solver import Solver
-from srmd.train.batches import Batch
+from srmd.train.batches import Batch, Batches
 from srmd.weights.files import Weights, read_weights, write_weights
 
 pytestmark = pytest.mark.usefixtures("folder_with_pictures")
@@ -97,13 +97,13 @@ def test_a_shorter_code_or_smaller_window_than_the_initial_weights_have_is_refus
 
 
 def test_kernel_codes_of_own_kernels_are_computed_with_their_own_p(monkeypatch: pytest.MonkeyPatch):
-    batches, forward_backward = [], Solver._forward_backward
+    batches, draw = [], Batches.draw
 
-    def record_batch(solver: Solver, batch: Batch) -> torch.Tensor:
-        batches.append(batch)
-        return forward_backward(solver, batch)
+    def record_batch(self: Batches, number: int) -> Batch:
+        batches.append(draw(self, number))
+        return batches[-1]
 
-    monkeypatch.setattr(Solver, "_forward_backward", record_batch)
+    monkeypatch.setattr(Batches, "draw", record_batch)
     flags = [write_own_kernels(), "--gaussian_share=0", "--pca_dim=30", "--noise_free"]
     assert train("run", "--steps=2", *flags) == 0
     weights = read_weights(Path("run/last.safetensors"))
