@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import skimage
 import torch
-from PIL import Image
 
+from picture_files import open_picture
 from srmd.config import TrainConfig
 from srmd.data_loader import PackedPictures, pack
 from srmd.kernel.pca import pca_matrix
@@ -22,7 +22,7 @@ def photos(tmp_path: Path) -> PackedPictures:
     folder = tmp_path / "photos"
     folder.mkdir()
     for name in ("astronaut", "coffee"):
-        Image.open(PHOTOS / f"{name}.png").convert("RGB").crop((100, 0, 400, 300)).save(folder / f"{name}.png")
+        open_picture(PHOTOS / f"{name}.png").convert("RGB").crop((100, 0, 400, 300)).save(folder / f"{name}.png")
     pack(folder, tmp_path / "photos.h5")
     return PackedPictures(tmp_path / "photos.h5")
 

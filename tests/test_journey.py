@@ -16,6 +16,7 @@ import torch
 import visdom
 from PIL import Image
 
+from picture_files import open_picture
 from srmd.kernel.pca import pca_matrix
 from srmd.model import SRMD, NetworkConfig
 from srmd.show import visdom_server
@@ -77,7 +78,7 @@ def test_prepare_train_test_and_restore():
         "coffee",
     }
 
-    lr = Image.open("scored/lr/chelsea.png")
+    lr = open_picture("scored/lr/chelsea.png")
     restored = run(
         "--mode=test",
         "--weights=run/last.safetensors",
@@ -87,7 +88,7 @@ def test_prepare_train_test_and_restore():
         "--output=restored",
     )
     assert restored.returncode == 0, restored.stderr
-    assert Image.open("restored/chelsea.png").size == (3 * lr.width, 3 * lr.height)
+    assert open_picture("restored/chelsea.png").size == (3 * lr.width, 3 * lr.height)
 
 
 @pytest.mark.slow
@@ -205,7 +206,8 @@ def test_a_closed_pipe_ends_the_command_without_a_message(unbuffered: str, monke
     monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     process = start("--help")
     process.stdout.close()
-    assert process.stderr.read() == ""
+    with process.stderr:
+        assert process.stderr.read() == ""
     assert process.wait(timeout=30) == 128 + signal.SIGPIPE
 
 
@@ -231,7 +233,7 @@ def test_only_one_tile_of_a_large_picture_is_in_memory_as_floats():
     flags += ["--precision=fp32", "--tile=128"]
     peaks = [peak(*flags, "--input", f"{name}.png", f"--output={name}") for name in ("small", "large")]
     assert peaks[1] - peaks[0] < 16 * 4 * width * height
-    assert Image.open("large/large.png").size == (2 * width, 2 * height)
+    assert open_picture("large/large.png").size == (2 * width, 2 * height)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 import srmd
+from picture_files import open_picture
 from small_solvers import PHOTOS, photos, small_solver
 from srmd.data_loader import PackedPictures, pack
 from srmd.pictures.metrics import psnr
@@ -18,7 +19,7 @@ from srmd.solver import Solver
 @pytest.fixture
 def hr() -> np.ndarray:
     """A photo that is not trained on."""
-    return np.asarray(Image.open(PHOTOS / "chelsea.png").convert("RGB").crop((120, 80, 220, 180)))
+    return np.asarray(open_picture(PHOTOS / "chelsea.png").convert("RGB").crop((120, 80, 220, 180)))
 
 
 def trained(tmp_path: Path, **flags: object) -> Solver:

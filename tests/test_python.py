@@ -14,6 +14,7 @@ import torch
 from PIL import Image, ImageCms
 
 import srmd
+from picture_files import open_picture
 from srmd.kernel.families import asymmetric
 from srmd.kernel.pca import pca_matrix
 from srmd.model import SRMD, NetworkConfig
@@ -254,7 +255,7 @@ def test_a_pil_picture_keeps_its_profile_and_exif(restorer: srmd.Restorer, tmp_p
     exif[271] = "camera"
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     Image.fromarray(RGB).save(tmp_path / "a.png", icc_profile=profile, exif=exif)
-    sr = restorer.restore(Image.open(tmp_path / "a.png"), "delta")
+    sr = restorer.restore(open_picture(tmp_path / "a.png"), "delta")
     assert sr.info["icc_profile"] == profile
     assert sr.getexif()[271] == "camera"
 

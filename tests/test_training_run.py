@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from picture_files import open_picture
 from small_runs import logged_losses, read_rows, train
 from srmd.solver import Solver
 from srmd.weights.files import read_weights
@@ -33,8 +34,8 @@ def test_a_run_writes_its_files(capsys: pytest.CaptureFixture):
     assert {"step", "loss", "lr", "images_per_s"} <= rows[1].keys()
     assert {"psnr_y", "bicubic_psnr_y"} <= rows[-1].keys()
     assert json.loads(Path("run/config.json").read_text())["steps"] == 12
-    assert Image.open("run/loss.png").size == (800, 450)
-    assert Image.open("run/samples/step-0000012.png").size[0] > 4 * 16
+    assert open_picture("run/loss.png").size == (800, 450)
+    assert open_picture("run/samples/step-0000012.png").size[0] > 4 * 16
     assert read_weights(Path("run/last.safetensors")).metadata["steps"] == 12
     assert "run holds the network, last.safetensors" in capsys.readouterr().out
 

@@ -18,6 +18,7 @@ from packaging.requirements import Requirement
 from PIL import Image
 
 import srmd
+from picture_files import open_picture
 from srmd.winograd import compiled
 
 ROOT = Path(__file__).parents[1]
@@ -104,7 +105,7 @@ def with_photo(tmp_path: Path) -> Path:
 
 def result(folder: Path) -> Image.Image:
     (path,) = (path for path in folder.rglob("photo.png") if path.parent.name != "compare")
-    return Image.open(path)
+    return open_picture(path)
 
 
 def test_only_the_package_is_installed_in_site_packages(wheel: Path):

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import skimage
-from PIL import Image
 
+from picture_files import open_picture
 from srmd.cli import main
 
 PHOTOS = Path(skimage.__file__).parent / "data"
@@ -26,7 +26,7 @@ def _folder_with_crops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     Path("crops").mkdir()
     for name, box in CROPS.items():
-        Image.open(PHOTOS / f"{name}.png").convert("RGB").crop(box).save(f"crops/{name}.png")
+        open_picture(PHOTOS / f"{name}.png").convert("RGB").crop(box).save(f"crops/{name}.png")
 
 
 def scores(network: str, kernel: str, noise_level: float, *flags: str) -> dict:

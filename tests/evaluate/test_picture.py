@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from picture_files import open_picture
 from published import NCNN, PCA, SET5, needs_networks, needs_set5
 from small_runs import train
 from srmd.cli import main
@@ -38,13 +39,13 @@ def untrained(request: pytest.FixtureRequest) -> str:
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "LA", "I;16"])
 def test_the_tile_size_does_not_change_the_result(untrained: str, mode: str):
-    values = np.asarray(Image.open("pictures/a.png").convert("L"))
-    image = Image.fromarray(values.astype(np.uint16) * 257) if mode == "I;16" else Image.open("pictures/a.png")
+    values = np.asarray(open_picture("pictures/a.png").convert("L"))
+    image = Image.fromarray(values.astype(np.uint16) * 257) if mode == "I;16" else open_picture("pictures/a.png")
     (image if mode == "I;16" else image.convert(mode)).save("photo.png")
     results = []
     for tile in ("auto", "16", "31"):
         assert check(untrained, "--input", "photo.png", "--kernel=gaussian:1", f"--tile={tile}") == 0
-        results.append(Image.open("result/photo.png"))
+        results.append(open_picture("result/photo.png"))
         assert results[-1].mode == mode
         assert results[-1].size == (168, 144)
     one, *others = (np.asarray(image).astype(int) for image in results)
@@ -65,12 +66,12 @@ def test_scale_1_deblurs_and_denoises(untrained: str):
     flags = ["--kernel=gaussian:1.3", "--noise_level=5", "--save_lr", "--self_ensemble", "--tile=20"]
     assert check(untrained, "--test_data=pictures", *flags) == 0
     assert metrics()["scale"] == 1
-    assert Image.open("result/a.png").size == Image.open("result/lr/a.png").size == (84, 72)
+    assert open_picture("result/a.png").size == open_picture("result/lr/a.png").size == (84, 72)
     bicubic = metrics()["mean"]["bicubic_psnr_y"]  # at scale 1 the LR picture itself
     assert check(untrained, "--test_data=pictures", "--downsampler=direct", *flags) == 0
     assert metrics()["mean"]["bicubic_psnr_y"] == pytest.approx(bicubic)
     assert check(untrained, "--input", "pictures/a.png", "--kernel=gaussian:1.3", "--noise_level=5") == 0
-    assert Image.open("result/a.png").size == (84, 72)
+    assert open_picture("result/a.png").size == (84, 72)
 
 
 def test_a_result_that_cannot_be_written_fails_the_test(untrained: str, monkeypatch: pytest.MonkeyPatch, capsys):

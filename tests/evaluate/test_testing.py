@@ -9,6 +9,7 @@ import scipy.io
 import torch
 from PIL import Image
 
+from picture_files import open_picture
 from published import NCNN, PCA, SET5, needs_networks, needs_set5
 from small_runs import train
 from srmd.cli import main
@@ -48,9 +49,9 @@ def test_hr_pictures_are_degraded_restored_and_scored(trained: str, capsys: pyte
     assert written["scale"] == 2
     assert written["version"]
     assert written["command"].startswith("python main.py --mode=test --output=result")
-    assert Image.open("result/a.png").size == (84, 72)
-    assert Image.open("result/lr/a.png").size == (42, 36)
-    assert Image.open("result/compare/a.png").size[0] == 4 * 84 + 12
+    assert open_picture("result/a.png").size == (84, 72)
+    assert open_picture("result/lr/a.png").size == (42, 36)
+    assert open_picture("result/compare/a.png").size[0] == 4 * 84 + 12
     printed = capsys.readouterr().out
     assert "applied: kernel gaussian:1.3, noise level 5" in printed
     assert "assumed: kernel gaussian:1.3 (kernel code error 0.7%), noise level 5" in printed
@@ -73,13 +74,13 @@ def test_a_kernel_is_applied_as_a_correlation(trained: str):
     shifted = np.zeros((15, 15))
     shifted[7, 9] = 1  # correlation: each pixel takes its value from two columns to the right
     np.save("shifted.npy", shifted)
-    hr = np.asarray(Image.open("pictures/a.png"))
+    hr = np.asarray(open_picture("pictures/a.png"))
     Path("moved").mkdir()
     Image.fromarray(np.concatenate([hr[:, 2:], hr[:, -1:], hr[:, -1:]], 1)).save("moved/a.png")
     assert check(trained, "--test_data=pictures/a.png", "--kernel=shifted.npy", "--save_lr") == 0
-    lr = np.asarray(Image.open("result/lr/a.png")).astype(int)
+    lr = np.asarray(open_picture("result/lr/a.png")).astype(int)
     assert check(trained, "--test_data=moved", "--kernel=delta", "--save_lr") == 0
-    assert np.abs(lr - np.asarray(Image.open("result/lr/a.png"))).max() <= 1
+    assert np.abs(lr - np.asarray(open_picture("result/lr/a.png"))).max() <= 1
 
 
 @pytest.mark.parametrize("trained", ["--noise_free"], indirect=True)
@@ -107,7 +108,7 @@ def test_a_gaussian_is_computed_for_the_networks_window(trained: str):
 
 
 def test_results_of_lr_pictures_are_named_after_them(trained: str):
-    Image.open("pictures/a.png").convert("L").save("pictures/a.jpg")
+    open_picture("pictures/a.png").convert("L").save("pictures/a.jpg")
     assert check(trained, "--input", "pictures", "pictures/b.png", "--kernel=delta") == 0
     assert metrics()["degradation"] is None
     assert metrics()["images"][0].keys() == {"name", "seconds"}
@@ -116,8 +117,8 @@ def test_results_of_lr_pictures_are_named_after_them(trained: str):
     Path("more/b.png").write_bytes(Path("pictures/b.png").read_bytes())
     assert check(trained, "--input", "pictures", "more", "--kernel=delta") == 0
     assert {"more_b", "pictures_b"} < {image["name"] for image in metrics()["images"]}
-    assert Image.open("result/a.png.png").size == (168, 144)
-    assert Image.open("result/a.jpg.png").mode == "L"
+    assert open_picture("result/a.png.png").size == (168, 144)
+    assert open_picture("result/a.jpg.png").mode == "L"
 
 
 def test_a_scale_other_than_the_networks_is_refused(trained: str, capsys: pytest.CaptureFixture):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from picture_files import open_picture
 from srmd.base.errors import InputError
 from srmd.cli import main
 from srmd.pictures.maps import check_labels, read_labels, read_noise_map, region_weights, to_lr_grid
@@ -34,7 +35,7 @@ def test_labels_are_the_numbers_stored_in_the_pixels(mode: str):
     elif mode != "I;16":
         image = image.convert(mode)
     image.save("labels.png")
-    assert Image.open("labels.png").mode == mode
+    assert open_picture("labels.png").mode == mode
     assert np.array_equal(read_labels(Path("labels.png")), NUMBERS)
 
 
@@ -193,7 +194,7 @@ def test_the_true_maps_restore_better_than_the_degradation_of_one_half(capsys: p
 
     def restored(*assumed: str) -> float:
         run_test_mode("--input", str(lr_path), *assumed)
-        return psnr(*(luma(np.asarray(picture) / 255) for picture in (Image.open("result/lr.png"), hr)))
+        return psnr(*(luma(np.asarray(picture) / 255) for picture in (open_picture("result/lr.png"), hr)))
 
     flags = {name: [flag.replace("assumed_", "") for flag in assumed] for name, assumed in UNIFORM.items()}
     assert restored(*KERNELS, *MAPS) > max(restored(*assumed) for assumed in flags.values()) + 0.5
@@ -204,7 +205,7 @@ def test_lr_in_each_region_equals_lr_of_a_uniform_degradation():
 
     def lr(*flags: str) -> np.ndarray:
         run_test_mode("--test_data=hr.png", "--save_lr", *flags)
-        return np.asarray(Image.open("result/lr/hr.png"))
+        return np.asarray(open_picture("result/lr/hr.png"))
 
     mixed = lr(*KERNELS, *MAPS)
     assert np.array_equal(mixed[:, :32], lr("--kernel=gaussian:0.7", "--noise_level=25")[:, :32])

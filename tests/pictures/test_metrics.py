@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
+from picture_files import open_picture
 from published import SET5, needs_set5
 from srmd.degradation import Degradation, degrade, modcrop, upsample
 from srmd.kernel.families import delta, gaussian
@@ -135,7 +135,7 @@ def test_scoring_does_not_change_its_arguments():
 def test_bicubic_upscaling_of_set5_scores_as_published(scale, kernel, expected):
     scores = []
     for path in sorted(SET5.glob("*.png")):
-        hr = torch.from_numpy(np.asarray(Image.open(path).convert("RGB")).transpose(2, 0, 1)[None] / 255)
+        hr = torch.from_numpy(np.asarray(open_picture(path).convert("RGB")).transpose(2, 0, 1)[None] / 255)
         hr = modcrop(hr, scale)
         lr = degrade(hr, Degradation.uniform(torch.from_numpy(kernel)[None], torch.zeros(1)), scale)
         sr, hr = (p[0].permute(1, 2, 0).numpy() for p in (upsample(lr, scale), hr))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, JpegImagePlugin
 
+from picture_files import open_picture
 from srmd.pictures.files import read_picture, write_picture
 from srmd.pictures.picture import Picture
 
@@ -26,6 +27,6 @@ def test_jpeg_is_written_in_quality_95_without_chroma_subsampling(tmp_path: Path
     pixels = np.random.default_rng(0).random((40, 40, 3))
     write_picture(tmp_path / "a.jpg", pixels)
     Image.new("RGB", (8, 8)).save(tmp_path / "95.jpg", quality=95)
-    written, expected = Image.open(tmp_path / "a.jpg"), Image.open(tmp_path / "95.jpg")
+    written, expected = open_picture(tmp_path / "a.jpg"), open_picture(tmp_path / "95.jpg")
     assert written.quantization == expected.quantization
     assert JpegImagePlugin.get_sampling(written) == 0

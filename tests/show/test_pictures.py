@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import scipy.io
 import torch
-from PIL import Image
 
+from picture_files import open_picture
 from srmd.kernel.families import gaussian
 from srmd.kernel.files import read_kernels
 from srmd.show.pictures import comparison, kernel_picture, sample_grid, save_kernels, to_rgb8
@@ -56,7 +56,7 @@ def test_negative_values_of_a_kernel_are_red():
 def test_a_kernel_is_drawn_enlarged_or_saved_as_a_mat_file(tmp_path: Path):
     kernel = gaussian(2.6, 1.0, 30)
     save_kernels([kernel], tmp_path / "k.png")
-    drawn = np.asarray(Image.open(tmp_path / "k.png"))
+    drawn = np.asarray(open_picture(tmp_path / "k.png"))
     assert drawn.shape == (240, 240, 3)
     assert np.array_equal(drawn, kernel_picture(kernel[None], 16))
     save_kernels([kernel], tmp_path / "k.mat")
@@ -66,7 +66,7 @@ def test_a_kernel_is_drawn_enlarged_or_saved_as_a_mat_file(tmp_path: Path):
 def test_several_kernels_are_drawn_side_by_side_or_saved_as_cells(tmp_path: Path):
     kernels = [gaussian(2.6), gaussian(4, size=31)]
     save_kernels(kernels, tmp_path / "k.png")
-    assert Image.open(tmp_path / "k.png").size == (2 * 8 * 31, 8 * 31)
+    assert open_picture(tmp_path / "k.png").size == (2 * 8 * 31, 8 * 31)
     save_kernels(kernels, tmp_path / "k.mat")
     for saved, kernel in zip(read_kernels(tmp_path / "k.mat"), kernels, strict=True):
         np.testing.assert_allclose(saved, kernel, atol=1e-15)

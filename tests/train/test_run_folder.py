@@ -175,13 +175,12 @@ def process_in(folder: str, then: str = "") -> Iterator[None]:
     hold += f"with RunFolder(Path({folder!r})).locked():\n"
     hold += indent(f"{then}\nprint('held', flush=True); time.sleep(60)", " ")
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    process = subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE, env=environment)
-    try:
-        assert process.stdout.readline() == b"held\n"
-        yield
-    finally:
-        process.kill()
-        process.wait()
+    with subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE, env=environment) as process:
+        try:
+            assert process.stdout.readline() == b"held\n"
+            yield
+        finally:
+            process.kill()
 
 
 def test_a_second_process_is_refused_until_the_first_is_killed():
