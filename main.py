@@ -1,9 +1,11 @@
-"""The command `python main.py --mode=...`, and what scripts call of it; the code is in srmd/cli/."""
+"""The command `python main.py --mode=...`, and its functions for scripts; the code is in srmd/cli/."""
 
-from srmd.cli.main import command, end_on_signals, main, run
+from srmd.__main__ import command
+
+if __name__ == "__main__":
+    command()  # before the slower imports below, so that Ctrl-C ends the command cleanly from its start
+
+from srmd.cli.main import end_on_signals, main, run
 from srmd.cli.requests import parse
 
 __all__ = ["command", "end_on_signals", "main", "parse", "run"]
-
-if __name__ == "__main__":
-    command()

@@ -1,106 +1,139 @@
-"""Writes the score tables of README.md and weights/README.md from what the shipped networks say of themselves.
+"""Writes the score tables and the list of trainings from the metadata of the shipped networks.
 
     python -m benchmarks.card
 
-A network's file holds its training and its scores (benchmarks/ship.py). Beside them stand those of the networks that
-the paper's authors published (published.csv).
+| written | where |
+|---|---|
+| scores on Set5, for three degradations | README.md |
+| scores on Set5, for all degradations, and a table for each network | docs/results.md |
+| trainings of each network | weights/README.md |
+
+`benchmarks/ship.py` stores trainings and scores in a network's file. The scores of the networks that the paper's
+authors published come from `benchmarks/published.csv`.
 """
 
 import json
+import textwrap
 from pathlib import Path
 
 from safetensors import safe_open
 
 from benchmarks.reproduce import published
-from srmd.base.files import whole_file
+from srmd.base.files import atomic_write
 
 ROOT = Path(__file__).parents[1]
 SCALES = (1, 2, 3, 4)
+SUMMARY_DATA = "Set5"
+SHORT_SUMMARY = ("delta, noise 0", "gaussian:1.3, noise 0", "gaussian:1.3, noise 15")  # the README's rows
+WIDTH = 120  # characters of a line
+MAX_PSNR = 100.0  # dB; above, the pictures are equal but for rounding
+
+Scores = dict[str, float]
 
 
 def shipped() -> dict[str, dict]:
-    """What each shipped network says of itself, by name."""
-    found = {}
+    """Return the metadata of each shipped network, by its name."""
+    metadata = {}
     for path in sorted((ROOT / "weights").glob("*.safetensors")):
         with safe_open(path, "pt") as file:
-            found[path.stem] = json.loads(file.metadata()["srmd"])
-    return found
+            metadata[path.stem] = json.loads(file.metadata()["srmd"])
+    return metadata
 
 
-def theirs() -> dict[tuple, tuple[float, float]]:
-    """PSNR and SSIM of the published networks and of bicubic upscaling by name, scale and what was scored."""
-    found = {}
+def published_scores() -> dict[tuple[str, int, str], tuple[float, float]]:
+    """Return PSNR and SSIM of the published networks and of bicubic upscaling, by network, scale and cell name."""
+    scores = {}
     for cell in published():
-        s = cell.setting
-        kernel = "delta" if s.kernel == "gaussian:0.2" else s.kernel  # no blur as the authors tell it; 1e-5 apart
-        found[cell.network, s.scale, cell_name(s.data, kernel, s.noise_level)] = cell.theirs
-    return found
+        setting = cell.setting
+        kernel = "delta" if setting.kernel == "gaussian:0.2" else setting.kernel  # the authors' name for no blur
+        name = cell_name(setting.data, kernel, setting.noise_level)
+        scores[cell.network, setting.scale, name] = cell.theirs
+    return scores
 
 
 def cell_name(data: str, kernel: str, noise_level: int) -> str:
-    """What was scored, as a network's file names it."""
+    """Return the name of a score in a network's metadata: pictures, kernel and noise level."""
     return f"{data}, {kernel}, noise {noise_level}"
 
 
 def decibels(psnr: float | None) -> str:
-    """Two decimals; at x1, without blur and noise, nothing has happened to the picture."""
-    return "∞" if psnr is None or psnr > 100 else f"{psnr:.2f}"  # rounding had left some 330 dB in older files
+    """Return a PSNR with two decimals; ∞ for equal pictures, as at x1 without blur and noise."""
+    return "∞" if psnr is None or psnr > MAX_PSNR else f"{psnr:.2f}"
 
 
-def summary(networks: dict[str, dict]) -> str:
-    """A row for each degradation of Set5, ours before the published ones' in brackets, a column for each scale."""
-    known, rows = theirs(), {}
-    for name, network in networks.items():
-        kind = name.split("_")[0].upper()
-        for cell, scores in network.get("scores", {}).items():
-            if cell.startswith("Set5"):
-                published_psnr = known.get((kind, network["scale"], cell), (None,))[0]
-                beside = f" ({published_psnr:.2f})" if published_psnr else ""
-                rows.setdefault((cell.removeprefix("Set5, "), kind), {})[network["scale"]] = (
-                    f"{scores['psnr_y']:.2f}{beside}"
-                )
-                rows.setdefault((cell.removeprefix("Set5, "), "bicubic"), {})[network["scale"]] = decibels(
-                    scores["bicubic_psnr_y"]
-                )
+def kind_of(name: str) -> str:
+    """Return SRMD or SRMDNF for the name of a network, such as srmdnf_x2."""
+    return name.split("_")[0].upper()
+
+
+def summary(networks: dict[str, dict], cells: tuple[str, ...] | None = None) -> str:
+    """Return the table of Set5: a row for each degradation and network, a column for each scale.
+
+    `cells` limits the table to some degradations, named as in SHORT_SUMMARY.
+    """
+    rows = _summary_rows(networks)
     lines = ["| kernel and noise level | network | x1 | x2 | x3 | x4 |", "|---|---|---|---|---|---|"]
-    for (cell, kind), row in sorted(rows.items(), key=_order):
-        columns = " | ".join(row.get(scale, "") for scale in SCALES)
-        lines.append(f"| {cell} | {kind} | {columns} |")
+    for cell, kind in sorted(rows, key=_order):
+        if cells is None or cell in cells:
+            columns = " | ".join(rows[cell, kind].get(scale, "") for scale in SCALES)
+            lines.append(f"| {cell} | {kind} | {columns} |")
     return "\n".join(lines)
 
 
-def _order(row: tuple) -> tuple:
-    cell, kind = row[0]
+def _summary_rows(networks: dict[str, dict]) -> dict[tuple[str, str], dict[int, str]]:
+    """Return the texts of the table by (degradation, kind of network), then by scale."""
+    rows: dict[tuple[str, str], dict[int, str]] = {}
+    for name, network in networks.items():
+        kind, scale = kind_of(name), network["scale"]
+        for cell, scores in network.get("scores", {}).items():
+            data, degradation = cell.split(", ", 1)
+            if data == SUMMARY_DATA:
+                bicubic = decibels(scores["bicubic_psnr_y"])
+                rows.setdefault((degradation, "bicubic"), {})[scale] = bicubic
+                rows.setdefault((degradation, kind), {})[scale] = _beside_published(scores, kind, scale, cell)
+    return rows
+
+
+def _beside_published(scores: Scores, kind: str, scale: int, cell: str) -> str:
+    known = published_scores().get((kind, scale, cell))
+    return f"{scores['psnr_y']:.2f}" + (f" ({known[0]:.2f})" if known else "")
+
+
+def _order(row: tuple[str, str]) -> tuple[int, str, int]:
+    """Return the sort key of a row: noise level, kernel, network."""
+    cell, kind = row
     kernel, noise = cell.split(", noise ")
     return int(noise), kernel, ["bicubic", "SRMDNF", "SRMD"].index(kind)
 
 
-def card(name: str, network: dict) -> str:
-    """A network's trainings, how far it is from the published one, and its scores."""
-    known, kind = theirs(), name.split("_")[0].upper()
-    cells = {cell: (s, known.get((kind, network["scale"], cell))) for cell, s in network.get("scores", {}).items()}
-    lines = [f"### {name}", "", *trainings(network), "", "The last by:", "", "```", network["command"], "```", ""]
-    lines += [distance([round(s["psnr_y"], 2) - round(beside[0], 2) for s, beside in cells.values() if beside]), ""]
+def score_card(name: str, network: dict) -> str:
+    """Return the table of a network's scores, with its distance from the published network."""
+    known, kind, scale = published_scores(), kind_of(name), network["scale"]
+    cells = {cell: (scores, known.get((kind, scale, cell))) for cell, scores in network.get("scores", {}).items()}
+    ahead = [round(scores["psnr_y"], 2) - round(theirs[0], 2) for scores, theirs in cells.values() if theirs]
+    lines = [f"### {name}", "", distance(ahead), ""]
     lines += ["| pictures, kernel, noise level | bicubic | this network | published |", "|---|---|---|---|"]
-    for cell, (s, beside) in cells.items():
-        published_scores = f"{beside[0]:.2f} / {beside[1]:.4f}" if beside else ""
-        bicubic, ours = (f"{decibels(s[f'{of}psnr_y'])} / {s[f'{of}ssim_y']:.4f}" for of in ("bicubic_", ""))
-        lines.append(f"| {cell} | {bicubic} | {ours} | {published_scores} |")
+    for cell, (scores, theirs) in cells.items():
+        bicubic = f"{decibels(scores['bicubic_psnr_y'])} / {scores['bicubic_ssim_y']:.4f}"
+        ours = f"{decibels(scores['psnr_y'])} / {scores['ssim_y']:.4f}"
+        published_text = f"{theirs[0]:.2f} / {theirs[1]:.4f}" if theirs else ""
+        lines.append(f"| {cell} | {bicubic} | {ours} | {published_text} |")
     return "\n".join(lines)
 
 
-def trainings(network: dict) -> list[str]:
-    """A row for each training that is on record, in the order in which they followed one another."""
-    lines = ["| started from | steps | patches a step, in LR pixels | learning rate |", "|---|---|---|---|"]
+def training_card(name: str, network: dict) -> str:
+    """Return a network's trainings, in the order in which they were done, and the command of the last one."""
+    lines = [f"### {name}", "", "| started from | steps | patches per step, in LR pixels | learning rate |"]
+    lines += ["|---|---|---|---|"]
     for run in [*network.get("history", []), network["training"]]:
         patches = f"{run['batch_size']} of {run['patch_size']}×{run['patch_size']}"
         start = f"`{run['weights']}`" if run.get("weights") else "scratch"
         lines.append(f"| {start} | {run['steps']:,} | {patches} | {run['lr']} |")
-    return lines
+    return "\n".join([*lines, "", "```bash", network["command"], "```"])
 
 
 def distance(ahead: list[float]) -> str:
-    """How far PSNR is from the published network's, told from the difference of each row that there is of both."""
+    """Return in words how far PSNR is from the published network's; `ahead` has a difference in dB for each row."""
     if not ahead:
         return "The published network was not scored."
     parts = []
@@ -109,19 +142,29 @@ def distance(ahead: list[float]) -> str:
             rows = "1 row" if len(them) == 1 else f"{len(them)} rows"
             by = " to ".join(dict.fromkeys(f"{each:.2f}" for each in (min(them), max(them))))
             parts.append(f"{word} in {rows}, by {by} dB")
-    return f"Beside the published network's, PSNR is {', and '.join(parts)}."
+    return textwrap.fill(f"Compared with the published network, PSNR is {', and '.join(parts)}.", WIDTH)
 
 
-def replace_part(path: Path, text: str) -> None:
-    """Puts text between the two marks of a file."""
-    before, _, rest = path.read_text(encoding="utf-8").partition("<!-- scores -->\n")
-    _, _, after = rest.partition("<!-- end -->\n")
-    with whole_file(path) as temporary:
-        temporary.write_text(f"{before}<!-- scores -->\n\n{text}\n\n<!-- end -->\n{after}", encoding="utf-8")
+def replace_part(path: Path, name: str, text: str) -> None:
+    """Replace the part of a file between `<!-- NAME -->` and the next comment that begins with `<!-- end`."""
+    before, start, rest = path.read_text(encoding="utf-8").partition(f"<!-- {name} -->\n")
+    _, end, after = rest.partition("<!-- end")
+    if not start or not end:
+        raise ValueError(f"{path}: expected the marks of the part {name!r}")
+    with atomic_write(path) as temporary:
+        temporary.write_text(f"{before}{start}\n{text}\n\n{end}{after}", encoding="utf-8")
+
+
+def write_all() -> None:
+    """Write all parts that this file generates."""
+    networks = shipped()
+    results = ROOT / "docs" / "results.md"
+    replace_part(ROOT / "README.md", "scores", summary(networks, SHORT_SUMMARY))
+    replace_part(results, "scores", summary(networks))
+    replace_part(results, "networks", "\n\n".join(score_card(*item) for item in networks.items()))
+    trainings = "\n\n".join(training_card(*item) for item in networks.items())
+    replace_part(ROOT / "weights" / "README.md", "trainings", trainings)
 
 
 if __name__ == "__main__":
-    networks = shipped()
-    tables, cards = summary(networks), "\n\n".join(card(*item) for item in networks.items())
-    replace_part(ROOT / "README.md", tables)
-    replace_part(ROOT / "weights" / "README.md", cards)
+    write_all()

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from srmd.base.files import whole_file
+from srmd.base.files import atomic_write
 from srmd.cli import main
 from srmd.pictures.photos import builtin_test_pictures
 from srmd.show.pictures import comparison
@@ -51,7 +51,7 @@ def results(output: Path) -> None:
                 "SR": part(Path(folder, f"{name}.png"), name),
             }
             rows.append(comparison(columns | {"HR": part(hr_path, name)}))
-    with whole_file(output) as temporary:
+    with atomic_write(output) as temporary:
         Image.fromarray(np.concatenate(rows)).save(temporary, optimize=True)
 
 

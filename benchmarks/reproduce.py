@@ -20,7 +20,7 @@ import torch
 
 from srmd.base.errors import InputError
 from srmd.cli.console import one_line
-from srmd.degradation import Degradation, degrade, scoring_noise, upsample
+from srmd.degradation import Degradation, degrade, seeded_noise, upsample
 from srmd.evaluate.picture import hr_tensor, to_array
 from srmd.kernel.specs import parse_kernels
 from srmd.pictures.files import list_pictures, read_picture
@@ -109,7 +109,7 @@ def measure(cells: list[Cell], networks: dict[tuple[str, int], Restorer], pictur
     degradation, scale = setting.degradation(), setting.scale
     for path in pictures:
         hr = hr_tensor(read_picture(path), scale)
-        lr = degrade(hr, degradation, scale, noise=scoring_noise(0, hr, scale))
+        lr = degrade(hr, degradation, scale, noise=seeded_noise(0, hr, scale))
         for name in scores:
             sr = upsample(lr, scale) if name == "bicubic" else networks[name, scale].restore_whole(lr, degradation)
             found = score(to_array(sr), to_array(hr), scale)

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.training import in_turns
 from srmd.backends.device import processor_description
-from srmd.base.files import whole_file
+from srmd.base.files import atomic_write
 from srmd.config import TrainConfig
 from srmd.data_loader import open_training_data
 from srmd.degradation import Degradation
@@ -72,7 +72,7 @@ def draw(costs: dict[str, dict[int, float]], path: Path) -> None:
         panel.set_xticks([pixels / 1e6 for pixels in cost], [f"{pixels / 1e6:.2g}" for pixels in cost])
         panel.minorticks_off()
         panel.legend(loc="lower right")
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=100)
 
 

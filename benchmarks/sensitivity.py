@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from srmd.base.errors import InputError
-from srmd.base.files import whole_file
+from srmd.base.files import atomic_write
 from srmd.cli.console import one_line
-from srmd.degradation import Degradation, degrade, modcrop, scoring_noise, upsample
+from srmd.degradation import Degradation, degrade, modcrop, seeded_noise, upsample
 from srmd.evaluate.picture import to_array
 from srmd.kernel.families import gaussian
 from srmd.pictures.files import list_pictures, read_picture
@@ -76,7 +76,7 @@ class Study:
         return Curve(name, psnr, self._mean([upsample(lr, self.scale) for lr in degraded]))
 
     def _degraded(self, hr: Tensor, true: Blurred) -> Tensor:
-        return degrade(hr, true.degradation(), self.scale, noise=scoring_noise(0, hr, self.scale))
+        return degrade(hr, true.degradation(), self.scale, noise=seeded_noise(0, hr, self.scale))
 
     def _restored(self, lr: Tensor, told: Blurred) -> Tensor:
         return self.restorer.restore_whole(lr, told.degradation())
@@ -127,7 +127,7 @@ def draw(widths: list[Curve], noise_levels: list[Curve], output: Path) -> None:
         axes.legend()
     left.set_title("kernel: Gaussian, noise level 0")
     right.set_title(f"noise, kernel gaussian:{WIDTH:g}")
-    with whole_file(output) as temporary:
+    with atomic_write(output) as temporary:
         figure.savefig(temporary, dpi=90)
 
 

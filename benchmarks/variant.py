@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from srmd.base.files import whole_file
+from srmd.base.files import atomic_write
 from srmd.cli import main
 from srmd.pictures.photos import builtin_test_pictures
 from srmd.show.pictures import comparison
@@ -76,7 +76,7 @@ def variant(output: Path) -> None:
             for label in assumed:
                 panels[f"{label}: {scores[label][photo]:.2f} dB"] = panel(folder / label / f"{photo}.png")
             rows.append(comparison(panels | {"HR": panel(folder / "hr" / f"{photo}.png")}))
-    with whole_file(output) as temporary:
+    with atomic_write(output) as temporary:
         Image.fromarray(np.concatenate(rows)).save(temporary, optimize=True)
 
 

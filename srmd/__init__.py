@@ -1,12 +1,12 @@
-"""SRMD: super-resolves pictures whose blur kernel and noise level it is told.
+"""SRMD: super-resolution of pictures with a known blur kernel and noise level.
 
     import srmd
 
-    restorer = srmd.load("srmd_x2")  # a shipped network, or any weights file
-    hr = restorer.restore(lr, kernel="gaussian:1.3", noise_level=5)  # array, tensor or PIL picture: the same kind out
+    restorer = srmd.load("srmd_x2")  # a network of the package, or any weights file
+    hr = restorer.restore(lr, kernel="gaussian:1.3", noise_level=5)  # array, tensor or PIL picture, as lr is
     lr = srmd.degrade(hr, kernel=srmd.gaussian(2.6, 1.0, 30), noise_level=5, scale=2)
 
-What is here is imported when it is first used, for torch takes seconds.
+These names are imported when they are first used, because importing torch takes seconds.
 """
 
 from importlib import import_module
@@ -15,7 +15,7 @@ from typing import Any
 __version__ = "0.5.0"
 __all__ = ["InputError", "Restorer", "degrade", "gaussian", "load", "read_kernel"]
 
-_PLACES = {
+_MODULES = {
     "InputError": ("srmd.base.errors", "InputError"),
     "Restorer": ("srmd.restore.restorer", "Restorer"),
     "degrade": ("srmd.degradation", "degrade_picture"),
@@ -26,9 +26,9 @@ _PLACES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'srmd' has no attribute {name!r}")
-    module, attribute = _PLACES[name]
+    module, attribute = _MODULES[name]
     return getattr(import_module(module), attribute)
 
 

@@ -1,6 +1,37 @@
-"""`python -m srmd`: the command line."""
+"""The command line: `srmd`, `python -m srmd` and `python main.py`."""
 
-from srmd.cli.main import command
+import os
+import signal
+import sys
+from typing import NoReturn
+
+
+def command() -> NoReturn:
+    """Runs what the command line's flags ask for, and ends the process with the exit code."""
+    _exit_on_signals()
+    from srmd.cli.main import end_on_signals, main  # which takes half a second
+
+    if signal.getsignal(signal.SIGINT) is _exit:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    end_on_signals()
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # the parent process closed it
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+        getattr(sys, name).reconfigure(errors="backslashreplace")  # prints file names in any encoding without an error
+    sys.exit(main(sys.argv[1:]))
+
+
+def _exit_on_signals() -> None:
+    """Lets signals end the process at once and without a traceback: so far there is nothing to clean up."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # as for SIGHUP under nohup
+            signal.signal(number, _exit)
+
+
+def _exit(number: int, _frame: object) -> NoReturn:
+    os._exit(128 + number)
+
 
 if __name__ == "__main__":
     command()

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srmd.base.errors import InputError, Stopped
-from srmd.base.files import make_folder, whole_file
+from srmd.base.files import atomic_write, make_folder
 from srmd.base.signals import stop_requests
 from srmd.pictures.dihedral import VIEWS, turn_array
 from srmd.pictures.files import list_pictures, over_white, read_picture
@@ -108,7 +108,7 @@ def _write_pack(pictures: Iterable[tuple[str, NDArray[np.uint8]]], summary: Pack
     import h5py
 
     make_folder(summary.output.parent)
-    with whole_file(summary.output) as temporary:
+    with atomic_write(summary.output) as temporary:
         # HDF5 would swallow an exception raised by a signal handler, so signals are checked between pictures.
         with stop_requests() as stop, h5py.File(temporary, "w") as file:
             file.attrs.update(format=PACK_FORMAT, version=PACK_VERSION)

@@ -1,7 +1,7 @@
-"""HR to LR: blur, downsampling, noise; and what the network is told of it, the degradation map.
+"""The degradation of HR to LR pictures (blur, downsampling, noise), and the degradation map of the network.
 
-LR = (HR ⊗ k) ↓s + n (paper, equation 1). A degradation may vary over the picture: it is then a mix of M uniform ones
-with weights on the LR grid. A uniform one is a mix of one.
+LR = (HR ⊗ k) ↓s + n (paper, equation 1). A spatially variant degradation is a mix of M uniform degradations with
+weights on the LR grid; a uniform degradation has M = 1.
 """
 
 from collections.abc import Callable
@@ -17,67 +17,71 @@ import torch.nn.functional as F
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from srmd.base.arithmetic import ceil_div
 from srmd.base.errors import InputError
 from srmd.kernel.families import KERNEL_SIZE
 from srmd.kernel.pca import kernel_codes
-from srmd.kernel.specs import as_kernel
-from srmd.pictures.conversion import to_pixels
+from srmd.kernel.specs import to_kernel
+from srmd.pictures.conversion import Pixels, to_pixels
 from srmd.pictures.dihedral import turn
 from srmd.pictures.picture import as_floats
 
-MAX_SHIFTS = 15  # side of a kernel whose taps are added one by one: of 101×101 that takes minutes a photo
+MAX_DIRECT_SIZE = 15  # largest kernel that is applied tap by tap; 101×101 taps would take minutes per photo
 
 
 @dataclass(frozen=True)
 class Degradation:
-    """What is done to N pictures, or said to have been done; a mix of M parts each."""
+    """A degradation of each of N pictures: kernels and noise levels of M parts, mixed by weights."""
 
     kernels: Tensor  # (N, M, k, k), sum 1, correlation orientation
-    noise_levels: Tensor  # (N, M), or (N, M, h, w) where a part's own varies; 0 to 255
-    weights: Tensor | None = None  # (N, M, h, w) on the LR grid, sum 1 over M; None where M = 1
+    noise_levels: Tensor  # (N, M), or (N, M, h, w) if they vary within a part; 0 to 255
+    weights: Tensor | None = None  # (N, M, h, w) on the LR grid, sum 1 over M; None if M = 1
 
     @classmethod
     def uniform(cls, kernels: Tensor, noise_levels: Tensor) -> "Degradation":
-        """One kernel (N, k, k) and one noise level (N,) for the whole of each picture."""
+        """A degradation by one kernel (N, k, k) and one noise level (N,) for the whole of each picture."""
         return cls(kernels[:, None], noise_levels[:, None])
 
-    def part(self, rows: slice, columns: slice) -> "Degradation":
-        """That of a part of the pictures, on the LR grid."""
-        return self._where_it_varies(lambda values: values[..., rows, columns], self.kernels)
+    def crop(self, rows: slice, columns: slice) -> "Degradation":
+        """The degradation of a crop of the pictures; `rows` and `columns` are on the LR grid."""
+        return self._with_spatial_change(lambda values: values[..., rows, columns], self.kernels)
 
     def turned(self, view: int) -> "Degradation":
-        """That of the pictures as `turn` turns them."""
-        return self._where_it_varies(lambda values: turn(values, view), turn(self.kernels, view))
+        """The degradation of the pictures turned by `turn(pictures, view)`; the kernels are turned with them."""
+        return self._with_spatial_change(lambda values: turn(values, view), turn(self.kernels, view))
 
-    def _where_it_varies(self, change: Callable[[Tensor], Tensor], kernels: Tensor) -> "Degradation":
+    def _with_spatial_change(self, change: Callable[[Tensor], Tensor], kernels: Tensor) -> "Degradation":
+        """This degradation with other kernels, and with `change` applied to noise levels and weights on the LR grid."""
         levels = change(self.noise_levels) if self.noise_levels.ndim == 4 else self.noise_levels
-        return Degradation(kernels, levels, None if self.weights is None else change(self.weights))
+        weights = None if self.weights is None else change(self.weights)
+        return Degradation(kernels, levels, weights)
 
     def mix(self, parts: Tensor) -> Tensor:
-        """Σ wᵢ · partᵢ: (N, M, C) or (N, M, C, h, w) to (N, C, h, w), or (N, C, 1, 1) where nothing varies."""
+        """Σ wᵢ · partᵢ of parts (N, M, C) or (N, M, C, h, w): (N, C, h, w), or (N, C, 1, 1) if nothing varies."""
         if parts.ndim == 3:
             parts = parts[..., None, None]
         if self.weights is None:
             return parts[:, 0]
         weighted = zip(self.weights[:, :, None].to(parts).unbind(1), parts.unbind(1), strict=True)
-        return sum(weights * part for weights, part in weighted)  # one by one: M codes a pixel would take much memory
+        # Part by part: one product of all parts would hold M·C numbers for each pixel.
+        return sum(weights * part for weights, part in weighted)
 
     def noise_level(self) -> Tensor:
-        """Σ wᵢσᵢ, (N, 1, h, w), or (N, 1, 1, 1) where nothing varies."""
+        """The noise level of each LR pixel, Σ wᵢσᵢ: (N, 1, h, w), or (N, 1, 1, 1) if uniform; 0 to 255."""
         return self.mix(self.noise_levels[:, :, None])
 
 
 def blur(pictures: Tensor, kernels: Tensor) -> Tensor:
-    """Correlates each picture (N, C, H, W) with its kernel (N, k, k), with replicated borders."""
+    """Pictures (N, C, H, W), each correlated with its kernel (N, k, k), with replicated borders."""
     kernels = kernels.to(pictures)
     padded = F.pad(pictures, [kernels.shape[-1] // 2] * 4, mode="replicate")
-    if pictures.dtype == torch.float64 and not pictures.is_cuda and kernels.shape[-1] <= MAX_SHIFTS:
-        return _sum_of_shifts(padded, kernels)
-    return _product_of_spectra(padded, kernels)
+    if pictures.dtype == torch.float64 and not pictures.is_cuda and kernels.shape[-1] <= MAX_DIRECT_SIZE:
+        return _correlate_tap_by_tap(padded, kernels)
+    return _correlate_by_fft(padded, kernels)
 
 
-def _sum_of_shifts(padded: Tensor, kernels: Tensor) -> Tensor:
-    """The correlation, a tap at a time: in float64 PyTorch's own copies the picture once for each tap."""
+def _correlate_tap_by_tap(padded: Tensor, kernels: Tensor) -> Tensor:
+    """The correlation as a sum over taps: in float64 PyTorch's convolution would copy the picture once per tap."""
     size = kernels.shape[-1]
     height, width = padded.shape[-2] - size + 1, padded.shape[-1] - size + 1
     total = padded.new_zeros(*padded.shape[:2], height, width)
@@ -87,20 +91,23 @@ def _sum_of_shifts(padded: Tensor, kernels: Tensor) -> Tensor:
     return total
 
 
-def _product_of_spectra(padded: Tensor, kernels: Tensor) -> Tensor:
-    """The correlation by the Fourier transform: for float32, on GPUs, and for large kernels.
+def _correlate_by_fft(padded: Tensor, kernels: Tensor) -> Tensor:
+    """The correlation by Fourier transforms, for float32, GPUs and large kernels.
 
-    On two cores 16 crops of 104×104 with 15×15 kernels take 3 ms, by a grouped convolution 27.
+    On two cores 16 crops of 104×104 with 15×15 kernels take 3 ms; a grouped convolution takes 27 ms.
     """
     size = kernels.shape[-1]
     height, width = padded.shape[-2] - size + 1, padded.shape[-1] - size + 1
-    fast = [-(-side // 16) * 16 for side in padded.shape[-2:]]  # no large prime in them
-    spectra = torch.fft.rfft2(padded, fast) * torch.fft.rfft2(kernels, fast).conj()[:, None]
-    return torch.fft.irfft2(spectra, fast)[..., :height, :width]
+    fft_size = [16 * ceil_div(side, 16) for side in padded.shape[-2:]]  # FFTs of large prime sizes are slow
+    spectra = torch.fft.rfft2(padded, fft_size) * torch.fft.rfft2(kernels, fft_size).conj()[:, None]
+    return torch.fft.irfft2(spectra, fft_size)[..., :height, :width]
 
 
 def imresize(pictures: Tensor, height: int, width: int) -> Tensor:
-    """MATLAB's bicubic `imresize` of (N, C, H, W): a = -0.5, antialiased when it shrinks, mirrored borders."""
+    """MATLAB's bicubic `imresize` of pictures (N, C, H, W) to (N, C, height, width).
+
+    Keys' kernel with a = -0.5, antialiasing when the picture shrinks, mirrored borders.
+    """
     rows = resize_matrix(pictures.shape[-2], height, pictures.dtype, pictures.device)
     columns = resize_matrix(pictures.shape[-1], width, pictures.dtype, pictures.device)
     return rows @ pictures @ columns.T
@@ -108,12 +115,12 @@ def imresize(pictures: Tensor, height: int, width: int) -> Tensor:
 
 @lru_cache(maxsize=8)
 def resize_matrix(size: int, new_size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """The weights (new_size, size) of each old pixel in each new one."""
-    stretch = max(size / new_size, 1)  # the kernel widens when it shrinks: antialiasing
+    """The matrix (new_size, size) of `imresize` along one axis: the weight of each old pixel in each new one."""
+    stretch = max(size / new_size, 1)  # antialiasing: when the picture shrinks, the kernel is wider
     centre = (np.arange(new_size) + 0.5) * size / new_size - 0.5
     taps = np.floor(centre - 2 * stretch)[:, None] + np.arange(int(4 * stretch) + 2)
-    x = np.abs(centre[:, None] - taps) / stretch
-    near, far = (1.5 * x - 2.5) * x**2 + 1, ((-0.5 * x + 2.5) * x - 4) * x + 2
+    x = np.abs(centre[:, None] - taps) / stretch  # distances, in units of the stretched kernel
+    near, far = (1.5 * x - 2.5) * x**2 + 1, ((-0.5 * x + 2.5) * x - 4) * x + 2  # Keys' kernel, a = -0.5
     weights = np.where(x < 1, near, np.where(x < 2, far, 0))
     taps = taps.astype(int) % (2 * size)
     mirrored = np.minimum(taps, 2 * size - 1 - taps)
@@ -123,19 +130,23 @@ def resize_matrix(size: int, new_size: int, dtype: torch.dtype, device: torch.de
 
 
 def downsample(pictures: Tensor, scale: int, downsampler: str = "bicubic") -> Tensor:
-    """(N, C, s·h, s·w) to (N, C, h, w): MATLAB's bicubic, or direct, the middle pixel of each s×s."""
+    """Pictures (N, C, s·h, s·w) downsampled to (N, C, h, w).
+
+    `downsampler` is "bicubic" (MATLAB's `imresize`) or "direct" (pixel s // 2 of each s×s block, counted from 0).
+    """
     if downsampler == "direct":
-        return pictures[..., scale // 2 :: scale, scale // 2 :: scale]
+        middle = scale // 2
+        return pictures[..., middle::scale, middle::scale]
     return imresize(pictures, pictures.shape[-2] // scale, pictures.shape[-1] // scale)
 
 
 def upsample(pictures: Tensor, scale: int) -> Tensor:
-    """(N, C, h, w) to (N, C, s·h, s·w) by MATLAB's bicubic: what every table compares with."""
+    """Pictures (N, C, h, w) upsampled to (N, C, s·h, s·w) by MATLAB's bicubic, the baseline of published tables."""
     return imresize(pictures, pictures.shape[-2] * scale, pictures.shape[-1] * scale)
 
 
 def modcrop(pictures: Tensor, scale: int) -> Tensor:
-    """Cuts the rows and columns at the end that do not fill a whole LR pixel."""
+    """Pictures (N, C, H, W) without the last rows and columns that do not fill an LR pixel."""
     height, width = pictures.shape[-2:]
     return pictures[..., : height - height % scale, : width - width % scale]
 
@@ -148,10 +159,10 @@ def degrade(
     rounded: Tensor | None = None,
     noise: Tensor | None = None,
 ) -> Tensor:
-    """HR pictures (N, 3, s·h, s·w) to LR (N, 3, h, w), in the dtype of `hr`; not clipped.
+    """HR pictures (N, 3, s·h, s·w) degraded to LR (N, 3, h, w), in the dtype of `hr`, not clipped.
 
-    `rounded` (N,) bool says which samples are rounded to 8 bits before the noise. `noise` is a standard normal draw
-    of LR's shape; the degradation's noise levels scale it.
+    `rounded` (N,) bool says which samples are clipped and rounded to 8 bits before the noise is added. `noise` is
+    standard normal noise of LR's shape, which is scaled by the noise levels of the degradation; None: no noise.
     """
     parts = [downsample(blur(hr, kernels), scale, downsampler) for kernels in degradation.kernels.unbind(1)]
     lr = degradation.mix(torch.stack(parts, 1))
@@ -162,23 +173,23 @@ def degrade(
     return lr
 
 
-def scoring_noise(seed: int, hr: Tensor, scale: int) -> Tensor:
-    """A standard normal draw of LR's shape, the same for every picture of that size."""
+def seeded_noise(seed: int, hr: Tensor, scale: int) -> Tensor:
+    """Standard normal noise of LR's shape, (1, 3, h, w) float64, which depends on the seed and the size alone."""
     height, width = hr.shape[-2] // scale, hr.shape[-1] // scale
     noise = np.random.Generator(np.random.PCG64(seed)).standard_normal((height, width, 3))
     return torch.from_numpy(noise).permute(2, 0, 1)[None]
 
 
 def degradation_map(degradation: Degradation, pca: Tensor, conditions: tuple[str, ...]) -> Tensor:
-    """What the network is told: (N, C, h, w), or (N, C, 1, 1) where the degradation is uniform (paper, section 3.2).
+    """The degradation map (paper, section 3.2), (N, C, h, w), or (N, C, 1, 1) if the degradation is uniform.
 
-    Of `kernel` the kernel code, as many numbers as P has rows, of `noise` the noise level / 255, in the order of the
-    network's conditions.
+    Its channels, in the order of the network's conditions: for `kernel` the kernel code, one channel per row of P, for
+    `noise` the noise level divided by 255.
     """
     maps = [_CONDITION_MAPS[condition](degradation, pca) for condition in conditions]
-    # Each may vary alone. NumPy's function, for PyTorch's imports SymPy, which takes most of a second.
-    size = np.broadcast_shapes(*(part.shape[-2:] for part in maps))
-    return torch.cat([part.expand(-1, -1, *size) for part in maps], 1)
+    # One map may vary while another is uniform. torch.broadcast_shapes would import SymPy, most of a second.
+    size = np.broadcast_shapes(*(each.shape[-2:] for each in maps))
+    return torch.cat([each.expand(-1, -1, *size) for each in maps], 1)
 
 
 def _kernel_map(degradation: Degradation, pca: Tensor) -> Tensor:
@@ -200,47 +211,65 @@ def degrade_picture(
     downsampler: str = "bicubic",
     seed: int = 0,
 ) -> Any:
-    """An HR picture blurred, downsampled and made noisy, as a picture of the same kind.
+    """An HR picture blurred, downsampled and with noise added, as a picture of the same type.
 
-    Whole numbers are clipped and rounded to their levels, floats are left as they are. Rows and columns that fill no LR
-    pixel are cut off. For kinds of pictures, kernels and noise level see `Restorer.restore`; `downsampler` is bicubic
-    or direct, `seed` that of the noise. Raises InputError, which names the argument.
+    Pictures, kernels and noise levels are those that `Restorer.restore` takes. `downsampler` is "bicubic" or "direct";
+    `seed` is the seed of the noise. The last rows and columns that fill no LR pixel are cropped. A uint8 or uint16
+    result is clipped and rounded, a float result is not. Raises InputError, which names the argument.
     """
     pixels = to_pixels(picture)
     if downsampler not in ("bicubic", "direct"):
         raise InputError(f"expected bicubic or direct, found {downsampler!r}", "downsampler")
     check_noise_level(noise_level)
-    if not isinstance(seed, int) or seed < 0:
-        raise InputError(f"expected a whole number of at least 0, found {seed!r}", "seed")
-    if not isinstance(scale, int) or scale < 1:
-        raise InputError(f"expected a whole number of at least 1, found {scale!r}", "scale")
-    hr = torch.from_numpy(as_floats(pixels.rgb).astype(np.float64)).permute(2, 0, 1)[None]
-    if min(hr.shape[-2:]) < scale:
-        raise InputError(f"expected sides of at least {scale} pixels, found {hr.shape[-1]}×{hr.shape[-2]}", "picture")
-    hr, noise = modcrop(hr, scale), None
-    if noise_level:
-        noise = scoring_noise(seed, hr, scale)
-        noise = noise[:, :1].expand_as(noise) if pixels.grey else noise  # whose channels stay equal
-    array = torch.from_numpy(as_kernel(kernel))
-    degradation = Degradation.uniform(array[None], torch.tensor([float(noise_level)]))
+    _check_integer("seed", seed, minimum=0)
+    _check_integer("scale", scale, minimum=1)
+    hr = _hr_tensor(pixels, scale)
+    noise = _noise(seed, hr, scale, pixels.grey) if noise_level else None
+    kernels = torch.from_numpy(to_kernel(kernel))[None]
+    degradation = Degradation.uniform(kernels, torch.tensor([float(noise_level)]))
     lr = degrade(hr, degradation, scale, downsampler, noise=noise)[0].permute(1, 2, 0).numpy()
-    alpha = None
-    if pixels.alpha is not None:
-        alpha = downsample(modcrop(torch.from_numpy(pixels.alpha)[None, None], scale), scale, downsampler)[0, 0].numpy()
-    return pixels.to_kind(pixels.values(lr), alpha)
+    alpha = None if pixels.alpha is None else _downsample_alpha(pixels.alpha, scale, downsampler)
+    return pixels.convert_back(pixels.to_dtype(lr), alpha)
+
+
+def _check_integer(name: str, value: Any, minimum: int) -> None:
+    if not isinstance(value, int) or value < minimum:
+        raise InputError(f"expected a whole number of at least {minimum}, found {value!r}", name)
+
+
+def _hr_tensor(pixels: Pixels, scale: int) -> Tensor:
+    """The pixels as (1, 3, s·h, s·w) float64; InputError if a side is shorter than the scale."""
+    height, width, _ = pixels.rgb.shape
+    if min(height, width) < scale:
+        raise InputError(f"expected sides of at least {scale} pixels, found {width}×{height}", "picture")
+    return modcrop(torch.from_numpy(as_floats(pixels.rgb).astype(np.float64)).permute(2, 0, 1)[None], scale)
+
+
+def _noise(seed: int, hr: Tensor, scale: int, grey: bool) -> Tensor:
+    """Seeded noise of LR's shape; the channels of a grey picture get equal noise."""
+    noise = seeded_noise(seed, hr, scale)
+    return noise[:, :1].expand_as(noise) if grey else noise
+
+
+def _downsample_alpha(alpha: NDArray[np.float64], scale: int, downsampler: str) -> NDArray[np.float64]:
+    cropped = modcrop(torch.from_numpy(alpha)[None, None], scale)
+    return downsample(cropped, scale, downsampler)[0, 0].numpy()
 
 
 def check_noise_level(noise_level: float) -> None:
-    """Raises InputError for what is no noise level."""
+    """Raises InputError unless the noise level is a number from 0 to 255."""
     if not isinstance(noise_level, Real) or not 0 <= noise_level <= 255:
         raise InputError(f"expected a number from 0 to 255, found {noise_level!r}", "noise_level")
 
 
-def enlarged_alpha(alpha: NDArray[np.float64], scale: int) -> NDArray[np.float64]:
-    """Transparency (H, W) in 0 to 1, `scale` times as large."""
+def upsample_alpha(alpha: NDArray[np.float64], scale: int) -> NDArray[np.float64]:
+    """Alpha (h, w) upsampled bicubically to (s·h, s·w) and clipped to 0 to 1."""
     return upsample(torch.from_numpy(alpha)[None, None], scale)[0, 0].clamp(0, 1).numpy()
 
 
 def border(scale: int, kernel_size: int = KERNEL_SIZE) -> int:
-    """LR pixels at a picture's edge that blur and bicubic downsampling let depend on what lies outside."""
-    return -(-(kernel_size // 2 + 2 * scale) // scale)
+    """The width in LR pixels of the border of LR that depends on HR pixels outside of the picture.
+
+    A blurred LR pixel depends on HR pixels up to half a kernel plus the reach of bicubic downsampling away.
+    """
+    return ceil_div(kernel_size // 2 + 2 * scale, scale)

@@ -15,7 +15,7 @@ from srmd import __version__
 from srmd.backends.choice import winograd_is_faster
 from srmd.backends.device import autocast, choose_device, choose_precision, exact_convolutions
 from srmd.base.arithmetic import ceil_div
-from srmd.base.errors import about
+from srmd.base.errors import prefix_errors
 from srmd.config import TrainConfig
 from srmd.data_loader import PackedPictures
 from srmd.degradation import upsample
@@ -29,7 +29,7 @@ from srmd.train.setup import TrainingSetup, new_setup
 from srmd.train.soap import Soap
 from srmd.weights.checkpoint import Checkpoint
 from srmd.weights.files import Weights
-from srmd.weights.surgery import round_as_autocast
+from srmd.weights.surgery import round_to_bfloat16
 from srmd.winograd.convolution import conv_relu, conv_relu_
 
 logger = logging.getLogger("srmd")
@@ -68,7 +68,7 @@ class Solver:
         self.precision = choose_precision(config.precision, self.device)
         self.network, self.pca, self.kernels = setup or new_setup(config)
         self.network.to(self.device, memory_format=torch.channels_last)
-        with about("train_data"):
+        with prefix_errors("train_data"):
             self.batches = self._batches(cache_pictures(training, config.cache, self.device))
         large_enough = validation.count_large_enough(self.batches.crop_size) > 0
         self.validation_batch = self._batches(validation if large_enough else training).draw(0)
@@ -121,7 +121,7 @@ class Solver:
         """Return the EMA network on the CPU, with P and metadata, as it is saved for use."""
         network = copy.deepcopy(self.ema).cpu()
         if self.precision == "bf16":
-            round_as_autocast(network)
+            round_to_bfloat16(network)
         metadata = {"version": __version__, "command": self.config.command, "steps": self.step}
         return Weights(network, self.pca, metadata | {"downsampler": self.config.downsampler})
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from srmd import __version__
-from srmd.base.errors import InputError, Stopped, about
+from srmd.base.errors import InputError, Stopped, prefix_errors
 from srmd.base.files import make_folder
 from srmd.base.signals import stop_requests
 from srmd.config import TrainConfig
@@ -53,7 +53,7 @@ def train(
             raise InputError(f"{versions}; `weights={weights}` starts a new run from its network", "resume")
         # Before the pictures, whose packing may take minutes: `weights` or `train_kernels` may be wrong.
         setup = resumed_setup(config, checkpoint) if checkpoint else new_setup(config)
-        with about("train_data"):
+        with prefix_errors("train_data"):
             training, validation = open_training_data(config.train_data, progress=packing).split()
         solver = Solver(config, training, validation, setup)
         if checkpoint:
@@ -62,7 +62,7 @@ def train(
         details = f"on {solver.device} in {solver.precision}, {config.steps} steps"
         logger.info("Training in %s %s, pictures %s", folder.path, details, solver.batches.pictures.location)
         env = f"srmd_{folder.path.name}"
-        with open_dashboard(config.visdom, env, start_server=True, say=logger.info) as dashboard:
+        with open_dashboard(config.visdom, env, start_server=True, log=logger.info) as dashboard:
             TrainingRun(solver, folder, dashboard, progress).run()
     logger.info("%s holds the network, last.safetensors, and the loss curve, loss.png", folder.path)
 

@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Fixtures and settings of all tests."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-# Many small computations gain nothing by threads, and two programs whose threads wait for each other lose much. Said
-# before what has threads is imported.
+# Small computations are not faster with several threads, and threads of parallel test runs slow each other down. Set
+# before NumPy and torch are imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
@@ -16,13 +16,13 @@ from PIL import Image
 
 @pytest.fixture(autouse=True, scope="session")
 def _own_cache_folder(tmp_path_factory: pytest.TempPathFactory):
-    """The tests choose backends by themselves, and leave nothing in the home of who runs them."""
+    """Keeps results of backend benchmarks out of the user's cache folder."""
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _short_benchmarks():
-    """Tests choose a backend in a sixteenth of the time; which one it is matters to none of them."""
+    """Shortens the benchmark of backends to a sixteenth; no test depends on which backend is the fastest."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("srmd.backends.choice.BENCHMARK_SIDE", 64)
         yield
@@ -30,9 +30,9 @@ def _short_benchmarks():
 
 @pytest.fixture
 def folder_with_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Runs a test in a folder with a folder of small pictures."""
+    """Runs a test in a folder that contains a folder `pictures` with three small pictures."""
     monkeypatch.chdir(tmp_path)
-    # A benchmark may end otherwise in the next run.
+    # The result of this benchmark may differ from run to run.
     monkeypatch.setattr("srmd.solver.winograd_is_faster", lambda *_: False)
     Path("pictures").mkdir()
     rng = np.random.default_rng(0)
@@ -43,14 +43,14 @@ def folder_with_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 @pytest.fixture
 def unreadable(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """Makes a file of ones that whoever runs the test may not read."""
+    """A function that makes an .npy file which the user who runs the test may not read."""
 
     def make(name: str) -> Path:
         path = tmp_path / name
         with path.open("wb") as file:
             np.save(file, np.ones((5, 5)))
         path.chmod(0)
-        if os.geteuid() == 0:  # who may all, but asks as someone else
+        if os.geteuid() == 0:  # root may read everything, so the test runs as another user
             os.setresuid(65534, -1, -1)
         return path
 

@@ -32,13 +32,13 @@ def moments(kernel):
     return mean, sum(value * np.outer(position - mean, position - mean) for value, position in taps)
 
 
-def only(spec):
+def parse_kernel(spec):
     """The only kernel of a kernel spec."""
     (kernel,) = specs.parse_kernels(spec)
     return kernel
 
 
-def parameters(kernels):
+def variances_and_angles(kernels):
     """Variances (N, 2) ascending and the long axis's angle in degrees (N,) of Gaussians (N, 15, 15), from four taps."""
     middle, right, below, corner = (np.log(kernels[:, r, c]) for r, c in [(7, 7), (7, 8), (8, 7), (8, 8)])
     xx, yy = 2 * (middle - right), 2 * (middle - below)
@@ -47,7 +47,7 @@ def parameters(kernels):
     return 1 / precision[:, ::-1], np.degrees(np.arctan2(axes[:, 1, 0], axes[:, 0, 0])) % 180
 
 
-def skewed(size=15):
-    """A random kernel, without any symmetry."""
+def asymmetric_kernel(size=15):
+    """A random kernel (size, size) that no turn or flip maps onto itself."""
     kernel = np.random.default_rng(3).random((size, size))
     return kernel / kernel.sum()

@@ -249,7 +249,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 fsync = os.fsync
 os.fsync = lambda descriptor: (time.sleep(0.3), fsync(descriptor))
-from srmd.cli.main import command
+from srmd.__main__ import command
 command()
 """
     flags = ["--weights=tiny.safetensors", "--kernel=gaussian:1", "--engine=torch", "--precision=fp32", "--visdom=off"]

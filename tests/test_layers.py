@@ -1,11 +1,10 @@
-"""The layers of the package, as pyproject.toml has them: import-linter holds its contracts against every import."""
+"""The layers of the package: import-linter checks every import against the contracts in pyproject.toml."""
 
 import ast
 import re
 import shutil
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -15,13 +14,13 @@ LINT = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imp
 
 
 def lint(folder: Path) -> subprocess.CompletedProcess[str]:
-    """What import-linter says of a folder with srmd/ and pyproject.toml."""
+    """Runs import-linter on a folder that contains srmd/ and pyproject.toml."""
     return subprocess.run([sys.executable, "-c", LINT], cwd=folder, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture
-def copied(tmp_path: Path) -> Path:
-    """A folder with the package's code, to break."""
+def package_copy(tmp_path: Path) -> Path:
+    """A folder with a copy of the package, to which tests add forbidden imports."""
     skip = shutil.ignore_patterns("__pycache__", "data")
     shutil.copytree(ROOT / "srmd", tmp_path / "srmd", ignore=skip)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
@@ -39,27 +38,18 @@ def test_imports_go_downwards_and_not_in_circles():
         ("base/files.py", "import srmd.solver", "Imports go downwards"),
         ("model.py", "from srmd.cli.flags import FLAGS", "Imports go downwards"),
         ("model.py", "def later():\n    from srmd.solver import Solver", "Imports go downwards"),
-        ("train/soap.py", "from srmd.show import tables", "Imports go downwards"),  # beside it, and of another folder
+        ("train/soap.py", "from srmd.show import tables", "Imports go downwards"),  # another folder in the same layer
         ("base/errors.py", "def later():\n    from srmd.base import files", "No circles"),
-        ("new_room.py", "", "Imports go downwards"),  # on no floor
+        ("new_module.py", "", "Imports go downwards"),  # in no layer
     ],
 )
-def test_an_import_that_is_forbidden_is_found(copied: Path, file: str, line: str, contract: str):
-    with (copied / "srmd" / file).open("a") as source:
+def test_a_forbidden_import_is_reported(package_copy: Path, file: str, line: str, contract: str):
+    with (package_copy / "srmd" / file).open("a") as source:
         source.write(f"\n{line}\n")
-    done = lint(copied)
+    done = lint(package_copy)
     assert done.returncode != 0
     assert re.search(rf"^{contract}.* BROKEN$", done.stdout, re.MULTILINE), done.stdout + done.stderr
 
 
-def test_the_readme_lists_every_file_on_its_floor():
-    layers = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]["layers"]
-    floors = {name: floor for floor, layer in enumerate(reversed(layers), 1) for name in re.findall(r"\w+", layer)}
-    rows = re.findall(r"^\| (\d) \| (.+?) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
-    listed = {path: int(floor) for floor, files in rows for path in re.findall(r"`(srmd/[\w/]+\.py)`", files)}
-    files = [path.relative_to(ROOT) for path in (ROOT / "srmd").rglob("*.py") if not path.stem.startswith("__")]
-    assert listed == {str(path): floors[path.with_suffix("").parts[1]] for path in files}
-
-
-def test_every_file_says_its_one_concern():
+def test_every_module_has_a_docstring():
     assert not [path for path in (ROOT / "srmd").rglob("*.py") if not ast.get_docstring(ast.parse(path.read_text()))]

@@ -1,4 +1,4 @@
-"""What the library says: by logging, and with the names of arguments; flags are the command line's."""
+"""The library logs, and its messages name arguments; only the command line prints, and names flags."""
 
 import ast
 import logging
@@ -15,7 +15,7 @@ from srmd.cli.console import log_to_console, name_flags
 from srmd.cli.flags import FLAGS
 
 ROOT = Path(__file__).parents[1]
-PROGRAMS = {"motion.py", "visdom_server.py"}  # which can be run by themselves, and then print
+PROGRAMS = {"motion.py", "visdom_server.py"}  # modules with a command line of their own, which print
 LIBRARY = [
     path for path in sorted((ROOT / "srmd").rglob("*.py")) if "cli" not in path.parts and path.name not in PROGRAMS
 ]
@@ -44,34 +44,36 @@ def test_arguments_become_flags_on_the_command_line(message: str, expected: str)
     assert name_flags(message) == expected
 
 
-def test_messages_are_printed_once_and_warnings_say_so(capsys: pytest.CaptureFixture):
+def test_messages_are_printed_once_and_warnings_are_marked(capsys: pytest.CaptureFixture):
     for _ in range(2):
         log_to_console()
-    logging.getLogger("srmd").info("%s to go", "`lr`")  # the name of a file, say
+    logging.getLogger("srmd").info(
+        "%s to go", "`lr`"
+    )  # an argument of the message, such as a file name, stays unchanged
     logging.getLogger("srmd").warning("`kernel` shifts")
     assert capsys.readouterr().out == "`lr` to go\nwarning: --kernel shifts\n"
 
 
-def test_an_error_in_a_message_names_its_flag(capsys: pytest.CaptureFixture):
+def test_the_argument_of_an_error_in_a_message_becomes_a_flag(capsys: pytest.CaptureFixture):
     log_to_console()
     logging.getLogger("srmd").warning("left out: %s", InputError("b.png: a broken picture", "input"))
     assert capsys.readouterr().out == "warning: left out: --input: b.png: a broken picture\n"
 
 
 @pytest.mark.parametrize(("arguments", "code"), [("--mode=test --weights=text", 2), ("--mode=prepare", 0)])
-def test_on_a_terminal_there_is_no_bar_before_there_is_progress(arguments: str, code: int, tmp_path: Path):
+def test_no_progress_bar_is_drawn_on_a_terminal_before_there_is_progress(arguments: str, code: int, tmp_path: Path):
     (tmp_path / "text").write_text("no weights")
     primary, secondary = os.openpty()
     command = [sys.executable, str(ROOT / "main.py"), *arguments.split()]
     done = subprocess.run(command, cwd=tmp_path, stderr=secondary, stdout=subprocess.PIPE, check=False)
     os.close(secondary)
-    said = b""
+    output = b""
     try:
         while part := os.read(primary, 4096):
-            said += part
-    except OSError:  # the other end is closed
+            output += part
+    except OSError:  # the process has closed its end
         pass
     os.close(primary)
     assert done.returncode == code
-    assert said.startswith(b"--weights: text" if code else b"")
-    assert said.count(b"\n") == (1 if code else 0)
+    assert output.startswith(b"--weights: text" if code else b"")
+    assert output.count(b"\n") == (1 if code else 0)

@@ -127,7 +127,7 @@ def test_a_run_on_own_kernels_is_resumed_to_the_bit_without_their_file(monkeypat
 def test_the_share_of_gaussians_can_not_be_changed_on_resuming(capsys: pytest.CaptureFixture):
     assert train("run", "--steps=1", write_own_kernels(), "--gaussian_share=0.3") == 0
     assert train("run", "--resume", "--gaussian_share=0.4") == 2
-    assert "--gaussian_share: the run in run has 0.3, found 0.4" in capsys.readouterr().err
+    assert "--gaussian_share: the run in run was started with 0.3, found 0.4" in capsys.readouterr().err
 
 
 def test_a_run_of_another_version_is_not_resumed_but_gives_its_weights_to_a_new_one(

@@ -1,4 +1,4 @@
-"""The modules at the root: they pass on what scripts import."""
+"""The modules at the root re-export names of the package for scripts."""
 
 import importlib
 import subprocess
@@ -8,24 +8,24 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-THIN = ["main", "solver", "model", "data_loader", "degradation"]
-OTHERS = ["hubconf"]  # torch.hub looks for it there
+RE_EXPORTING = ["main", "solver", "model", "data_loader", "degradation"]
+OTHERS = ["hubconf"]  # torch.hub requires it at the root
 
 
-@pytest.mark.parametrize("name", THIN)
-def test_what_is_passed_on_is_the_packages_own(name: str):
+@pytest.mark.parametrize("name", RE_EXPORTING)
+def test_root_modules_re_export_names_of_the_package(name: str):
     module = importlib.import_module(name)
     assert module.__doc__
-    for passed_on in module.__all__:
-        assert getattr(module, passed_on).__module__.startswith("srmd.")
+    for exported in module.__all__:
+        assert getattr(module, exported).__module__.startswith("srmd.")
 
 
-def test_no_other_module_lies_at_the_root():
-    assert {path.stem for path in ROOT.glob("*.py")} == {*THIN, *OTHERS}
+def test_there_is_no_other_module_at_the_root():
+    assert {path.stem for path in ROOT.glob("*.py")} == {*RE_EXPORTING, *OTHERS}
 
 
 @pytest.mark.parametrize("command", [["main.py"], ["-m", "srmd"]])
-def test_the_command_runs_by_file_and_by_package(command: list[str]):
-    asked = [sys.executable, *command, "--mode=dance"]
-    done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False)
+def test_the_command_line_runs_as_main_py_and_as_a_package(command: list[str]):
+    arguments = [sys.executable, *command, "--mode=dance"]
+    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr.startswith("--mode: expected")) == (2, "", True)

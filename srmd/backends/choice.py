@@ -18,7 +18,7 @@ from torch import Tensor
 from srmd.backends.backend import OPTIONAL_ENGINES, Backend, make_network_function
 from srmd.backends.device import choose_precision, processor_description
 from srmd.base.errors import InputError
-from srmd.base.files import cache_folder, whole_file
+from srmd.base.files import atomic_write, cache_folder
 from srmd.model import SRMD
 from srmd.winograd import compiled
 from srmd.winograd.convolution import conv_relu
@@ -200,7 +200,7 @@ def _write_cache(key: str, fastest: str) -> None:
     # If the home folder is missing or read-only, the benchmark is repeated each time.
     with suppress(OSError, RuntimeError):
         _cache_file().parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(_cache_file()) as temporary:
+        with atomic_write(_cache_file()) as temporary:
             temporary.write_text(json.dumps(_read_cache() | {key: fastest}, indent=2) + "\n", encoding="utf-8")
 
 

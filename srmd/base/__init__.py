@@ -1,1 +1,1 @@
-"""What everything stands on: errors, files, signals, work in the background."""
+"""Errors, atomic file writes, MATLAB files, signals and background threads: used by every other folder."""

@@ -1,41 +1,47 @@
-"""Background work: while a picture is computed, the next one is read and the last one is written."""
+"""Background threads that read the next picture and write the previous one while a picture is computed."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Self, TypeVar
 
 Item = TypeVar("Item")
-END = object()
+END = object()  # returned by `next` after the last item, which may be None
 
 
 def prefetch(items: Iterable[Item]) -> Iterator[Item]:
-    """The items in their order, each fetched in a thread while the one before is in use; errors come in their place."""
+    """The items in order; a thread fetches the next item while the caller uses the current one.
+
+    An error that `items` raises is raised to the caller after the items before it.
+    """
     iterator = iter(items)
     with ThreadPoolExecutor(1) as thread:
-        following = thread.submit(next, iterator, END)
-        while (item := following.result()) is not END:
-            following = thread.submit(next, iterator, END)
+        next_item = thread.submit(next, iterator, END)
+        while (item := next_item.result()) is not END:
+            next_item = thread.submit(next, iterator, END)
             yield item
 
 
 class BackgroundWriter:
-    """Does jobs one by one in a thread; an error of a job is raised by the next `submit`, or at the end."""
+    """Runs jobs one after another in a thread.
+
+    The next `submit`, or the end of the `with` block, raises the error of a job that failed.
+    """
 
     def __enter__(self) -> Self:
         self._thread = ThreadPoolExecutor(1)
-        self._last: Future | None = None
+        self._running: Future | None = None
         return self
 
     def submit(self, work: Callable, *arguments: object) -> None:
-        """Starts a job when the one before is done, so that never more than one waits in memory."""
-        self._finish()
-        self._last = self._thread.submit(work, *arguments)
+        """Waits for the previous job, then starts this one: at most one job and its data are in memory."""
+        self._wait()
+        self._running = self._thread.submit(work, *arguments)
 
-    def _finish(self) -> None:
-        if self._last is not None:
-            self._last.result()
+    def _wait(self) -> None:
+        if self._running is not None:
+            self._running.result()
 
-    def __exit__(self, kind: type | None, *_: object) -> None:
-        self._thread.shutdown()  # a file that is being written becomes a whole one
-        if kind is None:
-            self._finish()
+    def __exit__(self, error_type: type | None, *_: object) -> None:
+        self._thread.shutdown()  # waits for the running job, so that its file is written completely
+        if error_type is None:  # an exception of the block itself is more important than one of a job
+            self._wait()

@@ -1,13 +1,13 @@
-"""What ends a command early: something wrong with what was asked for, or a signal."""
+"""Exceptions that end a command early: a wrong input, or a signal."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 class InputError(Exception):
-    """Says in one line, for a person, what was expected and what was found.
+    """A wrong argument or file: the message says in one line what was expected and what was found.
 
-    `argument` is what the message is about, and what it begins with: the name of an argument, or a file.
+    `argument` is the name of the wrong argument, or the path of the wrong file; the message starts with it.
     """
 
     def __init__(self, message: str, argument: str | None = None):
@@ -16,7 +16,11 @@ class InputError(Exception):
 
 
 class Stopped(BaseException):
-    """A signal ends the work; like KeyboardInterrupt it is no error, so that no reader takes it for a broken file."""
+    """A signal ended the work.
+
+    It derives from BaseException, as KeyboardInterrupt does: `except Exception` around a file reader must not take it
+    for a broken file.
+    """
 
     def __init__(self, signal: int):
         super().__init__(f"stopped by signal {signal}")
@@ -24,8 +28,8 @@ class Stopped(BaseException):
 
 
 @contextmanager
-def about(argument: str) -> Iterator[None]:
-    """Puts the name of an argument, or a file, in front of what was wrong with it."""
+def prefix_errors(argument: str) -> Iterator[None]:
+    """Puts the name of an argument, or the path of a file, in front of the message of an InputError raised inside."""
     try:
         yield
     except InputError as error:

@@ -1,4 +1,4 @@
-"""A file is there whole, or not at all; and where files are kept between runs."""
+"""Atomic file writes, output folders and the cache folder."""
 
 import os
 import uuid
@@ -10,21 +10,25 @@ from srmd.base.errors import InputError
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` to write to, of the same suffix: synced and renamed at the end, or removed."""
+def atomic_write(path: Path) -> Iterator[Path]:
+    """A temporary path in the folder of `path`, with its suffix; the caller writes to it.
+
+    At the end of the `with` block the temporary file is synced to disk and renamed to `path`. After an exception it is
+    removed, and an old file at `path` stays: `path` never holds half a file.
+    """
     temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
     try:
         yield temporary
-        _sync(temporary, os.O_RDWR)  # Windows syncs only what is open for writing
+        _sync(temporary, os.O_RDWR)  # Windows syncs a file only if it is open for writing
         temporary.replace(path)
-        if os.name != "nt":  # which opens no folder, and needs no sync of it
+        if os.name != "nt":  # Windows cannot open a folder, and the rename needs no sync there
             _sync(path.parent, os.O_RDONLY)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def make_folder(path: Path) -> None:
-    """Makes a folder and those above it; InputError where that can't be done."""
+    """Creates a folder and its parents; InputError if it cannot be created or written to."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -34,9 +38,11 @@ def make_folder(path: Path) -> None:
 
 
 def cache_folder() -> Path:
-    """Where what was found out about this machine, or built for it, is kept; RuntimeError where there is no home."""
-    asked = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (asked if asked.is_absolute() else Path.home() / ".cache") / "srmd"
+    """The folder for benchmark results and compiled code of this machine; RuntimeError without a home folder."""
+    user_cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if not user_cache.is_absolute():  # the XDG specification says to ignore a relative path
+        user_cache = Path.home() / ".cache"
+    return user_cache / "srmd"
 
 
 def _sync(path: Path, mode: int) -> None:

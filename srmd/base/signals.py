@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP as a request that the work in hand looks at when it is ready."""
+"""Ctrl-C, SIGTERM and SIGHUP as requests to stop, which a loop checks when it can stop safely."""
 
 import signal
 from collections.abc import Iterator
@@ -7,31 +7,32 @@ from contextlib import contextmanager
 
 @contextmanager
 def stop_requests() -> Iterator[list[int]]:
-    """A list that is empty until SIGINT, SIGTERM or SIGHUP arrives; a second one ends the process at once, as ever.
+    """A list to which the number of the first SIGINT, SIGTERM or SIGHUP is appended.
 
-    Only a second SIGHUP doesn't: a terminal that is closed sends two, one from its shell and one from the system. Where
-    SIGHUP is ignored, as under nohup, it stays so.
+    A second SIGINT or SIGTERM has its usual effect and ends the process at once. A second SIGHUP is ignored: closing a
+    terminal sends two, one from the shell and one from the system. If SIGHUP was ignored before, as under nohup, it
+    stays ignored.
     """
     requests: list[int] = []
     numbers = [signal.SIGINT, signal.SIGTERM]
-    hang_up = getattr(signal, "SIGHUP", None)  # Windows has none
-    if hang_up is not None and signal.getsignal(hang_up) != signal.SIG_IGN:
-        numbers.append(hang_up)
-    before = {number: signal.getsignal(number) for number in numbers}
+    sighup = getattr(signal, "SIGHUP", None)  # Windows has no SIGHUP
+    if sighup is not None and signal.getsignal(sighup) != signal.SIG_IGN:
+        numbers.append(sighup)
+    old_handlers = {number: signal.getsignal(number) for number in numbers}
 
-    def restore() -> None:
-        for number, handler in before.items():
+    def restore_handlers() -> None:
+        for number, handler in old_handlers.items():
             signal.signal(number, handler)
 
-    def request(number: int, _frame: object) -> None:
+    def record(number: int, _frame: object) -> None:
         requests.append(number)
-        restore()
-        if number == hang_up:
+        restore_handlers()
+        if number == sighup:
             signal.signal(number, signal.SIG_IGN)
 
     for number in numbers:
-        signal.signal(number, request)
+        signal.signal(number, record)
     try:
         yield requests
     finally:
-        restore()
+        restore_handlers()

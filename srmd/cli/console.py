@@ -1,4 +1,4 @@
-"""What the command line shows of the library's work: its messages, and progress bars."""
+"""The library's messages and progress bars on the console."""
 
 import logging
 import re
@@ -21,44 +21,49 @@ QUOTED_ARGUMENT = re.compile(rf"`({'|'.join(FLAG_NAMES)})(=[^`]*)?`")
 
 
 class _ConsoleHandler(logging.Handler):
-    """Prints messages above the progress bar, if there is one; warnings say that they are warnings."""
+    """Prints messages above the progress bar, if there is one; warnings get the prefix `warning: `."""
 
     def emit(self, record: logging.LogRecord) -> None:
         from tqdm import tqdm
 
-        given = record.args if isinstance(record.args, tuple) else ()
-        words = tuple(one_line(word) if isinstance(word, InputError) else word for word in given)
+        arguments = record.args if isinstance(record.args, tuple) else ()
+        arguments = tuple(one_line(value) if isinstance(value, InputError) else value for value in arguments)
         prefix = "warning: " if record.levelno >= logging.WARNING else ""
-        message = name_flags(str(record.msg))  # before names of files are in it
-        tqdm.write(prefix + (message % words if words else message))
+        message = name_flags(str(record.msg))  # before file names are inserted, which may also contain backticks
+        tqdm.write(prefix + (message % arguments if arguments else message))
 
 
 def name_flags(message: str) -> str:
-    """A message of the library, which puts arguments into backticks, with the flags of these names in their place."""
+    """A message of the library with each argument in backticks replaced by the flag: `lr` by --lr."""
     return QUOTED_ARGUMENT.sub(r"--\1\2", message)
 
 
 def one_line(error: Exception) -> str:
-    """An error's message for a person, on one line; what the library calls an argument is a flag here."""
+    """An error's message on one line, with flags instead of the library's argument names."""
     line = name_flags(" ".join(str(error).split())) or type(error).__name__
     return f"--{line}" if isinstance(error, InputError) and error.argument in FLAG_NAMES else line
 
 
 def log_to_console() -> None:
-    """Shows what the library logs, once however often this is called."""
+    """Prints the library's log messages; calling it again has no effect."""
     logger.setLevel(logging.INFO)
     if not any(isinstance(handler, _ConsoleHandler) for handler in logger.handlers):
         logger.addHandler(_ConsoleHandler())
 
 
 class Bar:
-    """A progress bar that appears with the first progress, for before it something may still be wrong."""
+    """A progress bar that appears with the first progress: until then, an error message may come instead.
+
+    Args:
+        options: those of tqdm.
+    """
 
     def __init__(self, **options: object):
-        self._options, self._bar = options, None
+        self._options = options
+        self._bar = None
 
     def show(self, done: int, total: int, start: int = 0) -> "tqdm":
-        """Moves the bar; `start` is where it begins."""
+        """Moves the bar to `done` of `total`, and returns it; `start` is the value at which it appears."""
         if self._bar is None:
             from tqdm import tqdm
 
@@ -68,22 +73,23 @@ class Bar:
         return self._bar
 
     def close(self) -> None:
-        """Leaves the bar as it is."""
+        """Ends the bar; what it shows stays on the screen."""
         if self._bar is not None:
             self._bar.close()
 
 
 @contextmanager
 def training_bar(config: TrainConfig) -> Iterator[Callable[[int, dict | None], None]]:
-    """A progress callback (step, what was last logged) of a training run; it shows steps, loss and throughput."""
-    bar, shown = Bar(unit="step", mininterval=0.5 if sys.stderr.isatty() else 10), None
+    """A progress callback (step, last logged row) of a training run, which shows step, loss and throughput."""
+    bar = Bar(unit="step", mininterval=0.5 if sys.stderr.isatty() else 10)
+    shown_row = None
 
     def progress(step: int, row: dict | None) -> None:
-        nonlocal shown
-        tqdm_bar = bar.show(step, config.steps, start=step - 1)  # of a resumed run the first step is not 1
-        if row is not shown:
+        nonlocal shown_row
+        tqdm_bar = bar.show(step, config.steps, start=step - 1)  # a resumed run does not start at step 1
+        if row is not shown_row:
             tqdm_bar.set_postfix(loss=f"{row['loss']:.4f}", images_per_s=f"{row['images_per_s']:.1f}", refresh=False)
-            shown = row
+            shown_row = row
 
     try:
         yield progress
@@ -93,7 +99,7 @@ def training_bar(config: TrainConfig) -> Iterator[Callable[[int, dict | None], N
 
 @contextmanager
 def progress_bar(**options: object) -> Iterator[Callable[[int, int], None]]:
-    """A progress callback (done, total); nothing is shown where no person is watching."""
+    """A progress callback (done, total) with a bar on a terminal; it shows nothing where stderr is not a terminal."""
     bar = Bar(disable=not sys.stderr.isatty(), **options)
     try:
         yield bar.show

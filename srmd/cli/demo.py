@@ -1,4 +1,4 @@
-"""Restore photos with the shipped network, train one for minutes, test it: what `make demo` runs."""
+"""Restores photos with the shipped network, trains a network for minutes and tests it: `make demo` runs this."""
 
 import json
 import sys
@@ -9,35 +9,35 @@ from pathlib import Path
 from srmd.cli import main
 from srmd.show import visdom_server
 
-RESTORING = ["--mode=test", f"--kernel={Path('kernels') / 'isotropic_1.3.mat'}"]
-TRAINING = ["--mode=train", "--scale_factor=2", "--noise_free", "--steps=600", "--batch_size=8", "--patch_size=32"]
+TEST_FLAGS = ["--mode=test", f"--kernel={Path('kernels') / 'isotropic_1.3.mat'}"]
+TRAIN_FLAGS = ["--mode=train", "--scale_factor=2", "--noise_free", "--steps=600", "--batch_size=8", "--patch_size=32"]
 MIN_GAIN = 1.0  # dB over bicubic upscaling
 
 
 def demo() -> int:
-    """The exit code: 0 where the network that was just trained beats bicubic upscaling."""
+    """Runs the demo; returns the exit code, 0 where both networks beat bicubic upscaling by MIN_GAIN."""
     name = f"demo_{datetime.now():%Y%m%d-%H%M%S}"
-    run, result, shipped = Path("runs") / name, Path("results") / name, Path("results") / f"{name}_shipped"
-    server = visdom_server.start(visdom_server.PORT)  # for both modes, and until Ctrl-C
+    run, result, shipped_result = Path("runs") / name, Path("results") / name, Path("results") / f"{name}_shipped"
+    server = visdom_server.start(visdom_server.PORT)  # one for training and testing
     try:
-        print("1. Photos that were blurred and made small, restored with the shipped network\n")
-        code = main.main([*RESTORING, f"--output={shipped}"])
+        print("1. Restoring blurred and downsampled photos with the shipped network\n")
+        code = main.main([*TEST_FLAGS, f"--output={shipped_result}"])
         if code == 0:
-            print("\n2. A network of your own: two to six minutes of training\n")
-            code = main.main([*TRAINING, f"--output={run}"])
+            print("\n2. Training a new network, which takes two to six minutes\n")
+            code = main.main([*TRAIN_FLAGS, f"--output={run}"])
         if code == 0:
-            print("\n3. The same photos with that network\n")
-            code = main.main([*RESTORING, f"--weights={run}/last.safetensors", f"--output={result}"])
+            print("\n3. Restoring the same photos with the new network\n")
+            code = main.main([*TEST_FLAGS, f"--weights={run}/last.safetensors", f"--output={result}"])
         if code != 0:
             return code
-        for folder in (shipped, result):
+        for folder in (shipped_result, result):
             if gain(folder) < MIN_GAIN:
                 found = f"{gain(folder):.2f} in {folder}"
-                print(f"expected at least {MIN_GAIN} dB over bicubic, found {found}", file=sys.stderr)
+                print(f"expected a gain of at least {MIN_GAIN} dB over bicubic, found {found}", file=sys.stderr)
                 return 1
-        say_where_to_look(run, result, shipped)
+        print_result_paths(run, result, shipped_result)
         if server and sys.stdin.isatty():
-            print("The dashboard stays up until Ctrl-C.")
+            print("The dashboard stays open until you press Ctrl-C.")
             with suppress(KeyboardInterrupt):
                 server.wait()
         return 0
@@ -47,16 +47,16 @@ def demo() -> int:
 
 
 def gain(result: Path) -> float:
-    """dB of Y over bicubic upscaling, the mean over the pictures of a test."""
+    """Mean gain in PSNR of Y over bicubic upscaling, in dB, of a test's pictures."""
     mean = json.loads((result / "metrics.json").read_text(encoding="utf-8"))["mean"]
     return mean["psnr_y"] - mean["bicubic_psnr_y"]
 
 
-def say_where_to_look(run: Path, result: Path, shipped: Path) -> None:
-    """The tables were just printed; where the pictures, the curve and the dashboard are."""
-    gains = f"{gain(shipped):.2f} dB, the new one by {gain(result):.2f} dB"
-    print(f"\nThe shipped network beats bicubic upscaling by {gains}, on photos that neither has seen.")
-    print(f"  LR | bicubic | SR | HR   {shipped}/compare/ and {result}/compare/")
+def print_result_paths(run: Path, result: Path, shipped_result: Path) -> None:
+    """Prints both gains, and where the pictures, the loss curve and the dashboard are."""
+    gains = f"{gain(shipped_result):.2f} dB, the new one by {gain(result):.2f} dB"
+    print(f"\nThe shipped network beats bicubic upscaling by {gains}, on photos that neither was trained on.")
+    print(f"  LR | bicubic | SR | HR   {shipped_result}/compare/ and {result}/compare/")
     print(f"  loss curve               {run}/loss.png")
     if visdom_server.is_running(visdom_server.PORT):
         print(f"  dashboard                http://localhost:{visdom_server.PORT}/env/srmd_{run.name}")

@@ -1,4 +1,7 @@
-"""Every flag: what it takes, which modes take it, what it means and what it is where it is not given."""
+"""The flags of the command line: their groups, modes, values, help texts and defaults.
+
+`docs/flags.md` is made from this file by `python -m docs.generate`.
+"""
 
 import argparse
 import re
@@ -25,13 +28,18 @@ from srmd.config import PrepareRequest, TestRequest, TrainConfig
 from srmd.pictures.maps import read_labels, read_noise_map
 from srmd.train.kernels import MAX_WINDOW
 
-MAX_SCALE = 8  # beyond, the last layer and the crops of a batch outgrow memory, and nothing is left to restore
+MAX_SCALE = 8  # a larger scale makes the last layer and the crops of a batch too large for memory
 REQUESTS = {"train": TrainConfig, "test": TestRequest, "prepare": PrepareRequest}
 MODES = tuple(REQUESTS)
+DESCRIPTIONS = {
+    "train": "Train a network.",
+    "test": "Restore LR pictures (--input), or degrade, restore and score HR pictures (--test_data).",
+    "prepare": "Pack a folder of pictures into one HDF5 file for training.",
+}
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line that starts with the flag."""
+    """An argparse parser that raises InputError, with a message of one line that starts with the flag."""
 
     def error(self, message: str) -> NoReturn:
         raise InputError(re.sub(r"^argument (-\S+?)(/\S+)?:", r"\1:", message))
@@ -39,7 +47,7 @@ class Parser(argparse.ArgumentParser):
 
 @dataclass(frozen=True)
 class Flag:
-    """A flag, the modes that take it, and what argparse is told of it."""
+    """A flag: its name, the modes that take it, its help text, and further arguments of `add_argument`."""
 
     name: str
     modes: tuple[str, ...]
@@ -48,210 +56,280 @@ class Flag:
 
 
 ON = {"action": "store_true"}
-FLAGS = (
-    Flag(
-        "scale_factor",
-        ("train", "test"),
-        "HR pixels per LR pixel and axis",
-        {"type": whole(1, MAX_SCALE), "metavar": "N"},
+ALL_MODES = ("train", "test", "prepare")
+GROUPS: dict[str, tuple[Flag, ...]] = {
+    "Pictures and output": (
+        Flag(
+            "input",
+            ("test",),
+            "LR pictures, or folders of them, to restore",
+            {"type": existing, "nargs": "+", "action": "extend", "metavar": "PATH"},
+        ),
+        Flag(
+            "test_data",
+            ("test",),
+            "HR picture, or folder of them, to degrade, restore and score",
+            {"type": existing, "metavar": "PATH"},
+        ),
+        Flag(
+            "output",
+            ALL_MODES,
+            "folder for the results; with --mode=prepare, the HDF5 file to write",
+            {"type": output_path, "metavar": "PATH"},
+        ),
+        Flag("save_lr", ("test",), "save the LR pictures too, clipped and rounded to 8 bits", ON),
     ),
-    Flag("output", ("train", "test", "prepare"), "where results go", {"type": output_path, "metavar": "PATH"}),
-    Flag("weights", ("train", "test"), "the network to test, or to start from", {"type": existing, "metavar": "FILE"}),
-    Flag("pca", ("test",), "P (.mat) for weights that carry none", {"type": existing, "metavar": "FILE"}),
-    Flag(
-        "train_data",
-        ("train", "prepare"),
-        "folder of pictures; to train, a packed .h5 too",
-        {"type": existing, "metavar": "PATH"},
+    "Degradation": (
+        Flag(
+            "kernel",
+            ("test",),
+            "blur kernel: delta (no blur), gaussian:W, gaussian:W1,W2,ANGLE (widths: standard deviations in HR pixels; "
+            "angle of the long axis in degrees), or a .mat, .npy, .png, .txt or .csv file; with --regions, give it "
+            "once for each region",
+            {"type": checked(kernel_choice), "action": "append", "metavar": "SPEC"},
+        ),
+        Flag(
+            "kernel_index",
+            ("test",),
+            "which kernel to take from a file of several, counted from 0; give it once for all such files, or once for "
+            "each",
+            {"type": whole(0), "action": "append", "metavar": "N"},
+        ),
+        Flag("recentre_kernel", ("test",), "shift each kernel so that its centre of mass is in the middle", ON),
+        Flag(
+            "save_kernel",
+            ("test",),
+            "save the kernel: as an enlarged picture (.png), or as numbers (.mat)",
+            {"type": kernel_output, "metavar": "FILE"},
+        ),
+        Flag(
+            "noise_level",
+            ("test",),
+            "standard deviation of the Gaussian noise, 0 to 255",
+            {"type": number(0, 255), "metavar": "X"},
+        ),
+        Flag(
+            "noise_map",
+            ("test",),
+            "a noise level for each pixel, in place of --noise_level: a grey picture or .npy file of LR's or HR's "
+            "size, values 0 to 255",
+            {"type": checked(named_map(read_noise_map)), "metavar": "FILE"},
+        ),
+        Flag(
+            "regions",
+            ("test",),
+            "label picture of LR's or HR's size: where a pixel has the value i, the i-th --kernel applies, counted "
+            "from 0",
+            {"type": checked(named_map(read_labels)), "metavar": "FILE"},
+        ),
+        Flag(
+            "region_blend",
+            ("test",),
+            "standard deviation, in LR pixels, of the Gaussian that blends neighbouring --regions, 0 to 100",
+            {"type": number(0, 100), "metavar": "X"},
+        ),
+        Flag(
+            "downsampler",
+            ("train", "test"),
+            "how HR becomes LR after the blur: MATLAB's bicubic imresize, or direct (every s-th pixel, s being the "
+            "scale)",
+            words("bicubic", "direct"),
+        ),
     ),
-    Flag(
-        "train_kernels",
-        ("train",),
-        "your own kernels to train on, in a folder or one file of many; P is then computed from what is trained on",
-        {"type": existing, "metavar": "PATH"},
+    "What the network is told": (
+        Flag(
+            "assumed_kernel",
+            ("test",),
+            "kernel that the network is told, where it differs from the one applied to HR pictures",
+            {"type": checked(kernel_choice), "metavar": "SPEC"},
+        ),
+        Flag(
+            "assumed_noise_level",
+            ("test",),
+            "noise level that the network is told, where it differs from the one applied, 0 to 255",
+            {"type": number(0, 255), "metavar": "X"},
+        ),
     ),
-    Flag(
-        "gaussian_share",
-        ("train",),
-        "share of Gaussians among the kernels, 0 to 1, with --train_kernels",
-        {"type": number(0, 1), "metavar": "X"},
+    "Network and weights": (
+        Flag(
+            "scale_factor",
+            ("train", "test"),
+            f"HR pixels per LR pixel along each axis, 1 to {MAX_SCALE}",
+            {"type": whole(1, MAX_SCALE), "metavar": "N"},
+        ),
+        Flag(
+            "weights",
+            ("train", "test"),
+            "weights file of the network to test, or to start training from",
+            {"type": existing, "metavar": "FILE"},
+        ),
+        Flag(
+            "pca",
+            ("test",),
+            "file (.mat) of the PCA matrix P, for weights files that do not contain it",
+            {"type": existing, "metavar": "FILE"},
+        ),
+        Flag("noise_free", ("train",), "train SRMDNF: no noise is applied, and no noise level is an input", ON),
+        Flag(
+            "kernel_size",
+            ("train",),
+            f"side of the kernel window in HR pixels, odd, 3 to {MAX_WINDOW}",
+            {"type": odd(3, MAX_WINDOW), "metavar": "N"},
+        ),
+        Flag("pca_dim", ("train",), "numbers in a kernel code, that is rows of P", {"type": whole(1), "metavar": "N"}),
+        Flag(
+            "head",
+            ("train",),
+            "last layers: the paper's sub-pixel convolution, or upsampling of the features before the last convolution",
+            words("subpixel", "upsample"),
+        ),
+        Flag("batch_norm", ("train",), "add batch norm to the inner layers; needs large batches", ON),
     ),
-    Flag(
-        "kernel_size",
-        ("train",),
-        "side of the kernels' window in HR pixels, odd, 3 to 63",
-        {"type": odd(3, MAX_WINDOW), "metavar": "N"},
+    "Training": (
+        Flag("steps", ("train",), "optimizer steps", {"type": whole(1), "metavar": "N"}),
+        Flag("batch_size", ("train",), "patches per step", {"type": whole(1), "metavar": "N"}),
+        Flag("patch_size", ("train",), "side of a patch in LR pixels", {"type": whole(4), "metavar": "N"}),
+        Flag(
+            "lr",
+            ("train",),
+            "highest learning rate, reached after the warm-up",
+            {"type": number(0, 1, above=True), "metavar": "X"},
+        ),
+        Flag("loss", ("train",), "mean absolute error (l1) or mean squared error (l2)", words("l1", "l2")),
+        Flag("save_every", ("train",), "steps between checkpoints", {"type": whole(1), "metavar": "N"}),
+        Flag(
+            "resume",
+            ("train",),
+            "continue from the newest checkpoint of the run in PATH; without PATH, of --output or else of the newest "
+            "run",
+            {"type": lambda text: text and str(output_path(text)), "nargs": "?", "const": "", "metavar": "PATH"},
+        ),
     ),
-    Flag("pca_dim", ("train",), "numbers that a kernel code has", {"type": whole(1), "metavar": "N"}),
-    Flag("head", ("train",), "the paper's sub-pixel head, or this project's own", words("subpixel", "upsample")),
-    Flag("noise_free", ("train",), "SRMDNF: train without noise, tell no noise level", ON),
-    Flag("batch_norm", ("train",), "batch norm behind the inner layers; wants large batches", ON),
-    Flag("steps", ("train",), "steps of the optimizer", {"type": whole(1), "metavar": "N"}),
-    Flag("batch_size", ("train",), "patches a step", {"type": whole(1), "metavar": "N"}),
-    Flag("patch_size", ("train",), "side of a patch in LR pixels", {"type": whole(4), "metavar": "N"}),
-    Flag("lr", ("train",), "learning rate after the warm-up", {"type": number(0, 1, above=True), "metavar": "X"}),
-    Flag("loss", ("train",), "mean absolute or mean squared error", words("l1", "l2")),
-    Flag(
-        "cache",
-        ("train",),
-        "where the packed pictures lie: read from disk, in memory or on the device; auto: for a GPU the nearest that "
-        "has room",
-        words("auto", "off", "memory", "device"),
+    "Training data": (
+        Flag(
+            "train_data",
+            ("train", "prepare"),
+            "folder of HR pictures; for training also a packed .h5 file",
+            {"type": existing, "metavar": "PATH"},
+        ),
+        Flag(
+            "train_kernels",
+            ("train",),
+            "kernels of your own to train on: a folder of kernel files, or one file of several kernels; P is computed "
+            "from them and the Gaussians",
+            {"type": existing, "metavar": "PATH"},
+        ),
+        Flag(
+            "gaussian_share",
+            ("train",),
+            "share of Gaussians among the kernels drawn with --train_kernels, 0 to 1",
+            {"type": number(0, 1), "metavar": "X"},
+        ),
+        Flag(
+            "cache",
+            ("train",),
+            "where the packed pictures are kept: on disk (off), in main memory, or in device memory; auto: on a GPU "
+            "the fastest with enough room, else on disk",
+            words("auto", "off", "memory", "device"),
+        ),
     ),
-    Flag("save_every", ("train",), "steps between checkpoints", {"type": whole(1), "metavar": "N"}),
-    Flag(
-        "resume",
-        ("train",),
-        "go on from the newest checkpoint of PATH, of --output or of the newest run",
-        {"type": lambda text: text and str(output_path(text)), "nargs": "?", "const": "", "metavar": "PATH"},
+    "Device and speed": (
+        Flag(
+            "device",
+            ("train", "test"),
+            "device that computes",
+            {
+                "type": one_of(r"auto|cpu|mps|cuda(:\d{1,2})?", "auto, cpu, cuda[:N] or mps"),
+                "metavar": "auto|cpu|cuda[:N]|mps",
+            },
+        ),
+        Flag(
+            "engine",
+            ("test",),
+            "library that runs the network; auto: the fastest in a short benchmark, whose result is cached",
+            words("auto", "torch", "ncnn", "openvino"),
+        ),
+        Flag(
+            "precision",
+            ("train", "test"),
+            "number format; auto: fp16 on a GPU, bf16 on a CPU where it is faster, else fp32",
+            words("auto", "fp32", "bf16", "fp16"),
+        ),
+        Flag("threads", ("train", "test"), "CPU threads", {"type": whole(1, 1024), "metavar": "N"}),
+        Flag(
+            "tile",
+            ("test",),
+            "side in LR pixels of the tiles that are computed one at a time; auto: chosen for the engine",
+            {"type": tile_side, "metavar": "auto|N"},
+        ),
+        Flag(
+            "self_ensemble",
+            ("test",),
+            "average the results for the 8 flips and rotations of the picture; takes 8 times as long",
+            ON,
+        ),
     ),
-    Flag("test_data", ("test",), "HR pictures: degrade, restore, score", {"type": existing, "metavar": "PATH"}),
-    Flag(
-        "input",
-        ("test",),
-        "LR pictures or folders: restore",
-        {"type": existing, "nargs": "+", "action": "extend", "metavar": "PATH"},
+    "Logging and reproducibility": (
+        Flag("seed", ("train", "test"), "seed of all random numbers", {"type": whole(0), "metavar": "N"}),
+        Flag(
+            "visdom",
+            ("train", "test"),
+            "dashboard server; auto: the one at localhost, port 8097, which training starts if it is not running",
+            {"type": checked(dashboard_server), "metavar": "auto|off|URL"},
+        ),
+        Flag("debug", ALL_MODES, "show tracebacks", ON),
     ),
-    Flag(
-        "kernel",
-        ("test",),
-        "the blur: delta, gaussian:W, gaussian:W1,W2,ANGLE (widths: standard deviations in HR pixels, not variances; "
-        "degrees) or a .mat, .npy, .png, .txt or .csv file; several times with --regions",
-        {"type": checked(kernel_choice), "action": "append", "metavar": "SPEC"},
-    ),
-    Flag(
-        "kernel_index",
-        ("test",),
-        "which kernel of a file that holds several, counted from 0; again for each further such file, or once for all",
-        {"type": whole(0), "action": "append", "metavar": "N"},
-    ),
-    Flag("recentre_kernel", ("test",), "move each kernel's centre of mass to its middle", ON),
-    Flag(
-        "save_kernel",
-        ("test",),
-        "draw the kernel, enlarged (.png), or save it as it is applied (.mat)",
-        {"type": kernel_output, "metavar": "FILE"},
-    ),
-    Flag(
-        "regions",
-        ("test",),
-        "which kernel is where: a picture of LR's or HR's size whose pixels have the value i for the i-th --kernel, "
-        "counted from 0",
-        {"type": checked(named_map(read_labels)), "metavar": "FILE"},
-    ),
-    Flag(
-        "region_blend",
-        ("test",),
-        "standard deviation, in LR pixels, of the Gaussian that softens the borders of --regions, 0 to 100",
-        {"type": number(0, 100), "metavar": "X"},
-    ),
-    Flag(
-        "noise_level", ("test",), "standard deviation of the noise, 0 to 255", {"type": number(0, 255), "metavar": "X"}
-    ),
-    Flag(
-        "noise_map",
-        ("test",),
-        "a noise level for each pixel instead: a grey picture or .npy of LR's or HR's size, 0 to 255",
-        {"type": checked(named_map(read_noise_map)), "metavar": "FILE"},
-    ),
-    Flag(
-        "assumed_kernel",
-        ("test",),
-        "what the network is told instead",
-        {"type": checked(kernel_choice), "metavar": "SPEC"},
-    ),
-    Flag("assumed_noise_level", ("test",), "what it is told instead", {"type": number(0, 255), "metavar": "X"}),
-    Flag("downsampler", ("train", "test"), "MATLAB's bicubic, or every s-th pixel", words("bicubic", "direct")),
-    Flag("self_ensemble", ("test",), "the mean over the picture's 8 flips and turns; 8 times as slow", ON),
-    Flag(
-        "tile",
-        ("test",),
-        "side in LR pixels of what is computed at once, in steps of 6; auto: what suits the engine",
-        {"type": tile_side, "metavar": "auto|N"},
-    ),
-    Flag("save_lr", ("test",), "keep the LR pictures, clipped and rounded to 8 bits", ON),
-    Flag(
-        "device",
-        ("train", "test"),
-        "what computes",
-        {
-            "type": one_of(r"auto|cpu|mps|cuda(:\d{1,2})?", "auto, cpu, cuda[:N] or mps"),
-            "metavar": "auto|cpu|cuda[:N]|mps",
-        },
-    ),
-    Flag(
-        "engine",
-        ("test",),
-        "what runs the network; auto: the fastest by a short benchmark, whose result is kept",
-        words("auto", "torch", "ncnn", "openvino"),
-    ),
-    Flag(
-        "precision",
-        ("train", "test"),
-        "auto: fp16 on a GPU, bf16 on a processor that gains by it",
-        words("auto", "fp32", "bf16", "fp16"),
-    ),
-    Flag("threads", ("train", "test"), "processor threads", {"type": whole(1, 1024), "metavar": "N"}),
-    Flag("seed", ("train", "test"), "of all that is random", {"type": whole(0), "metavar": "N"}),
-    Flag(
-        "visdom",
-        ("train", "test"),
-        "the dashboard's server; auto: on this machine, port 8097",
-        {"type": checked(dashboard_server), "metavar": "auto|off|URL"},
-    ),
-    Flag("debug", ("train", "test", "prepare"), "show tracebacks", ON),
-)
-DEFAULTS = {
+}
+NOTES = {  # below the titles of groups
+    "Degradation": "What is applied to the HR pictures and told to the network; with --input, what the LR pictures are "
+    "assumed to have gone through.",
+    "What the network is told": "Only for HR pictures. Without these flags the network is told what was applied.",
+}
+FLAGS = tuple(flag for flags in GROUPS.values() for flag in flags)
+DEFAULTS = {  # where the field of the request does not say it
     ("train", "output"): "runs/NAME",
     ("test", "output"): "results/NAME",
     ("prepare", "output"): "data/NAME.h5",
     ("train", "train_data"): "the built-in set",
-    ("train", "train_kernels"): "none: Gaussians alone",
+    ("train", "train_kernels"): "none: Gaussians only",
     ("prepare", "train_data"): "the built-in set",
     ("train", "weights"): "none",
-    ("test", "weights"): "the shipped network for scale and noise",
-    ("test", "scale_factor"): "the weights' own, else 2",
+    ("test", "weights"): "the shipped network for scale and noise level",
+    ("test", "scale_factor"): "the scale of --weights, else 2",
     ("test", "test_data"): "the held-out built-in photos",
     ("test", "kernel"): "delta; required with --input",
-    ("test", "assumed_kernel"): "--kernel",
-    ("test", "assumed_noise_level"): "--noise_level or --noise_map",
+    ("test", "assumed_kernel"): "the value of --kernel",
+    ("test", "assumed_noise_level"): "the value of --noise_level or --noise_map",
     ("test", "tile"): "auto",
-    ("train", "threads"): "PyTorch's own choice",
-    ("test", "threads"): "PyTorch's own choice",
-    ("test", "downsampler"): "what the weights were trained for",
+    ("train", "threads"): "PyTorch's default",
+    ("test", "threads"): "PyTorch's default",
+    ("test", "downsampler"): "the one that the weights were trained for",
 }
 
 
 def default(flag: Flag, mode: str) -> str:
-    """What a flag means where it is not given, for a person."""
-    values = {f.name: f.default for f in fields(REQUESTS[mode])}
-    unread = False if flag.options == ON else None  # of flags that say how to read another one's file
-    value = DEFAULTS.get((mode, flag.name), values.get(flag.name, unread))
+    """Return the default of a flag in a mode, in words."""
+    values = {field.name: field.default for field in fields(REQUESTS[mode])}
+    fallback = False if flag.options == ON else None  # for flags without a field, such as --kernel_index
+    value = DEFAULTS.get((mode, flag.name), values.get(flag.name, fallback))
     if isinstance(value, float):
         return f"{value:g}"
-    return "off" if value is False else "none" if value in (None, MISSING) else str(value)
+    if value is False:
+        return "off"
+    return "none" if value in (None, MISSING) else str(value)
 
 
 def mode_parser(mode: str) -> Parser:
-    """The parser of one mode; flags that are not given leave no trace, so that a run can tell them apart."""
-    parser = Parser(f"main.py --mode={mode}", description=f"--mode={mode} takes:", allow_abbrev=False)
+    """Return the parser of a mode, with an argument group for each subject.
+
+    A flag that is absent from the command line is absent from the result: a resumed run must tell it from a default.
+    """
+    parser = Parser(f"main.py --mode={mode}", description=DESCRIPTIONS[mode], allow_abbrev=False)
     parser.add_argument("--mode", help=argparse.SUPPRESS)
-    for flag in FLAGS:
-        if mode in flag.modes:
-            text = f"{flag.help} (default: {default(flag, mode)})".replace("%", "%%")
-            parser.add_argument(f"--{flag.name}", default=argparse.SUPPRESS, help=text, **flag.options)
+    for title, flags in GROUPS.items():
+        group = parser.add_argument_group(title, NOTES.get(title) if mode == "test" else None)
+        for flag in flags:
+            if mode in flag.modes:
+                text = f"{flag.help} (default: {default(flag, mode)})".replace("%", "%%")
+                group.add_argument(f"--{flag.name}", default=argparse.SUPPRESS, help=text, **flag.options)
     return parser
-
-
-def flag_table() -> str:
-    """All flags as the README's table."""
-    lines = ["| flag | modes | means | default |", "|---|---|---|---|"]
-    for flag in FLAGS:
-        modes = flag.modes
-        defaults = {mode: default(flag, mode) for mode in modes}
-        same = len(set(defaults.values())) == 1
-        stated = defaults[modes[0]] if same else "; ".join(f"{mode}: {text}" for mode, text in defaults.items())
-        pattern = {None: "{} {}", "+": "{} {} ...", "?": "{}[={}]"}[flag.options.get("nargs")]
-        name = pattern.format(f"--{flag.name}", flag.options.get("metavar", "")).strip().replace("|", "\\|")
-        lines.append(f"| `{name}` | {', '.join(modes)} | {flag.help} | {stated} |")
-    return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""The command line: turns flags into a checked, typed request and dispatches one mode."""
+"""Runs the request that the flags make, prints errors and chooses the exit code."""
 
 import os
 import signal
@@ -6,7 +6,7 @@ import sys
 import traceback
 from typing import NoReturn
 
-from srmd.base.errors import InputError, Stopped, about
+from srmd.base.errors import InputError, Stopped, prefix_errors
 from srmd.base.files import make_folder
 from srmd.cli.console import log_to_console, one_line, progress_bar, training_bar
 from srmd.cli.requests import Request, parse
@@ -16,7 +16,7 @@ PACKING = {"desc": "packing", "unit": "picture"}
 
 
 def run(request: Request) -> None:
-    """Dispatches one mode; imports only what it needs."""
+    """Runs the mode of a request; imports only what the mode needs."""
     if isinstance(request, PrepareRequest):
         _prepare(request)
         return
@@ -47,22 +47,26 @@ def _test(request: TestRequest) -> None:
 def _prepare(request: PrepareRequest) -> None:
     from srmd.data_loader import pack
 
-    with about("output"):
+    with prefix_errors("output"):
         make_folder(request.output.parent)
-    with about("train_data"), progress_bar(**PACKING) as progress:
+    with prefix_errors("train_data"), progress_bar(**PACKING) as progress:
         summary = pack(request.train_data, request.output, progress)
     print(summary)
 
 
 def main(arguments: list[str]) -> int:
-    """Runs what the flags ask for; 0, 1 (failed), 2 (wrong request), 129, 130, 143 (stopped), 141 (closed pipe)."""
+    """Runs what the flags ask for, and prints an error on one line.
+
+    Returns the exit code: 0; 1 if the work failed; 2 if the request is invalid; 129, 130 or 143 if SIGHUP, Ctrl-C or
+    SIGTERM stopped the work; 141 if the reader of the output has closed the pipe.
+    """
     log_to_console()
     try:
         try:
             run(parse(arguments))
         finally:
-            sys.stdout.flush()  # here, and not when Python has ended, it is known what to do with a closed pipe
-    except BrokenPipeError:  # whoever read the output has seen enough, as `head` does
+            sys.stdout.flush()  # a closed pipe is noticed here, and not when Python exits, where it prints a traceback
+    except BrokenPipeError:  # such as from `head`, which reads only the first lines
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141  # 128 + SIGPIPE, which Windows doesn't have
     except (Exception, KeyboardInterrupt, Stopped) as error:
@@ -78,10 +82,10 @@ def main(arguments: list[str]) -> int:
 
 
 def end_on_signals() -> None:
-    """Makes SIGTERM and SIGHUP end the process as Ctrl-C does, so that what is half done is cleaned up."""
+    """Makes SIGTERM and SIGHUP raise `Stopped`, as Ctrl-C raises KeyboardInterrupt, so that the work is cleaned up."""
 
     def end(number: int, _frame: object) -> NoReturn:
-        if number != signal.SIGTERM:  # a terminal that is closed sends two
+        if number != signal.SIGTERM:  # a terminal sends SIGHUP twice when it is closed
             signal.signal(number, signal.SIG_IGN)
         raise Stopped(number)
 
@@ -89,17 +93,3 @@ def end_on_signals() -> None:
     hang_up = getattr(signal, "SIGHUP", None)  # Windows has none
     if hang_up is not None and signal.getsignal(hang_up) != signal.SIG_IGN:  # under nohup it stays ignored
         signal.signal(hang_up, end)
-
-
-def command() -> NoReturn:
-    """The command `srmd`, and `python main.py`."""
-    end_on_signals()
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by whoever started this
-            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
-        getattr(sys, name).reconfigure(errors="backslashreplace")  # a name that the terminal can't show ends nothing
-    sys.exit(main(sys.argv[1:]))
-
-
-if __name__ == "__main__":
-    command()

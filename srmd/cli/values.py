@@ -1,4 +1,4 @@
-"""Parsers of the flags' values: each takes a text and gives a typed value, or says what is wrong with it."""
+"""Parsers of the flags' values: each turns a text into a typed value, or raises ArgumentTypeError."""
 
 import argparse
 import math
@@ -16,58 +16,61 @@ from srmd.config import NamedMap
 from srmd.kernel.specs import parse_kernels
 from srmd.show.dashboard import check_address
 
-MAX_NAME_BYTES = 255  # bytes that file systems take
+MAX_NAME_BYTES = 255  # of a file name, on most file systems
+MAX_WHOLE = 10**12
 
 
 @dataclass(frozen=True)
 class KernelChoice:
-    """The kernels of a file, or the one of a formula, and the words they were asked for with."""
+    """The value of --kernel: one kernel, or all kernels of a file, of which --kernel_index chooses one."""
 
-    spec: str
-    arrays: list[np.ndarray]  # of (k, k), k odd, sum 1
+    spec: str  # as it was typed
+    arrays: list[np.ndarray]  # (k, k) each, k odd, sum 1
 
 
-def number(least: float, most: float = math.inf, above: bool = False) -> Callable[[str], float]:
-    """A parser of finite numbers from `least` (itself excluded where `above`) to `most`."""
-    bounds = f"{'above' if above else 'of at least'} {least:g}" + (f" and at most {most:g}" if most < math.inf else "")
+def number(minimum: float, maximum: float = math.inf, above: bool = False) -> Callable[[str], float]:
+    """A parser of finite numbers from `minimum` to `maximum`; with `above` they must be larger than `minimum`."""
+    bounds = f"above {minimum:g}" if above else f"of at least {minimum:g}"
+    if maximum < math.inf:
+        bounds += f" and at most {maximum:g}"
 
     def parse(text: str) -> float:
         try:
-            value = float(text.replace("_", "?"))  # Python takes 1_0 for 10
+            value = float(text.replace("_", "?"))  # float("1_0") would be 10
         except ValueError:
             value = math.nan
-        if not math.isfinite(value) or not least <= value <= most or (above and value == least):
+        if not math.isfinite(value) or not minimum <= value <= maximum or (above and value == minimum):
             raise argparse.ArgumentTypeError(f"expected a number {bounds}, found {text!r}")
         return value
 
     return parse
 
 
-def whole(least: int, most: int = 10**12) -> Callable[[str], int]:
-    """A parser of whole numbers from `least` to `most`."""
-    bounds = f"of at least {least}" if most == 10**12 else f"from {least} to {most}"
+def whole(minimum: int, maximum: int = MAX_WHOLE) -> Callable[[str], int]:
+    """A parser of whole numbers from `minimum` to `maximum`."""
+    bounds = f"of at least {minimum}" if maximum == MAX_WHOLE else f"from {minimum} to {maximum}"
 
     def parse(text: str) -> int:
-        if not re.fullmatch(r"\d{1,12}", text) or not least <= int(text) <= most:
+        if not re.fullmatch(r"\d{1,12}", text) or not minimum <= int(text) <= maximum:
             raise argparse.ArgumentTypeError(f"expected a whole number {bounds}, found {text!r}")
         return int(text)
 
     return parse
 
 
-def odd(least: int, most: int) -> Callable[[str], int]:
-    """A parser of odd numbers from `least` to `most`."""
+def odd(minimum: int, maximum: int) -> Callable[[str], int]:
+    """A parser of odd numbers from `minimum` to `maximum`, which are odd."""
 
     def parse(text: str) -> int:
-        if not re.fullmatch(r"\d{1,12}", text) or int(text) not in range(least, most + 1, 2):
-            raise argparse.ArgumentTypeError(f"expected an odd number from {least} to {most}, found {text!r}")
+        if not re.fullmatch(r"\d{1,12}", text) or int(text) not in range(minimum, maximum + 1, 2):
+            raise argparse.ArgumentTypeError(f"expected an odd number from {minimum} to {maximum}, found {text!r}")
         return int(text)
 
     return parse
 
 
 def one_of(pattern: str, expected: str) -> Callable[[str], str]:
-    """A parser of words that a regular expression describes."""
+    """A parser of texts that match a regular expression; `expected` describes them in the error message."""
 
     def parse(text: str) -> str:
         if not re.fullmatch(pattern, text):
@@ -78,47 +81,47 @@ def one_of(pattern: str, expected: str) -> Callable[[str], str]:
 
 
 def tile_side(text: str) -> int | None:
-    """A parser of `auto` or the side of a tile."""
+    """Parses `auto`, as None, or the side of a tile in LR pixels."""
     return None if text == "auto" else whole(16)(text)
 
 
 def existing(text: str) -> Path:
-    """A parser of paths to what is there and can be read."""
-    if not os.path.exists(text):  # Path.exists raises where a name is too long
+    """Parses the path of a file or folder that exists and can be read."""
+    if not os.path.exists(text):  # Path.exists would raise OSError for a name that is too long
         raise argparse.ArgumentTypeError(f"{text}: expected a file or folder, found neither")
     if not os.access(text, os.R_OK):
-        raise argparse.ArgumentTypeError(f"{text}: expected what can be read, found no permission")
+        raise argparse.ArgumentTypeError(f"{text}: expected a file or folder that can be read, found no permission")
     return Path(text)
 
 
 def output_path(text: str) -> Path:
-    """A parser of paths to write to."""
+    """Parses a path to write to."""
     if not text:
         raise argparse.ArgumentTypeError("expected a path, found nothing")
     if any(len(os.fsencode(part)) > MAX_NAME_BYTES for part in Path(text).parts):
-        raise argparse.ArgumentTypeError(f"expected names of up to {MAX_NAME_BYTES} bytes, found {text!r}")
+        raise argparse.ArgumentTypeError(f"expected file names of up to {MAX_NAME_BYTES} bytes, found {text!r}")
     return Path(text)
 
 
 def checked(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    """A parser that says by InputError what is wrong, as argparse wants it said."""
+    """A parser for argparse, made of one that raises InputError."""
 
-    def parse_or_say(text: str) -> Any:
+    def checked_parse(text: str) -> Any:
         try:
             return parse(text)
         except InputError as error:
             raise argparse.ArgumentTypeError(str(error)) from error
 
-    return parse_or_say
+    return checked_parse
 
 
 def kernel_choice(spec: str) -> KernelChoice:
-    """A parser of kernels: one, or all that a file holds."""
+    """Parses a kernel, or the path of a file with one or several kernels."""
     return KernelChoice(spec, parse_kernels(spec))
 
 
 def kernel_output(text: str) -> Path:
-    """A parser of paths to draw or save a kernel to."""
+    """Parses the path of a .png or .mat to write a kernel to."""
     path = output_path(text)
     if path.suffix.lower() not in (".png", ".mat") or path.is_dir():
         raise argparse.ArgumentTypeError(f"expected a .png or .mat file, found {text!r}")
@@ -126,17 +129,17 @@ def kernel_output(text: str) -> Path:
 
 
 def named_map(read: Callable[[Path], np.ndarray]) -> Callable[[str], NamedMap]:
-    """A parser of the paths of maps."""
+    """A parser of the path of a map, which `read` reads."""
     return lambda text: NamedMap(Path(text), read(existing(text)))
 
 
 def dashboard_server(text: str) -> str:
-    """A parser of what `--visdom` takes."""
+    """Parses `auto`, `off` or the address of a visdom server."""
     return text if text in ("auto", "off") else check_address(text)
 
 
 def words(*choices: str) -> dict:
-    """The arguments of a flag that takes one of a few words."""
+    """The argparse options of a flag whose value is one of these words."""
     return {
         "type": one_of("|".join(choices), ", ".join(choices[:-1]) + f" or {choices[-1]}"),
         "metavar": "|".join(choices),

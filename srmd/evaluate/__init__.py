@@ -1,1 +1,1 @@
-"""What testing needs."""
+"""Testing a network: pictures are degraded, restored and scored."""

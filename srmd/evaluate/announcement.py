@@ -1,97 +1,107 @@
-"""What a test says before it begins, and the pictures of its degradation."""
+"""The messages that a test logs before it starts, and the pictures of its degradation for the dashboard."""
 
 import numpy as np
 
 from srmd.config import NamedDegradation, NamedKernel, NamedMap, TestSettings
 from srmd.kernel.pca import code_error
-from srmd.kernel.window import fit_kernel, lost_share, off_centre, stack_kernels
+from srmd.kernel.window import centre_offset, cropped_share, fit_kernel, stack_kernels
 from srmd.restore.restorer import Restorer
 from srmd.show.pictures import kernel_picture, map_picture
 
-MAX_LOST = 1e-5  # of a kernel's mass outside of the window, before one is warned
-MAX_OFF_CENTRE = 0.25  # HR pixels, before one is warned
-MAX_LEFT_OUT = 0.05  # of a kernel by its code, before one is warned
+# Above these, a test warns:
+MAX_LOST_SHARE = 1e-5  # of a kernel outside of the network's window
+MAX_OFF_CENTRE = 0.25  # HR pixels between a kernel's centre of mass and its middle
+MAX_CODE_ERROR = 0.05  # of a kernel's norm
 
 
 def announcement(settings: TestSettings, restorer: Restorer) -> list[str]:
-    """What runs, and which kernels and noise were applied and are assumed, a line each."""
+    """A line each on the network, the degradation that is applied, and the one that is assumed."""
     config, request = restorer.config, settings.request
-    applied, assumed = settings.applied, settings.assumed
-    told = _noise_words(assumed.noise) if "noise" in config.conditions else "no noise"
-    left_out = _left_out_by_code(assumed, restorer)
-    specs = [kernel.spec for kernel in applied.kernels]
-    told_specs = [
-        f"{kernel.spec} (its code leaves out {share:.1%})"
-        for kernel, share in zip(assumed.kernels, left_out, strict=True)
-    ]
     lines = [f"{config.kind} x{config.scale} from {request.weights} ({restorer.backend})"]
     if not request.input:
-        done = f"{_kernel_words(specs, applied)}, {_noise_words(applied.noise)}"
-        lines.append(f"applied: {done}, downsampler {settings.downsampler}")
-    lines.append(f"assumed: {_kernel_words(told_specs, assumed)}, {told}")
+        specs = [kernel.spec for kernel in settings.applied.kernels]
+        degradation = f"{_describe_kernels(specs, settings.applied)}, {_describe_noise(settings.applied.noise)}"
+        lines.append(f"applied: {degradation}, downsampler {settings.downsampler}")
+    lines.append(f"assumed: {_describe_assumed(settings.assumed, restorer)}")
     if request.save_lr:
-        lines.append(f"LR pictures in {request.output / 'lr'} are clipped and rounded to 8 bits; those tested are not")
+        folder = request.output / "lr"
+        lines.append(f"The LR pictures in {folder} are clipped and rounded to 8 bits; the network gets them unrounded")
     return lines
 
 
+def _describe_assumed(assumed: NamedDegradation, restorer: Restorer) -> str:
+    errors = _code_errors(assumed, restorer)
+    specs = [
+        f"{kernel.spec} (kernel code error {error:.1%})" for kernel, error in zip(assumed.kernels, errors, strict=True)
+    ]
+    has_noise_level = "noise" in restorer.config.conditions
+    noise = _describe_noise(assumed.noise) if has_noise_level else "no noise level (SRMDNF)"
+    return f"{_describe_kernels(specs, assumed)}, {noise}"
+
+
 def warnings(settings: TestSettings, restorer: Restorer) -> list[str]:
-    """What a user should know before results are looked at, a line each."""
+    """A line for each reason to mistrust the results."""
     config, assumed = restorer.config, settings.assumed
-    found = []
-    if not settings.request.input and "noise" not in config.conditions and (settings.applied.noisy or assumed.noisy):
-        found.append("a noise-free network is told of no noise, whatever is applied or assumed")
-    for kernel, share in zip(assumed.kernels, _left_out_by_code(assumed, restorer), strict=True):
-        found += kernel_warnings(kernel, config.kernel_size, share)
+    messages = []
+    has_noise = assumed.has_noise or (settings.applied.has_noise and not settings.request.input)
+    if has_noise and "noise" not in config.conditions:
+        messages.append("SRMDNF takes no noise level: it treats all LR pictures as free of noise")
+    for kernel, error in zip(assumed.kernels, _code_errors(assumed, restorer), strict=True):
+        messages += kernel_warnings(kernel, config.kernel_size, error)
     if (settings.downsampler, restorer.downsampler) == ("bicubic", "direct"):
-        found.append("this network was trained for the direct downsampler, not for bicubic")
-    return found
+        messages.append("this network was trained for the direct downsampler, not for bicubic")
+    return messages
 
 
-def _left_out_by_code(assumed: NamedDegradation, restorer: Restorer) -> list[float]:
+def kernel_warnings(kernel: NamedKernel, window: int, error: float) -> list[str]:
+    """A line for each reason why a kernel may be restored badly by a network with a window×window kernel window.
+
+    `error` is the relative error with which the network's kernel code describes the kernel.
+    """
+    messages = []
+    lost = cropped_share(kernel.array, window)
+    if lost > MAX_LOST_SHARE:
+        size = "×".join(map(str, kernel.array.shape))
+        inner = f"its inner {window}×{window}, which lacks {100 * lost:.2g}% of its mass"
+        messages.append(f"{kernel.spec} is {size}; the network is only told {inner}")
+    if error > MAX_CODE_ERROR:
+        messages.append(f"the network's kernel code describes {kernel.spec} badly; the result may be poor")
+    down, right = centre_offset(kernel.array)
+    if np.hypot(down, right) > MAX_OFF_CENTRE and not kernel.may_shift:
+        offset = f"its centre of mass lies {down:+.1f} rows and {right:+.1f} columns from its middle"
+        messages.append(f"{kernel.spec} shifts pictures: {offset}; `recentre_kernel` moves it to the middle")
+    return messages
+
+
+def _code_errors(assumed: NamedDegradation, restorer: Restorer) -> list[float]:
     size, pca = restorer.config.kernel_size, restorer.pca.numpy()
     return [code_error(fit_kernel(kernel.array, size, normalise=False), pca) for kernel in assumed.kernels]
 
 
-def _kernel_words(specs: list[str], degradation: NamedDegradation) -> str:
+def _describe_kernels(specs: list[str], degradation: NamedDegradation) -> str:
     if len(specs) == 1:
         return f"kernel {specs[0]}"
     blend = degradation.region_blend
-    softened = f" (softened by {blend:g} LR pixels)" if blend else ""
-    return f"kernels {', '.join(specs)} by {degradation.regions.path}{softened}"
+    softened = f", softened by {blend:g} LR pixels" if blend else ""
+    return f"kernels {', '.join(specs)} in the regions of {degradation.regions.path}{softened}"
 
 
-def _noise_words(noise: float | NamedMap) -> str:
+def _describe_noise(noise: float | NamedMap) -> str:
     if isinstance(noise, NamedMap):
-        return f"noise {noise.values.min():g} to {noise.values.max():g} by {noise.path}"
-    return f"noise {noise:g}"
-
-
-def kernel_warnings(kernel: NamedKernel, window: int, left_out: float) -> list[str]:
-    """What a user should know of a kernel that a network is told in a window of window×window."""
-    found = []
-    lost = lost_share(kernel.array, window)
-    if lost > MAX_LOST:
-        size = "×".join(map(str, kernel.array.shape))
-        told = f"the network is told its inner {window}×{window}, without {100 * lost:.2g}% of its mass"
-        found.append(f"{kernel.spec} is {size}; {told}")
-    if left_out > MAX_LEFT_OUT:
-        found.append(f"the network's kernel code describes {kernel.spec} badly; the result may be poor")
-    down, right = off_centre(kernel.array)
-    if np.hypot(down, right) > MAX_OFF_CENTRE and not kernel.shifts:
-        place = f"its centre of mass lies {down:+.1f} rows and {right:+.1f} columns off its middle"
-        found.append(f"{kernel.spec} shifts pictures: {place}; `recentre_kernel` moves it there")
-    return found
+        return f"noise levels {noise.values.min():g} to {noise.values.max():g} from {noise.path}"
+    return f"noise level {noise:g}"
 
 
 def degradation_pictures(settings: TestSettings) -> dict[str, tuple[np.ndarray, str]]:
-    """Kernels, regions and noise map that a test was given, by window: a picture, and its caption."""
+    """Pictures of the applied kernels, regions and noise map: by dashboard window, the picture and its caption."""
     applied = settings.applied
     kernels = stack_kernels([kernel.array for kernel in applied.kernels])
     specs = ", ".join(kernel.spec for kernel in applied.kernels)
     pictures = {"kernel": (kernel_picture(kernels), f"kernel: {specs}")}
     if applied.regions:
         labels = map_picture(applied.regions.values, len(kernels) - 1)
-        pictures["regions"] = labels, f"regions: {applied.regions.path}, black for the first kernel"
+        pictures["regions"] = labels, f"regions: {applied.regions.path}; black: the first kernel"
     if isinstance(applied.noise, NamedMap):
-        pictures["noise map"] = map_picture(applied.noise.values, 255), f"noise map: {applied.noise.path}"
+        noise_map = map_picture(applied.noise.values, 255)
+        pictures["noise map"] = noise_map, f"noise map: {applied.noise.path}; black: 0, white: 255"
     return pictures

@@ -1,4 +1,4 @@
-"""The pictures that a test is asked for, and the names of their results."""
+"""The input pictures of a test, and the names of its result files."""
 
 import logging
 from collections import Counter
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import accumulate
 from pathlib import Path
 
-from srmd.base.errors import InputError, about
+from srmd.base.errors import InputError, prefix_errors
 from srmd.config import TestRequest
 from srmd.pictures.files import count_pixels, list_pictures, read_picture
 from srmd.pictures.photos import builtin_test_pictures
@@ -16,30 +16,43 @@ logger = logging.getLogger("srmd")
 
 
 class Inputs:
-    """Pictures by the name of their result: files and folders that were given, or the held-out built-in photos."""
+    """The input pictures of a test with the names of their results: files and folders, or the held-out photos.
+
+    Iterating gives name and picture of each. Raises InputError where a result would overwrite an input.
+
+    Args:
+        min_side: minimum side of a picture in pixels; smaller ones are treated as broken.
+    """
 
     def __init__(self, request: TestRequest, min_side: int = 1):
-        self.min_side = min_side  # pixels; smaller pictures count as broken
+        self.min_side = min_side
         self.argument = "input" if request.input else "test_data"
-        given = request.input or ([request.test_data] if request.test_data else [])
-        with about(self.argument):
-            paths = [path for item in given for path in (list_pictures(item) if item.is_dir() else [item])]
+        files_and_folders = request.input or ([request.test_data] if request.test_data else [])
+        paths = []
+        with prefix_errors(self.argument):
+            for path in files_and_folders:
+                paths += list_pictures(path) if path.is_dir() else [path]
         self.paths = result_names(list(dict.fromkeys(paths)))
-        folders = ["."] if request.input else [".", "compare", "lr"] if request.save_lr else [".", "compare"]
-        self._check_nothing_is_overwritten(request, [request.output / folder for folder in folders])
-        self.left_out: list[str] = []  # the names of those that turned out to be broken, when all were asked for
+        self._check_nothing_is_overwritten(request)
+        self.left_out: list[str] = []  # names of the broken pictures that the iteration has skipped so far
 
-    def _check_nothing_is_overwritten(self, request: TestRequest, folders: list[Path]) -> None:
-        kernel = [request.save_kernel] if request.save_kernel else []  # drawn before
-        sources = {path.resolve() for path in (*self.paths.values(), *request.given_paths, *kernel)}
+    def _check_nothing_is_overwritten(self, request: TestRequest) -> None:
+        folders = [request.output]
+        if not request.input:
+            folders.append(request.output / "compare")
+            if request.save_lr:
+                folders.append(request.output / "lr")
+        protected = {path.resolve() for path in (*self.paths.values(), *request.input_paths)}
+        if request.save_kernel:  # which is written before the results
+            protected.add(request.save_kernel.resolve())
         names = list(self.paths or builtin_test_pictures())
         for folder in folders:
             for name in names:
-                if (folder / f"{name}.png").resolve() in sources:
-                    raise InputError(f"the result {folder / name}.png would overwrite what was given", "output")
+                if (folder / f"{name}.png").resolve() in protected:
+                    raise InputError(f"the result {folder / name}.png would overwrite another file", "output")
 
-    def pixels_reached(self) -> dict[str, int]:
-        """The pixels of all pictures up to each, itself included; what can't be read has none."""
+    def cumulative_pixels(self) -> dict[str, int]:
+        """For each name, the pixels of all pictures up to and including that one; unreadable pictures count as 0."""
         if self.paths:
             counts = {name: count_pixels(path) for name, path in self.paths.items()}
         else:
@@ -47,13 +60,13 @@ class Inputs:
         return dict(zip(counts, accumulate(counts.values()), strict=True))
 
     def __iter__(self) -> Iterator[tuple[str, Picture]]:
-        """Name and picture of each; a broken one is named and left out, unless there is no other."""
+        """Name and picture of each. Skips broken pictures with a warning; raises InputError where all are broken."""
         self.left_out = []
         if not self.paths:
             yield from ((name, Picture(pixels)) for name, pixels in builtin_test_pictures().items())
         for name, path in self.paths.items():
             try:
-                with about(self.argument):
+                with prefix_errors(self.argument):
                     picture = self._read(path)
             except InputError as error:
                 self.left_out.append(name)
@@ -72,14 +85,18 @@ class Inputs:
 
 
 def result_names(paths: list[Path]) -> dict[str, Path]:
-    """A name for each picture: its stem, or where others share that its name or path, or these with a number."""
+    """The path of each picture by the name of its result, which is unique.
+
+    The name is the file's stem; its whole name where several files share the stem; its path, joined by underscores,
+    where several share the name. A number is appended where this name is still not unique.
+    """
     stems, names = Counter(path.stem for path in paths), Counter(path.name for path in paths)
     named: dict[str, Path] = {}
     for path in paths:
         name = path.stem if stems[path.stem] == 1 else path.name
         if names[path.name] > 1:
-            inside = path.relative_to(path.anchor).with_suffix("")  # the anchor: / or, on Windows, C:\\
-            name = "_".join(part for part in inside.parts if part != "..")
+            relative = path.relative_to(path.anchor).with_suffix("")  # the anchor is / or, on Windows, C:\\
+            name = "_".join(part for part in relative.parts if part != "..")
         number = 1
         while (unique := name if number == 1 else f"{name}_{number}") in named:
             number += 1

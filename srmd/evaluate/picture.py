@@ -1,4 +1,4 @@
-"""A picture of a test: degraded, restored, scored, written."""
+"""Degrades, restores, scores and writes one picture of a test."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -9,23 +9,23 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from srmd.base.background import BackgroundWriter
-from srmd.base.errors import about
+from srmd.base.errors import prefix_errors
 from srmd.config import NamedDegradation, NamedMap, TestSettings
-from srmd.degradation import Degradation, degrade, modcrop, scoring_noise, upsample
+from srmd.degradation import Degradation, degrade, modcrop, seeded_noise, upsample
 from srmd.kernel.window import fit_kernel, stack_kernels
 from srmd.pictures.files import write_picture
-from srmd.pictures.maps import lr_map, region_weights
+from srmd.pictures.maps import region_weights, to_lr_grid
 from srmd.pictures.metrics import score
-from srmd.pictures.picture import Picture, to_levels
+from srmd.pictures.picture import Picture, quantise
 from srmd.restore.restorer import Restorer
 from srmd.show.dashboard import Dashboard
 from srmd.show.pictures import comparison, to_rgb8
 
-Progress = Callable[[int], object]  # is told how many pixels more of what was given are done
+Progress = Callable[[int], object]  # takes the number of input pixels that were finished since the last call
 
 
 class PictureEvaluation:
-    """What is done to each picture of a test, with a network that is told a degradation."""
+    """Evaluates the pictures of a test, one at a time: LR pictures by `restore`, HR pictures by `score`."""
 
     def __init__(self, settings: TestSettings, restorer: Restorer):
         self.settings, self.request, self.restorer = settings, settings.request, restorer
@@ -35,11 +35,15 @@ class PictureEvaluation:
         self.assumed_kernels = torch.from_numpy(np.stack(fitted))
 
     def restore(self, name: str, picture: Picture, progress: Progress, writer: BackgroundWriter) -> dict:
-        """An LR picture to a file; the seconds that it took without reading and writing."""
-        start, levels = time.perf_counter(), picture.blank(self.scale)
-        for rows, columns, sr in self._tiles(name, picture.pixels, levels.shape[:2]):
-            levels[rows, columns] = to_levels(sr, levels.dtype, picture.grey)
-            progress(sr.shape[0] * sr.shape[1] // self.scale**2)
+        """Restores an LR picture and writes the result.
+
+        Returns `seconds`: the time without reading and writing files.
+        """
+        start = time.perf_counter()
+        levels = picture.empty_result(self.scale)
+        for rows, columns, sr_tile in self._tiles(name, picture.pixels, levels.shape[:2]):
+            levels[rows, columns] = quantise(sr_tile, levels.dtype, picture.grey)
+            progress(sr_tile.shape[0] * sr_tile.shape[1] // self.scale**2)
         seconds = time.perf_counter() - start
         writer.submit(write_picture, self.request.output / f"{name}.png", levels, picture)
         return {"seconds": seconds}
@@ -47,16 +51,20 @@ class PictureEvaluation:
     def score(
         self, name: str, picture: Picture, dashboard: Dashboard, progress: Progress, writer: BackgroundWriter
     ) -> dict:
-        """An HR picture degraded and restored; scores of SR and of bicubic upscaling."""
+        """Degrades an HR picture, restores it, and writes SR, the comparison and, where asked for, LR.
+
+        Returns the scores of SR and of bicubic upscaling, and `seconds`: the time of the restoring.
+        """
         scale, size = self.scale, picture.pixels.shape[:2]
         hr = hr_tensor(picture, scale)
         applied = self._degradation(self.applied_kernels, self.settings.applied, name, size)
-        noise = scoring_noise(self.request.seed, hr, scale)
+        noise = seeded_noise(self.request.seed, hr, scale)
         lr = degrade(hr, applied, scale, self.settings.downsampler, noise=noise)
-        start, sr = time.perf_counter(), torch.empty_like(hr, dtype=torch.float32)
-        for rows, columns, part in self._tiles(name, to_array(lr), size):
-            to_array(sr)[rows, columns] = part
-            progress(part.shape[0] * part.shape[1])
+        start = time.perf_counter()
+        sr = torch.empty_like(hr, dtype=torch.float32)
+        for rows, columns, sr_tile in self._tiles(name, to_array(lr), size):
+            to_array(sr)[rows, columns] = sr_tile
+            progress(sr_tile.shape[0] * sr_tile.shape[1])
         seconds = time.perf_counter() - start
         bicubic = upsample(lr, scale)
         scores, bicubic_scores = (score(to_array(restored), to_array(hr), scale) for restored in (sr, bicubic))
@@ -70,41 +78,44 @@ class PictureEvaluation:
         return scores | bicubic_scores | {"seconds": seconds}
 
     def _tiles(self, name: str, lr: np.ndarray, hr_size: tuple[int, int]) -> Iterator[tuple[slice, slice, np.ndarray]]:
-        """Rows and columns of SR, and what belongs there, (·, ·, 3)."""
+        """Rows and columns of each tile of SR, and its pixels (·, ·, 3)."""
         assumed = self._degradation(self.assumed_kernels, self.settings.assumed, name, hr_size)
         tiles = self.restorer.restore_tiles(lr, assumed, self.request.tile, self.request.self_ensemble)
-        for rows, columns, sr in tiles:
-            yield rows, columns, to_array(sr)
+        for rows, columns, sr_tile in tiles:
+            yield rows, columns, to_array(sr_tile)
 
     def _degradation(
         self, kernels: Tensor, named: NamedDegradation, name: str, hr_size: tuple[int, int]
     ) -> Degradation:
-        """Kernels (M, k, k) and noise, each where the maps say, for a picture whose HR is (H, W)."""
+        """A degradation with kernels (M, k, k) for one picture, whose HR is (H, W) = hr_size.
+
+        Regions and noise map are brought to the LR grid. InputError where they have another size than the picture.
+        """
         count, weights, noise = len(kernels), None, named.noise
         if count > 1:
-            with about("regions"), about(f"{named.regions.path} for {name}"):
-                shares = region_weights(named.regions.values, count, hr_size, self.scale, named.region_blend)
-            weights = torch.from_numpy(shares)[None]
+            with prefix_errors("regions"), prefix_errors(f"{named.regions.path} for {name}"):
+                weights = region_weights(named.regions.values, count, hr_size, self.scale, named.region_blend)
+            weights = torch.from_numpy(weights)[None]
         if isinstance(noise, NamedMap):
-            with about("noise_map"), about(f"{noise.path} for {name}"):
-                levels = torch.from_numpy(lr_map(noise.values, hr_size, self.scale)).expand(1, count, -1, -1)
+            with prefix_errors("noise_map"), prefix_errors(f"{noise.path} for {name}"):
+                levels = torch.from_numpy(to_lr_grid(noise.values, hr_size, self.scale)).expand(1, count, -1, -1)
         else:
             levels = torch.full((1, count), noise, dtype=torch.float64)
         return Degradation(kernels[None], levels, weights)
 
     def _write(self, name: str, picture: Picture, sr: np.ndarray, lr: np.ndarray, sheet: np.ndarray) -> None:
         output, file = self.request.output, f"{name}.png"
-        write_picture(output / file, sr, like=picture)
+        write_picture(output / file, sr, source=picture)
         write_picture(output / "compare" / file, sheet)
         if self.request.save_lr:
-            write_picture(output / "lr" / file, lr, like=picture)
+            write_picture(output / "lr" / file, lr, source=picture)
 
 
 def hr_tensor(picture: Picture, scale: int) -> Tensor:
-    """An HR picture as it is degraded and scored: (1, 3, s·h, s·w) float64."""
+    """An HR picture as (1, 3, s·h, s·w), float64, in 0 to 1; rows and columns that fill no LR pixel are cut off."""
     return modcrop(torch.from_numpy(picture.to_float()).permute(2, 0, 1)[None], scale)
 
 
 def to_array(picture: Tensor) -> np.ndarray:
-    """(1, C, H, W) as (H, W, C), which shares its memory."""
+    """A picture (1, C, H, W) as an array (H, W, C) that shares its memory."""
     return picture[0].permute(1, 2, 0).numpy()

@@ -1,11 +1,11 @@
-"""A test: pictures degraded, restored and scored, or LR pictures restored."""
+"""Runs a test: HR pictures are degraded, restored and scored, LR pictures are restored."""
 
 import html
 import logging
 from collections.abc import Callable
 
 from srmd.base.background import BackgroundWriter, prefetch
-from srmd.base.errors import about
+from srmd.base.errors import prefix_errors
 from srmd.base.files import make_folder
 from srmd.config import TestRequest, TestSettings
 from srmd.evaluate.announcement import announcement, degradation_pictures, warnings
@@ -24,16 +24,17 @@ logger = logging.getLogger("srmd")
 
 
 def evaluate(request: TestRequest, progress: Callable[[int, int], object] = lambda done, total: None) -> list[dict]:
-    """Restores LR pictures, or degrades HR pictures, restores them and scores the result; a row a picture.
+    """Restores LR pictures, or degrades, restores and scores HR pictures; writes pictures and metrics.json.
 
-    `progress` is told how many pixels are done and how many there are. Raises RuntimeError, at the end, where pictures
-    were left out.
+    Returns a row for each picture: its name, scores and seconds. `progress` takes the number of pixels that are done
+    and of all pixels. Raises InputError for a request that can't be met, and at the end, after all results are
+    written, RuntimeError if broken pictures were left out.
     """
     weights = read_weights_with_pca(request.weights, request.pca)
     settings = resolve_settings(request, weights)
     inputs = Inputs(request, 1 if request.input else min_side(weights.network.config.scale))
     if request.save_kernel:
-        with about("save_kernel"):
+        with prefix_errors("save_kernel"):
             make_folder(request.save_kernel.parent)
         save_kernels([kernel.array for kernel in settings.applied.kernels], request.save_kernel)
     restorer = open_restorer(weights, request.device, request.engine, request.precision)
@@ -52,7 +53,7 @@ def evaluate(request: TestRequest, progress: Callable[[int, int], object] = lamb
 
 
 def _make_folders(request: TestRequest) -> None:
-    with about("output"):
+    with prefix_errors("output"):
         make_folder(request.output if request.input else request.output / "compare")
         if request.save_lr:
             make_folder(request.output / "lr")
@@ -64,15 +65,16 @@ def _evaluate_all(
     inputs: Inputs,
     progress: Callable[[int, int], object],
 ) -> list[dict]:
-    request, rows, ends = settings.request, [], inputs.pixels_reached()
-    total, done = max(ends.values()), 0
+    request, rows = settings.request, []
+    cumulative_pixels = inputs.cumulative_pixels()
+    total, done = max(cumulative_pixels.values()), 0
 
     def advance(pixels: int) -> None:
         nonlocal done
         done += pixels
         progress(done, total)
 
-    dashboard = open_dashboard(request.visdom, f"srmd_{request.output.name}", start_server=False, say=logger.info)
+    dashboard = open_dashboard(request.visdom, f"srmd_{request.output.name}", start_server=False, log=logger.info)
     with dashboard, BackgroundWriter() as writer:
         for window, (picture, caption) in degradation_pictures(settings).items():
             dashboard.image(window, picture, caption)
@@ -82,6 +84,6 @@ def _evaluate_all(
             else:
                 row = evaluation.score(name, picture, dashboard, advance, writer)
             rows.append({"name": name} | row)
-            advance(ends[name] - done)  # also past those that were left out
+            advance(cumulative_pixels[name] - done)  # also counts the pictures that were left out before this one
         dashboard.text("scores", f"<pre>{html.escape(table(rows))}</pre>")
     return rows

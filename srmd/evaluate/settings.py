@@ -1,8 +1,8 @@
-"""From what a test is asked for, and the weights, to what it does."""
+"""Resolves a test's request: with the weights it becomes the complete settings of the test."""
 
 from dataclasses import replace
 
-from srmd.base.errors import InputError, about
+from srmd.base.errors import InputError, prefix_errors
 from srmd.config import NamedDegradation, NamedKernel, TestRequest, TestSettings
 from srmd.kernel.families import KERNEL_SIZE
 from srmd.kernel.specs import parse_kernels
@@ -13,47 +13,53 @@ from srmd.weights.files import Weights
 
 
 def resolve_settings(request: TestRequest, weights: Weights) -> TestSettings:
-    """What the request means for a network; InputError where they don't fit."""
+    """The settings of a test; raises InputError where the request does not suit the network."""
     config = weights.network.config
     if request.scale_factor not in (None, config.scale):
-        raise InputError(f"{request.weights} is for x{config.scale}, found {request.scale_factor}", "scale_factor")
+        expected = f"expected {config.scale}, the scale of {request.weights}"
+        raise InputError(f"{expected}, found {request.scale_factor}", "scale_factor")
     if request.self_ensemble:
         check_self_ensemble(config.scale, weights.downsampler)
     kernels = [_in_window(kernel, config.kernel_size) for kernel in request.kernel]
     noise = request.noise_map or request.noise_level
     applied = NamedDegradation(kernels, noise, request.regions, request.region_blend)
-    if request.input and applied.noisy and "noise" not in config.conditions:
-        name = "noise_map" if request.noise_map else "noise_level"
+    if request.input and applied.has_noise and "noise" not in config.conditions:
+        argument = "noise_map" if request.noise_map else "noise_level"
         found = request.noise_map.path if request.noise_map else f"{request.noise_level:g}"
-        raise InputError(f"{request.weights} is noise-free (SRMDNF), found {found}", name)
+        raise InputError(f"{request.weights} (SRMDNF) takes no noise level, found {found}", argument)
     downsampler = request.downsampler or weights.downsampler
     return TestSettings(request, applied, _assumed(request, applied, downsampler, weights), downsampler)
 
 
 def _assumed(request: TestRequest, applied: NamedDegradation, downsampler: str, weights: Weights) -> NamedDegradation:
-    """What the network is told: what is applied, or what was asked for instead, or an equivalent that it knows."""
+    """The degradation that the network is told.
+
+    It is the applied one, except where the request assumes another kernel or noise level, or where the network was
+    trained for bicubic downsampling and the direct downsampler is applied: then kernels become equivalent ones.
+    """
     config, assumed = weights.network.config, applied
     if request.assumed_kernel:
         assumed = replace(assumed, kernels=[_in_window(request.assumed_kernel, config.kernel_size)], regions=None)
     elif (downsampler, weights.downsampler) == ("direct", "bicubic") and config.scale > 1:
-        with about("kernel"):
+        with prefix_errors("kernel"):
             equivalents = [_equivalent(kernel, config.scale, config.kernel_size) for kernel in applied.kernels]
         assumed = replace(assumed, kernels=equivalents)
-    with about("assumed_kernel" if request.assumed_kernel else "kernel"):
+    with prefix_errors("assumed_kernel" if request.assumed_kernel else "kernel"):
         for kernel in assumed.kernels:
-            fit_kernel(kernel.array, config.kernel_size)  # raises where the window holds nothing of the kernel
+            fit_kernel(kernel.array, config.kernel_size)  # raises InputError where the window cuts most of the kernel
     if request.assumed_noise_level is not None:
         assumed = replace(assumed, noise=request.assumed_noise_level)
     return assumed
 
 
 def _in_window(kernel: NamedKernel, size: int) -> NamedKernel:
-    """A Gaussian as it is in a network's window, where that is larger than the usual one and cuts less."""
+    """The kernel; a Gaussian is recomputed for a network's window that is larger than 15×15 and cuts it less."""
     if size > KERNEL_SIZE and kernel.spec.startswith("gaussian:"):
         return replace(kernel, array=parse_kernels(kernel.spec, size)[0])
     return kernel
 
 
 def _equivalent(kernel: NamedKernel, scale: int, size: int) -> NamedKernel:
-    """What a network that knows bicubic downsampling alone is told of a kernel for the direct downsampler."""
-    return NamedKernel(f"equivalent to {kernel.spec}", equivalent_kernel(kernel.array, scale, size), shifts=True)
+    """The kernel for bicubic downsampling that is equivalent to a kernel for the direct downsampler."""
+    equivalent = equivalent_kernel(kernel.array, scale, size)
+    return NamedKernel(f"equivalent to {kernel.spec}", equivalent, may_shift=True)

@@ -1,1 +1,1 @@
-"""Blur kernels: families, files, codes."""
+"""Blur kernels: Gaussian and motion kernels, kernel files, and kernel codes by PCA."""

@@ -1,18 +1,18 @@
-"""What a kernel is, and families of them.
+"""Delta, Gaussian and asymmetric kernels, and the random kernels of training.
 
-No torch here, so that flags are checked before it is imported. A kernel is a (k, k) array, k odd, sum 1, in
-correlation orientation with its centre at k // 2. Widths are standard deviations in HR pixels.
+A kernel is a (k, k) array, k odd, sum 1, in correlation orientation with its centre at k // 2. Widths are standard
+deviations in HR pixels. This module imports no torch, so that flags are checked before torch is imported.
 """
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-KERNEL_SIZE = 15
-NO_BLUR_SHARE = 1 / 20  # of training's kernels
+KERNEL_SIZE = 15  # side of the window, HR pixels
+NO_BLUR_SHARE = 1 / 20  # share of training's kernels that are delta kernels
 
 
 def delta(size: int = KERNEL_SIZE) -> NDArray:
-    """The kernel that blurs nothing; (size, size)."""
+    """The kernel that does not blur, (size, size): 1 in the centre, 0 elsewhere."""
     kernel = np.zeros((size, size))
     kernel[size // 2, size // 2] = 1
     return kernel
@@ -21,21 +21,24 @@ def delta(size: int = KERNEL_SIZE) -> NDArray:
 def gaussian(width1: ArrayLike, width2: ArrayLike | None = None, angle: ArrayLike = 0.0, size: int = KERNEL_SIZE):
     """Gaussian kernels, cut to the window and summing to 1, as MATLAB's `fspecial('gaussian', size, width)`.
 
-    Scalars give (size, size), arrays (N,) give (N, size, size). The axis of `width1` lies along
-    (cos angle, sin angle) in (column, row), rows growing downwards; `angle` in degrees.
+    Scalars give (size, size), arrays (N,) give (N, size, size). The axis of `width1` has the direction (cos angle,
+    sin angle) in (column, row), rows growing downwards; `angle` is in degrees.
     """
     width1, width2, angle = np.broadcast_arrays(width1, width1 if width2 is None else width2, np.deg2rad(angle))
-    width1, width2, angle = (a.astype(np.float64)[..., None, None] for a in (width1, width2, angle))
+    width1, width2, angle = (values.astype(np.float64)[..., None, None] for values in (width1, width2, angle))
     row, column = np.mgrid[:size, :size] - size // 2
     along = column * np.cos(angle) + row * np.sin(angle)
     across = row * np.cos(angle) - column * np.sin(angle)
-    with np.errstate(over="ignore"):  # a width of next to nothing leaves the middle
+    with np.errstate(over="ignore"):  # a width near 0 gives a delta kernel
         kernel = np.exp(-((along / width1) ** 2 + (across / width2) ** 2) / 2)
     return kernel / kernel.sum((-2, -1), keepdims=True)
 
 
 def asymmetric() -> NDArray:
-    """A bent stroke that fades along its way, its centre of mass in the middle: no turn maps it onto itself."""
+    """A bent stroke that fades from one end to the other, (15, 15), with its centre of mass in the middle.
+
+    No flip or turn maps it onto itself, so that it shows mistakes in orientation.
+    """
     time = np.linspace(0, 1, 41)
     weight = (1 - 0.7 * time) / (1 - 0.7 * time).sum()
     column, row = 6 * time, 5 * time**2
@@ -47,17 +50,18 @@ def asymmetric() -> NDArray:
 
 
 def random_kernels(rng: np.random.Generator, count: int, scale: int, size: int = KERNEL_SIZE) -> NDArray:
-    """Training's Gaussian kernels, (count, size, size): half isotropic, half anisotropic, one in twenty without blur.
+    """Random Gaussian kernels for training, (count, size, size): half isotropic, half anisotropic.
 
-    Widths lie in 0.2 to max(s, 2.6), variances of the anisotropic in 0.5 to max(2 + 2s, 8), as the paper's section 4.1
-    widened for small scales; scale 1 has the kernels of scale 2.
+    One kernel in twenty is a delta kernel. Isotropic widths lie in 0.2 to max(s, 2.6), the variances of anisotropic
+    kernels in 0.5 to max(2 + 2s, 8): the ranges of the paper's section 4.1, widened for small scales. Scale 1 has the
+    ranges of scale 2.
     """
     scale = max(scale, 2)
-    isotropic = rng.uniform(0.2, max(scale, 2.6), count)
+    isotropic_widths = rng.uniform(0.2, max(scale, 2.6), count)
     variances = rng.uniform(0.5, max(2 + 2 * scale, 8), (2, count))
     angle = rng.uniform(0, 180, count)
-    kind = rng.random(count)
-    width1, width2 = np.where(kind < 0.5, isotropic, np.sqrt(variances))
+    is_isotropic = rng.random(count) < 0.5
+    width1, width2 = np.where(is_isotropic, isotropic_widths, np.sqrt(variances))
     kernels = gaussian(width1, width2, angle, size)
     kernels[rng.random(count) < NO_BLUR_SHARE] = delta(size)
     return kernels

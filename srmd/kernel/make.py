@@ -1,19 +1,19 @@
-"""Makes the kernels that the package ships, and its P.
+"""Writes the kernels and the P that come with the package.
 
-python -m srmd.kernel.make    # makes kernels/*.mat again
+python -m srmd.kernel.make    # writes kernels/*.mat
 """
 
 from pathlib import Path
 
-from srmd.base.paths import shipped
+from srmd.base.paths import shipped_folder
 from srmd.kernel.families import asymmetric, delta, gaussian
 from srmd.kernel.files import write_mat
 from srmd.kernel.pca import pca_matrix
 
 
 def make_kernels(folder: Path) -> None:
-    """Writes the kernels that the package ships (key `kernel`) and its PCA matrix (key `P`)."""
-    family = {
+    """Writes each kernel of the package (variable `kernel`) and its PCA matrix (variable `P`) to a .mat file."""
+    kernels = {
         "delta": delta(),
         "isotropic_0.7": gaussian(0.7),
         "isotropic_1.3": gaussian(1.3),
@@ -24,10 +24,10 @@ def make_kernels(folder: Path) -> None:
         "asymmetric": asymmetric(),
     }
     folder.mkdir(exist_ok=True)
-    for name, kernel in family.items():
+    for name, kernel in kernels.items():
         write_mat(folder / f"{name}.mat", {"kernel": kernel})
     write_mat(folder / "pca.mat", {"P": pca_matrix()})
 
 
 if __name__ == "__main__":
-    make_kernels(shipped("kernels"))
+    make_kernels(shipped_folder("kernels"))

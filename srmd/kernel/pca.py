@@ -1,4 +1,4 @@
-"""P, which turns a kernel into its code."""
+"""P, the PCA matrix, and kernel codes, P · vec(kernel)."""
 
 from pathlib import Path
 
@@ -10,48 +10,54 @@ from srmd.base.matlab import read_mat
 from srmd.kernel.families import KERNEL_SIZE, random_kernels
 
 PCA_DIM = 15
-PCA_KERNELS, PCA_SEED = 10_000, 0  # that P is computed from
-PCA_SCALE = 4  # whose range of kernels holds those of smaller scales
-MIN_VARIANCE = 1e-12  # of the largest, that an eigenvector of K·Kᵀ has: below lies what rounding leaves
+# P is computed from PCA_KERNELS random kernels; those of scale 4 have the widest ranges of widths.
+PCA_KERNELS = 10_000
+PCA_SEED = 0
+PCA_SCALE = 4
+MIN_EIGENVALUE = 1e-12  # of K·Kᵀ, relative to the largest; smaller ones are rounding errors
 
 
 def pca_matrix() -> NDArray[np.float32]:
-    """The project's P, (15, 225), of Gaussians; one for all scales."""
+    """This project's P, (15, 225), computed from random Gaussian kernels; one P serves all scales."""
     rng = np.random.Generator(np.random.PCG64(PCA_SEED))
     return principal_components(random_kernels(rng, PCA_KERNELS, PCA_SCALE), PCA_DIM)
 
 
 def principal_components(kernels: NDArray, count: int) -> NDArray[np.float32]:
-    """P of some kernels (n, k, k): the `count` leading eigenvectors of K·Kᵀ, not centred, as (count, k²) float32.
+    """P of kernels (n, k, k): the `count` leading eigenvectors of K·Kᵀ, (count, k²) float32.
 
-    An eigenvector's sign is free: it is chosen so that the product with a fixed vector is positive. InputError where
-    the kernels span fewer dimensions: a number that is 0 for all of them would teach a network nothing.
+    K holds the kernels as columns, without subtracting their mean. The sign of an eigenvector is arbitrary; it is
+    chosen so that the product with a fixed vector is positive. Raises InputError if the kernels span fewer than `count`
+    dimensions: some numbers of the code would then be 0 for all kernels.
     """
     vectors = kernels.mT.reshape(len(kernels), -1)
     eigenvalues, eigenvectors = np.linalg.eigh(vectors.T @ vectors)  # ascending
-    spanned = int((eigenvalues > MIN_VARIANCE * eigenvalues[-1]).sum())
-    if count > spanned:
-        raise InputError(f"expected at most {spanned}, the dimensions that the training kernels span, found {count}")
+    dimensions = int((eigenvalues > MIN_EIGENVALUE * eigenvalues[-1]).sum())
+    if count > dimensions:
+        raise InputError(f"expected at most {dimensions}, the dimensions that the training kernels span, found {count}")
     pca = eigenvectors[:, : -count - 1 : -1].T
     signs = np.sign(pca @ np.cos(np.arange(pca.shape[1])))
     return (pca * signs[:, None]).astype(np.float32, order="C")
 
 
 def kernel_codes(kernels, pca):
-    """P · vec(kernel), (..., k, k) -> (..., rows of P), `vec` in column-major order; NumPy arrays or torch tensors."""
+    """P · vec(kernel) of kernels (..., k, k) by P (d, k²): (..., d), as NumPy arrays or torch tensors.
+
+    `vec` is in column-major order, MATLAB's `k(:)`.
+    """
     return kernels.mT.reshape(*kernels.shape[:-2], -1) @ pca.T
 
 
 def code_error(kernel: NDArray, pca: NDArray) -> float:
-    """How much of a kernel (k, k) its code leaves out: ‖k - Pᵀ·P·k‖ / ‖k‖, 0 to 1."""
+    """The relative error of a kernel (k, k) that is computed back from its code: ‖k - Pᵀ·P·k‖ / ‖k‖, 0 to 1."""
     vector = kernel.T.reshape(-1)
     return float(np.linalg.norm(vector - pca.T @ kernel_codes(kernel, pca)) / np.linalg.norm(vector))
 
 
 def read_pca(path: Path) -> NDArray[np.float32]:
-    """P from a .mat file, under the key `P`; (15, 225) for a network that is told 15 numbers of a 15×15 kernel."""
+    """P in the variable `P` of a .mat file, (15, 225): codes of 15 numbers for 15×15 kernels; InputError else."""
     values = read_mat(path)
-    pca = values.get("P", values.get("p"))  # KAIR writes it small
+    pca = values.get("P", values.get("p"))  # KAIR's file has a lower-case p
     if not isinstance(pca, np.ndarray) or pca.shape != (PCA_DIM, KERNEL_SIZE**2) or pca.dtype.kind != "f":
         raise InputError(f"{path}: expected a real matrix P of 15×225, found {getattr(pca, 'shape', 'none')}")
     return pca.astype(np.float32)

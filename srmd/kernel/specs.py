@@ -1,4 +1,4 @@
-"""The words by which kernels are asked for."""
+"""Kernels from specifications: `delta`, `gaussian:W`, `gaussian:W1,W2,ANGLE`, the path of a file, or an array."""
 
 import math
 from pathlib import Path
@@ -7,49 +7,55 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from srmd.base.errors import InputError, about
+from srmd.base.errors import InputError, prefix_errors
 from srmd.kernel.families import KERNEL_SIZE, delta, gaussian
-from srmd.kernel.files import SUFFIXES, normalised, read_kernels
+from srmd.kernel.files import KERNEL_SUFFIXES, normalise_kernel, read_kernels
 
-FORMS = "delta, gaussian:W, gaussian:W1,W2,ANGLE, or a .mat, .npy, .png, .txt or .csv file"
+SPEC_FORMS = "delta, gaussian:W, gaussian:W1,W2,ANGLE, or a .mat, .npy, .png, .txt or .csv file"
 
 
 def parse_kernels(spec: str, size: int = KERNEL_SIZE) -> list[NDArray]:
-    """The kernel that `delta`, `gaussian:W` or `gaussian:W1,W2,ANGLE` means, or all in the file of that path.
+    """The kernel of `delta`, `gaussian:W` or `gaussian:W1,W2,ANGLE`, or all kernels of the file `spec`; each (k, k).
 
-    Gaussians are cut to size×size.
+    W, W1 and W2 are widths in HR pixels, ANGLE is in degrees. Gaussians are size×size, delta is 15×15. Raises
+    InputError for any other text.
     """
     if spec == "delta":
         return [delta()]
     if spec.startswith("gaussian:"):
         return [_parse_gaussian(spec, size)]
-    if not spec.lower().endswith(SUFFIXES):
-        raise InputError(f"expected {FORMS}, found {spec!r}")
+    if not spec.lower().endswith(KERNEL_SUFFIXES):
+        raise InputError(f"expected {SPEC_FORMS}, found {spec!r}")
     return read_kernels(Path(spec))
 
 
 def read_kernel(path: str | Path, index: int | None = None) -> NDArray:
-    """The kernel in a file, (k, k), k odd, sum 1; of several the one of that index, counted from 0.
+    """A kernel of a .mat, .npy, .png, .txt or .csv file, (k, k), k odd, sum 1.
 
-    Reads .mat, .npy, .png, .txt and .csv. Raises InputError for a file that holds none, or several and no index.
+    `index`, counted from 0, selects one of several kernels. Raises InputError if the file has no valid kernel, no
+    kernel of this index, or several kernels and no index is passed.
     """
-    with about("path"):
+    with prefix_errors("path"):
         kernels = read_kernels(Path(path))
     if index is None and len(kernels) > 1:
-        raise InputError(f"expected one from 0 to {len(kernels) - 1}, for {path} holds several, found none", "index")
-    if not 0 <= (index or 0) < len(kernels):
+        raise InputError(f"expected 0 to {len(kernels) - 1}, for {path} holds several kernels, found none", "index")
+    index = index or 0
+    if not 0 <= index < len(kernels):
         raise InputError(f"{path} holds {len(kernels)} kernels, 0 to {len(kernels) - 1}; found {index}", "index")
-    return kernels[index or 0]
+    return kernels[index]
 
 
-def as_kernel(kernel: str | Path | ArrayLike, size: int = KERNEL_SIZE) -> NDArray:
-    """One kernel, (k, k), by the words of `parse_kernels`, the path of a file, or as an array; InputError else."""
-    with about("kernel"):
+def to_kernel(kernel: str | Path | ArrayLike, size: int = KERNEL_SIZE) -> NDArray:
+    """One kernel, (k, k), from a specification of `parse_kernels`, a path, an array or a tensor.
+
+    Raises InputError for anything else, and for a file with several kernels.
+    """
+    with prefix_errors("kernel"):
         if not isinstance(kernel, str | Path):
-            return normalised(_as_array(kernel), "the array")
+            return normalise_kernel(_as_array(kernel), "the array")
         kernels = parse_kernels(str(kernel), size)
         if len(kernels) > 1:
-            raise InputError(f"expected one, found {len(kernels)} in {kernel}: read_kernel takes one of them")
+            raise InputError(f"expected one, found {len(kernels)} in {kernel}: read_kernel selects one of them")
         return kernels[0]
 
 
@@ -59,16 +65,17 @@ def _as_array(kernel: Any) -> NDArray:
     try:
         return np.asarray(kernel)
     except ValueError as error:
-        raise InputError("expected rows of one length, found others") from error
+        raise InputError("expected rows of one length, found different lengths") from error
 
 
 def checked_gaussian(
     width1: float, width2: float | None = None, angle: float = 0.0, size: int = KERNEL_SIZE
 ) -> NDArray:
-    """A Gaussian kernel, (size, size), sum 1: widths are standard deviations in HR pixels, the angle is in degrees.
+    """A Gaussian kernel, (size, size), sum 1; InputError for invalid arguments.
 
-    Its long axis, of `width1`, lies along (cos angle, sin angle) in (column, row), rows growing downwards. Raises
-    InputError for what is no Gaussian.
+    Widths are standard deviations in HR pixels, width1 ≥ width2 > 0; without `width2` the kernel is isotropic. The
+    long axis, that of `width1`, has the direction (cos angle, sin angle) in (column, row), rows growing downwards;
+    `angle` is in degrees.
     """
     width2 = width1 if width2 is None else width2
     if not (width1 >= width2 > 0 and math.isfinite(width1) and math.isfinite(angle)):

@@ -1,1 +1,1 @@
-"""Picture files, maps and scores, and the built-in pictures."""
+"""Picture files, label and noise maps, PSNR and SSIM, and the built-in pictures."""

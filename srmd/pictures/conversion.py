@@ -1,4 +1,4 @@
-"""Pictures as programs hold them, NumPy arrays, tensors and PIL pictures, to arrays of one form and back."""
+"""Converts arrays, tensors and PIL pictures to arrays of one layout, and results back to the type of the input."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,49 +8,55 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from srmd.base.errors import InputError, about
+from srmd.base.errors import InputError, prefix_errors
 from srmd.pictures.files import to_image, to_picture
-from srmd.pictures.picture import to_levels
+from srmd.pictures.picture import quantise
 
-MAX_VALUE = 4.0  # of floats: an LR picture with noise that was not clipped goes beyond 1, one of 0 to 255 far beyond
+MAX_ABSOLUTE = 4.0  # floats above are taken for 0 to 255 and refused; noise that is not clipped stays below
 
 
 @dataclass(frozen=True, eq=False)
 class Pixels:
-    """The pixels of a picture of any kind, and how a result becomes a picture of that kind.
+    """The pixels of a picture, and a function that converts a result to the type of this picture.
 
-    `rgb` is (H, W, 3), uint8, uint16 or floats, of a grey picture three equal channels; `alpha` is (H, W) in 0 to 1.
-    `to_kind` takes a result, as `values` makes it, and its alpha.
+    `rgb` is (H, W, 3), uint8, uint16 or floats; a grey picture has three equal channels. `alpha` is (H, W) in 0 to 1.
+    `convert_back` takes a result from `to_dtype` and its alpha, (h, w) in 0 to 1 or None, and returns an array, a
+    tensor or a PIL picture, as the input was.
     """
 
     rgb: NDArray
     alpha: NDArray[np.float64] | None
     grey: bool
-    to_kind: Callable[[NDArray, NDArray | None], Any]
+    convert_back: Callable[[NDArray, NDArray | None], Any]
 
-    def blank(self, scale: int) -> NDArray:
-        """An array for the `values` of a result that is `scale` times as large."""
+    def empty_result(self, scale: int) -> NDArray:
+        """An uninitialised array for a result of `to_dtype` that is `scale` times as large as this picture."""
         height, width, _ = self.rgb.shape
         return np.empty((scale * height, scale * width, 1 if self.grey else 3), self.rgb.dtype)
 
-    def values(self, rgb: NDArray) -> NDArray:
-        """Floats (h, w, 3) in the picture's own type, whole numbers clipped and rounded; (h, w, 1) if it is grey."""
+    def to_dtype(self, rgb: NDArray) -> NDArray:
+        """A result (h, w, 3), floats in 0 to 1, in the dtype of this picture; (h, w, 1) if this picture is grey.
+
+        For uint8 and uint16 it is clipped, scaled and rounded.
+        """
         if self.rgb.dtype.kind == "u":
-            return to_levels(rgb, self.rgb.dtype, self.grey)
-        return (rgb.mean(2, keepdims=True) if self.grey else rgb).astype(self.rgb.dtype)
+            return quantise(rgb, self.rgb.dtype, self.grey)
+        if self.grey:
+            rgb = rgb.mean(2, keepdims=True)
+        return rgb.astype(self.rgb.dtype)
 
 
 def to_pixels(picture: Any) -> Pixels:
-    """The pixels of a PIL picture, or of an array or tensor.
+    """The pixels of a PIL picture, a NumPy array or a tensor.
 
-    Arrays are H×W, H×W×3 or H×W×4 (with alpha); tensors H×W, C×H×W or 1×C×H×W with 1, 3 or 4 channels. They hold uint8,
-    uint16 or floats in 0 to 1. Raises InputError for anything else.
+    Arrays are H×W, H×W×3 or, with alpha, H×W×4; tensors are H×W, C×H×W or 1×C×H×W with 1, 3 or 4 channels. Both hold
+    uint8, uint16 or floats in 0 to 1. Raises InputError for anything else.
     """
     if isinstance(picture, Image.Image):
-        with about("picture"):
+        with prefix_errors("picture"):
             return _from_pil(picture)
     if isinstance(picture, np.ndarray) and not isinstance(picture, np.ma.MaskedArray):
-        return _from_array(np.asarray(picture))  # without what a subclass does otherwise, as np.matrix
+        return _from_array(np.asarray(picture))  # plain: a subclass such as np.matrix has other operators
     if type(picture).__module__.partition(".")[0] == "torch":
         return _from_tensor(picture)
     raise InputError(f"expected a NumPy array, a tensor or a PIL picture, found {type(picture).__name__}", "picture")
@@ -62,12 +68,12 @@ def _from_pil(image: Image.Image) -> Pixels:
     picture = to_picture(image)
     alpha = None if picture.alpha is None else picture.alpha / 255
 
-    def to_kind(values: NDArray, _alpha: NDArray | None) -> Image.Image:
-        result = to_image(values, picture, "PNG")  # which resizes the picture's alpha by itself
+    def convert_back(values: NDArray, _alpha: NDArray | None) -> Image.Image:
+        result = to_image(values, picture, "PNG")  # resizes the alpha of `picture`
         result.info |= {key: image.info[key] for key in ("icc_profile", "exif") if image.info.get(key)}
         return result
 
-    return Pixels(picture.pixels, alpha, picture.grey, to_kind)
+    return Pixels(picture.pixels, alpha, picture.grey, convert_back)
 
 
 def _from_array(array: NDArray) -> Pixels:
@@ -76,23 +82,25 @@ def _from_array(array: NDArray) -> Pixels:
         raise InputError(f"expected an array H×W, H×W×3 or H×W×4, found {shape}", "picture")
     _check_values(array)
     grey, dtype = array.ndim == 2, array.dtype
-    most = np.iinfo(dtype).max if dtype.kind == "u" else 1
     rgb = np.repeat(array[..., None], 3, 2) if grey else array[..., :3]
-    alpha = array[..., 3].astype(np.float64) / most if array.ndim == 3 and array.shape[2] == 4 else None
+    alpha = None
+    if not grey and array.shape[2] == 4:
+        white = np.iinfo(dtype).max if dtype.kind == "u" else 1
+        alpha = array[..., 3].astype(np.float64) / white
 
-    def to_kind(values: NDArray, alpha: NDArray | None) -> NDArray:
+    def convert_back(values: NDArray, alpha: NDArray | None) -> NDArray:
         if alpha is not None:
-            levels = to_levels(alpha, dtype) if dtype.kind == "u" else alpha.astype(dtype)
+            levels = quantise(alpha, dtype) if dtype.kind == "u" else alpha.astype(dtype)
             return np.dstack([values, levels])
         return values[..., 0] if grey else values
 
-    return Pixels(rgb, alpha, grey, to_kind)
+    return Pixels(rgb, alpha, grey, convert_back)
 
 
 def _check_values(array: NDArray) -> None:
     if array.dtype not in (np.uint8, np.uint16) and array.dtype.kind != "f":
         raise InputError(f"expected uint8, uint16 or floats in 0 to 1, found {array.dtype}", "picture")
-    if array.dtype.kind == "f" and not np.abs(array).max() <= MAX_VALUE:  # NaN neither
+    if array.dtype.kind == "f" and not np.abs(array).max() <= MAX_ABSOLUTE:  # also refuses NaN
         raise InputError(f"expected floats in 0 to 1, found {array.min():g} to {array.max():g}", "picture")
 
 
@@ -108,9 +116,9 @@ def _from_tensor(tensor: Any) -> Pixels:
     array = (array.float() if array.dtype == torch.bfloat16 else array).numpy().reshape(-1, *shape[-2:])
     pixels = _from_array(array[0] if channels == 1 else array.transpose(1, 2, 0))
 
-    def to_kind(values: NDArray, alpha: NDArray | None) -> Any:
-        values = pixels.to_kind(values, alpha)
+    def convert_back(values: NDArray, alpha: NDArray | None) -> Any:
+        values = pixels.convert_back(values, alpha)
         values = torch.from_numpy(np.ascontiguousarray(values if channels == 1 else values.transpose(2, 0, 1)))
         return values.reshape(*shape[:-2], *values.shape[-2:]).to(tensor.device, tensor.dtype)
 
-    return Pixels(pixels.rgb, pixels.alpha, pixels.grey, to_kind)
+    return Pixels(pixels.rgb, pixels.alpha, pixels.grey, convert_back)

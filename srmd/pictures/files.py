@@ -1,7 +1,8 @@
-"""Picture files in and out, keeping what came in: greyness, 16 bits, transparency, colour profile, EXIF.
+"""Reads and writes picture files; grey, 16 bits, alpha, ICC profile and EXIF of the input are kept in the result.
 
-Inside the program a picture is RGB. Pillow cuts colours of 16 bits, and grey with transparency, to 8: in PNG they are
-read and written past it, in other formats they come as 8. Transparency has 8.
+Inside the program every picture has three channels, RGB. Pillow reduces RGB of 16 bits, and 16-bit grey with alpha, to
+8 bits. For PNG `png16.py` reads and writes all 16 bits; from other formats such pictures are read as 8 bits. Alpha
+always has 8 bits.
 """
 
 import io
@@ -18,187 +19,197 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from srmd.base.errors import InputError
-from srmd.base.files import whole_file
-from srmd.pictures.picture import Picture, to_levels
-from srmd.pictures.png16 import deep_png, deepened, is_deep_png, resized_alpha
+from srmd.base.files import atomic_write
+from srmd.pictures.picture import Picture, quantise
+from srmd.pictures.png16 import encode_16_bit_png, is_16_bit_png, resize_alpha, with_16_bits
 
 ORIENTATION = ExifTags.Base.Orientation
-MAX_PIXELS = 2**28  # of a picture that is read: Pillow's own limit refuses large results of this very package
-_limit_lock = threading.RLock()
-NOT_PICTURES = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}  # programs for another program to run, data, films
-ICONS = {"ICO", "ICNS"}  # these shrink what doesn't fit
-# What Pillow's writers really keep: others drop it, or spoil the picture, without a word.
-DEEP = {"PNG", "TIFF", "JPEG2000", "PPM"}  # 16-bit grey
-TRANSPARENT = {"PNG", "WEBP", "TIFF", "AVIF", "GIF", "JPEG2000", "TGA"}
-QUALITY = {  # these formats lose detail by default, which is what people come here to gain
+MAX_PIXELS = 2**28  # largest picture that is read; Pillow's own limit would refuse large results of this package
+_limit_lock = threading.RLock()  # Pillow's limit is a global variable, which `open_image` changes
+# Formats that Pillow would render with another program (EPS, WMF), and data and video formats.
+REFUSED_FORMATS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
+ICON_FORMATS = {"ICO", "ICNS"}  # never written: their writers shrink a picture that is too large
+# Formats whose Pillow writer keeps 16-bit grey, or alpha. The other writers drop it, or write a wrong picture, without
+# an error.
+GREY16_FORMATS = {"PNG", "TIFF", "JPEG2000", "PPM"}
+ALPHA_FORMATS = {"PNG", "WEBP", "TIFF", "AVIF", "GIF", "JPEG2000", "TGA"}
+SAVE_OPTIONS = {  # the default quality of these lossy formats would remove fine detail
     "JPEG": {"quality": 95, "subsampling": 0},
     "WEBP": {"quality": 95},
     "AVIF": {"quality": 95},
 }
-# Of a TIFF's tags only these describe the picture; the others say how that very file is laid out.
-SUB_IFDS = (34665, 34853)  # of the camera's settings, of the place
-TIFF_EXIF_TAGS = (270, 271, 272, 305, 306, 315, 33432, *SUB_IFDS)
+EXIF_SUB_IFDS = (34665, 34853)  # camera settings (Exif IFD) and position (GPS IFD)
+# The tags of a TIFF that describe the picture, such as its artist; the others describe the layout of the file.
+TIFF_EXIF_TAGS = (270, 271, 272, 305, 306, 315, 33432, *EXIF_SUB_IFDS)
 
 
 def read_picture(path: Path) -> Picture:
-    """The picture of a file, of an animation the first frame.
+    """The picture in a file, upright; of an animation the first frame.
 
-    Raises InputError where there is no such file, or where it is no picture, a broken one or one too large.
+    Raises InputError if the file does not exist, is no picture, is damaged, or has more than MAX_PIXELS pixels.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: expected a picture, found {'a folder' if path.is_dir() else 'no such file'}")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of oddities that it then reads well
+            warnings.simplefilter("ignore")  # Pillow warns of oddities, and then reads the picture
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with open_image(path) as image:
-                load_whole(image)
+                load_image(image)
                 orientation = image.getexif().get(ORIENTATION, 1)
                 picture = to_picture(ImageOps.exif_transpose(image))
-            return deepened(picture, path, orientation) if is_deep_png(path) else picture
+            return with_16_bits(picture, path, orientation) if is_16_bit_png(path) else picture
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except UnidentifiedImageError as error:
         raise InputError(f"{path}: not a picture of a known format") from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: expected at most {MAX_PIXELS / 1e6:.0f} megapixels") from error
-    except Exception as error:  # a broken file can fail in any way inside Pillow's many readers
+    except Exception as error:  # a damaged file can raise any exception in Pillow's readers
         raise InputError(f"{path}: a broken picture ({error})") from error
 
 
 def count_pixels(path: Path) -> int:
-    """How many pixels the head of a picture file says it has; 0 where it can't be read."""
+    """The number of pixels that the header of a picture file states; 0 if the header cannot be read."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with open_image(path) as image:
                 return image.width * image.height
-    except Exception:  # as in `read_picture`, which will name what is wrong
+    except Exception:  # any exception, as in `read_picture`, which then reports the error
         return 0
 
 
 @contextmanager
 def open_image(path: Path) -> Iterator[Image.Image]:
-    """Opens a picture file by Pillow, which is given our own limit of pixels while it reads."""
+    """Opens a picture file with Pillow; inside the `with` block Pillow's limit of pixels is MAX_PIXELS."""
     with _limit_lock:
-        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS
+        old_limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS
         try:
             with Image.open(path, formats=readable_formats()) as image:
                 yield image
         finally:
-            Image.MAX_IMAGE_PIXELS = before
+            Image.MAX_IMAGE_PIXELS = old_limit
 
 
 def readable_formats() -> list[str]:
-    """What Pillow may read by itself: no format that starts another program."""
+    """The names of the formats that Pillow may read: all but REFUSED_FORMATS."""
     Image.init()
-    return [name for name in Image.OPEN if name not in NOT_PICTURES]
+    return [name for name in Image.OPEN if name not in REFUSED_FORMATS]
 
 
-def load_whole(image: Image.Image) -> None:
-    """Reads it all, for a PNG may hold EXIF behind the pixels; EXIF that is broken is left behind."""
-    image.load()
-    if image.format == "TIFF":  # its EXIF lies among its tags
+def load_image(image: Image.Image) -> None:
+    """Reads pixels and EXIF of an opened picture into memory, and drops EXIF that is damaged."""
+    image.load()  # also reads the EXIF that a PNG stores behind its pixels
+    if image.format == "TIFF":  # Pillow keeps the EXIF of a TIFF among its tags, not in `info`
         image.info["exif"] = _tiff_exif(image)
-    elif not _readable_exif(image.info.get("exif", b"")):  # no reason to refuse the picture, now or when writing it
+    elif not _is_valid_exif(image.info.get("exif", b"")):  # it would raise an error when the result is written
         image.info.pop("exif", None)
 
 
 def _tiff_exif(image: Image.Image) -> bytes:
-    exif, kept = image.getexif(), Image.Exif()
+    tags, exif = image.getexif(), Image.Exif()
     for tag in TIFF_EXIF_TAGS:
-        if tag in exif:
-            kept[tag] = exif.get_ifd(tag) if tag in SUB_IFDS else exif[tag]
-    return kept.tobytes() if kept else b""
+        if tag in tags:
+            exif[tag] = tags.get_ifd(tag) if tag in EXIF_SUB_IFDS else tags[tag]
+    return exif.tobytes() if exif else b""
 
 
-def _readable_exif(data: bytes) -> bool:
+def _is_valid_exif(data: bytes) -> bool:
     exif = Image.Exif()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             exif.load(data)
-            return all(isinstance(exif.get_ifd(tag), dict) for tag in SUB_IFDS) and bool(exif.tobytes())
-    except Exception:  # broken EXIF, too, can fail in any way
+            return all(isinstance(exif.get_ifd(tag), dict) for tag in EXIF_SUB_IFDS) and bool(exif.tobytes())
+    except Exception:  # damaged EXIF can raise any exception
         return False
 
 
 def to_picture(image: Image.Image) -> Picture:
-    """What a Pillow picture holds; InputError where its values can't be told."""
+    """A Pillow image as a `Picture`; InputError if the range of its grey values is unknown."""
     icc, exif = image.info.get("icc_profile"), image.info.get("exif") or None
-    if image.mode[0] in "IF":  # I;16 in its byte orders, I, F
-        pixels = _sixteen_bits(np.asarray(image))
+    if image.mode[0] in "IF":  # grey of more than 8 bits: I;16 in each byte order, I, F
+        pixels = _to_uint16(np.asarray(image))
         return Picture(np.repeat(pixels[..., None], 3, axis=2), grey=True, icc=icc, exif=exif)
     if image.mode == "CMYK":
         return Picture(np.asarray(_cmyk_to_rgb(image, icc)), exif=exif)
-    pixels = np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB"))
-    pixels, alpha = pixels[..., :3], (pixels[..., 3] if image.has_transparency_data else None)
-    return Picture(pixels, alpha, _came_as_grey(image.mode, pixels), icc, exif)
+    has_alpha = image.has_transparency_data
+    channels = np.asarray(image.convert("RGBA" if has_alpha else "RGB"))
+    pixels, alpha = channels[..., :3], channels[..., 3] if has_alpha else None
+    return Picture(pixels, alpha, _is_grey(image.mode, pixels), icc, exif)
 
 
-def _came_as_grey(mode: str, pixels: NDArray) -> bool:
-    if mode in ("P", "PA"):  # a palette of greys, as shrunk scans have it
+def _is_grey(mode: str, pixels: NDArray) -> bool:
+    if mode in ("P", "PA"):  # scanned pages are often stored with a palette of greys
         return bool((pixels == pixels[..., :1]).all())
     return mode in ("1", "L", "LA", "La")
 
 
-def _sixteen_bits(values: NDArray) -> NDArray[np.uint16]:
-    """Grey values of unknown range: whole numbers are 16-bit; floats end at 1, 255 or 65535, the first that fits."""
+def _to_uint16(values: NDArray) -> NDArray[np.uint16]:
+    """Grey values (H, W) as uint16; InputError for values below 0 or above 65535.
+
+    Integers are 16-bit values already. The range of floats ends at 1, 255 or 65535: at the smallest of these that is
+    no less than the largest value.
+    """
     low, high = values.min(), values.max()
     if not (low >= 0 and high <= 65535):
         raise InputError(f"expected grey values of 0 to 65535, found {low:g} to {high:g}")
     if values.dtype.kind == "f":
-        values = np.rint(values * (65535 if high <= 1 else 257 if high <= 255 else 1))
+        white = next(value for value in (1, 255, 65535) if high <= value)
+        values = np.rint(values * (65535 // white))
     return values.astype(np.uint16)
 
 
 def _cmyk_to_rgb(image: Image.Image, icc: bytes | None) -> Image.Image:
-    """By the picture's own profile, which then is used up: it would be wrong for the RGB picture."""
+    """The picture converted to sRGB with its ICC profile; without a valid profile by Pillow's formula."""
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc or b""))
         return ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except (OSError, ImageCms.PyCMSError):  # none, or a broken one
+    except (OSError, ImageCms.PyCMSError):  # no profile, or a damaged one
         return image.convert("RGB")
 
 
-def write_picture(path: Path, picture: NDArray, like: Picture | None = None) -> None:
-    """Writes a picture in the format of the path's suffix; whole or not at all.
+def write_picture(path: Path, picture: NDArray, source: Picture | None = None) -> None:
+    """Writes a picture, atomically, in the format of the path's suffix.
 
-    `picture` is (H, W, 3) in 0 to 1, which is clipped and rounded, or levels as `to_levels` gives them, which are
-    written as they are. What `like` came with is put back: greyness, 16 bits, alpha (resized), profile and EXIF. What
-    the format can't hold is left out: 16 bits become 8, and a transparent picture lies on white. Raises InputError for
-    a suffix that can't be written.
+    `picture` is (H, W, 3), floats in 0 to 1, which are clipped and rounded, or uint8 or uint16 from `quantise`, which
+    are written unchanged. The file gets the properties of `source`, the picture that was restored: grey, 16 bits, alpha
+    (resized), ICC profile and EXIF. If the format has no 16 bits, 8 are written; if it has no alpha, the picture is
+    composited over white. Raises InputError for a suffix or a size that cannot be written.
     """
-    encoded = _encode(Path(path), picture, like or Picture(np.empty((0, 0, 3), np.uint8)))
-    with whole_file(Path(path)) as temporary:
+    encoded = _encode(Path(path), picture, source or Picture(np.empty((0, 0, 3), np.uint8)))
+    with atomic_write(Path(path)) as temporary:
         temporary.write_bytes(encoded)
 
 
-def _encode(path: Path, picture: NDArray, like: Picture) -> bytes | memoryview:
+def _encode(path: Path, picture: NDArray, source: Picture) -> bytes | memoryview:
     name = Image.registered_extensions().get(path.suffix.lower())
-    if name not in Image.SAVE or name in NOT_PICTURES | ICONS:
+    if name not in Image.SAVE or name in REFUSED_FORMATS | ICON_FORMATS:
         raise InputError(f"{path}: expected a suffix of a picture format, such as .png, found {path.suffix!r}")
-    if name == "PNG" and like.pixels.dtype == np.uint16 and (like.alpha is not None or not like.grey):
-        return deep_png(to_levels(picture, np.uint16, like.grey) if picture.dtype.kind == "f" else picture, like)
-    kept = {key: value for key, value in (("icc_profile", like.icc), ("exif", like.exif)) if value}
+    if name == "PNG" and source.pixels.dtype == np.uint16 and (source.alpha is not None or not source.grey):
+        levels = quantise(picture, np.uint16, source.grey) if picture.dtype.kind == "f" else picture
+        return encode_16_bit_png(levels, source)
+    metadata = {key: value for key, value in (("icc_profile", source.icc), ("exif", source.exif)) if value}
     buffer = io.BytesIO()
     try:
-        to_image(picture, like, name).save(buffer, name, **QUALITY.get(name, {}), **kept)
+        to_image(picture, source, name).save(buffer, name, **SAVE_OPTIONS.get(name, {}), **metadata)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: {name} can't hold this picture ({error})") from error
     return buffer.getbuffer()
 
 
-def to_image(picture: NDArray, like: Picture, name: str) -> Image.Image:
-    """The Pillow picture that `write_picture` encodes, in the format of that name."""
-    alpha = None if like.alpha is None else resized_alpha(like.alpha, picture)
-    if alpha is not None and name not in TRANSPARENT:
-        opaque = np.clip(picture, 0, 1) if picture.dtype.kind == "f" else picture / 255
-        picture, alpha = over_white(opaque, np.asarray(alpha)), None
+def to_image(picture: NDArray, source: Picture, name: str) -> Image.Image:
+    """The Pillow image that `write_picture` saves in the format `name`; arguments as there."""
+    alpha = None if source.alpha is None else resize_alpha(source.alpha, picture)
+    if alpha is not None and name not in ALPHA_FORMATS:
+        rgb = np.clip(picture, 0, 1) if picture.dtype.kind == "f" else picture / 255
+        picture, alpha = over_white(rgb, np.asarray(alpha)), None
     if picture.dtype.kind == "f":
-        deep = like.grey and like.pixels.dtype == np.uint16 and like.alpha is None and name in DEEP
-        picture = to_levels(picture, np.dtype(np.uint16 if deep else np.uint8), like.grey)
+        is_grey16 = source.grey and source.pixels.dtype == np.uint16 and source.alpha is None
+        dtype = np.uint16 if is_grey16 and name in GREY16_FORMATS else np.uint8
+        picture = quantise(picture, np.dtype(dtype), source.grey)
     image = Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture)
     if alpha is not None:
         image.putalpha(alpha)
@@ -206,15 +217,15 @@ def to_image(picture: NDArray, like: Picture, name: str) -> Image.Image:
 
 
 def over_white(rgb: NDArray, alpha: NDArray[np.uint8]) -> NDArray:
-    """A transparent picture, (H, W, C) in 0 to 1, as it looks on a white page."""
+    """A picture (H, W, C) in 0 to 1 with alpha (H, W) composited over white; (H, W, C) in 0 to 1."""
     opacity = alpha[..., None] / 255
     return rgb * opacity + 1 - opacity
 
 
 def list_pictures(folder: Path) -> list[Path]:
-    """The picture files right inside a folder, told by their suffix, in natural order; hidden ones are left out.
+    """The picture files in a folder, recognised by their suffix, in natural order: img2 before img10.
 
-    Raises InputError where there is no such folder, or no picture in it.
+    Hidden files and subfolders are ignored. Raises InputError if there is no such folder, or no picture in it.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -224,13 +235,16 @@ def list_pictures(folder: Path) -> list[Path]:
     readable, suffixes = readable_formats(), Image.registered_extensions()
     pictures = [path for path in files if suffixes.get(path.suffix.lower()) in readable]
     if not pictures:
-        kinds = Counter(path.suffix or "without a suffix" for path in files)
-        found = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(3))
-        raise InputError(f"{folder}: expected pictures right inside it, found {found or 'no file'}")
+        suffix_counts = Counter(path.suffix or "without a suffix" for path in files)
+        found = ", ".join(f"{count} {suffix}" for suffix, count in suffix_counts.most_common(3))
+        raise InputError(f"{folder}: expected pictures directly inside it, found {found or 'no file'}")
     return sorted(pictures, key=_natural_order)
 
 
 def _natural_order(path: Path) -> tuple:
-    """img2 before img10; text and numbers alternate, so that each is compared with its like."""
+    """A key that sorts numbers in names by their value.
+
+    In the split name text and numbers alternate, so that text is compared with text and numbers with numbers.
+    """
     parts = re.split(r"(\d+)", path.name.lower())
-    return [int(part) if place % 2 else part for place, part in enumerate(parts)], path.name
+    return [int(part) if index % 2 else part for index, part in enumerate(parts)], path.name

@@ -1,7 +1,7 @@
-"""What differs over a picture: which kernel is where, and which noise level; on the LR grid.
+"""Label pictures, which say where each kernel applies, and noise maps.
 
-No torch here, so that flags are checked before it is imported. A map has LR's size, or HR's, and is then averaged
-over the s×s HR pixels of each LR pixel.
+A map has the size of LR or of HR; one of HR's size is averaged over the s×s HR pixels of each LR pixel. This module
+imports no torch, so that flags are checked before torch is imported.
 """
 
 from pathlib import Path
@@ -11,25 +11,28 @@ from numpy.typing import NDArray
 from PIL import ImageOps
 
 from srmd.base.errors import InputError
-from srmd.pictures.files import load_whole, open_image, read_picture
+from srmd.pictures.files import load_image, open_image, read_picture
 
-NUMBERED = ("1", "L", "P", "I", "I;16", "I;16B")  # Pillow's modes of one number a pixel, of palettes the index
+ONE_CHANNEL_MODES = ("1", "L", "P", "I", "I;16", "I;16B")  # Pillow's modes with one number per pixel; P: the index
 
 
 def read_labels(path: Path) -> NDArray:
-    """The numbers in a picture's pixels, (H, W): grey values or palette indices; InputError where it has colours."""
+    """The labels in a picture file, (H, W): grey values or palette indices; InputError for a colour picture."""
     try:
         with open_image(path) as file:
-            load_whole(file)
-            image = ImageOps.exif_transpose(file)  # upright, as the picture that they belong to
-            labels = np.asarray(image if image.mode in NUMBERED else image.convert("RGB"))
-    except Exception as error:  # a broken file can fail in any way inside Pillow's many readers
+            load_image(file)
+            image = ImageOps.exif_transpose(file)  # upright, as `read_picture` turns the picture itself
+            labels = np.asarray(image if image.mode in ONE_CHANNEL_MODES else image.convert("RGB"))
+    except Exception as error:  # a damaged file can raise any exception in Pillow's readers
         raise InputError(f"{path}: not a picture of labels ({error})") from error
     return _one_channel(labels, path) if labels.ndim == 3 else labels
 
 
 def read_noise_map(path: Path) -> NDArray[np.float64]:
-    """Noise levels of 0 to 255, (H, W): the numbers of an .npy file, or the values of a grey picture of 8 bits."""
+    """The noise levels in a file, (H, W), 0 to 255: an array in .npy format, or the grey values of an 8-bit picture.
+
+    Raises InputError for any other file.
+    """
     if path.suffix.lower() == ".npy":
         return _read_npy(path)
     pixels = read_picture(path).pixels
@@ -45,28 +48,30 @@ def _read_npy(path: Path) -> NDArray[np.float64]:
         raise InputError(f"{path}: not an .npy file ({error})") from error
     if levels.ndim != 2 or levels.size == 0 or levels.dtype.kind not in "biuf":
         raise InputError(f"{path}: expected a 2-D array of real numbers, found {levels.dtype} {levels.shape}")
-    if not (levels.min() >= 0 and levels.max() <= 255):  # NaN neither
+    if not (levels.min() >= 0 and levels.max() <= 255):  # also refuses NaN
         raise InputError(f"{path}: expected noise levels of 0 to 255, found {levels.min():g} to {levels.max():g}")
     return levels.astype(np.float64)
 
 
 def _one_channel(pixels: NDArray, path: Path) -> NDArray:
+    """The first of three equal channels, (H, W); InputError for a colour picture."""
     if (pixels != pixels[..., :1]).any():
         raise InputError(f"{path}: expected a grey picture, found colours")
     return pixels[..., 0]
 
 
 def check_labels(labels: NDArray, count: int) -> None:
-    """Raises InputError unless every label numbers one of `count` kernels."""
-    strange = labels[(labels < 0) | (labels >= count)]
-    if strange.size:
-        raise InputError(f"value {strange[0]} has no kernel: {count} were given, for values 0 to {count - 1}")
+    """Raises InputError unless every label is in 0 to `count` - 1, the numbers of the kernels."""
+    invalid = labels[(labels < 0) | (labels >= count)]
+    if invalid.size:
+        raise InputError(f"value {invalid[0]} has no kernel: {count} kernels cover the values 0 to {count - 1}")
 
 
-def lr_map(values: NDArray, hr_size: tuple[int, int], scale: int) -> NDArray:
-    """(H, W) of LR's or HR's size to (h, w), floats; rows and columns that fill no LR pixel are cut off.
+def to_lr_grid(values: NDArray, hr_size: tuple[int, int], scale: int) -> NDArray:
+    """A map of the size of LR or HR on the LR grid: float64 (h, w).
 
-    Raises InputError for any other size.
+    A map of HR's size is averaged over the s×s pixels of each LR pixel, without the last rows and columns that fill no
+    LR pixel. Raises InputError for a map of another size.
     """
     height, width = (side // scale for side in hr_size)
     if values.shape == (height, width):
@@ -74,16 +79,18 @@ def lr_map(values: NDArray, hr_size: tuple[int, int], scale: int) -> NDArray:
     if values.shape != hr_size:
         sizes = f"{width}×{height} (LR) or {hr_size[1]}×{hr_size[0]} (HR)"
         raise InputError(f"expected {sizes} pixels, found {values.shape[1]}×{values.shape[0]}")
-    whole = values[: height * scale, : width * scale]
-    return whole.reshape(height, scale, width, scale).mean((1, 3), dtype=np.float64)
+    cropped = values[: height * scale, : width * scale]
+    return cropped.reshape(height, scale, width, scale).mean((1, 3), dtype=np.float64)
 
 
 def region_weights(labels: NDArray, count: int, hr_size: tuple[int, int], scale: int, blend: float) -> NDArray:
-    """Each kernel's weight in each LR pixel, (count, h, w), sum 1.
+    """The weight of each kernel in each LR pixel, (count, h, w), sum 1 over the kernels.
 
-    `blend` is the standard deviation, in LR pixels, of a Gaussian that softens the borders of the regions.
+    `blend` is the standard deviation, in LR pixels, of the Gaussian that blends neighbouring regions; 0: no blending.
     """
     from scipy.ndimage import gaussian_filter
 
-    shares = (lr_map(labels == label, hr_size, scale) for label in range(count))
-    return np.stack([gaussian_filter(share, blend, mode="nearest") if blend else share for share in shares])
+    weights = np.stack([to_lr_grid(labels == label, hr_size, scale) for label in range(count)])
+    if blend:
+        weights = np.stack([gaussian_filter(weight, blend, mode="nearest") for weight in weights])
+    return weights

@@ -1,30 +1,33 @@
-"""Luma, PSNR and SSIM, as the field's tables have them; float64 throughout."""
+"""Luma, PSNR and SSIM as in the tables of super-resolution papers, computed in float64."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-SSIM_WINDOW = 11
+from srmd.base.arithmetic import ceil_div
+
+SSIM_WINDOW = 11  # pixels
 
 
 def luma(rgb: NDArray) -> NDArray:
-    """Y of ITU-R BT.601, 16 to 235, not rounded; (H, W, 3) in 0 to 1 → (H, W)."""
+    """Luma Y of ITU-R BT.601, 16 to 235, not rounded; RGB (H, W, 3) in 0 to 1 → (H, W)."""
     weights = np.array([65.481, 128.553, 24.966])
-    return 16 + np.ascontiguousarray(rgb) @ weights  # in one order, so that equal pictures stay equal to the bit
+    # The order of summation depends on the memory layout; with one layout equal pictures get equal luma.
+    return 16 + np.ascontiguousarray(rgb) @ weights
 
 
 def psnr(a: NDArray, b: NDArray) -> float:
-    """The peak signal-to-noise ratio in dB on the scale 0 to 255; infinite for equal arrays."""
+    """The peak signal-to-noise ratio in dB of arrays on the scale 0 to 255; infinite for equal arrays."""
     error = np.mean((a - b) ** 2, dtype=np.float64)
     return float(10 * np.log10(255**2 / error)) if error else float("inf")
 
 
-def finite(row: dict) -> dict:
-    """The row for JSON, which knows no infinite PSNR: null."""
-    return {key: None if isinstance(v, float) and not np.isfinite(v) else v for key, v in row.items()}
+def without_infinities(row: dict) -> dict:
+    """A row of scores with None for each float that is not finite, because JSON has no infinity."""
+    return {key: None if isinstance(value, float) and not np.isfinite(value) else value for key, value in row.items()}
 
 
 def ssim(a: NDArray, b: NDArray) -> float:
-    """Wang's structural similarity of (H, W) arrays on the scale 0 to 255; sides of at least 11 pixels."""
+    """The structural similarity (Wang et al. 2004) of (H, W) arrays on the scale 0 to 255, at least 11×11 pixels."""
     from skimage.metrics import structural_similarity
 
     return float(
@@ -33,14 +36,17 @@ def ssim(a: NDArray, b: NDArray) -> float:
 
 
 def min_side(scale: int) -> int:
-    """The shortest side, a multiple of the scale, whose shaved picture still holds a window of SSIM."""
-    return -(-(SSIM_WINDOW + 2 * scale) // scale) * scale
+    """The smallest side of an HR picture that `score` accepts: a window of SSIM and the cropped border.
+
+    In HR pixels, a multiple of the scale.
+    """
+    return scale * ceil_div(SSIM_WINDOW + 2 * scale, scale)
 
 
 def score(sr: NDArray, hr: NDArray, scale: int) -> dict[str, float]:
-    """`psnr_y`, `ssim_y`, `psnr_rgb` of (H, W, 3) pictures in 0 to 1.
+    """The scores `psnr_y`, `ssim_y` and `psnr_rgb` of pictures (H, W, 3) in 0 to 1.
 
-    SR is clipped and rounded to 8 bits, and `scale` pixels are shaved off on each side.
+    SR is clipped and rounded to 8 bits, and `scale` pixels are cropped on each side of both pictures.
     """
     inner = (slice(scale, -scale), slice(scale, -scale))
     sr = np.round(np.clip(sr.astype(np.float64), 0, 1) * 255)[inner] / 255

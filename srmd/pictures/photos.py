@@ -1,4 +1,4 @@
-"""The built-in photos, which scikit-image ships: those to train on, and those held out."""
+"""The built-in training and test pictures: photos that scikit-image ships, and drawn dead leaves."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -11,9 +11,9 @@ from srmd.pictures.dead_leaves import box_downsample, dead_leaves
 from srmd.pictures.files import read_picture
 
 TEST_PHOTOS = ("astronaut.png", "chelsea.png", "coffee.png")
-# Photos that scikit-image ships, each with the factor by which it is shrunk: soft ones hold nothing sharp to learn at
-# their own size, and would fill half of the crops. Packed in turn with two dead leaves, so that validation takes the
-# third, seventh and eleventh, which are grey: colour photos are few.
+# Each photo with the factor by which it is downsampled before training: at full size the soft photos have no sharp
+# detail to learn from, and half of the crops would come from them. The order decides which pictures are held out for
+# validation: the third, seventh and eleventh photo. These are grey, because colour photos are few.
 TRAINING_PHOTOS = {
     "motorcycle_left.png": 1,
     "rocket.jpg": 1,
@@ -29,20 +29,20 @@ TRAINING_PHOTOS = {
     "moon.png": 2,
 }
 LEAVES_PER_PHOTO = 2
-LEAVES_SIZE = 384
+LEAVES_SIZE = 384  # pixels, height and width
 
 
 @cache
 def builtin_test_pictures() -> dict[str, NDArray[np.uint8]]:
-    """The held-out photos by name, (H, W, 3), read once; none of them is in the built-in training set."""
+    """The test photos by name, read-only arrays (H, W, 3), read once per process; none is used for training."""
     photos = {Path(file).stem: _photo(file) for file in TEST_PHOTOS}
     for pixels in photos.values():
-        pixels.setflags(write=False)  # all who ask share them
+        pixels.setflags(write=False)  # all callers share the cached arrays
     return photos
 
 
 def builtin_training_pictures() -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """Name and pixels, (H, W, 3), of each picture of the built-in training set: photos and dead leaves in turn."""
+    """Name and pixels (H, W, 3) of each training picture; after each photo come two pictures of dead leaves."""
     for number, (file, shrink) in enumerate(TRAINING_PHOTOS.items()):
         yield Path(file).stem, box_downsample(_photo(file), shrink)
         for seed in range(number * LEAVES_PER_PHOTO, (number + 1) * LEAVES_PER_PHOTO):

@@ -1,4 +1,4 @@
-"""A picture as it lay in its file, and the levels of its pixels."""
+"""`Picture`: the content of a picture file; conversion of pixels between integers and floats."""
 
 from dataclasses import dataclass
 
@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A picture as it lay in its file, turned upright.
+    """The content of a picture file, turned upright by its EXIF orientation.
 
-    `pixels` are (H, W, 3), RGB, uint8 or, from 16 bits, uint16; `alpha` is (H, W) uint8. `grey` says that the file
-    had one channel; `exif` has no orientation left to apply.
+    `pixels` is (H, W, 3), RGB, uint8 or uint16; `alpha` is (H, W) uint8, None if the picture is opaque. `grey` says
+    that the file has one colour channel; the three channels of `pixels` are then equal. `icc` is the colour profile,
+    `exif` the EXIF data without the orientation.
     """
 
     pixels: NDArray
@@ -21,25 +22,25 @@ class Picture:
     exif: bytes | None = None
 
     def to_float(self) -> NDArray[np.float64]:
-        """The pixels as (H, W, 3) in 0 to 1; transparency plays no part."""
+        """The pixels as floats, (H, W, 3) in 0 to 1, without alpha."""
         return as_floats(self.pixels)
 
-    def blank(self, scale: int) -> NDArray:
-        """An array for the levels of this picture, `scale` times as large, as a PNG holds them.
+    def empty_result(self, scale: int) -> NDArray:
+        """An uninitialised array for the restored picture, in the dtype of `pixels`.
 
-        (s·H, s·W, 3), of a grey picture (s·H, s·W, 1); uint8 or uint16, as this picture.
+        Its shape is (s·H, s·W, 3), or (s·H, s·W, 1) if the picture is grey.
         """
         height, width, _ = self.pixels.shape
         return np.empty((scale * height, scale * width, 1 if self.grey else 3), self.pixels.dtype)
 
 
 def as_floats(pixels: NDArray) -> NDArray[np.floating]:
-    """Whole numbers as float64 in 0 to 1; floats as they are."""
+    """Unsigned integers scaled to float64 in 0 to 1; floats are returned unchanged."""
     return pixels / np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else pixels
 
 
-def to_levels(rgb: NDArray, dtype: np.dtype, grey: bool = False) -> NDArray:
-    """(H, W, 3) in 0 to 1, clipped and rounded to the levels of uint8 or uint16; (H, W, 1) of a grey picture."""
+def quantise(rgb: NDArray, dtype: np.dtype, grey: bool = False) -> NDArray:
+    """Floats (H, W, 3) clipped to 0 to 1, scaled and rounded to uint8 or uint16; (H, W, 1), the mean, if `grey`."""
     colours = np.clip(rgb, 0, 1)
     if grey:
         colours = colours.mean(2, keepdims=True)

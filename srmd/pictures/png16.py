@@ -1,4 +1,4 @@
-"""PNG of 16 bits a colour, or of 16-bit grey with transparency, which Pillow cuts to 8."""
+"""PNG files with 16 bits per channel in RGB, RGBA or grey with alpha, which Pillow would reduce to 8 bits."""
 
 import struct
 import zlib
@@ -12,21 +12,30 @@ from PIL import Image
 from srmd.pictures.picture import Picture
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-PNG_RGB, PNG_GREY_ALPHA, PNG_RGB_ALPHA = 2, 4, 6  # kinds of colour
-PNG_UP = 2  # the filter of a row that is stored less the one above
-PNG_ROWS = 256
+# Colour types of the header.
+PNG_RGB = 2
+PNG_GREY_ALPHA = 4
+PNG_RGB_ALPHA = 6
+PNG_UP = 2  # the filter "up": each row is stored as its difference to the row above
+ROWS_PER_STRIP = 256  # rows that are filtered and compressed at once
 
 
-def is_deep_png(path: Path) -> bool:
-    """Whether it is a PNG of 16 bits that Pillow cuts to 8: of all kinds but grey without alpha."""
+def is_16_bit_png(path: Path) -> bool:
+    """Whether the file is a PNG of 16 bits that Pillow would reduce to 8: RGB, RGBA or grey with alpha."""
     with path.open("rb") as file:
         header = file.read(26)
-    return header[:8] == PNG_SIGNATURE and header[24] == 16 and header[25] in (PNG_RGB, PNG_GREY_ALPHA, PNG_RGB_ALPHA)
+    if header[:8] != PNG_SIGNATURE:
+        return False
+    bit_depth, colour_type = header[24:26]
+    return bit_depth == 16 and colour_type in (PNG_RGB, PNG_GREY_ALPHA, PNG_RGB_ALPHA)
 
 
-def deepened(picture: Picture, path: Path, orientation: int) -> Picture:
-    """The picture as Pillow read it, with all 16 bits of its pixels."""
-    from torchvision.io import ImageReadMode, decode_image  # costs seconds
+def with_16_bits(picture: Picture, path: Path, orientation: int) -> Picture:
+    """A picture that Pillow read from a 16-bit PNG, with uint16 pixels in place of uint8.
+
+    `orientation` is the EXIF orientation of the file, 1 to 8.
+    """
+    from torchvision.io import ImageReadMode, decode_image  # importing torchvision takes seconds
 
     channels = decode_image(str(path), ImageReadMode.UNCHANGED).numpy()  # (2 to 4, H, W)
     grey = len(channels) == 2
@@ -35,7 +44,7 @@ def deepened(picture: Picture, path: Path, orientation: int) -> Picture:
 
 
 def _upright(pixels: NDArray, orientation: int) -> NDArray:
-    """(H, W, 3) turned as `ImageOps.exif_transpose` turns pictures, by EXIF's numbers 1 to 8."""
+    """Pixels (H, W, 3) turned and flipped by their EXIF orientation, as `ImageOps.exif_transpose` does."""
     if orientation in (2, 3, 7, 8):
         pixels = pixels[:, ::-1]
     if orientation in (3, 4, 6, 7):
@@ -43,33 +52,43 @@ def _upright(pixels: NDArray, orientation: int) -> NDArray:
     return np.ascontiguousarray(pixels.transpose(1, 0, 2) if orientation in (5, 6, 7, 8) else pixels)
 
 
-def resized_alpha(alpha: NDArray[np.uint8], picture: NDArray) -> Image.Image:
+def resize_alpha(alpha: NDArray[np.uint8], picture: NDArray) -> Image.Image:
+    """Alpha (h, w) resized bicubically to the height and width of a picture (H, W, C)."""
     return Image.fromarray(alpha).resize(picture.shape[1::-1], Image.Resampling.BICUBIC)
 
 
-def deep_png(levels: NDArray[np.uint16], like: Picture) -> bytes:
-    """A PNG of 16 bits, as its specification (W3C, third edition) has it; each row less the one above."""
+def encode_16_bit_png(levels: NDArray[np.uint16], source: Picture) -> bytes:
+    """A PNG file (W3C specification, third edition) of `levels`, (H, W, 3), or (H, W, 1) if `source` is grey.
+
+    Alpha (resized), ICC profile and EXIF are those of `source`.
+    """
     height, width = levels.shape[:2]
-    kind = PNG_RGB if like.alpha is None else PNG_GREY_ALPHA if like.grey else PNG_RGB_ALPHA
-    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0))]
-    chunks += [(b"iCCP", b"ICC profile\0\0" + zlib.compress(like.icc))] if like.icc else []
-    chunks += [(b"eXIf", like.exif.removeprefix(b"Exif\0\0"))] if like.exif else []
-    chunks += [(b"IDAT", _compressed_rows(levels, like)), (b"IEND", b"")]
-    parts = [
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
-    ]
-    return PNG_SIGNATURE + b"".join(parts)
+    colour_type = PNG_GREY_ALPHA if source.grey else PNG_RGB_ALPHA
+    if source.alpha is None:
+        colour_type = PNG_RGB  # Pillow writes 16-bit grey without alpha
+    parts = [PNG_SIGNATURE, _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0))]
+    if source.icc:
+        parts.append(_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(source.icc)))
+    if source.exif:
+        parts.append(_chunk(b"eXIf", source.exif.removeprefix(b"Exif\0\0")))
+    parts += [_chunk(b"IDAT", _compressed_rows(levels, source)), _chunk(b"IEND", b"")]
+    return b"".join(parts)
 
 
-def _compressed_rows(levels: NDArray[np.uint16], like: Picture) -> bytes:
-    """Some rows at a time, for each step of it is as large as the picture."""
-    alpha = None if like.alpha is None else np.asarray(resized_alpha(like.alpha, levels)) * np.uint16(257)
-    deflate, above, parts = zlib.compressobj(), np.uint8(0), []
-    for top in range(0, len(levels), PNG_ROWS):
-        strip = levels[top : top + PNG_ROWS]
-        strip = strip if alpha is None else np.dstack([strip, alpha[top : top + PNG_ROWS]])
+def _chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def _compressed_rows(levels: NDArray[np.uint16], source: Picture) -> bytes:
+    """The filtered and compressed rows of a PNG, computed strip by strip to save memory."""
+    alpha = None if source.alpha is None else np.asarray(resize_alpha(source.alpha, levels)) * np.uint16(257)
+    deflate, row_above, parts = zlib.compressobj(), np.uint8(0), []
+    for top in range(0, len(levels), ROWS_PER_STRIP):
+        strip = levels[top : top + ROWS_PER_STRIP]
+        if alpha is not None:
+            strip = np.dstack([strip, alpha[top : top + ROWS_PER_STRIP]])
         rows = strip.astype(">u2").reshape(len(strip), -1).view(np.uint8)
-        filtered = np.vstack([rows[:1] - above, np.diff(rows, axis=0)])  # bytes, that wrap around
-        above = rows[-1]
+        filtered = np.vstack([rows[:1] - row_above, np.diff(rows, axis=0)])  # modulo 256, as PNG defines it
+        row_above = rows[-1]
         parts.append(deflate.compress(np.insert(filtered, 0, PNG_UP, axis=1).tobytes()))
     return b"".join([*parts, deflate.flush()])

@@ -1,1 +1,1 @@
-"""Pictures of any size through a network."""
+"""Restoring pictures of any size with a network."""

@@ -1,32 +1,47 @@
-"""How a picture is cut into tiles that leave no trace."""
+"""How a picture is cut into overlapping tiles."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
-from srmd.winograd.transforms import OUTPUT_TILE
+from srmd.base.arithmetic import ceil_div
+from srmd.winograd.transforms import OUTPUT_TILE as WINOGRAD_TILE
 
 
-def spans(length: int, tile: int, halo: int) -> Iterator[tuple[tuple[int, int], slice]]:
-    """Start and end of each tile along an axis, and the slice that the network sees to compute it.
+class TileSpan(NamedTuple):
+    """A tile along one axis, in LR pixels from the picture's edge."""
 
-    All tiles see as much: engines prepare for a size, and keep memory for each that they have met. What they see
-    begins, and seen from the other end ends, on the grid of Winograd's algorithm, so that it rounds alike in all of
-    them. A tile has at most `tile` pixels, but at least six.
+    start: int
+    end: int  # one behind the tile's last pixel
+    input: slice  # what the network gets to compute the tile: the tile with a halo on both sides
+
+    def in_picture(self, scale: int) -> slice:
+        """Where the tile lies in the picture's SR."""
+        return slice(scale * self.start, scale * self.end)
+
+    def in_output(self, scale: int) -> slice:
+        """Where the tile lies in the SR of its input."""
+        return slice(scale * (self.start - self.input.start), scale * (self.end - self.input.start))
+
+
+def tile_spans(length: int, tile: int, halo: int) -> Iterator[TileSpan]:
+    """The tiles along an axis of `length` pixels, each of at most `tile` pixels, but of at least six.
+
+    All inputs have the same length: engines prepare for each input size, and keep memory for it. All inputs start at a
+    multiple of six pixels, the tile of Winograd's algorithm, so that it rounds a pixel the same way in every input.
     """
     side = length
     if length > tile:
-        count = _ceil_div(length, max(tile // OUTPUT_TILE * OUTPUT_TILE, OUTPUT_TILE))
-        side = _to_grid(_ceil_div(length, count))
-    halo = _to_grid(halo)
-    seen = min(side + 2 * halo + (length - side - 2 * halo) % OUTPUT_TILE, length)
+        longest = max(tile // WINOGRAD_TILE * WINOGRAD_TILE, WINOGRAD_TILE)
+        count = ceil_div(length, longest)
+        side = _round_up(ceil_div(length, count))
+    halo = _round_up(halo)
+    input_length = side + 2 * halo
+    input_length = min(input_length + (length - input_length) % WINOGRAD_TILE, length)
     for start in range(0, length, side):
-        first = min(max(start - halo, 0), length - seen)
-        yield (start, min(start + side, length)), slice(first, first + seen)
+        first = min(max(start - halo, 0), length - input_length)
+        yield TileSpan(start, min(start + side, length), slice(first, first + input_length))
 
 
-def _to_grid(length: int) -> int:
-    """The next multiple of the grid."""
-    return _ceil_div(length, OUTPUT_TILE) * OUTPUT_TILE
-
-
-def _ceil_div(a: int, b: int) -> int:
-    return -(-a // b)
+def _round_up(length: int) -> int:
+    """The next multiple of Winograd's tile."""
+    return ceil_div(length, WINOGRAD_TILE) * WINOGRAD_TILE

@@ -1,1 +1,1 @@
-"""What people look at: dashboard, pictures, plots, tables."""
+"""The dashboard, and pictures, plots and tables for people."""

@@ -1,8 +1,8 @@
-"""Visdom, in a thread of its own: nothing that happens there slows or stops anything.
+"""The visdom dashboard. It talks to the server in a background thread, so a slow or dead server never delays a run.
 
-What is shown is kept here: the points of every curve, the last text of every window and the last few pictures. The
-thread sends whole windows and never parts of them, so an answer that got lost does no harm, a server that comes back
-gets everything again, and there is no queue that could fill.
+`Dashboard` keeps everything that it shows: the points of all curves, the last text of each window and the newest
+pictures. The thread always sends a window as a whole. So a lost message does no harm, a restarted server gets all
+windows again, and no queue can fill up.
 """
 
 import logging
@@ -29,63 +29,65 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("srmd")
 
-PAUSE_SECONDS = 1.0  # between two sendings at least,
-PAUSE_FACTOR = 20  # and this many times what the last one took: it never costs more than a twentieth of anything
-RETRY_SECONDS = 2.0
-POST_SECONDS = 5.0  # a server that takes longer counts as lost
-CLOSE_SECONDS = 3.0
-MAX_PICTURES = 32  # kept, so that a test of a thousand pictures does not keep them all in memory: the newest win
-CAPTION_PIXELS = 45  # the page writes a picture's caption above and below it
-TEXT_PIXELS = 580  # wide enough for a table of scores
-FEW_POINTS = 100  # up to here they get markers: a line of one point would not be seen
+MIN_PAUSE_SECONDS = 1.0  # between two updates of the server
+PAUSE_FACTOR = 20  # a pause lasts at least this many times as long as the update before it
+RETRY_SECONDS = 2.0  # between two attempts to reach the server
+POST_TIMEOUT_SECONDS = 5.0  # a server that takes longer to answer counts as lost
+CLOSE_TIMEOUT_SECONDS = 3.0
+MAX_PICTURES = 32  # that are kept in memory; older ones are dropped
+CAPTION_PIXELS = 45  # height that the page needs for a picture's title and caption
+TEXT_PIXELS = 580  # width that a table of scores needs
+MIN_PANE_PIXELS = 240  # width of a picture's window
+MAX_PANE_PIXELS = 1200
+MAX_MARKED_POINTS = 100  # shorter lines get markers, because a line of one point would be invisible
 
 Lines = dict[str, tuple[array, array]]  # name: (steps, values)
 Picture = tuple[np.ndarray, str]  # (H, W, 3) uint8, caption
 Content = Lines | Picture | str
 
 
-class Absent(Enum):
-    """What to do where no server answers at first."""
+class NoServer(Enum):
+    """What a dashboard does where no server answers at the start."""
 
     START = "start one"
     WAIT = "wait for one"
-    OFF = "do without"
+    OFF = "turn off"
 
 
 class Dashboard:
-    """Curves, pictures and texts in visdom; every call returns at once, whatever becomes of the server.
+    """Curves, pictures and texts in visdom. Every call returns at once, even if the server is slow, hung or gone.
 
     Args:
-        address: http://HOST:PORT of the server; None: everything here does nothing.
-        env: name of visdom's environment; characters that visdom stumbles over become underscores.
-        absent: what to do where no server answers at first.
-        say: takes the few lines that are for a person, from another thread.
-        env_path: where a server that is started here keeps saved environments (visdom's own place).
+        address: http://HOST:PORT of the server; None turns the dashboard off: all calls do nothing.
+        env: name of the visdom environment; characters that visdom can't handle become underscores.
+        no_server: what to do where no server answers at the start.
+        log: takes the dashboard's messages to the user, one line each; called from the background thread.
+        env_path: folder for saved environments of a server that this dashboard starts (default: visdom's, ~/.visdom).
     """
 
     def __init__(
         self,
         address: str | None,
         env: str = "main",
-        absent: Absent = Absent.WAIT,
-        say: Callable[[str], None] = logger.info,
+        no_server: NoServer = NoServer.WAIT,
+        log: Callable[[str], None] = logger.info,
         env_path: Path | None = None,
     ) -> None:
-        self._address, self._absent, self._say, self._env_path = address, absent, say, env_path
+        self._address, self._no_server, self._log, self._env_path = address, no_server, log, env_path
         self._env = re.sub(r"[^\w.-]|\.(?=json)", "_", env, flags=re.ASCII)
         self._windows: dict[str, Content] = {}
         self._unsent: set[str] = set()
-        self._lock = threading.Lock()  # guards the two above; never held while anything is sent
+        self._lock = threading.Lock()  # guards _windows and _unsent; never held while something is sent
         self._wake, self._closing = threading.Event(), threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
-        self._state = "off" if address is None else "new"  # new, up, lost, off
+        self._state = "off" if address is None else "new"  # new, connected, lost or off
         self._thread = threading.Thread(target=self._run, name="dashboard", daemon=True)
         if address is not None:
             self._thread.start()
 
     @property
     def url(self) -> str:
-        """The page to show people; empty where the dashboard is off."""
+        """The address of the dashboard's page; empty where the dashboard is off."""
         return "" if self._address is None else f"{self._address.replace('127.0.0.1', 'localhost')}/env/{self._env}"
 
     def curves(self, window: str, step: int, values: dict[str, float]) -> None:
@@ -97,12 +99,12 @@ class Dashboard:
             for name, value in values.items():
                 steps, points = lines.setdefault(name, (array("d"), array("d")))
                 steps.append(step)
-                points.append(value if math.isfinite(value) else math.nan)  # JSON knows no infinity; nan is a gap
+                points.append(value if math.isfinite(value) else math.nan)  # JSON has no infinity; visdom plots a gap
             self._unsent.add(window)
         self._wake.set()
 
     def image(self, window: str, picture: np.ndarray, caption: str = "") -> None:
-        """Shows a picture, (H, W, 3) uint8, in place of the window's last; it is not copied, so leave it as it is."""
+        """Shows a picture (H, W, 3) uint8 in a window instead of its last one. It is not copied: don't change it."""
         self._put(window, (picture, caption))
         with self._lock:
             pictures = [name for name, content in self._windows.items() if isinstance(content, tuple)]
@@ -111,18 +113,18 @@ class Dashboard:
                 self._unsent.discard(oldest)
 
     def text(self, window: str, html: str) -> None:
-        """Shows a text in place of the window's last."""
+        """Shows a text in a window instead of its last one."""
         self._put(window, html)
 
     def close(self) -> None:
-        """Sends what is left, saves the environment and ends the server if it was started here.
+        """Sends what is left, saves the environment, and stops the server if this dashboard started it.
 
-        Takes at most a few seconds, and none where the server is known to be gone.
+        Takes at most a few seconds, and returns at once where the server is known to be lost.
         """
         self._closing.set()
         self._wake.set()
-        if self._state in ("new", "up"):
-            self._thread.join(CLOSE_SECONDS)
+        if self._state in ("new", "connected"):
+            self._thread.join(CLOSE_TIMEOUT_SECONDS)
         self._state = "off"
         if self._process is not None:
             visdom_server.stop(self._process)
@@ -141,15 +143,15 @@ class Dashboard:
             self._unsent.add(window)
         self._wake.set()
 
-    # What follows runs in the thread.
+    # The methods below run in the background thread.
 
     def _run(self) -> None:
         try:
             self._find_server()
             while self._state != "off":
-                self._talk()
-        except Exception as error:  # the dashboard may break, the run may not
-            self._say(f"dashboard: off, for it failed ({type(error).__name__}: {error})")
+                self._update_server()
+        except Exception as error:  # an error in the dashboard must not end the run
+            self._log(f"dashboard: turned off by an error ({type(error).__name__}: {error})")
             self._state = "off"
         finally:
             if self._process is not None:
@@ -158,51 +160,52 @@ class Dashboard:
     def _find_server(self) -> None:
         if visdom_server.answers(self._address):
             return
-        if self._absent is Absent.OFF:
+        if self._no_server is NoServer.OFF:
             self._state = "off"
-        elif self._absent is Absent.START:
+        elif self._no_server is NoServer.START:
             port = urlsplit(self._address).port
             self._process = visdom_server.start(port, self._env_path, self._closing)
             if self._process is None and not self._closing.is_set():
-                self._say(f"dashboard: none, for visdom did not start on port {port} or the port is taken")
+                self._log(f"dashboard: visdom did not start on port {port}, or another program uses the port")
                 self._state = "lost"
 
-    def _talk(self) -> None:
-        """Sends what there is, for as long as the server answers; then waits for it to come back."""
+    def _update_server(self) -> None:
+        """Sends the windows that change for as long as the server answers; then waits before the next attempt."""
         try:
             client = self._connect()
             while True:
                 self._wake.clear()
-                closing = self._closing.is_set()  # asked in this order, so nothing that came before is left out
-                began = time.monotonic()
+                closing = self._closing.is_set()  # read before sending, so that all that came before `close` is sent
+                start = time.monotonic()
                 self._send_windows(client)
                 if closing:
                     self._save(client)
                     break
-                self._closing.wait(max(PAUSE_SECONDS, PAUSE_FACTOR * (time.monotonic() - began)))
+                self._closing.wait(max(MIN_PAUSE_SECONDS, PAUSE_FACTOR * (time.monotonic() - start)))
                 self._wake.wait()
         except ConnectionError:
             self._lose()
-        if self._closing.wait(0 if self._state == "up" else RETRY_SECONDS):
+        if self._closing.wait(0 if self._state == "connected" else RETRY_SECONDS):
             self._state = "off"
 
     def _connect(self) -> "visdom.Visdom":
-        if not visdom_server.answers(self._address):  # quicker than the client to give up a hung one
+        if not visdom_server.answers(self._address):  # visdom's client would wait longer for a hung server
             raise ConnectionError
         client = _client(self._address, self._env)
         if self._process is not None and not visdom_server.page_is_complete():
-            self._say(
-                "dashboard: its page will be blank, for visdom's page scripts are missing and there is no network"
-            )
-        self._say(f"dashboard: {'back at ' if self._state == 'lost' else ''}{self.url}")
-        self._state = "up"
+            self._log("dashboard: the page will be blank, because its scripts are missing and can't be downloaded")
+        self._log(f"dashboard: {'reconnected to ' if self._state == 'lost' else ''}{self.url}")
+        self._state = "connected"
         self._send_all_again()
         return client
 
     def _lose(self) -> None:
         if self._state != "lost" and not self._closing.is_set():
-            lost = "lost" if self._state == "up" else "no visdom server answers"
-            self._say(f"dashboard: {lost} at {self._address}; the run goes on, and the dashboard when it is back")
+            if self._state == "connected":
+                problem = f"lost the server at {self._address}"
+            else:
+                problem = f"no visdom server answers at {self._address}"
+            self._log(f"dashboard: {problem}; the run continues, and the dashboard connects when the server is up")
         self._state = "lost"
 
     def _send_all_again(self) -> None:
@@ -211,18 +214,18 @@ class Dashboard:
 
     def _send_windows(self, client: "visdom.Visdom") -> None:
         with self._lock:
-            known = next((window for window in self._windows if window not in self._unsent), None)
-        if known is not None and not client.win_exists(known):  # another server, or emptied, while nothing was sent
+            sent = next((window for window in self._windows if window not in self._unsent), None)
+        if sent is not None and not client.win_exists(sent):  # the server was restarted or cleared since the last time
             self._send_all_again()
-        with self._lock:  # those of now: points that come in meanwhile wait for the next sending
-            windows = [window for window in self._windows if window in self._unsent]  # in order of first showing
+        with self._lock:
+            windows = [window for window in self._windows if window in self._unsent]  # in the order of their creation
             self._unsent.clear()
         for window in windows:
             if (content := self._copy(window)) is not None:
                 _send(client, window, content)
 
     def _copy(self, window: str) -> Content | None:
-        """What a window shows by now; None where it is a picture that newer ones have pushed out."""
+        """The present content of a window; None where it was a picture that has been dropped for newer ones."""
         with self._lock:
             content = self._windows.get(window)
             if isinstance(content, dict):
@@ -238,47 +241,54 @@ def open_dashboard(
     visdom: str,
     env: str,
     start_server: bool,
-    say: Callable[[str], None] = logger.info,
+    log: Callable[[str], None] = logger.info,
     port: int = visdom_server.PORT,
     env_path: Path | None = None,
 ) -> Dashboard:
-    """The dashboard that the flag asks for, "auto", "off" or http://HOST:PORT; returns at once.
+    """Opens a dashboard and returns at once.
 
-    "auto" is the server on this port of loopback. Where none runs, it is started, or without `start_server` there is
-    no dashboard, silently.
+    Args:
+        visdom: "off", the server's address http://HOST:PORT, or "auto": the server on this machine.
+        env: name of the visdom environment.
+        start_server: with "auto", whether to start a server where none runs; otherwise the dashboard is then off.
+        log: takes the dashboard's messages to the user, one line each.
+        port: port of the server on this machine.
+        env_path: folder for saved environments of a server that is started (default: visdom's, ~/.visdom).
+
+    Raises InputError for an invalid address.
     """
     if visdom == "off":
         return Dashboard(None)
     if not visdom_server.is_installed():
-        say("dashboard: none, for visdom is not installed")
+        log("dashboard: off, because visdom is not installed")
         return Dashboard(None)
     if visdom == "auto":
-        absent = Absent.START if start_server else Absent.OFF
-        return Dashboard(f"http://127.0.0.1:{port}", env, absent, say, env_path)
-    return Dashboard(check_address(visdom), env, Absent.WAIT, say)
+        no_server = NoServer.START if start_server else NoServer.OFF
+        return Dashboard(f"http://127.0.0.1:{port}", env, no_server, log, env_path)
+    return Dashboard(check_address(visdom), env, NoServer.WAIT, log)
 
 
 def check_address(address: str) -> str:
-    """The address of a server as http://HOST:PORT without a slash at its end; raises InputError for anything else."""
+    """The address of a server as http://HOST:PORT, without a final slash; raises InputError for anything else."""
     try:
         parts = urlsplit(address)
         if parts.scheme in ("http", "https") and parts.hostname and parts.port and not parts.path.strip("/"):
             return f"{parts.scheme}://{parts.netloc}"
-    except ValueError:  # a port that is no number
+    except ValueError:  # the port is not a number
         pass
     raise InputError(f"expected auto, off or an address like http://localhost:8097, found {address!r}")
 
 
 def _client(address: str, env: str) -> "visdom.Visdom":
-    """Visdom's own client, but with time-outs, and silent."""
+    """Visdom's client, with timeouts and without its log messages."""
     import visdom
 
     logging.getLogger("visdom").setLevel(logging.CRITICAL)
 
     class Client(visdom.Visdom):
         def _handle_post(self, url: str, data: str | None = None) -> str:
-            self.session.trust_env = False  # no proxy in between
-            reply = self.session.post(url, data=data, timeout=POST_SECONDS)
+            self.session.trust_env = False  # ignores the proxies of the environment
+            reply = self.session.post(url, data=data, timeout=POST_TIMEOUT_SECONDS)
             reply.raise_for_status()
             return reply.text
 
@@ -288,14 +298,14 @@ def _client(address: str, env: str) -> "visdom.Visdom":
 
 
 def _send(client: "visdom.Visdom", window: str, content: Content) -> None:
-    """Sends one window, whole; raises ConnectionError."""
+    """Sends the whole content of a window; raises ConnectionError."""
     if isinstance(content, str):
         client.text(content, win=window, opts={"title": window, "width": TEXT_PIXELS})
     elif isinstance(content, tuple):
         picture, caption = content
         height, width = picture.shape[:2]
-        pane = min(max(width, 240), 1200)  # the page scales the picture to its pane's width
-        size = {"width": pane, "height": round(height * pane / width) + CAPTION_PIXELS}
+        pane_width = min(max(width, MIN_PANE_PIXELS), MAX_PANE_PIXELS)  # to which the page scales the picture
+        size = {"width": pane_width, "height": round(height * pane_width / width) + CAPTION_PIXELS}
         client.image(picture.transpose(2, 0, 1), win=window, opts={"title": window, "caption": caption, **size})
     else:
         _send_lines(client, window, content)
@@ -303,7 +313,7 @@ def _send(client: "visdom.Visdom", window: str, content: Content) -> None:
 
 def _send_lines(client: "visdom.Visdom", window: str, lines: Lines) -> None:
     counts = [len(steps) for steps, _ in lines.values()]
-    client.scatter(  # `line` wants lines of one length
+    client.scatter(  # visdom's `line` would need lines of equal length
         np.concatenate([np.stack(line, axis=1) for line in lines.values()]),
         np.repeat(np.arange(1, len(lines) + 1), counts),
         win=window,
@@ -311,7 +321,7 @@ def _send_lines(client: "visdom.Visdom", window: str, lines: Lines) -> None:
             "title": window,
             "xlabel": "step",
             "legend": list(lines),
-            "mode": "lines+markers" if max(counts) <= FEW_POINTS else "lines",
+            "mode": "lines+markers" if max(counts) <= MAX_MARKED_POINTS else "lines",
             "markersize": 4,
         },
     )

@@ -1,4 +1,4 @@
-"""Pictures for people: samples, kernels, maps, comparisons."""
+"""Pictures for people to look at: samples, kernels, maps, comparisons."""
 
 from pathlib import Path
 
@@ -7,14 +7,18 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from srmd.base.files import whole_file
+from srmd.base.arithmetic import ceil_div
+from srmd.base.files import atomic_write
 from srmd.degradation import upsample
 from srmd.kernel.files import write_kernels
 from srmd.kernel.window import stack_kernels
 
-LABEL_HEIGHT = 28
-MAP_SIDE = 512  # pixels at most, of a map's picture
-PICTURE_SIDE = 240  # pixels at least, of a kernel's picture
+LABEL_HEIGHT = 28  # pixels
+LABEL_FONT_SIZE = 18
+MIN_LABEL_FONT_SIZE = 8
+PANEL_GAP = 4  # pixels between two panels of a comparison
+MAX_MAP_SIDE = 512  # pixels of a map's picture
+MIN_KERNEL_SIDE = 240  # pixels of a kernel's picture in a file
 
 
 def to_rgb8(picture: Tensor) -> np.ndarray:
@@ -23,7 +27,7 @@ def to_rgb8(picture: Tensor) -> np.ndarray:
 
 
 def sample_grid(lr: Tensor, sr: Tensor, hr: Tensor, scale: int) -> np.ndarray:
-    """LR | bicubic | SR | HR, a sample a row; batches (N, 3, …) → (H, W, 3) uint8."""
+    """A row LR | bicubic | SR | HR for each sample of batches (N, 3, …) in 0 to 1, as one picture (H, W, 3) uint8."""
     from torchvision.utils import make_grid
 
     enlarged = torch.nn.functional.interpolate(lr, scale_factor=scale, mode="nearest")
@@ -32,42 +36,45 @@ def sample_grid(lr: Tensor, sr: Tensor, hr: Tensor, scale: int) -> np.ndarray:
 
 
 def kernel_picture(kernels: np.ndarray, zoom: int = 8) -> np.ndarray:
-    """Kernels (N, k, k) side by side, (zoom·k, N·zoom·k, 3) uint8: zero black, each peak white, negative values red."""
+    """Kernels (N, k, k) side by side, (zoom·k, N·zoom·k, 3) uint8: 0 black, each maximum white, negatives red."""
     levels = kernels / kernels.max((1, 2), keepdims=True) * 255
     colours = np.stack([np.abs(levels), levels, levels], -1).clip(0, 255).round().astype(np.uint8)
     return np.hstack(list(colours)).repeat(zoom, 0).repeat(zoom, 1)
 
 
 def save_kernels(kernels: list[np.ndarray], path: Path) -> None:
-    """Kernels (k, k) as an enlarged picture, side by side, or as a .mat that `read_kernels` takes again.
+    """Writes kernels (k, k) side by side as an enlarged picture (.png), or as a .mat that `read_kernels` can read.
 
-    One is there under the key `kernel`, several are the cells of `kernels`.
+    The .mat has one kernel in the variable `kernel`, or several in the cell array `kernels`.
     """
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         if path.suffix.lower() == ".mat":
             write_kernels(temporary, kernels)
         else:
             stack = stack_kernels(kernels)
-            picture = kernel_picture(stack, -(-PICTURE_SIDE // stack.shape[-1]))
+            picture = kernel_picture(stack, ceil_div(MIN_KERNEL_SIDE, stack.shape[-1]))
             Image.fromarray(picture).save(temporary, "PNG")
 
 
 def map_picture(values: np.ndarray, white: float) -> np.ndarray:
-    """Numbers (H, W) from 0 to `white` as a grey picture (H, W, 3) uint8, of large ones every few pixels one."""
-    step = max(values.shape) // MAP_SIDE + 1
+    """A map (H, W) with values from 0 (black) to `white` as a grey picture (h, w, 3) uint8.
+
+    Of a large map only every second, third, … row and column is shown, so that no side exceeds MAX_MAP_SIDE.
+    """
+    step = max(values.shape) // MAX_MAP_SIDE + 1
     values = values[::step, ::step]
     return np.rint(values / white * 255).astype(np.uint8)[..., None].repeat(3, 2)
 
 
 def comparison(panels: dict[str, np.ndarray]) -> np.ndarray:
-    """Pictures (H, W, 3) uint8 of one size side by side, each under its label."""
+    """Pictures (H, W, 3) uint8 of one size, by label, side by side in one picture, each below its label."""
     height, width, _ = next(iter(panels.values())).shape
-    sheet = Image.new("RGB", (len(panels) * (width + 4) - 4, height + LABEL_HEIGHT), "white")
+    sheet = Image.new("RGB", (len(panels) * (width + PANEL_GAP) - PANEL_GAP, height + LABEL_HEIGHT), "white")
     draw = ImageDraw.Draw(sheet)
     for i, (label, picture) in enumerate(panels.items()):
-        left = i * (width + 4)
-        font = ImageFont.load_default(18)
-        while font.size > 8 and draw.textlength(label, font) > width:
+        left = i * (width + PANEL_GAP)
+        font = ImageFont.load_default(LABEL_FONT_SIZE)
+        while font.size > MIN_LABEL_FONT_SIZE and draw.textlength(label, font) > width:
             font = ImageFont.load_default(font.size - 1)
         draw.text((left + width / 2, LABEL_HEIGHT / 2), label, "black", font, anchor="mm")
         sheet.paste(Image.fromarray(picture), (left, LABEL_HEIGHT))

@@ -1,15 +1,15 @@
-"""Scores as text."""
+"""Tables of scores as text."""
 
 import numpy as np
 
 
 def mean_row(rows: list[dict]) -> dict:
-    """The mean of every number, under the name `mean`."""
+    """A row named `mean` with the mean of each number over the rows."""
     return {"name": "mean"} | {key: float(np.mean([row[key] for row in rows])) for key in rows[0] if key != "name"}
 
 
 def table(rows: list[dict]) -> str:
-    """The scores of a test as text, a picture a line and the mean; without HR pictures, the seconds alone."""
+    """A line for each picture and one for the mean: PSNR and SSIM of Y, or where there was no HR picture, seconds."""
     rows = [*rows, mean_row(rows)]
     width = max(len(row["name"]) for row in rows)
     if "psnr_y" not in rows[0]:
@@ -22,4 +22,5 @@ def _table_row(row: dict, width: int) -> str:
     bicubic = f"{row['bicubic_psnr_y']:12.2f} / {row['bicubic_ssim_y']:.4f}"
     srmd = f"{row['psnr_y']:10.2f} / {row['ssim_y']:.4f}"
     gain = row["psnr_y"] - row["bicubic_psnr_y"]
-    return f"{row['name']:{width}}  {bicubic}{srmd}{'–' if np.isnan(gain) else f'{gain:.2f}':>12}"  # both are infinite
+    gain_text = "–" if np.isnan(gain) else f"{gain:.2f}"  # NaN where both PSNRs are infinite
+    return f"{row['name']:{width}}  {bicubic}{srmd}{gain_text:>12}"

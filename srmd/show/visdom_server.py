@@ -1,7 +1,7 @@
-"""A visdom server on loopback that needs no network: its page's scripts, fetched once with npm, and its start.
+"""A visdom server on this machine that works offline: starts it, and fetches its page's scripts once with npm.
 
 python -m srmd.show.visdom_server --fetch     fetch the page's scripts (part of the set-up)
-python -m srmd.show.visdom_server             serve until Ctrl-C, to look at the saved curves again
+python -m srmd.show.visdom_server             serve until Ctrl-C, to look at saved curves again
 """
 
 import argparse
@@ -24,14 +24,15 @@ logger = logging.getLogger("srmd")
 
 PORT = 8097  # visdom's own default
 START_SECONDS = 15.0
-FETCH_SECONDS = 15.0  # how long the server's own download of its page may hold up its start
+FETCH_SECONDS = 15.0  # by which visdom's own download of the scripts may delay its start
+NPM_SECONDS = 180.0
 
 _MATHJAX = (
     *("MathJax.js", "config/Safe.js", "config/TeX-AMS-MML_HTMLorMML.js", "extensions/Safe.js"),
     *("jax/output/SVG/jax.js", "jax/output/SVG/config.js", "jax/output/SVG/fonts/TeX/fontdata.js"),
     "jax/output/SVG/fonts/TeX/Size1/Regular/Main.js",
 )
-# Of visdom 0.2.4. npm package: {path inside the package: path under visdom's static/}
+# The scripts of visdom 0.2.4. npm package: {path inside the package: path under visdom's static/}
 _FILES = {
     "jquery@3.1.1": {"dist/jquery.min.js": "js/jquery.min.js"},
     "bootstrap@3.3.7": {
@@ -63,15 +64,15 @@ _FILES = {
     "mathjax@2.7.5": {path: f"js/mathjax/2.7.5/{path}" for path in _MATHJAX},
 }
 
-# The server as a child: it ends with its parent, however that ends, for its standard input ends then.
+# The server's process. Its standard input ends when the parent process ends, in any way; then it ends, too.
 _CHILD = """
 import os, socket, sys, threading
-sys.modules["torch"] = None  # visdom's client uses it, its server does not: the import would cost seconds
+sys.modules["torch"] = None  # only visdom's client uses it: importing it here would cost seconds
 threading.Thread(target=lambda: (sys.stdin.buffer.read(), os._exit(0)), daemon=True).start()
 from visdom.server import build, run_server
 """
-# What visdom does at its first start, but bounded, and without a network not the end of it.
-_CHILD_FETCHES = f"""
+# The download that visdom does at its first start, with timeouts, and without ending the server where it fails.
+_CHILD_DOWNLOAD = f"""
 socket.setdefaulttimeout(5)
 download = threading.Thread(target=build.download_scripts, daemon=True)
 download.start()
@@ -81,7 +82,7 @@ socket.setdefaulttimeout(None)
 
 
 def is_installed() -> bool:
-    """Whether visdom is; training and testing do without."""
+    """Whether visdom is installed; training and testing also work without it."""
     return importlib.util.find_spec("visdom") is not None
 
 
@@ -95,17 +96,17 @@ def _version() -> str:
 
 
 def page_is_complete() -> bool:
-    """Whether visdom's page has all its scripts, so that a browser shows it without a network."""
+    """Whether visdom's page has all its scripts, so that a browser can show it offline."""
     static = _visdom_folder() / "static"
     built = static / "version.built"
-    wanted = (static / to for files in _FILES.values() for to in files.values())
-    return built.is_file() and built.read_text().strip() == _version() and all(path.is_file() for path in wanted)
+    scripts = (static / path for files in _FILES.values() for path in files.values())
+    return built.is_file() and built.read_text().strip() == _version() and all(path.is_file() for path in scripts)
 
 
 def fetch_page_scripts() -> bool:
-    """Fetches the scripts of visdom's page with npm, once; where that fails, says so in one line.
+    """Fetches the scripts of visdom's page with npm, if they are not there yet; logs a warning where that fails.
 
-    Returns whether the page is complete; never raises for want of npm or of a network.
+    Returns whether the page is complete. Raises no error without npm or without a network.
     """
     if page_is_complete():
         return True
@@ -116,44 +117,49 @@ def fetch_page_scripts() -> bool:
     except (OSError, subprocess.SubprocessError, tarfile.TarError, KeyError) as error:
         reason = "npm is not installed" if shutil.which("npm") is None else f"npm: {type(error).__name__}"
         logger.warning(
-            "visdom's page scripts could not be fetched (%s): without a network the dashboard's page will be blank; "
-            "training goes on",
+            "could not fetch the scripts of visdom's page (%s): offline, the dashboard will be blank; all else works",
             reason,
         )
         return False
-    logger.info("visdom's page scripts: %d files fetched with npm", sum(map(len, _FILES.values())))
+    logger.info("fetched the %d scripts of visdom's page with npm", sum(map(len, _FILES.values())))
     return True
 
 
 def _npm_pack(packages: list[str], folder: str) -> None:
-    """Puts one NAME-VERSION.tgz a package into the folder; without a network it gives up within seconds."""
-    patience = ("--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=1000")
+    """Downloads each package as NAME-VERSION.tgz into the folder; gives up within seconds without a network."""
+    retries = ("--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=1000")
     subprocess.run(
-        [shutil.which("npm") or "npm", "pack", "--silent", "--no-update-notifier", *patience, *packages],
+        [shutil.which("npm") or "npm", "pack", "--silent", "--no-update-notifier", *retries, *packages],
         cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        timeout=180,
+        timeout=NPM_SECONDS,
         check=True,
     )
 
 
 def _install(folder: Path) -> None:
-    """Copies the files out of the packages into visdom's static/; `version.built` last, so half of it is none of it."""
+    """Copies the scripts from the packages to visdom's static/.
+
+    `version.built` is removed first and written last: if the copying is interrupted, the page counts as incomplete.
+    """
     static = _visdom_folder() / "static"
     (static / "version.built").unlink(missing_ok=True)
     for package, files in _FILES.items():
         with tarfile.open(folder / f"{package.replace('@', '-')}.tgz") as archive:
-            for inside, to in files.items():
-                (static / to).parent.mkdir(parents=True, exist_ok=True)
-                (static / to).write_bytes(archive.extractfile(f"package/{inside}").read())
+            for path_in_package, path in files.items():
+                (static / path).parent.mkdir(parents=True, exist_ok=True)
+                (static / path).write_bytes(archive.extractfile(f"package/{path_in_package}").read())
     (static / "version.built").write_text(_version())
 
 
 def answers(address: str, seconds: float = 1.0) -> bool:
-    """Whether a visdom server answers at http://HOST:PORT, asked as its client asks; a hung or foreign one does not."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy has no loopback of ours
+    """Whether a visdom server answers at http://HOST:PORT; False for hung servers and for other programs.
+
+    It sends a request of visdom's client and waits for `seconds` at most.
+    """
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy can't reach this machine's servers
     try:
         with opener.open(f"{address}/env_state", data=b"{}", timeout=seconds) as reply:
             return isinstance(json.loads(reply.read()), list)
@@ -162,11 +168,12 @@ def answers(address: str, seconds: float = 1.0) -> bool:
 
 
 def is_running(port: int) -> bool:
-    """Whether a visdom server answers on this port of loopback."""
+    """Whether a visdom server answers on this port of this machine."""
     return answers(f"http://127.0.0.1:{port}")
 
 
-def _is_taken(port: int) -> bool:
+def _is_in_use(port: int) -> bool:
+    """Whether any program listens on this port of this machine."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
     except OSError:
@@ -177,19 +184,20 @@ def _is_taken(port: int) -> bool:
 def start(
     port: int, env_path: Path | None = None, cancelled: threading.Event | None = None
 ) -> "subprocess.Popen[bytes] | None":
-    """Starts a server on loopback and waits until it answers; None where it does not, or where the port is taken.
+    """Starts a server that only this machine can reach, and waits until it answers.
 
-    It runs in a session of its own, on Windows in a process group, so Ctrl-C at the terminal leaves it to `stop`; it
-    ends when this process ends.
+    Returns its process, or None where the port is in use or the server does not answer in time. It runs in another
+    session (on Windows, in another process group) than this process, so Ctrl-C does not reach it: `stop` ends it. It
+    also ends when this process ends.
 
     Args:
-        env_path: where it keeps saved environments (visdom's own place, ~/.visdom).
-        cancelled: set by another thread, ends the waiting and the server.
+        env_path: folder for saved environments (default: visdom's, ~/.visdom).
+        cancelled: when another thread sets this event, the waiting ends, and so does the server.
     """
-    if _is_taken(port):  # a server that is there would pass for the one that is started
+    if _is_in_use(port):  # the new server would fail, and `is_running` would find the old one
         return None
     complete = page_is_complete()
-    process = _launch(port, env_path, _CHILD + ("" if complete else _CHILD_FETCHES) + "run_server.main()\n")
+    process = _launch(port, env_path, _CHILD + ("" if complete else _CHILD_DOWNLOAD) + "run_server.main()\n")
     cancelled = cancelled or threading.Event()
     deadline = time.monotonic() + START_SECONDS + (0 if complete else FETCH_SECONDS)
     while time.monotonic() < deadline and process.poll() is None and not cancelled.wait(0.1):
@@ -200,9 +208,11 @@ def start(
 
 
 def _launch(port: int, env_path: Path | None, program: str) -> "subprocess.Popen[bytes]":
-    where = [] if env_path is None else ["-env_path", str(env_path.resolve())]
-    return subprocess.Popen(  # -P: a file of the current folder must not pass for a module
-        [sys.executable, "-P", "-c", program, "-port", str(port), "-bind_local", "-logging_level", "ERROR", *where],
+    options = ["-port", str(port), "-bind_local", "-logging_level", "ERROR"]
+    if env_path is not None:
+        options += ["-env_path", str(env_path.resolve())]
+    return subprocess.Popen(
+        [sys.executable, "-P", "-c", program, *options],  # -P: imports no files from the current folder
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -212,20 +222,21 @@ def _launch(port: int, env_path: Path | None, program: str) -> "subprocess.Popen
 
 
 def stop(process: "subprocess.Popen[bytes]") -> None:
-    """Ends a server at once, be it hung; it has nothing to put in order, and a second call does nothing."""
+    """Kills a server, which has nothing to clean up; works on hung servers, and a second call does nothing."""
     process.kill()
     process.wait()
     process.stdin.close()
 
 
 def _serve() -> int:
-    """Serves until Ctrl-C; the exit code."""
+    """Serves until Ctrl-C; returns the exit code."""
     process = start(PORT)
+    address = f"http://localhost:{PORT}"
     if process is None:
-        why = "a visdom server is there already" if is_running(PORT) else "visdom did not start, or the port is taken"
-        print(f"http://localhost:{PORT}: {why}", file=sys.stderr)
+        reason = "visdom did not start, or another program uses the port"
+        print(f"{address}: {'a visdom server is already running' if is_running(PORT) else reason}", file=sys.stderr)
         return 1
-    print(f"http://localhost:{PORT}  (Ctrl-C ends it)" + ("" if page_is_complete() else "  without scripts: blank"))
+    print(f"{address}  (stop with Ctrl-C)" + ("" if page_is_complete() else "  The page is blank: no scripts."))
     try:
         return process.wait()
     except KeyboardInterrupt:
@@ -235,9 +246,9 @@ def _serve() -> int:
 
 
 def main() -> int:
-    """Fetches the page's scripts, or serves until Ctrl-C; the exit code."""
-    parser = argparse.ArgumentParser(description="A visdom server on loopback that needs no network.")
-    parser.add_argument("--fetch", action="store_true", help="fetch the page's scripts with npm, once, and end")
+    """Fetches the page's scripts, or serves until Ctrl-C; returns the exit code."""
+    parser = argparse.ArgumentParser(description="A visdom server on this machine that works offline.")
+    parser.add_argument("--fetch", action="store_true", help="only fetch the page's scripts with npm, once")
     if parser.parse_args().fetch:
         logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stdout)
         fetch_page_scripts()

@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from srmd.base.errors import InputError, about
+from srmd.base.errors import InputError, prefix_errors
 from srmd.config import TrainConfig
 from srmd.kernel.families import KERNEL_SIZE, random_kernels
-from srmd.kernel.files import SUFFIXES, read_kernels
+from srmd.kernel.files import KERNEL_SUFFIXES, read_kernels
 from srmd.kernel.pca import PCA_KERNELS, PCA_SCALE, PCA_SEED, principal_components
-from srmd.kernel.window import fit_kernel, lost_share
+from srmd.kernel.window import cropped_share, fit_kernel
 
 logger = logging.getLogger("srmd")
 
-MAX_LOST_SHARE = 0.01  # the share of an own kernel's mass that may lie outside of the window
+MAX_CROPPED_SHARE = 0.01  # the share of an own kernel's mass that may lie outside of the window
 MAX_WINDOW = 63  # the largest side in HR pixels of a window: computing P for a larger one takes minutes and gigabytes
 
 
@@ -54,7 +54,7 @@ def training_kernels(config: TrainConfig, own_kernels: NDArray[np.float32] | Non
     if config.train_kernels is None:
         return TrainingKernels(config.kernel_size)
     if own_kernels is None:
-        with about("train_kernels"):
+        with prefix_errors("train_kernels"):
             own_kernels = read_own_kernels(config.train_kernels, config.kernel_size)
     return TrainingKernels(config.kernel_size, own_kernels, config.gaussian_share)
 
@@ -72,24 +72,24 @@ def read_own_kernels(path: Path, size: int) -> NDArray[np.float32]:
 def _read_folder(folder: Path) -> list[tuple[Path, NDArray]]:
     """The kernels of all kernel files of a folder, each with the path of its file."""
     kernels = []
-    for path in sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file()):
+    for path in sorted(path for path in folder.iterdir() if path.suffix.lower() in KERNEL_SUFFIXES and path.is_file()):
         try:
             kernels += [(path, kernel) for kernel in read_kernels(path)]
         except InputError as error:
             logger.warning("left out: %s", error)
     if not kernels:
-        raise InputError(f"{folder}: expected kernel files ({', '.join(SUFFIXES)}), found none that can be read")
+        raise InputError(f"{folder}: expected kernel files ({', '.join(KERNEL_SUFFIXES)}), found none that can be read")
     return kernels
 
 
 def _fit_to_window(kernel: NDArray, size: int, source: Path) -> NDArray:
-    lost = lost_share(kernel, size)
-    if lost > MAX_LOST_SHARE:
-        problem = f"a window of {size}×{size} holds {1 - lost:.0%} of its kernel"
+    cropped = cropped_share(kernel, size)
+    if cropped > MAX_CROPPED_SHARE:
+        problem = f"a window of {size}×{size} holds {1 - cropped:.0%} of its kernel"
         if len(kernel) <= MAX_WINDOW:
             advice = f"`kernel_size={len(kernel)}` holds it all"
         else:
             advice = f"the largest `kernel_size` is {MAX_WINDOW}"
         raise InputError(f"{source}: {problem}; {advice}")
-    with about(str(source)):
+    with prefix_errors(str(source)):
         return fit_kernel(kernel, size)

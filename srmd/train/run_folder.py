@@ -8,10 +8,10 @@ from dataclasses import asdict, fields, replace
 from datetime import datetime
 from pathlib import Path
 
-from srmd.base.errors import InputError, about
-from srmd.base.files import make_folder, whole_file
+from srmd.base.errors import InputError, prefix_errors
+from srmd.base.files import atomic_write, make_folder
 from srmd.config import TrainConfig
-from srmd.pictures.metrics import finite
+from srmd.pictures.metrics import without_infinities
 
 RUNS = Path("runs")
 KEPT_CHECKPOINTS = 3
@@ -38,7 +38,7 @@ class RunFolder:
         from filelock import FileLock, Timeout  # imports asyncio, which no other mode needs
 
         existed = self.path.exists()
-        with about("output"):
+        with prefix_errors("output"):
             make_folder(self.path)
         file = self.path / ".lock"
         lock = FileLock(file, timeout=0, fallback_to_soft=False)  # a soft lock would remain after a killed process
@@ -67,13 +67,13 @@ class RunFolder:
                 raise InputError(f"{self.path} holds a run already; `resume` continues it", "output")
             self._drop_rows_after(step)
             return
-        with whole_file(self.path / "config.json") as temporary:
+        with atomic_write(self.path / "config.json") as temporary:
             temporary.write_text(json.dumps(asdict(config), indent=2, default=str) + "\n", encoding="utf-8")
 
     def append(self, row: dict) -> None:
         """Append a row to metrics.jsonl."""
         with self.metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(finite(row), allow_nan=False) + "\n")
+            file.write(json.dumps(without_infinities(row), allow_nan=False) + "\n")
 
     def rows(self) -> list[dict]:
         """Return the rows of metrics.jsonl, without lines that a crash has cut short or damaged."""
@@ -86,7 +86,7 @@ class RunFolder:
 
     def _drop_rows_after(self, step: int) -> None:
         kept = [row for row in self.rows() if row["step"] <= step]
-        with whole_file(self.metrics) as temporary:
+        with atomic_write(self.metrics) as temporary:
             temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
 
     def checkpoint(self, step: int) -> Path:
@@ -125,8 +125,10 @@ def run_config(arguments: dict) -> TrainConfig:
         raise InputError(f"{folder} holds a run already; `resume` continues it", "output")
     stored = _read_config(folder / "config.json")
     for name in arguments.keys() - CHANGEABLE_FIELDS - {"command"}:
-        if arguments[name] != getattr(stored, name):
-            raise InputError(f"the run in {folder} has {getattr(stored, name)}, found {arguments[name]}", name)
+        value, stored_value = arguments[name], getattr(stored, name)
+        if value != stored_value:
+            started_with, found = _describe_value(name, stored_value), _describe_value(name, value)
+            raise InputError(f"the run in {folder} was started with {started_with}, found {found}", name)
     changed = {name: arguments[name] for name in arguments.keys() & CHANGEABLE_FIELDS}
     return replace(stored, **changed | {"output": folder, "resume": str(folder)})
 
@@ -143,6 +145,15 @@ def _folder_to_resume(requested: TrainConfig) -> Path | None:
     if not (folder / "config.json").exists():
         raise InputError(f"{folder}: expected a run, found a folder without its config.json", "resume")
     return folder
+
+
+def _describe_value(name: str, value: object) -> str:
+    """The value of a field in words, for messages."""
+    if value is None:
+        return "PyTorch's own number of threads" if name == "threads" else f"no {name}"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return str(value)
 
 
 def _new_name(config: TrainConfig) -> str:

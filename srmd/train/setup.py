@@ -6,8 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from srmd.base.errors import InputError, about
-from srmd.base.paths import shipped
+from srmd.base.errors import InputError, prefix_errors
+from srmd.base.paths import shipped_folder
 from srmd.config import TrainConfig
 from srmd.kernel.families import KERNEL_SIZE
 from srmd.kernel.pca import PCA_DIM, read_pca
@@ -15,7 +15,7 @@ from srmd.model import SRMD, NetworkConfig
 from srmd.train.kernels import TrainingKernels, training_kernels
 from srmd.weights.checkpoint import Checkpoint
 from srmd.weights.files import Weights, read_weights
-from srmd.weights.surgery import reproject_first_layer, start_from
+from srmd.weights.surgery import initialise_from, reproject_first_layer
 
 logger = logging.getLogger("srmd")
 
@@ -47,15 +47,19 @@ def new_setup(config: TrainConfig) -> TrainingSetup:
     )
     if config.weights is None:
         return TrainingSetup(network, _pca(config, kernels), kernels)
-    with about("weights"):
+    with prefix_errors("weights"):
         source = read_weights(config.weights)
         if source.pca is None:
             raise InputError(f"{config.weights}: expected weights with their P, found a format that carries none")
     if config.batch_norm and not source.network.config.batch_norm:  # untrained batch norm would spoil the features
         found = f"found {config.weights} without"
         raise InputError(f"expected weights of a network with batch norm, {found}", "batch_norm")
+    features, source_features = network.config.features, source.network.config.features
+    if source_features != features:  # the shapes of all layers would differ
+        found = f"found {source_features} in {config.weights}"
+        raise InputError(f"expected a network with {features} features, {found}", "weights")
     source = _with_pca_for(config, source, kernels)
-    start_from(network, source.network)
+    initialise_from(network, source.network)
     return TrainingSetup(network, source.pca, kernels)
 
 
@@ -69,8 +73,8 @@ def resumed_setup(config: TrainConfig, checkpoint: Checkpoint) -> TrainingSetup:
 def _pca(config: TrainConfig, kernels: TrainingKernels) -> Tensor:
     """The project's P if the run has the project's kernels and dimensions; else P of the run's kernels."""
     if kernels.own_kernels is None and (config.kernel_size, config.pca_dim) == (KERNEL_SIZE, PCA_DIM):
-        return torch.from_numpy(read_pca(shipped("kernels") / "pca.mat"))
-    with about("pca_dim"):
+        return torch.from_numpy(read_pca(shipped_folder("kernels") / "pca.mat"))
+    with prefix_errors("pca_dim"):
         return torch.from_numpy(kernels.pca(config.pca_dim))
 
 

@@ -1,1 +1,1 @@
-"""Networks in files: our own, other people's, and one network's weights in another."""
+"""Weight files of this project and of others, checkpoints, and changes to the weights of a network."""

@@ -1,4 +1,4 @@
-"""Checkpoints: what a training run needs to go on. No code of the file is run."""
+"""Reads and writes checkpoints, from which a training run is resumed, without running code from the file."""
 
 import io
 import pickle
@@ -11,62 +11,66 @@ import torch
 from torch import Tensor
 
 from srmd.base.errors import InputError
-from srmd.base.files import whole_file
+from srmd.base.files import atomic_write
 
-ALWAYS = ("version", "step", "network_config", "network", "ema", "optimizer", "pca")  # in checkpoints of any version
+# Entries of checkpoints of every version of this project.
+REQUIRED_FIELDS = ("version", "step", "network_config", "network", "ema", "optimizer", "pca")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The schema of checkpoint-STEP.pt, which holds these as a dictionary; `Solver` fills and reads it."""
+    """The entries of the dictionary in checkpoint-STEP.pt, which `Solver` writes and reads."""
 
-    version: str  # of the program
+    version: str  # of this package
     step: int
     precision: str
     downsampler: str
-    winograd: bool  # whether the inner layers are computed by Winograd's algorithm: it rounds in another way
+    winograd: bool  # whether inner layers use Winograd's algorithm; its rounding errors differ from PyTorch's
     network_config: dict
-    network: dict
-    ema: dict
-    optimizer: dict
-    pca: Tensor
-    own_kernels: Tensor | None  # (n, k, k), what was read from the file or folder of kernels
+    network: dict  # state dict
+    ema: dict  # state dict of the exponential moving average of the weights
+    optimizer: dict  # state dict
+    pca: Tensor  # P, (pca_dim, kernel_size²)
+    own_kernels: Tensor | None  # (n, k, k), the user's training kernels; None: Gaussians only
 
 
 def save_checkpoint(path: Path, state: dict) -> None:
-    """Writes the dictionary of a `Checkpoint`, whole or not at all."""
-    with whole_file(path) as temporary:
+    """Writes a dictionary with the entries of `Checkpoint` atomically."""
+    with atomic_write(path) as temporary:
         torch.save(state, temporary)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """What `save_checkpoint` was given, on the CPU; InputError where the file is anything else."""
-    state = load_pytorch(path)
+    """The checkpoint in a file, its tensors on the CPU; InputError for any other file."""
+    state = load_pytorch_file(path)
     if not is_checkpoint(state):
         raise InputError(f"{path}: expected a checkpoint of a training run, found another PyTorch file")
-    return as_checkpoint(state)
+    return checkpoint_from_dict(state)
 
 
 def is_checkpoint(state: Any) -> bool:
-    """Whether what a PyTorch file holds is a checkpoint, of this version or of one before it, which held less."""
-    kinds = {field.name: field.type for field in fields(Checkpoint) if field.name in ALWAYS}
-    return isinstance(state, dict) and all(isinstance(state.get(name), kind) for name, kind in kinds.items())
+    """Whether the content of a PyTorch file is a checkpoint of this or an older version of this project."""
+    types = {field.name: field.type for field in fields(Checkpoint) if field.name in REQUIRED_FIELDS}
+    return isinstance(state, dict) and all(isinstance(state.get(name), kind) for name, kind in types.items())
 
 
-def as_checkpoint(state: dict) -> Checkpoint:
-    """The dictionary of a checkpoint; what one of an older version didn't hold is None."""
+def checkpoint_from_dict(state: dict) -> Checkpoint:
+    """A `Checkpoint` from its dictionary; entries that an older version did not store are None."""
     return Checkpoint(**{field.name: state.get(field.name) for field in fields(Checkpoint)})
 
 
-def load_pytorch(path: Path) -> Any:
-    """What a PyTorch file holds, on the CPU; InputError where it is broken, or would have to run code."""
-    data = io.BytesIO(path.read_bytes())  # a failing disk says nothing of the file
+def load_pytorch_file(path: Path) -> Any:
+    """The content of a PyTorch file, tensors on the CPU; InputError if it is damaged or could run code.
+
+    Raises OSError if the file cannot be read from disk.
+    """
+    data = io.BytesIO(path.read_bytes())  # outside of `try`: an error of the disk is not an error in the file
     try:
-        if zipfile.is_zipfile(data) and (damaged := zipfile.ZipFile(data).testzip()):  # PyTorch doesn't look
+        if zipfile.is_zipfile(data) and (damaged := zipfile.ZipFile(data).testzip()):  # PyTorch ignores checksums
             raise ValueError(f"its part {damaged} is damaged, or has no checksum")
         data.seek(0)
         return torch.load(data, map_location="cpu", weights_only=True)
-    except Exception as error:  # a foreign or cut file breaks the unpickler in many ways
+    except Exception as error:  # a damaged file can raise any exception in the unpickler
         if isinstance(error, pickle.UnpicklingError) and "Weights only" in str(error):
             found = "expected tensors in dictionaries, found Python objects, which are not loaded: they may run code"
             raise InputError(f"{path}: {found}; save the network's state_dict() instead") from error

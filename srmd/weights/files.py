@@ -1,8 +1,8 @@
-"""Weights in and out.
+"""Reads and writes weight files.
 
-In: our own .safetensors and checkpoints, and the files that `foreign.py` knows, recognised by content. Out:
-.safetensors with the configuration in the metadata and P beside the tensors, for P belongs to the network. No reader
-runs code from a file.
+Read are this project's .safetensors files and checkpoints, and the formats of `foreign.py`; the content of a file, not
+its name, decides which format it has. Written are .safetensors files with the configuration in the metadata and P
+beside the tensors, because P belongs to the network. No reader runs code from a file.
 """
 
 import itertools
@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srmd.base.errors import InputError, about
-from srmd.base.files import whole_file
-from srmd.base.paths import shipped
+from srmd.base.errors import InputError, prefix_errors
+from srmd.base.files import atomic_write
+from srmd.base.paths import shipped_folder
 from srmd.kernel.pca import read_pca
 from srmd.model import CONDITIONS, SRMD, NetworkConfig
-from srmd.weights.checkpoint import as_checkpoint, is_checkpoint, load_pytorch
+from srmd.weights.checkpoint import checkpoint_from_dict, is_checkpoint, load_pytorch_file
 from srmd.weights.foreign import (
     NCNN_FLOAT16,
     NCNN_FLOAT32,
@@ -31,32 +31,33 @@ from srmd.weights.foreign import (
     read_matconvnet,
     read_ncnn,
 )
-from srmd.weights.surgery import empty_network, round_as_autocast
+from srmd.weights.surgery import empty_network, round_to_bfloat16
 
-KNOWN = "our .safetensors or checkpoint, ncnn's .param and .bin, KAIR's .pth or MatConvNet's .mat"
+READABLE_FORMATS = "this package's .safetensors or checkpoint, ncnn's .param and .bin, KAIR's .pth or MatConvNet's .mat"
+# The first bytes of the files of each format.
 NCNN_STARTS = (NCNN_PARAM, struct.pack("<I", NCNN_FLOAT16), struct.pack("<I", NCNN_FLOAT32))  # .param, .bin, .bin
 MATLAB_STARTS = (b"MATLAB", b"\x89HDF\r\n\x1a\n")
-PYTORCH_STARTS = (b"PK", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.")  # .zip, and before PyTorch 1.6 a pickled number
+PYTORCH_STARTS = (b"PK", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.")  # ZIP; before PyTorch 1.6 a pickled integer
 HEADS = ("subpixel", "upsample")
-MIN_VALUES = {"scale": 1, "features": 3, "layers": 2, "kernel_size": 1, "pca_dim": 1}  # of what a file may say
+MIN_VALUES = {"scale": 1, "features": 3, "layers": 2, "kernel_size": 1, "pca_dim": 1}  # of a configuration
 
 
 @dataclass(frozen=True)
 class Weights:
-    """A network with the P that its kernel codes are made with, and what its file says of it."""
+    """A network, the P of its kernel codes, and the metadata of its file."""
 
     network: SRMD
-    pca: Tensor | None  # (pca_dim, kernel_size²); None where the format carries none
+    pca: Tensor | None  # (pca_dim, kernel_size²); None if the file format does not store P
     metadata: dict = field(default_factory=dict)
 
     @property
     def downsampler(self) -> str:
-        """What the network was trained for; bicubic where its file doesn't say, as all that are published."""
+        """The downsampler that the network was trained for; bicubic if the metadata do not name one."""
         return "direct" if self.metadata.get("downsampler") == "direct" else "bicubic"
 
 
 def read_weights(path: Path) -> Weights:
-    """The network in a file of any known format; InputError says what was found instead."""
+    """The weights in a file of any readable format; InputError for any other file."""
     if not path.is_file():
         raise InputError(f"{path}: expected a file, found {'a folder' if path.is_dir() else 'no such file'}")
     with path.open("rb") as file:
@@ -65,82 +66,101 @@ def read_weights(path: Path) -> Weights:
         return _foreign(read_matconvnet(path), path)
     if start.startswith(PYTORCH_STARTS):
         return _read_pytorch(path)
-    if start.startswith(NCNN_STARTS):  # before .safetensors, for any byte may stand at 8 in a .bin
+    if start.startswith(NCNN_STARTS):  # before .safetensors: byte 8 of a .bin is part of a weight and may be "{"
         return _foreign(read_ncnn(path), path)
     if start[8:9] == b"{":
         return _read_safetensors(path)
-    raise InputError(f"{path}: expected {KNOWN}, found a file that starts with {start[:8]!r}")
+    raise InputError(f"{path}: expected {READABLE_FORMATS}, found a file that starts with {start[:8]!r}")
 
 
 def read_weights_with_pca(path: Path, pca: Path | None = None) -> Weights:
-    """The network in a file, with its own P, or the one in the file `pca` where the format carries none."""
-    with about("weights"):
+    """The weights in a file with their P, which is read from the file `pca` if the format does not store it.
+
+    Raises InputError if P is missing, or if `pca` is passed although the weights contain P.
+    """
+    with prefix_errors("weights"):
         weights = read_weights(path)
     if (weights.pca is None) != (pca is not None):
-        needed = "needed: the weights carry no P" if pca is None else "not needed: the weights carry their own P"
-        raise InputError(f"{needed} ({path})", "pca")
+        problem = "needed: the weights carry no P" if pca is None else "not needed: the weights carry their own P"
+        raise InputError(f"{problem} ({path})", "pca")
     if pca is None:
         return weights
-    with about("pca"):
+    with prefix_errors("pca"):
         return replace(weights, pca=_foreign_pca(pca, path))
 
 
 def _foreign_pca(path: Path, weights: Path) -> Tensor:
-    """P for a foreign network; this project's own would give codes that it has never seen, and cost it 3 to 6 dB."""
+    """P for a network of another project.
+
+    This project's P is refused: its codes differ from those of the training, which would cost 3 to 6 dB.
+    """
     pca = read_pca(path)
-    if np.allclose(pca, read_pca(shipped("kernels") / "pca.mat"), atol=1e-5):
+    if np.allclose(pca, read_pca(shipped_folder("kernels") / "pca.mat"), atol=1e-5):
         raise InputError(f"{path}: expected the P that {weights} was trained with, found this project's own")
     return torch.from_numpy(pca)
 
 
 def write_weights(path: Path, weights: Weights, dtype: torch.dtype = torch.float32) -> None:
-    """A .safetensors file: the network's tensors in `dtype`, P in float32, configuration and metadata under `srmd`."""
+    """Writes a .safetensors file atomically.
+
+    It holds the network's tensors in `dtype`, P in float32, and the configuration and metadata as JSON under `srmd`.
+    """
     from safetensors.torch import save
 
     state = weights.network.state_dict()
-    tensors = {key: (t.to(dtype) if t.is_floating_point() else t).contiguous() for key, t in state.items()}
+    tensors = {key: _to_float_type(tensor, dtype).contiguous() for key, tensor in state.items()}
     tensors["pca"] = weights.pca.float().contiguous()
     metadata = weights.metadata | asdict(weights.network.config)
-    metadata.pop("noise_free", None)  # of a file of before version 0.5.0: the conditions say it now
-    with whole_file(path) as temporary:
+    metadata.pop("noise_free", None)  # from a file of version 0.4.0 or older; `conditions` replaces it
+    with atomic_write(path) as temporary:
         temporary.write_bytes(save(tensors, {"srmd": json.dumps(metadata, sort_keys=True)}))
 
 
 def _network(config: NetworkConfig, state: dict[str, Tensor], path: Path) -> SRMD:
-    state = {key: t.float() if t.is_floating_point() else t for key, t in state.items()}
+    """A network with these tensors in float32; InputError if they do not fit the configuration."""
+    state = {key: _to_float_type(tensor, torch.float32) for key, tensor in state.items()}
     try:
         network = empty_network(config)
         network.load_state_dict(state, assign=True)
     except RuntimeError as error:
-        found = " ".join(str(error).split())[:200]  # it lists every tensor
+        found = " ".join(str(error).split())[:200]  # PyTorch's message has a line for each tensor
         raise InputError(f"{path}: its tensors do not fit its configuration: {found}") from error
     return network
 
 
-def _foreign(found: ForeignNetwork, path: Path) -> Weights:
-    return Weights(_network(found.config, found.state, path), found.pca)
+def _to_float_type(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """The tensor in `dtype`; a tensor of integers, such as the counter of batch norm, is returned unchanged."""
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor
+
+
+def _foreign(foreign: ForeignNetwork, path: Path) -> Weights:
+    return Weights(_network(foreign.config, foreign.state, path), foreign.pca)
 
 
 def read_config(values: dict, path: Path) -> NetworkConfig:
-    """The configuration among a file's metadata; InputError where a value is missing or of another type."""
+    """The network configuration in a file's metadata; InputError if a value is missing or invalid."""
     values = values | {"conditions": _conditions(values)}
-    kinds = {f.name: f.type for f in fields(NetworkConfig)} | {"conditions": tuple}
-    wrong = [name for name, kind in kinds.items() if type(values.get(name)) is not kind]
-    wrong += [name for name, least in MIN_VALUES.items() if name not in wrong and values[name] < least]
-    wrong += ["head"] * (values.get("head") not in HEADS)
-    wrong += ["kernel_size"] * ("kernel_size" not in wrong and values["kernel_size"] % 2 == 0)
-    if wrong:
-        raise InputError(f"{path}: expected a network's configuration, found no valid {', '.join(wrong)}")
-    return NetworkConfig(**{name: values[name] for name in kinds})
+    types = {each.name: each.type for each in fields(NetworkConfig)} | {"conditions": tuple}
+    invalid = [name for name, kind in types.items() if type(values.get(name)) is not kind]
+    invalid += [name for name, minimum in MIN_VALUES.items() if name not in invalid and values[name] < minimum]
+    if values.get("head") not in HEADS:
+        invalid.append("head")
+    if "kernel_size" not in invalid and values["kernel_size"] % 2 == 0:
+        invalid.append("kernel_size")
+    if invalid:
+        raise InputError(f"{path}: expected a network's configuration, found no valid {', '.join(invalid)}")
+    return NetworkConfig(**{name: values[name] for name in types})
 
 
 def _conditions(values: dict) -> tuple[str, ...] | None:
-    """What a file says that its network is told, None where that is not valid; up to version 0.4.0 `noise_free`."""
+    """The conditions in a file's metadata, None if they are invalid; files up to version 0.4.0 have `noise_free`."""
     conditions = values.get("conditions")
     if conditions is None and isinstance(values.get("noise_free"), bool):
         return ("kernel",) if values["noise_free"] else ("kernel", "noise")
-    known = isinstance(conditions, list | tuple) and all(condition in CONDITIONS for condition in conditions)
-    return tuple(conditions) if known and len(conditions) == len(set(conditions)) and "kernel" in conditions else None
+    if not isinstance(conditions, list | tuple) or not all(condition in CONDITIONS for condition in conditions):
+        return None
+    has_duplicates = len(conditions) != len(set(conditions))
+    return None if has_duplicates or "kernel" not in conditions else tuple(conditions)
 
 
 def _checked_pca(pca: Tensor, config: NetworkConfig, path: Path) -> Tensor:
@@ -168,17 +188,17 @@ def _read_safetensors(path: Path) -> Weights:
 
 
 def _read_pytorch(path: Path) -> Weights:
-    """The EMA network of a checkpoint, or KAIR's."""
-    state = load_pytorch(path)
+    """The EMA network of a checkpoint, or the network of a state dict of KAIR."""
+    state = load_pytorch_file(path)
     if is_kair(state):
         return _foreign(read_kair(state, path), path)
     if not is_checkpoint(state):
         found = ", ".join(map(str, itertools.islice(state, 4))) if isinstance(state, dict) else type(state).__name__
         raise InputError(f"{path}: expected a training checkpoint or KAIR's model.N.weight, found {found or 'nothing'}")
-    checkpoint = as_checkpoint(state)
+    checkpoint = checkpoint_from_dict(state)
     config = read_config(checkpoint.network_config, path)
     pca = _checked_pca(checkpoint.pca, config, path)
     network = _network(config, checkpoint.ema, path)
     if checkpoint.precision == "bf16":
-        round_as_autocast(network)
+        round_to_bfloat16(network)
     return Weights(network, pca, {"step": checkpoint.step, "downsampler": checkpoint.downsampler})

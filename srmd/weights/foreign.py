@@ -1,8 +1,8 @@
-"""Other people's networks: ncnn, KAIR and MatConvNet files as our configuration and tensors.
+"""Converts SRMD networks of other projects (ncnn, KAIR, MatConvNet) to this project's configuration and tensors.
 
-All three hold the same chain: 3×3 convolutions, ReLU behind each but the last, and a pixel shuffle. The configuration
-is read off the shapes. What differs is where the numbers lie, and MatConvNet's order of sub-pixels. Batch norm is
-merged, and a network for grey pictures, as one of the authors' for x1, becomes one for colour that sees only green.
+All three formats hold the same chain: 3×3 convolutions, each but the last followed by ReLU, and a pixel shuffle. The
+shapes of the weights determine the configuration. Batch norm is merged into the convolutions, MatConvNet's sub-pixels
+are reordered, and a network for grey pictures, such as the authors' for x1, is changed to take and return RGB.
 """
 
 import itertools
@@ -16,25 +16,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from srmd.base.arithmetic import ceil_div
 from srmd.base.errors import InputError
 from srmd.base.matlab import read_mat
 from srmd.kernel.families import KERNEL_SIZE
 from srmd.kernel.pca import PCA_DIM
 from srmd.model import NetworkConfig
-from srmd.weights.surgery import empty_network, grey_to_rgb, merge_norm
+from srmd.weights.surgery import empty_network, grey_weights_to_rgb, merge_norm
 
-NCNN_PARAM = b"7767517"  # how a .param starts
-NCNN_FLOAT16 = 0x01306B47  # the tag in front of weights stored as float16
-NCNN_FLOAT32 = 0
+NCNN_PARAM = b"7767517"  # the first bytes of a .param
+NCNN_FLOAT16 = 0x01306B47  # the tag in a .bin before weights in float16
+NCNN_FLOAT32 = 0  # the tag before weights in float32
 KAIR_KEY = re.compile(r"model\.(\d+)\.(weight|bias|running_mean|running_var|num_batches_tracked)")
-KAIR_EPSILON = 1e-4  # of its batch norm
-CONDITIONS_OF_FILES = (("kernel",), ("kernel", "noise"))  # SRMDNF and SRMD: others publish no more
+KAIR_EPSILON = 1e-4  # epsilon of KAIR's batch norm
+PUBLISHED_CONDITIONS = (("kernel",), ("kernel", "noise"))  # SRMDNF and SRMD, the networks of other projects
 MATCONVNET_CHAIN = re.compile(r"(concat )?(conv (bnorm )?relu )+conv( SubP)?( loss)?")
+Shape = tuple[int, int, int, int]  # of a weight: (out, in, 3, 3)
 
 
 @dataclass(frozen=True)
 class ForeignNetwork:
-    """What a file holds, by our names."""
+    """The content of a file as this project's configuration and state dict; `pca` is None if the file has no P."""
 
     config: NetworkConfig
     state: dict[str, Tensor]
@@ -43,62 +45,74 @@ class ForeignNetwork:
 
 @dataclass
 class Convolution:
-    """A layer's numbers, in float64 until batch norm is merged."""
+    """Weight and bias of a layer, in float64 until batch norm is merged."""
 
     weight: Tensor  # (out, in, 3, 3)
     bias: Tensor  # (out,)
 
 
 def read_ncnn(path: Path) -> ForeignNetwork:
-    """The network of a .param and the .bin beside it, float32 or float16, by either of the two; they carry no P."""
+    """The network in ncnn's .param and .bin, float32 or float16; `path` is either of the two files.
+
+    Raises InputError if one of the files is missing, damaged or of another network.
+    """
     is_param = path.read_bytes()[: len(NCNN_PARAM)] == NCNN_PARAM
     param, binary = (path, path.with_suffix(".bin")) if is_param else (path.with_suffix(".param"), path)
-    for part in (param, binary):
-        if not part.is_file():
-            raise InputError(f"{part}: expected it, for ncnn's .param and .bin belong together, found no such file")
-    layers = [line.split() for line in param.read_text(errors="replace").splitlines()[2:] if line.strip()]
-    kinds = [layer[0] for layer in layers]
-    if kinds != ["Input", *["Convolution"] * (len(kinds) - 2), "PixelShuffle"]:
-        raise InputError(f"{param}: expected Input, Convolution ×12, PixelShuffle, found {', '.join(kinds) or 'none'}")
-    numbers = [_ncnn_numbers(layer) for layer in layers[1:]]
-    shapes = [_ncnn_shape(n, param, activation=int(n is not numbers[-2])) for n in numbers[:-1]]
+    for file in (param, binary):
+        if not file.is_file():
+            raise InputError(f"{file}: expected it, for ncnn's .param and .bin belong together, found no such file")
+    shapes, scale = _ncnn_layers(param)
     data, offset, convolutions = binary.read_bytes(), 0, []
     for shape in shapes:
         convolution, offset = _ncnn_convolution(data, offset, shape, binary)
         convolutions.append(convolution)
     if offset != len(data):
         raise InputError(f"{binary}: expected {offset} bytes from {param.name}, found {len(data)}")
-    if numbers[-1].get(1, 0) != 0:
-        raise InputError(f"{param}: expected a pixel shuffle in PyTorch's order, found mode {numbers[-1][1]}")
-    return _chain(convolutions, numbers[-1].get(0, 1), None, param)
+    return _to_network(convolutions, scale, None, param)
 
 
-def _ncnn_numbers(layer: list[str]) -> dict[int, int]:
-    """A layer's parameters: behind type, name, the counts of its inputs and outputs, and their names."""
+def _ncnn_layers(param: Path) -> tuple[list[Shape], int]:
+    """The shapes of the convolutions' weights, and the scale of the pixel shuffle, from a .param."""
+    layers = [line.split() for line in param.read_text(errors="replace").splitlines()[2:] if line.strip()]
+    types = [layer[0] for layer in layers]
+    if types != ["Input", *["Convolution"] * (len(types) - 2), "PixelShuffle"]:
+        raise InputError(f"{param}: expected Input, Convolution ×12, PixelShuffle, found {', '.join(types) or 'none'}")
+    *convolutions, shuffle = [_ncnn_parameters(layer) for layer in layers[1:]]
+    if shuffle.get(1, 0) != 0:
+        raise InputError(f"{param}: expected a pixel shuffle in PyTorch's order, found mode {shuffle[1]}")
+    shapes = [_ncnn_shape(each, param, has_relu=each is not convolutions[-1]) for each in convolutions]
+    return shapes, shuffle.get(0, 1)
+
+
+def _ncnn_parameters(layer: list[str]) -> dict[int, int]:
+    """The parameters NUMBER=VALUE of a layer; type, name, inputs and outputs stand before them in its line."""
     return {int(key): int(value) for key, value in re.findall(r" (\d+)=(-?\d+)(?= )", f" {' '.join(layer)} ")}
 
 
-def _ncnn_shape(numbers: dict[int, int], path: Path, activation: int) -> tuple[int, int, int, int]:
-    """The shape of a convolution's weights: 0 and 6 are its outputs and weights, 9 the activation (1: ReLU)."""
-    plain = {1: 3, 2: 1, 3: 1, 4: 1, 5: 1, 9: activation}  # side, dilation, stride, padding, bias
-    given = {1: 0, 2: 1, 3: 1, 4: 0, 5: 0, 9: 0} | numbers
-    outputs, count = given.get(0, 0), given.get(6, 0)
-    if any(given[key] != value for key, value in plain.items()) or outputs < 1 or count < 1 or count % (9 * outputs):
+def _ncnn_shape(parameters: dict[int, int], path: Path, has_relu: bool) -> Shape:
+    """The shape of a convolution's weight: parameter 0 is the number of outputs, 6 the number of weights."""
+    # Kernel size, dilation, stride, padding, bias, activation (1: ReLU).
+    expected = {1: 3, 2: 1, 3: 1, 4: 1, 5: 1, 9: int(has_relu)}
+    ncnn_defaults = {1: 0, 2: 1, 3: 1, 4: 0, 5: 0, 9: 0}
+    values = ncnn_defaults | parameters
+    outputs, count = values.get(0, 0), values.get(6, 0)
+    is_plain = all(values[key] == value for key, value in expected.items())
+    if not is_plain or outputs < 1 or count < 1 or count % (9 * outputs):
         raise InputError(
-            f"{path}: expected plain 3×3 convolutions, ReLU behind all but the last, found one of {numbers}"
+            f"{path}: expected plain 3×3 convolutions, ReLU behind all but the last, found one of {parameters}"
         )
     return outputs, count // (9 * outputs), 3, 3
 
 
-def _ncnn_convolution(data: bytes, offset: int, shape: tuple[int, ...], path: Path) -> tuple[Convolution, int]:
-    """The convolution at `offset`, and the offset behind it; blobs are padded to 4 bytes."""
+def _ncnn_convolution(data: bytes, offset: int, shape: Shape, path: Path) -> tuple[Convolution, int]:
+    """The convolution at `offset`, and the offset of the next one; weights are padded to a multiple of 4 bytes."""
     try:
         (tag,) = struct.unpack_from("<I", data, offset)
         if tag not in (NCNN_FLOAT16, NCNN_FLOAT32):
             raise InputError(f"{path}: expected weights in float32 or float16, found the tag {tag:#010x}")
-        kind = np.dtype("<f2" if tag == NCNN_FLOAT16 else "<f4")
-        weight = np.frombuffer(data, kind, int(np.prod(shape)), offset + 4)
-        offset += 4 + (weight.nbytes + 3) // 4 * 4
+        dtype = np.dtype("<f2" if tag == NCNN_FLOAT16 else "<f4")
+        weight = np.frombuffer(data, dtype, int(np.prod(shape)), offset + 4)
+        offset += 4 + 4 * ceil_div(weight.nbytes, 4)
         bias = np.frombuffer(data, "<f4", shape[0], offset)
     except (ValueError, struct.error) as error:
         raise InputError(f"{path}: cut short after {len(data)} bytes") from error
@@ -106,7 +120,7 @@ def _ncnn_convolution(data: bytes, offset: int, shape: tuple[int, ...], path: Pa
 
 
 def is_kair(state: Any) -> bool:
-    """Whether what a PyTorch file holds is a state dict as KAIR saves one: bare, under model.N."""
+    """Whether the content of a PyTorch file is a state dict of KAIR: tensors whose keys begin with model.N."""
     return (
         isinstance(state, dict)
         and len(state) > 0
@@ -116,57 +130,67 @@ def is_kair(state: Any) -> bool:
 
 
 def read_kair(state: dict[str, Tensor], path: Path) -> ForeignNetwork:
-    """The network of KAIR's state dict (its network_srmd.py): model.N in the order of the layers; it carries no P."""
+    """The network in a state dict of KAIR (its network_srmd.py), where model.N are the layers in order.
+
+    Raises InputError for a layer that is neither a convolution nor batch norm.
+    """
     modules: dict[int, dict[str, Tensor]] = {}
     for key, tensor in state.items():
         number, name = KAIR_KEY.fullmatch(key).groups()
         modules.setdefault(int(number), {})[name] = tensor.double()
     convolutions: list[Convolution] = []
     for number, module in sorted(modules.items()):
-        norm = {"running_mean", "running_var"}
-        if module.keys() - {"num_batches_tracked"} not in ({"weight", "bias"}, {"weight", "bias"} | norm):
+        parameters, statistics = {"weight", "bias"}, {"running_mean", "running_var"}
+        if module.keys() - {"num_batches_tracked"} not in (parameters, parameters | statistics):
             raise InputError(
                 f"{path}: expected a convolution or batch norm, found model.{number} of {', '.join(module)}"
             )
-        if norm.isdisjoint(module):
+        if statistics.isdisjoint(module):
             convolutions.append(Convolution(module["weight"], module["bias"]))
         else:
             deviation = (module["running_var"] + KAIR_EPSILON).sqrt()
-            _merge(convolutions, [module["weight"], module["bias"], module["running_mean"], deviation], path)
-    return _chain(convolutions, None, None, path)
+            _merge_into_last(convolutions, [module["weight"], module["bias"], module["running_mean"], deviation], path)
+    return _to_network(convolutions, None, None, path)
 
 
 def read_matconvnet(path: Path) -> ForeignNetwork:
-    """The network of a MATLAB file, in `net.layers`, with P in `net.meta.P` where it has one.
+    """The network in a MATLAB file of MatConvNet: layers in `net.layers`, P in `net.meta.P` if there is one.
 
-    Filters are H×W×in×out and correlate; batch norm has gain, bias and [mean, standard deviation], which holds its
-    epsilon already; SubP takes the s² channels of a colour column by column, where a pixel shuffle goes by rows.
+    Filters are H×W×in×out, in correlation orientation. Batch norm has gain, bias and an array [mean, standard
+    deviation] (out, 2) that includes epsilon. The layer SubP arranges the s² channels of a colour by columns, a pixel
+    shuffle by rows. Raises InputError for a file of another network.
     """
-    variables = read_mat(path)
-    net = variables.get("net")
-    layers = net.get("layers") if isinstance(net, dict) else None
-    if not isinstance(layers, list) or not all(isinstance(layer, dict) for layer in layers):
-        found = ", ".join(map(_described, variables.items())) or "nothing"
-        raise InputError(f"{path}: expected MatConvNet's net.layers, found {found}")
-    kinds = " ".join(str(layer.get("type")) for layer in layers)
-    if not MATCONVNET_CHAIN.fullmatch(kinds):
-        raise InputError(f"{path}: expected layers conv, relu, …, conv, SubP, found {kinds or 'none'}")
+    net, layers = _matconvnet_layers(path)
     convolutions, scale = [], 1
     for layer in layers:
         if layer["type"] == "conv":
             convolutions.append(_matconvnet_convolution(layer, path))
         elif layer["type"] == "bnorm":
             gain, bias, moments = _matconvnet_weights(layer, 3, path)
-            _merge(convolutions, [*map(_tensor, (gain, bias, *moments.T))], path)
+            _merge_into_last(convolutions, [_flat_tensor(array) for array in (gain, bias, *moments.T)], path)
         elif layer["type"] == "relu" and np.any(layer.get("leak", 0)):
             raise InputError(f"{path}: expected ReLU, found a leaky one")
         elif layer["type"] == "SubP":
             scale = int(np.ravel(layer.get("scale", 0)).max(initial=0))
-    network = _chain(convolutions, scale, _matconvnet_pca(net, path), path)
-    order = torch.arange(3 * scale**2).reshape(3, scale, scale).mT.flatten()
+    network = _to_network(convolutions, scale, _matconvnet_pca(net, path), path)
+    row_order = torch.arange(3 * scale**2).reshape(3, scale, scale).mT.flatten()
     for key in ("head.weight", "head.bias"):
-        network.state[key] = network.state[key][order]
+        network.state[key] = network.state[key][row_order]
     return network
+
+
+def _matconvnet_layers(path: Path) -> tuple[dict, list[dict]]:
+    """The variable `net` of a MATLAB file, and its layers; InputError if they are not a chain of MatConvNet."""
+    variables = read_mat(path)
+    net = variables.get("net")
+    layers = net.get("layers") if isinstance(net, dict) else None
+    if not isinstance(layers, list) or not all(isinstance(layer, dict) for layer in layers):
+        found = ", ".join(_summary(name, value) for name, value in variables.items()) or "nothing"
+        raise InputError(f"{path}: expected MatConvNet's net.layers, found {found}")
+    types = " ".join(str(layer.get("type")) for layer in layers)
+    if not MATCONVNET_CHAIN.fullmatch(types):
+        raise InputError(f"{path}: expected layers conv, relu, …, conv, SubP, found {types or 'none'}")
+    return net, layers
 
 
 def _matconvnet_convolution(layer: dict, path: Path) -> Convolution:
@@ -175,8 +199,9 @@ def _matconvnet_convolution(layer: dict, path: Path) -> Convolution:
     weight, bias = _matconvnet_weights(layer, 2, path)
     if weight.ndim != 4:
         raise InputError(f"{path}: expected filters H×W×in×out, found an array of {weight.shape}")
-    bias = bias if bias.size else np.zeros(weight.shape[3])
-    return Convolution(_tensor(weight, flat=False).permute(3, 2, 0, 1), _tensor(bias))
+    if not bias.size:
+        bias = np.zeros(weight.shape[3])
+    return Convolution(_tensor(weight).permute(3, 2, 0, 1), _flat_tensor(bias))
 
 
 def _matconvnet_weights(layer: dict, count: int, path: Path) -> list[np.ndarray]:
@@ -191,68 +216,83 @@ def _matconvnet_pca(net: dict, path: Path) -> Tensor | None:
     pca = meta.get("P") if isinstance(meta, dict) else None
     if pca is None:
         return None
-    if (
-        not _is_numeric(pca)
-        or pca.ndim != 2
-        or pca.shape[1] % 2 == 0
-        or round(pca.shape[1] ** 0.5) ** 2 != pca.shape[1]
-    ):
-        raise InputError(f"{path}: expected net.meta.P to be 15×225, found {_described(('P', pca))}")
-    return _tensor(pca, flat=False).float().contiguous()
+    if not _is_numeric(pca) or pca.ndim != 2 or not _is_odd_square(pca.shape[1]):
+        raise InputError(f"{path}: expected net.meta.P to be 15×225, found {_summary('P', pca)}")
+    return _tensor(pca).float().contiguous()
+
+
+def _is_odd_square(number: int) -> bool:
+    """Whether a number is the square of an odd number, as the number of taps of a kernel is."""
+    return number % 2 == 1 and round(number**0.5) ** 2 == number
 
 
 def _is_numeric(value: Any) -> bool:
     return isinstance(value, np.ndarray) and value.dtype.kind in "iuf"
 
 
-def _described(variable: tuple[str, Any]) -> str:
-    name, value = variable
+def _summary(name: str, value: Any) -> str:
+    """The name of a variable, with its shape if it is an array."""
     return f"{name} {'×'.join(map(str, value.shape))}" if isinstance(value, np.ndarray) else name
 
 
-def _tensor(array: np.ndarray, flat: bool = True) -> Tensor:
-    array = np.array(array, np.float64)
-    return torch.from_numpy(array.ravel() if flat else array)
+def _tensor(array: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.array(array, np.float64))
 
 
-def _merge(convolutions: list[Convolution], norm: list[Tensor], path: Path) -> None:
-    """Merges gain, bias, mean and standard deviation into the last convolution."""
+def _flat_tensor(array: np.ndarray) -> Tensor:
+    return _tensor(array).flatten()
+
+
+def _merge_into_last(convolutions: list[Convolution], norm: list[Tensor], path: Path) -> None:
+    """Merges batch norm, [gain, bias, mean, standard deviation], into the last of these convolutions."""
     if not convolutions or len(norm) != 4 or any(tensor.shape != convolutions[-1].bias.shape for tensor in norm):
         raise InputError(f"{path}: expected batch norm behind a convolution of as many channels, found another size")
     last = convolutions[-1]
     last.weight, last.bias = merge_norm(last.weight, last.bias, *norm)
 
 
-def _chain(convolutions: list[Convolution], scale: int | None, pca: Tensor | None, path: Path) -> ForeignNetwork:
-    """A network whose configuration is read off the shapes; `scale` is what the file says of it, where it does."""
-    shapes = [tuple(c.weight.shape) for c in convolutions]
-    fits = all(len(shape) == 4 and shape[2:] == (3, 3) for shape in shapes) and len(shapes) > 1
-    if not fits or any(c.bias.shape != c.weight.shape[:1] for c in convolutions):
-        raise InputError(f"{path}: expected 3×3 convolutions with their biases, found weights of {_shapes(shapes)}")
-    inputs, outputs, features = shapes[0][1], shapes[-1][0], shapes[0][0]
-    if any(a[0] != features or b[1] != features for a, b in itertools.pairwise(shapes)):
-        raise InputError(f"{path}: expected as many channels in every inner layer, found weights of {_shapes(shapes)}")
+def _to_network(convolutions: list[Convolution], scale: int | None, pca: Tensor | None, path: Path) -> ForeignNetwork:
+    """The network of a chain of convolutions; `scale` is the scale that the file states, None if it states none."""
+    _check_shapes(convolutions, path)
+    first, last = convolutions[0], convolutions[-1]
+    features, inputs, outputs = first.weight.shape[0], first.weight.shape[1], last.weight.shape[0]
     pca_dim, kernel_size = (PCA_DIM, KERNEL_SIZE) if pca is None else (len(pca), round(pca.shape[1] ** 0.5))
-    told = {NetworkConfig(conditions=each, pca_dim=pca_dim).map_channels: each for each in CONDITIONS_OF_FILES}
-    if inputs - 1 in told and outputs == (scale or round(outputs**0.5)) ** 2:
-        first, last = convolutions[0], convolutions[-1]
-        first.weight, last.weight, last.bias = grey_to_rgb(first.weight, last.weight, last.bias)
+    conditions_by_channels = {
+        NetworkConfig(conditions=conditions, pca_dim=pca_dim).map_channels: conditions
+        for conditions in PUBLISHED_CONDITIONS
+    }
+    # The first layer has the channels of the degradation map, and 1 (grey) or 3 (RGB) of the picture.
+    is_grey = inputs - 1 in conditions_by_channels and outputs == (scale or round(outputs**0.5)) ** 2
+    if is_grey:
+        first.weight, last.weight, last.bias = grey_weights_to_rgb(first.weight, last.weight, last.bias)
         inputs, outputs = inputs + 2, 3 * outputs
-    found_scale = round((outputs / 3) ** 0.5)
-    if inputs - 3 not in told or outputs != 3 * found_scale**2 or scale not in (None, found_scale):
+    head_scale = round((outputs / 3) ** 0.5)
+    if inputs - 3 not in conditions_by_channels or outputs != 3 * head_scale**2 or scale not in (None, head_scale):
         shuffle = f", shuffled by {scale}" if scale else ""
         raise InputError(
             f"{path}: expected {3 + pca_dim} or {4 + pca_dim} channels in and 3·s² out, found {inputs} and "
             f"{outputs}{shuffle}; for grey pictures {1 + pca_dim} or {2 + pca_dim} and s²"
         )
-    sizes = {"features": features, "layers": len(shapes), "kernel_size": kernel_size, "pca_dim": pca_dim}
-    config = NetworkConfig(found_scale, conditions=told[inputs - 3], **sizes)
+    sizes = {"features": features, "layers": len(convolutions), "kernel_size": kernel_size, "pca_dim": pca_dim}
+    config = NetworkConfig(head_scale, conditions=conditions_by_channels[inputs - 3], **sizes)
+    return ForeignNetwork(config, _state_dict(config, convolutions), pca)
+
+
+def _check_shapes(convolutions: list[Convolution], path: Path) -> None:
+    """Raises InputError unless these are 3×3 convolutions with as many channels in every inner layer."""
+    shapes = [tuple(each.weight.shape) for each in convolutions]
+    found = ", ".join("×".join(map(str, shape)) for shape in dict.fromkeys(shapes)) or "none"
+    are_3_by_3 = all(len(shape) == 4 and shape[2:] == (3, 3) for shape in shapes) and len(shapes) > 1
+    if not are_3_by_3 or any(each.bias.shape != each.weight.shape[:1] for each in convolutions):
+        raise InputError(f"{path}: expected 3×3 convolutions with their biases, found weights of {found}")
+    features = shapes[0][0]
+    if any(a[0] != features or b[1] != features for a, b in itertools.pairwise(shapes)):
+        raise InputError(f"{path}: expected as many channels in every inner layer, found weights of {found}")
+
+
+def _state_dict(config: NetworkConfig, convolutions: list[Convolution]) -> dict[str, Tensor]:
     state = {}
     for layer, convolution in zip(empty_network(config).chain(), convolutions, strict=True):
         state[f"{layer.name}.weight"] = convolution.weight.float().contiguous()
         state[f"{layer.name}.bias"] = convolution.bias.float()
-    return ForeignNetwork(config, state, pca)
-
-
-def _shapes(shapes: list[tuple]) -> str:
-    return ", ".join("×".join(map(str, shape)) for shape in dict.fromkeys(shapes)) or "none"
+    return state

@@ -1,4 +1,4 @@
-"""Changes to the weights of a network that keep, or carry over, what it computes."""
+"""Changes to the weights of a network: copied to another configuration, merged batch norm, a new P, rounding."""
 
 from dataclasses import replace
 
@@ -10,54 +10,60 @@ from srmd.model import SRMD, NetworkConfig
 
 
 def empty_network(config: NetworkConfig) -> SRMD:
-    """A network on the meta device: no time is spent on weights that are about to be assigned."""
+    """A network on PyTorch's meta device, without initialised weights, which are to be assigned."""
     with torch.device("meta"):
         return SRMD(config)
 
 
 @torch.no_grad()
-def start_from(network: SRMD, source: SRMD) -> None:
-    """Copies what fits into a fresh network: the layers whose shapes agree, and of the first layer what both are told.
+def initialise_from(network: SRMD, source: SRMD) -> None:
+    """Copies weights of `source` into a new network: all layers of equal shape, and the first layer by conditions.
 
-    A network that is told a noise level thus starts as the noise-free one that it comes from, and the other way round.
-    The other layers, such as another scale's head, keep their identity initialisation.
+    In the first layer the channels of conditions that both networks have are copied, so that an SRMD network starts
+    with the outputs of the SRMDNF network `source`, or the reverse. Other layers, such as the head of another scale,
+    keep their initialisation.
     """
     if not network.config.batch_norm:
         source = merge_batch_norm(source)
-    fresh, given = network.state_dict(), source.state_dict()
-    fitting = {key: t for key, t in given.items() if key in fresh and t.shape == fresh[key].shape}
-    if source.config.head != network.config.head:  # which can agree in shape, and mean something else
-        fitting = {key: t for key, t in fitting.items() if not key.startswith("head.")}
+    state, source_state = network.state_dict(), source.state_dict()
+    copied = {key: t for key, t in source_state.items() if key in state and t.shape == state[key].shape}
+    if source.config.head != network.config.head:  # heads of different kinds can have equal shapes
+        copied = {key: t for key, t in copied.items() if not key.startswith("head.")}
     first = "convs.0.weight"
-    if fresh[first].shape[0] == given[first].shape[0]:
-        fitting[first] = _first_layer_for(network.config, source.config, given[first])
-    network.load_state_dict(fresh | fitting)
+    if state[first].shape[0] == source_state[first].shape[0]:
+        copied[first] = _first_layer_for(network.config, source.config, source_state[first])
+    network.load_state_dict(state | copied)
 
 
 def _first_layer_for(config: NetworkConfig, source: NetworkConfig, weight: Tensor) -> Tensor:
-    """The weights of a first layer for another network's conditions: 0 for what the source was not told."""
-    told = weight.new_zeros(len(weight), config.map_channels, 3, 3)
+    """The first layer's weight (features, 3 + C, 3, 3) for the conditions of `config`, from that of `source`.
+
+    The weights of conditions that `source` lacks are 0.
+    """
+    source_map_weight = weight[:, 3:]
+    map_weight = weight.new_zeros(len(weight), config.map_channels, 3, 3)
     for condition, channels in config.condition_channels.items():
         if condition in source.condition_channels:
-            told[:, channels] = weight[:, 3:][:, source.condition_channels[condition]]
-    return torch.cat([weight[:, :3], told], 1)
+            map_weight[:, channels] = source_map_weight[:, source.condition_channels[condition]]
+    return torch.cat([weight[:, :3], map_weight], 1)
 
 
 @torch.no_grad()
 def reproject_first_layer(network: SRMD, pca: Tensor, new_pca: Tensor, new_size: int) -> SRMD:
-    """The network that computes from kernel codes by `new_pca` what this one does from codes by `pca`.
+    """A network that takes kernel codes of `new_pca` and computes what `network` computes from codes of `pca`.
 
-    A kernel is about new_pcaᵀ · code, and the first layer is linear in what it is told: its weights times
-    pca · new_pcaᵀ are exact for kernels that the new P describes. The new window, new_size×new_size, is no smaller.
+    `pca` is (d, k²), `new_pca` (d', new_size²) with new_size ≥ k. A kernel is approximately new_pcaᵀ · code, and the
+    first layer is linear in its input: multiplied by pca · new_pcaᵀ its weights are exact for all kernels that the new
+    P represents exactly.
     """
     dim, size = network.config.pca_dim, network.config.kernel_size
-    window = F.pad(pca.view(dim, size, size), [(new_size - size) // 2] * 4).flatten(1)  # (dim, new_size²)
+    padded_pca = F.pad(pca.view(dim, size, size), [(new_size - size) // 2] * 4).flatten(1)  # (dim, new_size²)
     config = replace(network.config, kernel_size=new_size, pca_dim=len(new_pca))
-    rgb, told = network.convs[0].weight.split([3, network.config.map_channels], 1)
-    parts = {name: told[:, channels] for name, channels in network.config.condition_channels.items()}
-    parts["kernel"] = torch.einsum("fdhw,dn->fnhw", parts["kernel"], window @ new_pca.T)
+    rgb_weight, map_weight = network.convs[0].weight.split([3, network.config.map_channels], 1)
+    weights = {name: map_weight[:, channels] for name, channels in network.config.condition_channels.items()}
+    weights["kernel"] = torch.einsum("fdhw,dn->fnhw", weights["kernel"], padded_pca @ new_pca.T)
     state = {key: tensor.clone() for key, tensor in network.state_dict().items()}
-    state["convs.0.weight"] = torch.cat([rgb, *(parts[condition] for condition in config.conditions)], 1)
+    state["convs.0.weight"] = torch.cat([rgb_weight, *(weights[condition] for condition in config.conditions)], 1)
     reprojected = empty_network(config)
     reprojected.load_state_dict(state, assign=True)
     return reprojected
@@ -65,7 +71,10 @@ def reproject_first_layer(network: SRMD, pca: Tensor, new_pca: Tensor, new_size:
 
 @torch.no_grad()
 def merge_batch_norm(network: SRMD) -> SRMD:
-    """The network without batch norm that computes what this one does in evaluation mode; itself if it has none."""
+    """A network without batch norm that computes what `network` does in evaluation mode.
+
+    A network without batch norm is returned unchanged.
+    """
     if not network.config.batch_norm:
         return network
     merged = empty_network(replace(network.config, batch_norm=False))
@@ -82,28 +91,32 @@ def merge_batch_norm(network: SRMD) -> SRMD:
 def merge_norm(
     weight: Tensor, bias: Tensor, gain: Tensor, shift: Tensor, mean: Tensor, deviation: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Weight and bias of the convolution that equals a convolution and the batch norm behind it."""
-    gain = gain / deviation
-    return weight * gain[:, None, None, None], (bias - mean) * gain + shift
+    """Weight (out, in, 3, 3) and bias (out,) of one convolution that equals a convolution followed by batch norm.
 
-
-def grey_to_rgb(first: Tensor, last: Tensor, last_bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """First weight, last weight and last bias of a network for grey pictures, which then sees green and gives RGB.
-
-    Of a grey picture all channels are the same, but for noise of their own, which a mean would weaken; of others green
-    is the nearest to luma.
+    Batch norm is gain · (x - mean) / deviation + shift, each (out,).
     """
-    grey, told = first[:, :1], first[:, 1:]
-    seen = torch.cat([torch.zeros_like(grey), grey, torch.zeros_like(grey), told], 1)
-    return seen, last.repeat(3, 1, 1, 1), last_bias.repeat(3)
+    factor = gain / deviation
+    return weight * factor[:, None, None, None], (bias - mean) * factor + shift
+
+
+def grey_weights_to_rgb(first: Tensor, last: Tensor, last_bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """First weight, last weight and last bias of a network for grey pictures, changed to take and return RGB.
+
+    The first layer reads the green channel, the channel nearest to luma. The mean of the channels would be equal in a
+    grey picture, but it would lower the noise level of pictures whose channels have independent noise. The last layer
+    returns three equal channels.
+    """
+    grey, map_weight = first[:, :1], first[:, 1:]
+    first = torch.cat([torch.zeros_like(grey), grey, torch.zeros_like(grey), map_weight], 1)
+    return first, last.repeat(3, 1, 1, 1), last_bias.repeat(3)
 
 
 @torch.no_grad()
-def round_as_autocast(network: SRMD) -> None:
-    """Rounds the inner layers to what bfloat16 autocast computes with.
+def round_to_bfloat16(network: SRMD) -> None:
+    """Rounds weights and biases of the inner layers to bfloat16, as autocast does in each step of training.
 
-    Training in bfloat16 leaves the digits below it to chance, for they change no output: read in float32 they cost a
-    trained network 0.3 dB.
+    The digits below bfloat16 did not influence training and are arbitrary. Used in float32, they would cost a trained
+    network 0.3 dB.
     """
     for conv in network.convs[1:]:
         conv.weight.copy_(conv.weight.bfloat16())

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from srmd.base.arithmetic import ceil_div
-from srmd.base.files import cache_folder, whole_file
+from srmd.base.files import atomic_write, cache_folder
 from srmd.winograd.transforms import G_2D, INPUT_TILE, OUTPUT_TILE
 
 C_SOURCE = Path(__file__).with_name("transforms.c")
@@ -176,7 +176,7 @@ def _library_path() -> Path:
 
 def _compile(compiler: list[str], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, whole_file(path) as library:
+    with tempfile.TemporaryDirectory() as folder, atomic_write(path) as library:
         object_file = Path(folder, "transforms.o")
         compile_command = [*compiler, *COMPILER_FLAGS, "-o", object_file, C_SOURCE]
         link_command = [*compiler, *LINKER_FLAGS, "-o", library, object_file]

@@ -1,4 +1,4 @@
-"""Work beside the work: order, errors, and that it does overlap."""
+"""Background threads: the order of items and jobs, their errors, and that they run in parallel with the caller."""
 
 import threading
 from collections.abc import Iterator
@@ -7,10 +7,10 @@ import pytest
 
 from srmd.base.background import BackgroundWriter, prefetch
 
-SECONDS = 20  # after which a test that waits in vain fails
+SECONDS = 20  # how long a test waits for an event before it fails
 
 
-def test_items_come_in_their_order_each_once():
+def test_prefetch_yields_each_item_once_and_in_order():
     assert list(prefetch(range(50))) == list(range(50))
     assert list(prefetch([])) == []
     assert list(prefetch([None, 0])) == [None, 0]
@@ -27,10 +27,10 @@ def test_the_next_item_is_fetched_while_one_is_in_use():
     for number in prefetch(items()):
         if number == 0:
             assert fetched[1].wait(SECONDS)
-            assert not fetched[2].is_set()  # not all of a folder at once
+            assert not fetched[2].is_set()  # only one item is fetched ahead
 
 
-def test_an_error_of_reading_comes_behind_what_was_read():
+def test_an_error_of_the_items_is_raised_after_the_items_before_it():
     def items() -> Iterator[int]:
         yield 1
         yield 2
@@ -42,50 +42,50 @@ def test_an_error_of_reading_comes_behind_what_was_read():
         next(read)
 
 
-def test_things_are_done_in_order_and_all_before_the_end():
+def test_jobs_run_in_order_and_all_before_the_block_ends():
     done = []
-    with BackgroundWriter() as behind:
+    with BackgroundWriter() as writer:
         for number in range(20):
-            behind.submit(done.append, number)
+            writer.submit(done.append, number)
     assert done == list(range(20))
 
 
-def test_a_thing_is_done_while_the_work_goes_on_and_one_at_a_time():
-    go_on, done = threading.Event(), []
+def test_jobs_run_in_the_background_one_at_a_time():
+    may_finish, done = threading.Event(), []
 
     def slow() -> None:
-        assert go_on.wait(SECONDS)
+        assert may_finish.wait(SECONDS)
         done.append("slow")
 
-    with BackgroundWriter() as behind:
-        behind.submit(slow)
-        assert not done  # and yet we are here
-        go_on.set()
-        behind.submit(lambda: done.append(("after", *done)))
+    with BackgroundWriter() as writer:
+        writer.submit(slow)
+        assert not done  # submit did not wait for the job
+        may_finish.set()
+        writer.submit(lambda: done.append(("after", *done)))
     assert done == ["slow", ("after", "slow")]
 
 
-@pytest.mark.parametrize("more", [0, 1])
-def test_what_fails_behind_is_raised(more: int):
+@pytest.mark.parametrize("later_jobs", [0, 1])
+def test_the_error_of_a_job_is_raised_to_the_caller(later_jobs: int):
     def fail() -> None:
         raise OSError("disk full")
 
     def work() -> None:
-        with BackgroundWriter() as behind:
-            behind.submit(fail)
-            for _ in range(more):
-                behind.submit(print)
+        with BackgroundWriter() as writer:
+            writer.submit(fail)
+            for _ in range(later_jobs):
+                writer.submit(print)
 
     with pytest.raises(OSError, match="disk full"):
         work()
 
 
-def test_what_is_being_done_is_finished_when_the_work_is_stopped():
+def test_the_running_job_is_finished_when_the_caller_is_interrupted():
     done = []
 
     def work() -> None:
-        with BackgroundWriter() as behind:
-            behind.submit(done.append, 1)
+        with BackgroundWriter() as writer:
+            writer.submit(done.append, 1)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP as requests, in a process of its own: this one holds threads of many native libraries."""
+"""Ctrl-C, SIGTERM and SIGHUP as requests, tested in separate processes: signals must not reach the test runner."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ import pytest
 from packs import folder_of
 
 ROOT = Path(__file__).parents[2]
-# SIGINT is ignored where tests run unattended.
+# A test runner in the background ignores SIGINT, and its children inherit that.
 START = """
 import os, signal
 from srmd.base.signals import stop_requests
@@ -25,10 +25,10 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_is_a_request(number: signal.Signals):
+def test_a_signal_is_recorded_and_the_old_handler_comes_back(number: signal.Signals):
     code = f"""
 if {number:d} == signal.SIGHUP:
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which is ignored where tests run under nohup
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored
 before = signal.getsignal({number:d})
 with stop_requests() as requests:
     assert not requests
@@ -40,7 +40,7 @@ assert signal.getsignal({number:d}) is before
     assert done.returncode == 0, done.stderr
 
 
-def test_a_second_signal_ends_as_ever():
+def test_a_second_sigint_ends_the_process():
     done = run("""
 with stop_requests():
     for _ in range(2):
@@ -50,7 +50,7 @@ with stop_requests():
     assert done.returncode == -signal.SIGINT
 
 
-def test_a_terminal_that_is_closed_sends_sighup_twice_and_the_work_is_still_saved():
+def test_a_second_sighup_is_ignored():
     done = run("""
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 with stop_requests() as requests:
@@ -74,7 +74,7 @@ assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
 
 @pytest.mark.slow
-def test_a_training_whose_terminal_is_closed_saves_and_ends_with_129(tmp_path: Path):
+def test_training_saves_a_checkpoint_and_exits_with_129_when_its_terminal_is_closed(tmp_path: Path):
     code = """
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 import sys
@@ -95,6 +95,6 @@ sys.exit(main.main(sys.argv[1:]))
         time.sleep(0.05)
     for _ in range(2):
         process.send_signal(signal.SIGHUP)
-    said, _ = process.communicate(timeout=60)
-    assert process.returncode == 129, said
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 129, output
     assert list((tmp_path / "run").glob("checkpoint-*.pt"))

@@ -64,8 +64,20 @@ def test_a_shipped_network_says_how_it_was_trained_and_what_it_scores(shipped: P
     assert all(scores["psnr_y"] > 10 for scores in found["scores"].values())
 
 
-def test_the_tables_of_the_readmes_are_what_the_shipped_files_say():
+def test_the_tables_of_the_documents_are_those_of_the_shipped_files():
     networks = card.shipped()
-    assert card.summary(networks) in (card.ROOT / "README.md").read_text()
-    text = (card.ROOT / "weights" / "README.md").read_text()
-    assert all(card.card(name, network) in text for name, network in networks.items())
+    texts = {name: (card.ROOT / name).read_text() for name in ("README.md", "docs/results.md", "weights/README.md")}
+    assert card.summary(networks, card.SHORT_SUMMARY) in texts["README.md"]
+    assert card.summary(networks) in texts["docs/results.md"]
+    for name, network in networks.items():
+        assert card.score_card(name, network) in texts["docs/results.md"]
+        assert card.training_card(name, network) in texts["weights/README.md"]
+
+
+def test_a_generated_part_is_replaced_between_its_marks(tmp_path: Path):
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- scores -->\n\nold\n\n<!-- end of scores -->\nafter\n")
+    card.replace_part(page, "scores", "new")
+    assert page.read_text() == "before\n<!-- scores -->\n\nnew\n\n<!-- end of scores -->\nafter\n"
+    with pytest.raises(ValueError, match="expected the marks of the part 'trainings'"):
+        card.replace_part(page, "trainings", "new")

@@ -1,4 +1,4 @@
-"""What the values of flags are checked for beside their form."""
+"""Parsers of the flags' values."""
 
 import argparse
 
@@ -8,5 +8,5 @@ from srmd.cli.values import existing
 
 
 def test_a_path_that_may_not_be_read_is_refused(unreadable):
-    with pytest.raises(argparse.ArgumentTypeError, match=r"a\.png: expected what can be read, found no permission"):
+    with pytest.raises(argparse.ArgumentTypeError, match=r"a\.png: expected .*that can be read, found no permission"):
         existing(str(unreadable("a.png")))

@@ -1,4 +1,4 @@
-"""The pictures that a test is asked for, and the names of their results."""
+"""The input pictures of a test, and the names of its result files."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from srmd.evaluate.inputs import Inputs, result_names
 
 
 @pytest.fixture(autouse=True)
-def _folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
 
 
@@ -24,8 +24,8 @@ def picture(path: str, level: int = 0) -> Path:
     return Path(path)
 
 
-def request(**given: object) -> Request:
-    return Request(**{"weights": Path("weights.safetensors"), "output": Path("out"), "kernel": []} | given)
+def request(**fields: object) -> Request:
+    return Request(**{"weights": Path("weights.safetensors"), "output": Path("out"), "kernel": []} | fields)
 
 
 def names(*paths: str) -> list[str]:
@@ -62,16 +62,16 @@ def test_folders_and_files_come_in_order_and_once():
     assert [(name, int(p.pixels[0, 0, 0])) for name, p in inputs] == [("a", 2), ("b", 1), ("c", 3)]
 
 
-def test_without_anything_the_held_out_photos_come():
+def test_the_default_inputs_are_the_held_out_photos():
     inputs = Inputs(request(output=Path("out")))
     assert [name for name, _ in inputs] == ["astronaut", "chelsea", "coffee"]
 
 
 @pytest.mark.parametrize("output", [".", "sub/.."])
-def test_nobody_loses_an_original_to_its_result(output: str):
+def test_a_result_never_overwrites_an_input_picture(output: str):
     Path("sub").mkdir()
     original = picture("photo.png")
-    with pytest.raises(InputError, match=r"output: .*would overwrite what was given"):
+    with pytest.raises(InputError, match=r"output: .*would overwrite another file"):
         Inputs(request(input=[original], output=Path(output)))
     with pytest.raises(InputError, match="would overwrite"):
         Inputs(request(test_data=picture("lr/photo.png"), output=Path(output), save_lr=True))
@@ -80,12 +80,12 @@ def test_nobody_loses_an_original_to_its_result(output: str):
 @pytest.mark.parametrize(
     "field", [{"regions": NamedMap(Path("photo.png"), np.zeros((1, 1)))}, {"save_kernel": Path("photo.png")}]
 )
-def test_no_map_and_no_kernel_is_lost_to_a_result(field: dict):
+def test_a_result_never_overwrites_a_map_or_a_saved_kernel(field: dict):
     picture("photo.png")
-    asked = request(input=[picture("photo.jpg")], output=Path())
-    assert [name for name, _ in Inputs(asked)] == ["photo"]
-    with pytest.raises(InputError, match=r"output: .*would overwrite what was given"):
-        Inputs(replace(asked, **field))
+    inputs_request = request(input=[picture("photo.jpg")], output=Path())
+    assert [name for name, _ in Inputs(inputs_request)] == ["photo"]
+    with pytest.raises(InputError, match=r"output: .*would overwrite another file"):
+        Inputs(replace(inputs_request, **field))
 
 
 def test_a_broken_picture_is_named_and_left_out(caplog: pytest.LogCaptureFixture):
@@ -103,18 +103,18 @@ def test_a_picture_that_is_too_small_to_score_is_named_and_left_out(caplog: pyte
     assert "expected sides of at least 16 pixels, found 30×15" in caplog.text
 
 
-def test_what_save_lr_wrote_can_be_restored_beside_it():
+def test_a_picture_that_save_lr_wrote_can_be_restored_into_the_folder_above():
     inputs = Inputs(request(input=[picture("out/lr/photo.png")], output=Path("out")))
     assert [name for name, _ in inputs] == ["photo"]
 
 
-def test_where_all_are_broken_that_is_an_error():
+def test_it_is_an_error_if_all_pictures_are_broken():
     Path("broken.png").write_bytes(b"\x89PNG")
     with pytest.raises(InputError, match=r"input: broken\.png"):
         list(Inputs(request(input=[Path("broken.png")], output=Path("out"))))
 
 
-def test_pixels_come_as_they_are():
+def test_pixels_are_read_unchanged():
     Image.fromarray(np.arange(27, dtype=np.uint8).reshape(3, 3, 3)).save("a.png")
-    ((_, found),) = Inputs(request(input=[Path("a.png")], output=Path("out")))
-    assert np.array_equal(found.pixels, np.arange(27).reshape(3, 3, 3))
+    ((_, read_picture),) = Inputs(request(input=[Path("a.png")], output=Path("out")))
+    assert np.array_equal(read_picture.pixels, np.arange(27).reshape(3, 3, 3))

@@ -1,4 +1,4 @@
-"""Testing, in this process, of networks that have seen few steps."""
+"""Whole tests, in this process, of networks that were trained for one step."""
 
 import json
 from pathlib import Path
@@ -32,44 +32,44 @@ def metrics() -> dict:
 
 @pytest.fixture
 def trained(request: pytest.FixtureRequest) -> str:
-    """A network that has seen few steps: near to nearest-neighbour upscaling."""
+    """A network that was trained for one step: near to nearest-neighbour upscaling."""
     assert train("run", "--steps=1", *getattr(request, "param", "").split()) == 0
     return "--weights=run/last.safetensors"
 
 
 def test_hr_pictures_are_degraded_restored_and_scored(trained: str, capsys: pytest.CaptureFixture):
     assert check(trained, "--test_data=pictures", "--kernel=gaussian:1.3", "--noise_level=5", "--save_lr") == 0
-    found = metrics()
-    assert found["degradation"] == {"kernel": "gaussian:1.3", "noise_level": 5, "downsampler": "bicubic"}
-    assert found["assumed"] == {"kernel": "gaussian:1.3", "noise_level": 5}
-    assert [image["name"] for image in found["images"]] == ["a", "b", "c"]
-    assert found["images"][0].keys() == found["mean"].keys() | {"name"}
-    assert found["mean"]["psnr_y"] == pytest.approx(np.mean([image["psnr_y"] for image in found["images"]]))
-    assert found["scale"] == 2
-    assert found["version"]
-    assert found["command"].startswith("python main.py --mode=test --output=result")
+    written = metrics()
+    assert written["degradation"] == {"kernel": "gaussian:1.3", "noise_level": 5, "downsampler": "bicubic"}
+    assert written["assumed"] == {"kernel": "gaussian:1.3", "noise_level": 5}
+    assert [image["name"] for image in written["images"]] == ["a", "b", "c"]
+    assert written["images"][0].keys() == written["mean"].keys() | {"name"}
+    assert written["mean"]["psnr_y"] == pytest.approx(np.mean([image["psnr_y"] for image in written["images"]]))
+    assert written["scale"] == 2
+    assert written["version"]
+    assert written["command"].startswith("python main.py --mode=test --output=result")
     assert Image.open("result/a.png").size == (84, 72)
     assert Image.open("result/lr/a.png").size == (42, 36)
     assert Image.open("result/compare/a.png").size[0] == 4 * 84 + 12
-    said = capsys.readouterr().out
-    assert "applied: kernel gaussian:1.3, noise 5" in said
-    assert "assumed: kernel gaussian:1.3 (its code leaves out 0.7%), noise 5" in said
-    assert "warning" not in said
-    assert "rounded to 8 bits" in said
+    printed = capsys.readouterr().out
+    assert "applied: kernel gaussian:1.3, noise level 5" in printed
+    assert "assumed: kernel gaussian:1.3 (kernel code error 0.7%), noise level 5" in printed
+    assert "warning" not in printed
+    assert "rounded to 8 bits" in printed
 
 
-def test_what_is_assumed_is_told_and_what_is_applied_is_done(trained: str):
+def test_the_assumed_kernel_changes_sr_but_not_lr(trained: str):
     assert check(trained, "--test_data=pictures", "--kernel=gaussian:1.3") == 0
     right = metrics()["mean"]
     assert check(trained, "--test_data=pictures", "--kernel=gaussian:1.3", "--assumed_kernel=delta") == 0
     wrong = metrics()
     assert wrong["assumed"]["kernel"] == "delta"
-    assert wrong["mean"]["bicubic_psnr_y"] == right["bicubic_psnr_y"]  # the same was applied
+    assert wrong["mean"]["bicubic_psnr_y"] == right["bicubic_psnr_y"]  # the applied degradation is the same
     assert wrong["mean"]["psnr_y"] != right["psnr_y"]
 
 
-def test_the_kernel_is_applied_where_it_points(trained: str):
-    """A kernel that moves the picture by two columns: bicubic upscaling of its result is moved by two columns."""
+def test_a_kernel_is_applied_as_a_correlation(trained: str):
+    """A kernel whose peak is two columns to the right moves the picture two columns to the left."""
     shifted = np.zeros((15, 15))
     shifted[7, 9] = 1  # correlation: each pixel takes its value from two columns to the right
     np.save("shifted.npy", shifted)
@@ -83,7 +83,7 @@ def test_the_kernel_is_applied_where_it_points(trained: str):
 
 
 @pytest.mark.parametrize("trained", ["--noise_free"], indirect=True)
-def test_a_noise_free_network_is_not_told_of_noise(trained: str, capsys: pytest.CaptureFixture):
+def test_srmdnf_is_told_no_noise_level(trained: str, capsys: pytest.CaptureFixture):
     assert check(trained, "--test_data=pictures", "--noise_level=25") == 0
     assert capsys.readouterr().out.count("warning") == 1
     assert metrics()["assumed"]["noise_level"] == 0
@@ -91,7 +91,7 @@ def test_a_noise_free_network_is_not_told_of_noise(trained: str, capsys: pytest.
     assert capsys.readouterr().err.startswith("--noise_level:")
 
 
-def test_a_picture_that_is_left_out_makes_the_test_a_failure(trained: str, capsys: pytest.CaptureFixture):
+def test_a_picture_that_is_left_out_makes_the_test_fail(trained: str, capsys: pytest.CaptureFixture):
     Path("broken.png").write_bytes(b"\x89PNG")
     assert check(trained, "--input", "broken.png", "pictures/a.png", "--kernel=delta") == 1
     assert [image["name"] for image in metrics()["images"]] == ["a"]
@@ -100,13 +100,13 @@ def test_a_picture_that_is_left_out_makes_the_test_a_failure(trained: str, capsy
 
 
 @pytest.mark.parametrize("trained", ["--kernel_size=21"], indirect=True)
-def test_a_gaussian_fills_the_window_of_a_network_that_has_a_larger_one(trained: str):
+def test_a_gaussian_is_computed_for_the_networks_window(trained: str):
     for spec, size in (("gaussian:4", 21), ("delta", 15)):
         assert check(trained, "--test_data=pictures/a.png", f"--kernel={spec}", "--save_kernel=k.mat") == 0
         assert scipy.io.loadmat("k.mat")["kernel"].shape == (size, size)
 
 
-def test_lr_pictures_are_restored_under_their_names(trained: str):
+def test_results_of_lr_pictures_are_named_after_them(trained: str):
     Image.open("pictures/a.png").convert("L").save("pictures/a.jpg")
     assert check(trained, "--input", "pictures", "pictures/b.png", "--kernel=delta") == 0
     assert metrics()["degradation"] is None
@@ -120,9 +120,9 @@ def test_lr_pictures_are_restored_under_their_names(trained: str):
     assert Image.open("result/a.jpg.png").mode == "L"
 
 
-def test_a_scale_that_is_not_the_networks_is_refused(trained: str, capsys: pytest.CaptureFixture):
+def test_a_scale_other_than_the_networks_is_refused(trained: str, capsys: pytest.CaptureFixture):
     assert check(trained, "--scale_factor=3") == 2
-    assert capsys.readouterr().err.startswith("--scale_factor: run/last.safetensors is for x2, found 3")
+    assert capsys.readouterr().err.startswith("--scale_factor: expected 2, the scale of run/last.safetensors, found 3")
 
 
 def test_a_pca_that_is_not_needed_is_refused(trained: str, capsys: pytest.CaptureFixture):
@@ -130,15 +130,14 @@ def test_a_pca_that_is_not_needed_is_refused(trained: str, capsys: pytest.Captur
     assert capsys.readouterr().err.startswith("--pca: not needed")
 
 
-def test_a_large_kernel_is_applied_whole_and_told_cropped(trained: str, capsys: pytest.CaptureFixture):
+def test_a_large_kernel_is_applied_whole_and_assumed_cropped(trained: str, capsys: pytest.CaptureFixture):
     np.save("large.npy", gaussian(4.0, size=31))
     assert check(trained, "--test_data=pictures", "--kernel=large.npy") == 0
-    assert "large.npy is 31×31; the network is told its inner 15×15, without 12% of its mass" in capsys.readouterr().out
+    warning = "large.npy is 31×31; the network is only told its inner 15×15, which lacks 12% of its mass"
+    assert warning in capsys.readouterr().out
 
 
-def test_a_kernel_that_moves_pictures_restores_them_in_place_once_it_is_recentred(
-    trained: str, capsys: pytest.CaptureFixture
-):
+def test_recentring_a_kernel_removes_the_shift_of_the_picture(trained: str, capsys: pytest.CaptureFixture):
     np.save("off.npy", np.stack([np.roll(gaussian(1.0), (3, 2), (0, 1)), gaussian(2.0)]))
     flags = ["--test_data=pictures/a.png", "--kernel=off.npy", "--kernel_index=0"]
     assert check(trained, *flags) == 0
@@ -159,19 +158,20 @@ def test_a_broken_or_tiny_picture_is_named(trained: str, capsys: pytest.CaptureF
     Image.new("RGB", (9, 9)).save("tiny.png")
     for flags in (["--test_data=broken.png"], ["--input", "broken.png", "--kernel=delta"], ["--test_data=tiny.png"]):
         assert check(trained, *flags) == 2
-        said = capsys.readouterr().err
-        assert said.startswith(flags[0].split("=")[0])
-        assert "broken.png" in said or "tiny" in said
+        error = capsys.readouterr().err
+        assert error.startswith(flags[0].split("=")[0])
+        assert "broken.png" in error or "tiny" in error
 
 
-def test_a_kernel_that_its_code_describes_badly_is_warned_of(trained: str, capsys: pytest.CaptureFixture):
+def test_a_large_kernel_code_error_is_warned_of(trained: str, capsys: pytest.CaptureFixture):
     np.save("box.npy", np.ones((5, 5)))
     assert check(trained, "--test_data=pictures/a.png", "--kernel=box.npy") == 0
-    assert "leaves out 24.3%" in (said := capsys.readouterr().out)
-    assert "warning: the network's kernel code describes box.npy badly" in said
+    printed = capsys.readouterr().out
+    assert "kernel code error 24.3%" in printed
+    assert "warning: the network's kernel code describes box.npy badly" in printed
 
 
-def test_a_kernel_of_which_the_network_would_see_nothing_is_refused(trained: str, capsys: pytest.CaptureFixture):
+def test_a_kernel_that_is_zero_inside_the_networks_window_is_refused(trained: str, capsys: pytest.CaptureFixture):
     corner = np.zeros((31, 31))
     corner[0, 0] = 1
     np.save("corner.npy", corner)
@@ -179,17 +179,17 @@ def test_a_kernel_of_which_the_network_would_see_nothing_is_refused(trained: str
     assert capsys.readouterr().err.startswith("--kernel: expected the inner 15×15")
 
 
-def test_an_original_is_not_written_over(trained: str, capsys: pytest.CaptureFixture):
+def test_an_input_is_not_overwritten(trained: str, capsys: pytest.CaptureFixture):
     before = Path("pictures/a.png").read_bytes()
     assert check(trained, "--input", "pictures/a.png", "--kernel=delta", "--output=pictures") == 2
-    assert "would overwrite what was given" in capsys.readouterr().err
+    assert "would overwrite another file" in capsys.readouterr().err
     assert Path("pictures/a.png").read_bytes() == before
 
 
 @needs_networks
 @needs_set5
 def test_a_published_network_scores_as_published():
-    """P, orientation, noise draw, downsampling and metrics in one figure."""
+    """One number that depends on P, kernel orientation, noise draw, downsampling and metrics."""
     flags = [f"--weights={NCNN}/srmd_x4.param", f"--pca={PCA}"]
     flags += [f"--test_data={SET5}", "--kernel=gaussian:2.6,1.0,30", "--noise_level=15"]
     assert check(*flags) == 0

@@ -14,7 +14,7 @@ from srmd.pictures.metrics import luma, psnr, score, ssim
 
 
 def picture(height, width, seed=0):
-    """Something smooth with detail, whole 8-bit values in 0 to 1, (height, width, 3)."""
+    """A smooth random picture with noise, 8-bit values divided by 255, (height, width, 3)."""
     rng = np.random.default_rng(seed)
     row, column = np.mgrid[:height, :width][..., None]
     smooth = 128 + 80 * np.sin(row / 5 + np.arange(3)) * np.cos(column / 7) + rng.normal(0, 12, (height, width, 3))
@@ -48,7 +48,7 @@ def test_luma_runs_from_16_to_235_and_is_not_rounded():
     np.testing.assert_allclose(luma(rgb), expected, atol=1e-12)
 
 
-def test_luma_of_a_float32_picture_is_made_in_float64():
+def test_luma_of_a_float32_picture_is_computed_in_float64():
     rgb = picture(9, 9).astype(np.float32)
     assert luma(rgb).dtype == np.float64
     np.testing.assert_allclose(luma(rgb), luma(rgb.astype(np.float64)), atol=1e-12)
@@ -65,19 +65,19 @@ def test_psnr_of_equal_arrays_is_infinite():
     assert psnr(picture(5, 5), picture(5, 5)) == math.inf
 
 
-def test_luma_of_equal_pictures_is_equal_however_they_lie_in_memory():
+def test_equal_pictures_have_equal_luma_in_any_memory_layout():
     rgb = picture(40, 50)
     planes = np.ascontiguousarray(rgb.transpose(2, 0, 1)).transpose(1, 2, 0)
     assert score(rgb, planes, 2)["psnr_y"] == math.inf
 
 
-def test_ssim_is_wangs_window_by_window():
+def test_ssim_equals_the_definition_computed_window_by_window():
     a, b = luma(picture(23, 19)), luma(picture(23, 19, seed=1))
     assert ssim(a, b) == pytest.approx(ssim_by_loops(a, b), abs=1e-9)
     assert 0.1 < ssim(a, b) < 0.99
 
 
-def test_ssim_of_the_smallest_picture_is_that_of_its_only_window():
+def test_ssim_of_an_11_by_11_picture_is_that_of_its_only_window():
     a, b = luma(picture(11, 11)), luma(picture(11, 11, seed=1))
     assert ssim(a, b) == pytest.approx(ssim_by_loops(a, b), abs=1e-9)
 
@@ -87,7 +87,7 @@ def test_ssim_of_equal_pictures_is_one():
 
 
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])
-def test_a_score_shaves_as_many_pixels_as_the_scale_on_each_side(scale):
+def test_a_score_crops_as_many_pixels_as_the_scale_on_each_side(scale):
     hr, sr = picture(30, 26), picture(30, 26, seed=1)
     a, b = (p[scale : 30 - scale, scale : 26 - scale] for p in (sr, hr))
     scores = score(sr, hr, scale)
@@ -97,7 +97,7 @@ def test_a_score_shaves_as_many_pixels_as_the_scale_on_each_side(scale):
     assert scores["ssim_y"] == pytest.approx(ssim_by_loops(luma(a), luma(b)), abs=1e-9)
 
 
-def test_what_lies_in_the_shaved_border_does_not_count():
+def test_the_cropped_border_does_not_count():
     hr = picture(30, 26)
     sr = np.zeros_like(hr)
     sr[3:-3, 3:-3] = hr[3:-3, 3:-3]
@@ -115,7 +115,7 @@ def test_sr_is_clipped_and_rounded_to_8_bits_before_it_is_scored():
     assert score(hr + 0.6 / 255 * (hr < 1), hr, 2) == score((np.round(255 * hr) + (hr < 1)) / 255, hr, 2)
 
 
-def test_scores_do_not_change_what_they_score():
+def test_scoring_does_not_change_its_arguments():
     hr, sr = picture(20, 20), 2 * picture(20, 20, seed=1) - 0.5
     before = hr.copy(), sr.copy()
     score(sr, hr, 2)

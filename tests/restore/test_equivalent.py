@@ -1,4 +1,4 @@
-"""Kernels for bicubic downsampling that are equivalent to others for direct downsampling."""
+"""Kernels for bicubic downsampling that are equivalent to kernels for direct downsampling."""
 
 import numpy as np
 import pytest
@@ -15,22 +15,22 @@ def uniform(kernel):
     return Degradation.uniform(torch.from_numpy(kernel)[None], torch.zeros(1))
 
 
-def composed(kernel, scale):
-    """The one kernel that bicubic downsampling behind a blur amounts to, around the middle of an LR pixel."""
+def with_bicubic(kernel, scale):
+    """The kernel for direct downsampling that equals a blur and bicubic downsampling, measured pixel by pixel."""
     picture = torch.zeros(1, 1, 15 * scale, 15 * scale, dtype=torch.float64)
     taps = torch.zeros_like(picture)
     for row in range(15 * scale):
         for column in range(15 * scale):
-            at = picture.clone()
-            at[..., row, column] = 1
-            taps[..., row, column] = imresize(at, 15, 15)[..., 7, 7]
+            impulse = picture.clone()
+            impulse[..., row, column] = 1
+            taps[..., row, column] = imresize(impulse, 15, 15)[..., 7, 7]
     return scipy.ndimage.convolve(taps[0, 0].numpy(), kernel, mode="constant")
 
 
-def test_a_kernel_that_amounts_to_blur_and_bicubic_downsampling_is_equivalent_to_that_blur():
-    blur_before = gaussian(2.4, 1.8, 30)
-    found = equivalent_kernel(composed(blur_before, 3), 3)
-    assert np.linalg.norm(found - blur_before) < 0.05 * np.linalg.norm(blur_before)
+def test_the_blur_of_a_blur_with_bicubic_downsampling_is_recovered():
+    blur = gaussian(2.4, 1.8, 30)
+    equivalent = equivalent_kernel(with_bicubic(blur, 3), 3)
+    assert np.linalg.norm(equivalent - blur) < 0.05 * np.linalg.norm(blur)
 
 
 def test_without_downsampling_a_kernel_is_equivalent_to_itself():
@@ -38,21 +38,21 @@ def test_without_downsampling_a_kernel_is_equivalent_to_itself():
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
-def test_the_equivalent_kernel_makes_the_same_lr_picture_out_of_a_photo(scale):
+def test_the_equivalent_kernel_gives_nearly_the_same_lr_picture(scale):
     side = 32 * scale
     photo = builtin_test_pictures()["chelsea"][80 : 80 + side, 100 : 100 + side]
     hr = torch.from_numpy(photo / 255).permute(2, 0, 1)[None]
-    wanted = degrade(hr, uniform(gaussian(1.6, 1.2, 30)), scale, "direct")
+    direct = degrade(hr, uniform(gaussian(1.6, 1.2, 30)), scale, "direct")
     inner = (..., slice(4, -4), slice(4, -4))
 
     def error(kernel):
-        return (degrade(hr, uniform(kernel), scale)[inner] - wanted[inner]).square().mean().sqrt()
+        return (degrade(hr, uniform(kernel), scale)[inner] - direct[inner]).square().mean().sqrt()
 
-    found = equivalent_kernel(gaussian(1.6, 1.2, 30), scale)
-    assert found.sum() == pytest.approx(1)
-    assert error(found) < 0.3 * error(gaussian(1.6, 1.2, 30))
+    equivalent = equivalent_kernel(gaussian(1.6, 1.2, 30), scale)
+    assert equivalent.sum() == pytest.approx(1)
+    assert error(equivalent) < 0.3 * error(gaussian(1.6, 1.2, 30))
 
 
 @pytest.mark.parametrize("size", [15, 21])
-def test_an_equivalent_kernel_has_the_size_that_is_asked_for(size):
+def test_an_equivalent_kernel_has_the_requested_size(size):
     assert equivalent_kernel(gaussian(1.6, size=31), 3, size).shape == (size, size)

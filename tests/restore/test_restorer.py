@@ -1,4 +1,4 @@
-"""A picture of any size through a network, a tile at a time, and in all its flips and turns."""
+"""Restoring pictures of any size, tile by tile, and as the mean over flips and turns."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,15 +30,15 @@ def restorer_of(network: SRMD, backend: Backend = TORCH) -> Restorer:
 def restore(
     restorer: Restorer, lr: NDArray, assumed: Degradation, tile: int | None = None, self_ensemble: bool = False
 ) -> Tensor:
-    """The whole of SR out of its parts, (1, 3, s·h, s·w)."""
+    """SR (1, 3, s·h, s·w), put together from its tiles."""
     sr = torch.full((1, 3, *(restorer.config.scale * side for side in lr.shape[:2])), torch.nan)
-    for rows, columns, part in restorer.restore_tiles(lr, assumed, tile, self_ensemble):
-        sr[..., rows, columns] = part
+    for rows, columns, sr_tile in restorer.restore_tiles(lr, assumed, tile, self_ensemble):
+        sr[..., rows, columns] = sr_tile
     return sr
 
 
-def at_once(restorer: Restorer, lr: NDArray, assumed: Degradation) -> Tensor:
-    """The same by the network, without tiles."""
+def restore_whole(restorer: Restorer, lr: NDArray, assumed: Degradation) -> Tensor:
+    """SR (1, 3, s·h, s·w), computed without tiles."""
     return restorer.restore_whole(torch.from_numpy(lr).permute(2, 0, 1)[None], assumed)
 
 
@@ -51,10 +51,10 @@ def uniform(kernel: NDArray, noise_level: float = 0.0) -> Degradation:
 
 
 def varying(height: int, width: int) -> Degradation:
-    """A mix of two kernels and noise levels whose share differs from pixel to pixel."""
-    share = torch.rand(1, 1, height, width, generator=torch.Generator().manual_seed(0))
+    """A mix of two kernels and two noise levels, whose weights differ from pixel to pixel."""
+    weight = torch.rand(1, 1, height, width, generator=torch.Generator().manual_seed(0))
     kernels = torch.from_numpy(np.stack([asymmetric(), gaussian(2.0, 0.7, 20)]))[None].float()
-    return Degradation(kernels, torch.tensor([[5.0, 40.0]]), torch.cat([share, 1 - share], 1))
+    return Degradation(kernels, torch.tensor([[5.0, 40.0]]), torch.cat([weight, 1 - weight], 1))
 
 
 def network(scale: int = 2) -> SRMD:
@@ -64,7 +64,7 @@ def network(scale: int = 2) -> SRMD:
 
 @torch.no_grad()
 def shifting_network(scale: int, head: str, row: int, column: int) -> SRMD:
-    """Each of its layers moves the picture by one pixel, so that all it shows comes from as far as it can see."""
+    """A network whose layers each shift the picture by one pixel: SR depends on the edge of the receptive field."""
     network = SRMD(NetworkConfig(scale, head, features=3))
     for conv in [*network.convs, network.head]:
         centre = conv.weight[:, :, 1, 1].clone()
@@ -76,10 +76,10 @@ def shifting_network(scale: int, head: str, row: int, column: int) -> SRMD:
 @pytest.mark.parametrize(("row", "column"), [(1, 2), (1, 0), (2, 1), (0, 1), (2, 2), (0, 0)])
 @pytest.mark.parametrize("head", ["subpixel", "upsample"])
 @pytest.mark.parametrize("scale", [1, 2, 3])
-def test_tiles_leave_no_trace_however_far_a_network_sees(scale: int, head: str, row: int, column: int):
+def test_the_halo_covers_the_whole_receptive_field(scale: int, head: str, row: int, column: int):
     restorer = restorer_of(shifting_network(scale, head, row, column))
     lr, assumed = picture(50, 41), uniform(gaussian(1.0))
-    whole = at_once(restorer, lr, assumed)
+    whole = restore_whole(restorer, lr, assumed)
     assert whole.std() > 0.01
     assert (restore(restorer, lr, assumed, tile=14) - whole).abs().max() < 1e-5
 
@@ -89,59 +89,59 @@ def noise_map(height: int, width: int) -> Degradation:
     return Degradation(torch.from_numpy(asymmetric())[None, None].float(), 50 * torch.rand(1, 1, height, width))
 
 
-@pytest.mark.parametrize("what", [varying, noise_map])
+@pytest.mark.parametrize("degradation", [varying, noise_map])
 @pytest.mark.parametrize("tile", [13, 20, 33, 64])
-def test_each_tile_gets_its_part_of_a_map_that_varies(tile: int, what: Callable[[int, int], Degradation]):
+def test_each_tile_gets_its_part_of_a_map_that_varies(tile: int, degradation: Callable[[int, int], Degradation]):
     restorer = restorer_of(network())
-    lr, assumed = picture(40, 33), what(40, 33)
-    assert (restore(restorer, lr, assumed, tile) - at_once(restorer, lr, assumed)).abs().max() < 1e-5
+    lr, assumed = picture(40, 33), degradation(40, 33)
+    assert (restore(restorer, lr, assumed, tile) - restore_whole(restorer, lr, assumed)).abs().max() < 1e-5
 
 
 @pytest.mark.parametrize(
     ("size", "tile", "expected"),
     [
-        # 2 rows of 6 tiles of 18 pixels, 12 more on each side, and 2 so that 92 are met
+        # 2 rows of 6 tiles of 18 pixels, with a halo of 12 on each side, and 2 so that the inputs cover all 92
         ((20, 92), 18, 12 * [(20, 44)]),
-        ((64, 61), 64, [(64, 61)]),  # at once, though 64 is no multiple of Winograd's tiles
+        ((64, 61), 64, [(64, 61)]),  # one tile, although 64 is no multiple of Winograd's tile
     ],
 )
-def test_without_a_tile_the_backends_own_is_taken_and_all_tiles_see_as_much(
+def test_by_default_the_tile_is_the_backends_and_all_inputs_have_one_size(
     size: tuple[int, int], tile: int, expected: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
 ):
-    seen = []
+    input_sizes = []
     restorer = restorer_of(network())
     run_network = restorer.run
 
-    def run(lr: Tensor, told: Tensor) -> Tensor:
-        seen.append(lr.shape[-2:])
-        return run_network(lr, told)
+    def run(lr: Tensor, degradation_map: Tensor) -> Tensor:
+        input_sizes.append(lr.shape[-2:])
+        return run_network(lr, degradation_map)
 
     restorer.run = run
     monkeypatch.setattr("srmd.backends.backend.TORCH_TILE", tile)
     restore(restorer, picture(*size), uniform(gaussian(1.0)))
-    assert seen == expected
+    assert input_sizes == expected
 
 
 @pytest.mark.parametrize(("size", "self_ensemble"), [((90, 70), False), ((61, 83), False), ((61, 83), True)])
-def test_tiles_leave_no_trace_by_winograds_algorithm(size: tuple[int, int], self_ensemble: bool):
+def test_tiles_change_nothing_with_winograds_algorithm(size: tuple[int, int], self_ensemble: bool):
     restorer = restorer_of(SRMD(NetworkConfig()), replace(TORCH, winograd=True))
     lr, assumed = picture(*size), uniform(gaussian(1.0))
     whole, tiled = (restore(restorer, lr, assumed, tile, self_ensemble) for tile in (128, 27))
     assert (whole - tiled).abs().max() < 2e-6
 
 
-@pytest.mark.parametrize(("dtype", "most"), [(np.uint8, 255), (np.uint16, 65535)])
-def test_levels_are_restored_as_the_floats_that_they_mean(dtype: type, most: int):
+@pytest.mark.parametrize(("dtype", "white"), [(np.uint8, 255), (np.uint16, 65535)])
+def test_integer_pixels_are_restored_as_the_equal_floats(dtype: type, white: int):
     restorer = restorer_of(network())
-    levels = (picture(20, 18) * most).astype(dtype)
-    floats = (levels / most).astype(np.float32)
+    levels = (picture(20, 18) * white).astype(dtype)
+    floats = (levels / white).astype(np.float32)
     assumed = uniform(gaussian(1.0))
     assert torch.equal(restore(restorer, levels, assumed, 16), restore(restorer, floats, assumed, 16))
 
 
 def test_tiles_are_smaller_where_the_features_are_large():
-    paper, own = (TORCH.tile(NetworkConfig(4, head)) for head in ("subpixel", "upsample"))
-    assert own * 4 == paper
+    subpixel, upsample = (TORCH.tile(NetworkConfig(4, head)) for head in ("subpixel", "upsample"))
+    assert upsample * 4 == subpixel
 
 
 def test_a_picture_of_one_pixel_is_restored():
@@ -150,18 +150,18 @@ def test_a_picture_of_one_pixel_is_restored():
 
 
 @pytest.mark.parametrize("view", range(VIEWS))
-@pytest.mark.parametrize(("scale", "what"), [(1, noise_map), (2, varying), (3, varying)])
-def test_the_mean_of_all_views_turns_with_the_picture_and_what_was_done_to_it(
-    scale: int, what: Callable[[int, int], Degradation], view: int
+@pytest.mark.parametrize(("scale", "degradation"), [(1, noise_map), (2, varying), (3, varying)])
+def test_the_self_ensemble_turns_with_the_picture_and_its_degradation(
+    scale: int, degradation: Callable[[int, int], Degradation], view: int
 ):
     restorer = restorer_of(network(scale))
-    lr, assumed = picture(19, 24), what(19, 24)
+    lr, assumed = picture(19, 24), degradation(19, 24)
     turned_lr = turn(torch.from_numpy(lr).permute(2, 0, 1), view).permute(1, 2, 0).numpy()
     expected = turn(restore(restorer, lr, assumed, 16, True), view)
-    found = restore(restorer, turned_lr, assumed.turned(view), 16, True)
-    assert (found - expected).abs().max() < 1e-5
+    restored = restore(restorer, turned_lr, assumed.turned(view), 16, True)
+    assert (restored - expected).abs().max() < 1e-5
     one_view = turn(restore(restorer, lr, assumed, 16), view)
-    assert (one_view - expected).abs().max() > 1e-3  # a network alone does not turn along
+    assert (one_view - expected).abs().max() > 1e-3  # without the ensemble the result depends on the view
 
 
 def test_batch_norm_is_merged():
@@ -171,7 +171,7 @@ def test_batch_norm_is_merged():
     maps = degradation_map(assumed, PCA, network.config.conditions)
     expected = network(torch.from_numpy(lr).permute(2, 0, 1)[None], maps).detach()
     restorer = open_restorer(Weights(network, PCA), "cpu", "torch", "fp32")
-    torch.testing.assert_close(at_once(restorer, lr, assumed), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(restore_whole(restorer, lr, assumed), expected, atol=1e-5, rtol=0)
 
 
 def test_weights_without_their_pca_are_refused():
@@ -179,11 +179,11 @@ def test_weights_without_their_pca_are_refused():
         Restorer(Weights(network(), None), TORCH)
 
 
-def test_a_network_for_the_direct_downsampler_does_not_turn_with_a_picture_at_even_scales():
+def test_the_self_ensemble_is_refused_for_the_direct_downsampler_at_even_scales():
     for scale in (1, 2, 3):
         restorer = Restorer(Weights(network(scale).eval(), PCA, {"downsampler": "direct"}), TORCH)
         if scale == 2:
-            with pytest.raises(InputError, match=r"self_ensemble: .* takes no middle pixel at x2"):
+            with pytest.raises(InputError, match=r"self_ensemble: not possible .* direct downsampler at x2"):
                 restore(restorer, picture(9, 9), uniform(gaussian(1.0)), self_ensemble=True)
         else:
             assert restore(restorer, picture(9, 9), uniform(gaussian(1.0)), self_ensemble=True).isfinite().all()

@@ -62,8 +62,15 @@ def test_a_resumed_run_keeps_its_configuration():
 )
 def test_resuming_with_another_value_is_an_error_that_names_the_flag(changed: dict):
     start_run("runs/a", steps=7)
-    with pytest.raises(InputError, match=f"{next(iter(changed))}: the run in runs/a has"):
+    with pytest.raises(InputError, match=f"{next(iter(changed))}: the run in runs/a was started with"):
         run_config({"output": Path("runs/a"), "resume": ""} | changed)
+
+
+def test_resuming_with_another_number_of_threads_names_the_default():
+    start_run("runs/a", steps=7)
+    expected = r"threads: the run in runs/a was started with PyTorch's own number of threads, found 3"
+    with pytest.raises(InputError, match=expected):
+        run_config({"output": Path("runs/a"), "resume": "", "threads": 3})
 
 
 def test_resuming_with_the_same_value_is_allowed():

@@ -7,12 +7,15 @@ import pytest
 import torch
 
 from small_runs import load_only_checkpoint, train, write_own_kernels, write_x3_weights
+from srmd.base.errors import InputError
 from srmd.cli import main
+from srmd.config import TrainConfig
 from srmd.kernel.families import gaussian
-from srmd.kernel.pca import kernel_codes
+from srmd.kernel.pca import kernel_codes, pca_matrix
 from srmd.model import SRMD, NetworkConfig
 from srmd.solver import Solver
 from srmd.train.batches import Batch
+from srmd.train.setup import new_setup
 from srmd.weights.files import Weights, read_weights, write_weights
 
 pytestmark = pytest.mark.usefixtures("folder_with_pictures")
@@ -51,6 +54,13 @@ def test_broken_weights_are_refused_before_pictures_are_packed(capsys: pytest.Ca
     assert train("run", "--weights=no.weights") == 2
     assert capsys.readouterr().err.startswith("--weights: no.weights")
     assert not Path("data").exists()
+
+
+def test_weights_of_a_network_with_another_number_of_features_are_refused():
+    weights = Weights(SRMD(NetworkConfig(features=64)), torch.from_numpy(pca_matrix()))
+    write_weights(Path("narrow.safetensors"), weights)
+    with pytest.raises(InputError, match=r"weights: expected a network with 128 features, found 64 in narrow"):
+        new_setup(TrainConfig(weights=Path("narrow.safetensors")))
 
 
 @pytest.mark.parametrize("flag", ["own kernels", "--pca_dim=20", "--kernel_size=21"])

@@ -1,4 +1,4 @@
-"""Weights in and out."""
+"""Weight files and checkpoints are written, read and refused; networks start from the weights of others."""
 
 import json
 import struct
@@ -14,7 +14,7 @@ from srmd.kernel.pca import pca_matrix
 from srmd.model import SRMD, NetworkConfig
 from srmd.weights.checkpoint import load_checkpoint, save_checkpoint
 from srmd.weights.files import Weights, read_weights, write_weights
-from srmd.weights.surgery import start_from
+from srmd.weights.surgery import initialise_from
 
 SMALL = NetworkConfig(scale=3, features=8, layers=4)
 
@@ -26,13 +26,13 @@ def weights(config: NetworkConfig = SMALL, **metadata: object) -> Weights:
 
 def output(network: SRMD) -> torch.Tensor:
     rng = torch.Generator().manual_seed(1)
-    told = torch.rand(1, network.config.map_channels, 1, 1, generator=rng)
-    return network.eval()(torch.rand(1, 3, 9, 7, generator=rng), told).detach()
+    degradation_map = torch.rand(1, network.config.map_channels, 1, 1, generator=rng)
+    return network.eval()(torch.rand(1, 3, 9, 7, generator=rng), degradation_map).detach()
 
 
 @pytest.mark.parametrize("head", ["subpixel", "upsample"])
 @pytest.mark.parametrize("batch_norm", [False, True])
-def test_a_network_comes_back_as_it_was_written(tmp_path: Path, head: str, batch_norm: bool):
+def test_a_network_is_read_as_it_was_written(tmp_path: Path, head: str, batch_norm: bool):
     written = weights(replace(SMALL, head=head, batch_norm=batch_norm), note="trained on leaves")
     write_weights(tmp_path / "a.safetensors", written)
     read = read_weights(tmp_path / "a.safetensors")
@@ -52,12 +52,12 @@ def test_weights_in_float16_have_half_the_size_and_nearly_the_same_output(tmp_pa
     assert torch.equal(half.pca, written.pca)
 
 
-def test_the_format_is_told_by_content_not_by_name(tmp_path: Path):
+def test_the_format_is_recognised_by_content_not_by_name(tmp_path: Path):
     write_weights(tmp_path / "network.bin.bak", weights())
     assert read_weights(tmp_path / "network.bin.bak").network.config == SMALL
 
 
-def test_others_may_read_the_file(tmp_path: Path):
+def test_a_weights_file_is_readable_by_all_users(tmp_path: Path):
     write_weights(tmp_path / "a.safetensors", weights())
     assert (tmp_path / "a.safetensors").stat().st_mode & 0o044
 
@@ -70,14 +70,14 @@ def checkpoint(path: Path) -> dict:
     return state
 
 
-def test_a_checkpoint_gives_its_ema_network(tmp_path: Path):
+def test_of_a_checkpoint_the_ema_network_is_read(tmp_path: Path):
     checkpoint(tmp_path / "checkpoint-5.pt")
     read = read_weights(tmp_path / "checkpoint-5.pt")
     assert torch.equal(output(read.network), output(weights().network))
     assert read.pca is not None
 
 
-def test_a_checkpoint_that_was_cut_short_is_refused(tmp_path: Path):
+def test_a_truncated_checkpoint_is_refused(tmp_path: Path):
     checkpoint(tmp_path / "a.pt")
     data = (tmp_path / "a.pt").read_bytes()
     (tmp_path / "a.pt").write_bytes(data[: len(data) // 2])
@@ -85,7 +85,7 @@ def test_a_checkpoint_that_was_cut_short_is_refused(tmp_path: Path):
         load_checkpoint(tmp_path / "a.pt")
 
 
-def test_a_checkpoint_with_a_spoilt_byte_is_refused(tmp_path: Path):
+def test_a_checkpoint_with_a_changed_byte_is_refused(tmp_path: Path):
     checkpoint(tmp_path / "a.pt")
     data = bytearray((tmp_path / "a.pt").read_bytes())
     weight = weights().network.convs[1].weight.detach().numpy().tobytes()
@@ -107,18 +107,18 @@ def test_no_code_in_a_checkpoint_runs(tmp_path: Path):
 
 
 def broken_files(folder: Path) -> dict[str, str]:
-    """Names of files that are no weights, and what is said of each."""
+    """Writes files that hold no weights; the expected error message of each by name."""
     write_weights(folder / "good.safetensors", weights())
     good = (folder / "good.safetensors").read_bytes()
     (folder / "empty").write_bytes(b"")
-    (folder / "text").write_text("hello, I am no network")
+    (folder / "text").write_text("plain text")
     (folder / "cut").write_bytes(good[:-100])
     header = b'{"__metadata__":{}}'
     (folder / "foreign").write_bytes(struct.pack("<Q", len(header)) + header)
     torch.save(torch.zeros(3), folder / "tensor.pt")
     return {
         "missing": "expected a file, found no such file",
-        "empty": "expected our .safetensors",
+        "empty": "expected this package's .safetensors",
         "text": "found a file that starts with",
         "cut": "broken .safetensors",
         "foreign": "of another kind",
@@ -126,7 +126,7 @@ def broken_files(folder: Path) -> dict[str, str]:
     }
 
 
-def test_what_holds_no_weights_is_refused_in_one_line(tmp_path: Path):
+def test_a_file_without_weights_is_refused_in_one_line(tmp_path: Path):
     for name, message in broken_files(tmp_path).items():
         with pytest.raises(InputError, match=message) as caught:
             read_weights(tmp_path / name)
@@ -146,10 +146,10 @@ def test_a_configuration_that_does_not_fit_the_tensors_is_refused(tmp_path: Path
     assert len(str(caught.value)) < 400
 
 
-def test_starting_from_another_scale_copies_the_body_and_keeps_the_new_head():
+def test_initialising_from_another_scale_copies_the_body_and_keeps_the_new_head():
     source, target = weights().network, SRMD(replace(SMALL, scale=2))
     head = target.head.weight.clone()
-    start_from(target, source)
+    initialise_from(target, source)
     assert all(torch.equal(a.weight, b.weight) for a, b in zip(source.convs, target.convs, strict=True))
     assert torch.equal(target.head.weight, head)
 
@@ -157,33 +157,37 @@ def test_starting_from_another_scale_copies_the_body_and_keeps_the_new_head():
 @pytest.mark.parametrize(("head", "other"), [("subpixel", "upsample"), ("upsample", "subpixel")])
 def test_a_head_of_the_other_kind_is_not_copied_even_where_its_shape_agrees(head: str, other: str):
     source, target = SRMD(replace(SMALL, scale=1, head=head)), SRMD(replace(SMALL, scale=1, head=other))
-    fresh = target.head.weight.clone()
-    start_from(target, source)
-    assert torch.equal(target.head.weight, fresh)
+    head_before = target.head.weight.clone()
+    initialise_from(target, source)
+    assert torch.equal(target.head.weight, head_before)
     assert torch.equal(target.convs[2].weight, source.convs[2].weight)
 
 
-def test_starting_from_batch_norm_without_it_merges_it():
+def test_initialising_from_a_network_with_batch_norm_merges_it():
     source = SRMD(replace(SMALL, batch_norm=True))
     source.norms[0].running_var.fill_(3.0)
     target = SRMD(SMALL)
-    start_from(target, source)
+    initialise_from(target, source)
     torch.testing.assert_close(output(target), output(source))
 
 
 @pytest.mark.parametrize("conditions", [("kernel", "noise"), ("kernel",)])
-def test_noisy_and_noise_free_networks_start_as_each_other(conditions: tuple[str, ...]):
+def test_srmd_and_srmdnf_networks_initialised_from_each_other_have_equal_outputs_without_noise(
+    conditions: tuple[str, ...],
+):
     other = ("kernel",) if "noise" in conditions else ("kernel", "noise")
     source, target = SRMD(replace(SMALL, conditions=conditions)), SRMD(replace(SMALL, conditions=other))
-    start_from(target, source)
-    lr, told = torch.rand(1, 3, 9, 7), torch.rand(1, 16, 1, 1)
-    told[:, 15] = 0
-    found, expected = (each(lr, told[:, : each.config.map_channels]) for each in (target, source))
-    torch.testing.assert_close(found, expected)
+    initialise_from(target, source)
+    lr, degradation_map = torch.rand(1, 3, 9, 7), torch.rand(1, 16, 1, 1)
+    degradation_map[:, 15] = 0
+    outputs = [each(lr, degradation_map[:, : each.config.map_channels]) for each in (target, source)]
+    torch.testing.assert_close(*outputs)
 
 
 @pytest.mark.parametrize(("noise_free", "conditions"), [(True, ("kernel",)), (False, ("kernel", "noise"))])
-def test_files_of_before_conditions_are_read(tmp_path: Path, noise_free: bool, conditions: tuple[str, ...]):
+def test_files_with_noise_free_in_place_of_conditions_are_read(
+    tmp_path: Path, noise_free: bool, conditions: tuple[str, ...]
+):
     from safetensors.torch import save_file
 
     source = weights(replace(SMALL, conditions=conditions))
@@ -194,7 +198,7 @@ def test_files_of_before_conditions_are_read(tmp_path: Path, noise_free: bool, c
 
 
 @pytest.mark.parametrize("conditions", ["kernel", [], ["noise"], ["kernel", "kernel"], ["kernel", "haze"], None, 3])
-def test_conditions_that_no_network_has_are_refused(tmp_path: Path, conditions: object):
+def test_invalid_conditions_are_refused(tmp_path: Path, conditions: object):
     from safetensors.torch import save_file
 
     source = weights()
@@ -204,27 +208,27 @@ def test_conditions_that_no_network_has_are_refused(tmp_path: Path, conditions: 
         read_weights(tmp_path / "a")
 
 
-def test_a_p_of_another_shape_than_the_configuration_says_is_refused(tmp_path: Path):
+def test_a_p_that_does_not_fit_the_configuration_is_refused(tmp_path: Path):
     write_weights(tmp_path / "a", Weights(weights().network, torch.zeros(15, 224)))
     with pytest.raises(InputError, match=r"expected its P to be \(15, 225\), found \(15, 224\)"):
         read_weights(tmp_path / "a")
 
 
-def test_a_checkpoint_trained_in_bfloat16_is_read_as_it_computed(tmp_path: Path):
+def test_the_inner_layers_of_a_checkpoint_trained_in_bfloat16_are_rounded(tmp_path: Path):
     save_checkpoint(tmp_path / "a.pt", checkpoint(tmp_path / "b.pt") | {"precision": "bf16"})
-    found, trained = read_weights(tmp_path / "a.pt").network, weights().network
-    assert torch.equal(found.convs[1].weight, trained.convs[1].weight.bfloat16().float())
-    assert torch.equal(found.head.weight, trained.head.weight)
+    network, trained = read_weights(tmp_path / "a.pt").network, weights().network
+    assert torch.equal(network.convs[1].weight, trained.convs[1].weight.bfloat16().float())
+    assert torch.equal(network.head.weight, trained.head.weight)
 
 
-def test_a_pytorch_file_of_something_else_is_no_checkpoint(tmp_path: Path):
+def test_a_pytorch_file_without_a_checkpoint_is_refused(tmp_path: Path):
     torch.save({"step": 5}, tmp_path / "a.pt")
     with pytest.raises(InputError, match="expected a checkpoint of a training run, found another PyTorch file"):
         load_checkpoint(tmp_path / "a.pt")
 
 
-def test_starting_from_another_width_copies_nothing():
+def test_initialising_from_a_network_with_other_features_copies_nothing():
     target = SRMD(SMALL)
     before = {key: tensor.clone() for key, tensor in target.state_dict().items()}
-    start_from(target, SRMD(replace(SMALL, features=6)))
+    initialise_from(target, SRMD(replace(SMALL, features=6)))
     assert all(torch.equal(tensor, before[key]) for key, tensor in target.state_dict().items())

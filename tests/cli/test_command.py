@@ -1,0 +1,35 @@
+"""The command in a process: its start, its streams, and signals."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+# Sends a signal to itself when NumPy is imported, which is one of the first imports of the command.
+INTERRUPTED = """
+import os, runpy, signal, sys
+class Interrupter:
+    def find_spec(self, name, path=None, target=None):
+        if name == "numpy":
+            os.kill(os.getpid(), int(number))
+number, path = sys.argv[1:]
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+sys.meta_path.insert(0, Interrupter())
+sys.argv = [path, "--version"]
+sys.path.insert(0, os.path.dirname(path))
+runpy.run_path(path, run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize("program", ["main.py", "srmd/__main__.py"])
+def test_a_signal_during_the_imports_ends_the_command_without_a_traceback(
+    program: str, number: signal.Signals, code: int
+):
+    command = [sys.executable, "-c", INTERRUPTED, str(int(number)), str(ROOT / program)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
