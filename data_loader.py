@@ -1,4 +1,4 @@
-"""Training pictures and the built-in set; the code is in srmd/data_loader.py and srmd/pictures/."""
+"""Pictures for training, and the built-in photos; the code is in srmd/data_loader.py and srmd/pictures/."""
 
 from srmd.data_loader import PackedPictures, PackSummary, open_training_data, pack
 from srmd.pictures.dead_leaves import dead_leaves

@@ -1,4 +1,4 @@
-"""HR to LR, and what the network is told of it; the code is in srmd/degradation.py."""
+"""Degradation of HR to LR, and the degradation map; the code is in srmd/degradation.py and srmd/pictures/."""
 
 from srmd.degradation import (
     Degradation,

@@ -1,4 +1,4 @@
-"""Training; the code is in srmd/solver.py."""
+"""`Solver`, which trains a network; the code is in srmd/solver.py."""
 
 from srmd.solver import Solver
 

@@ -1,19 +1,20 @@
-"""Everything that is measured of speed, and all its ratios once more at the end: what `make bench` runs.
+"""Runs all benchmarks of speed, memory and start-up, and prints all their ratios again at the end (`make bench`).
 
-python -m benchmarks    # under 30 minutes; the machine should be doing nothing else
+python -m benchmarks    # under 30 minutes, on a machine that does nothing else meanwhile
 """
 
 import subprocess
 import sys
 
-PARTS = ("training", "engines", "scaling", "memory", "startup")
+BENCHMARKS = ("training", "engines", "scaling", "memory", "startup")
 
 
-def measure(part: str) -> list[str]:
-    """Runs one script in a process of its own; the ratio lines among what it prints."""
-    print(f"\n== {part}\n", flush=True)
+def run(benchmark: str) -> list[str]:
+    """Runs a benchmark in another process and prints its output; returns its `ratio` lines."""
+    print(f"\n== {benchmark}\n", flush=True)
     ratios = []
-    with subprocess.Popen([sys.executable, "-m", f"benchmarks.{part}"], stdout=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-m", f"benchmarks.{benchmark}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout:
             print(line, end="", flush=True)
             if line.startswith("ratio "):
@@ -24,6 +25,6 @@ def measure(part: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    lines = [line for part in PARTS for line in measure(part)]
-    print("\n== all ratios; above 1: faster than the others, or within what was aimed at\n")
+    lines = [line for benchmark in BENCHMARKS for line in run(benchmark)]
+    print("\n== all ratios; above 1: faster than the compared program, or better than the target\n")
     print("".join(lines), end="")

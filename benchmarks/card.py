@@ -47,7 +47,7 @@ def published_scores() -> dict[tuple[str, int, str], tuple[float, float]]:
         setting = cell.setting
         kernel = "delta" if setting.kernel == "gaussian:0.2" else setting.kernel  # the authors' name for no blur
         name = cell_name(setting.data, kernel, setting.noise_level)
-        scores[cell.network, setting.scale, name] = cell.theirs
+        scores[cell.network, setting.scale, name] = cell.published
     return scores
 
 

@@ -1,14 +1,15 @@
-"""How fast networks run here beside other engines, in turns within one run.
+"""Compares the speed of this package with that of other engines, for several scales and picture sizes.
 
-    python -m benchmarks.engines    # some ten minutes; prints a table a scale, and `ratio NAME X.XX` lines
+    python -m benchmarks.engines    # some ten minutes; prints a table for each size, and `ratio NAME X.XX` lines
 
-Ours is what `--engine=auto` takes; float32 stands against float32, bfloat16 against bfloat16. A ratio above 1: ours is
-faster than the fastest of the others, each at its best setting. Needs benchmarks/requirements.txt.
+This package runs the backend that `--engine=auto` chooses. Engines are compared in the same precision, and timed
+alternately. A ratio above 1: this package is faster than the fastest of the others. Needs benchmarks/requirements.txt.
 """
 
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import onnx
@@ -22,29 +23,29 @@ from srmd.backends.choice import choose_backend
 from srmd.backends.device import choose_device, choose_precision, processor_description
 from srmd.model import SRMD, NetworkConfig, NetworkFunction, network_input
 
-SCALES, SIDES = (2, 3, 4), (256, 512)
+SCALES = (2, 3, 4)
+SIDES = (256, 512)  # LR pixels
 ROUNDS = 5
-MAX_SECONDS = 60  # for the rounds of one table
+MAX_SECONDS = 60  # after which no further round of a table starts, except the second
 
 
 def onnxruntime_function(network: SRMD) -> NetworkFunction:
-    """A network in ONNX Runtime; sub-pixel head, no batch norm."""
-    nodes, tensors, blob = [], [], "x"
+    """A network with sub-pixel head and without batch norm, run by ONNX Runtime."""
+    nodes, tensors, value = [], [], "x"
     for number, (_, conv, relu) in enumerate(network.chain()):
         names = [f"weight{number}", f"bias{number}"]
-        tensors += [
-            numpy_helper.from_array(t.detach().numpy(), n) for t, n in zip((conv.weight, conv.bias), names, strict=True)
-        ]
-        nodes.append(helper.make_node("Conv", [blob, *names], [f"y{number}"], pads=[1, 1, 1, 1]))
-        blob = f"y{number}"
+        for name, parameter in zip(names, (conv.weight, conv.bias), strict=True):
+            tensors.append(numpy_helper.from_array(parameter.detach().numpy(), name))
+        nodes.append(helper.make_node("Conv", [value, *names], [f"y{number}"], pads=[1, 1, 1, 1]))
+        value = f"y{number}"
         if relu:
-            nodes.append(helper.make_node("Relu", [blob], [f"z{number}"]))
-            blob = f"z{number}"
-    nodes.append(helper.make_node("DepthToSpace", [blob], ["sr"], blocksize=network.config.scale, mode="CRD"))
+            nodes.append(helper.make_node("Relu", [value], [f"z{number}"]))
+            value = f"z{number}"
+    nodes.append(helper.make_node("DepthToSpace", [value], ["sr"], blocksize=network.config.scale, mode="CRD"))
     shape = [1, 3 + network.config.map_channels, "h", "w"]
-    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)
-    result = helper.make_tensor_value_info("sr", TensorProto.FLOAT, [1, 3, "sh", "sw"])
-    graph = helper.make_graph(nodes, "srmd", [given], [result], tensors)
+    network_in = helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)
+    network_out = helper.make_tensor_value_info("sr", TensorProto.FLOAT, [1, 3, "sh", "sw"])
+    graph = helper.make_graph(nodes, "srmd", [network_in], [network_out], tensors)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     onnx.checker.check_model(model)
     options = onnxruntime.SessionOptions()
@@ -58,7 +59,7 @@ def onnxruntime_function(network: SRMD) -> NetworkFunction:
 
 
 def default_layout_function(network: SRMD) -> NetworkFunction:
-    """PyTorch as it comes: eager, in its default layout."""
+    """A network in PyTorch with its default settings: eager mode, contiguous memory layout."""
 
     @torch.inference_mode()
     def run(lr: Tensor, degradation_map: Tensor) -> Tensor:
@@ -67,8 +68,8 @@ def default_layout_function(network: SRMD) -> NetworkFunction:
     return run
 
 
-def runs(network: SRMD, ours: Backend, precision: str) -> dict[str, NetworkFunction]:
-    """Ours and the others, all of them equal in what they compute, by name."""
+def network_functions(network: SRMD, ours: Backend, precision: str) -> dict[str, NetworkFunction]:
+    """The network in this package's backend, first, and in the other engines, by name; all compute the same SR."""
     others = {
         f"{name} {precision}": make_network_function(network, Backend(name, precision, "cpu"))
         for name in ("openvino", "ncnn")
@@ -82,36 +83,35 @@ def runs(network: SRMD, ours: Backend, precision: str) -> dict[str, NetworkFunct
     )
 
 
-def measure(runs: dict[str, Callable[[], object]]) -> dict[str, list[float]]:
-    """Seconds of each, taken in turns; the first turn, in which engines prepare themselves, does not count."""
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for run in runs.values():
-        run()
+def measure(functions: dict[str, Callable[[], object]]) -> dict[str, list[float]]:
+    """Seconds of each function, in rounds that call all of them, after one round that is not counted."""
+    times: dict[str, list[float]] = {name: [] for name in functions}
+    for function in functions.values():
+        function()
     end = time.perf_counter() + MAX_SECONDS
-    for turn in range(ROUNDS):
-        if turn > 1 and time.perf_counter() > end:
+    for number in range(ROUNDS):
+        if number > 1 and time.perf_counter() > end:
             break
-        for name, run in runs.items():
+        for name, function in functions.items():
             start = time.perf_counter()
-            run()
+            function()
             times[name].append(time.perf_counter() - start)
     return times
 
 
 def table(scale: int, side: int, precision: str) -> str:
-    """Prints the seconds of a picture; the ratio line of ours to the fastest of the others."""
+    """Prints the seconds of each engine for one picture; returns the ratio line."""
     network = SRMD(NetworkConfig(scale)).eval()
     ours = choose_backend(network, choose_device("cpu"), "auto", precision)
     lr, degradation_map = torch.rand(1, 3, side, side), torch.rand(1, network.config.map_channels, 1, 1)
-    times = measure(
-        {name: lambda run=run: run(lr, degradation_map) for name, run in runs(network, ours, precision).items()}
-    )
+    functions = network_functions(network, ours, precision)
+    times = measure({name: partial(function, lr, degradation_map) for name, function in functions.items()})
     print(f"\n| x{scale}, {side}×{side}, {precision} | median s | fastest s |\n|---|---|---|")
-    for name, taken in sorted(times.items(), key=lambda item: statistics.median(item[1])):
-        print(f"| {name} | {statistics.median(taken):.3f} | {min(taken):.3f} |", flush=True)
-    first, *others = times.values()
-    fastest = min(others, key=statistics.median)
-    ratio = statistics.median(np.divide(fastest, first))
+    for name, seconds in sorted(times.items(), key=lambda item: statistics.median(item[1])):
+        print(f"| {name} | {statistics.median(seconds):.3f} | {min(seconds):.3f} |", flush=True)
+    our_times, *other_times = times.values()
+    fastest = min(other_times, key=statistics.median)
+    ratio = statistics.median(np.divide(fastest, our_times))
     return f"ratio restore_x{scale}_{side}_{precision} {ratio:.2f}"
 
 

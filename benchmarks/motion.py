@@ -1,13 +1,14 @@
-"""What training on motion kernels gains over training on Gaussians alone, on motion kernels that neither has seen.
+"""Measures what training with motion kernels gains on motion kernels, over training with Gaussians alone.
 
-    python -m benchmarks.motion                      # the built-in set, 2,000 steps each, the held-out photos
-    python -m benchmarks.motion pictures Set5 5000   # pictures to train on, HR pictures to score on, steps
+    python -m benchmarks.motion                      # 2,000 steps on the built-in set; scores the held-out photos
+    python -m benchmarks.motion pictures Set5 5000   # pictures to train on, HR pictures to score, steps
 
-Trains two networks that are the same but for their kernels and P, with the same seed, pictures and crops, scores them
-on the same pictures and kernels, and draws img/motion.png. Runs lie in runs/motion_*; one that was interrupted goes on.
+Trains two networks, one with Gaussians alone and one with half of the kernels motion kernels and a larger P of its own.
+Seed, pictures and crops are the same. Both are scored on 20 motion kernels that were not trained on and on no blur.
+Prints a table and draws img/motion.png. The runs are in runs/motion_*; an interrupted one is resumed.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -30,23 +31,27 @@ from srmd.restore.restorer import Restorer, open_restorer
 from srmd.show.pictures import comparison, kernel_picture, to_rgb8
 from srmd.weights.files import read_weights
 
-TRAINING_KERNELS, HELD_OUT = 1000, 20  # of other seeds
+TRAINING_KERNELS = 1000
+TEST_KERNELS = 20
 PCA_DIM = 60
-SMALL = ["--batch_size=4", "--patch_size=20", "--noise_free", "--visdom=off", "--precision=fp32"]
+TRAIN_FLAGS = ["--batch_size=4", "--patch_size=20", "--noise_free", "--visdom=off", "--precision=fp32"]
 PICTURE = Path(__file__).parents[1] / "img" / "motion.png"
-SIDE, ZOOM = 96, 2  # of the part that is drawn: HR pixels, enlarged
+SIDE = 96  # HR pixels, of the part of a picture that is drawn
+ZOOM = 2  # factor by which it is enlarged
+DRAWN_KERNELS = 3
+NO_BLUR = delta()[None]
 
 
 def trained(name: str, flags: list[str]) -> Restorer:
-    """The network of a run, which is started, or gone on with where it is there."""
+    """Trains a network, or resumes its run, and loads it."""
     output = Path("runs", f"motion_{name}")
-    if main.main(["--mode=train", f"--output={output}", "--resume", *SMALL, *flags]) != 0:
+    if main.main(["--mode=train", f"--output={output}", "--resume", *TRAIN_FLAGS, *flags]) != 0:
         raise SystemExit(1)
     return open_restorer(read_weights(output / "last.safetensors"), engine="torch", precision="fp32")
 
 
 def pictures(folder: Path | None) -> list[Tensor]:
-    """HR pictures (1, 3, H, W), float64."""
+    """The HR pictures of a folder, or the held-out photos, as (1, 3, H, W) float64 in 0 to 1."""
     if folder is None:
         arrays = [photo / 255 for photo in builtin_test_pictures().values()]
     else:
@@ -55,68 +60,90 @@ def pictures(folder: Path | None) -> list[Tensor]:
 
 
 def psnr_y(sr: Tensor, hr: Tensor) -> float:
-    """As a test scores."""
+    """PSNR of Y in dB, computed as by --mode=test."""
     return score(to_array(sr), to_array(hr), 2)["psnr_y"]
 
 
 def scores(networks: dict[str, Restorer], hrs: list[Tensor], kernels: np.ndarray) -> dict[str, np.ndarray]:
-    """PSNR of Y of bicubic upscaling and of each network, (kernels,): the mean over the pictures."""
-    found = {name: np.zeros((len(kernels), len(hrs))) for name in ["bicubic", *networks]}
+    """PSNR of Y of bicubic upscaling and of each network for each kernel (N,): the mean over the pictures."""
+    psnr = {name: np.zeros((len(kernels), len(hrs))) for name in ["bicubic", *networks]}
     for i, kernel in enumerate(torch.from_numpy(kernels)):
         degradation = Degradation.uniform(kernel[None], torch.zeros(1))
         for j, hr in enumerate(hrs):
             lr = degrade(hr, degradation, 2)
-            found["bicubic"][i, j] = psnr_y(upsample(lr, 2), hr)
+            psnr["bicubic"][i, j] = psnr_y(upsample(lr, 2), hr)
             for name, network in networks.items():
-                found[name][i, j] = psnr_y(network.restore_whole(lr, degradation), hr)
-    return {name: values.mean(1) for name, values in found.items()}
+                psnr[name][i, j] = psnr_y(network.restore_whole(lr, degradation), hr)
+    return {name: values.mean(1) for name, values in psnr.items()}
 
 
 def draw(networks: dict[str, Restorer], hr: Tensor, kernels: np.ndarray) -> None:
-    """A row for each kernel: the kernel, bicubic upscaling, what each network restores, HR."""
+    """Draws a row for each kernel: the kernel, bicubic upscaling, SR of each network, HR."""
     top, left = hr.shape[-2] // 2 - SIDE, hr.shape[-1] // 2 - SIDE // 2
     rows = []
     for kernel in kernels:
         degradation = Degradation.uniform(torch.from_numpy(kernel)[None], torch.zeros(1))
         lr = degrade(hr, degradation, 2)
-        wholes = {"bicubic": upsample(lr, 2)} | {name: n.restore_whole(lr, degradation) for name, n in networks.items()}
-        panels = {f"{name} {psnr_y(whole, hr):.2f} dB": whole for name, whole in wholes.items()} | {"HR": hr}
-        panels = {k: to_rgb8(p[0, :, top : top + SIDE, left : left + SIDE]) for k, p in panels.items()}
-        zoomed = {k: p.repeat(ZOOM, 0).repeat(ZOOM, 1) for k, p in panels.items()}
-        shown = kernel_picture(kernel[None], SIDE * ZOOM // len(kernel))
-        edge = (SIDE * ZOOM - len(shown)) // 2, (SIDE * ZOOM - len(shown) + 1) // 2
-        rows.append(comparison({"kernel": np.pad(shown, (edge, edge, (0, 0)))} | zoomed))
+        restored = {"bicubic": upsample(lr, 2)}
+        restored |= {name: network.restore_whole(lr, degradation) for name, network in networks.items()}
+        pictures = {f"{name} {psnr_y(sr, hr):.2f} dB": sr for name, sr in restored.items()} | {"HR": hr}
+        panels = {"kernel": _kernel_panel(kernel)}
+        for label, picture in pictures.items():
+            part = to_rgb8(picture[0, :, top : top + SIDE, left : left + SIDE])
+            panels[label] = part.repeat(ZOOM, 0).repeat(ZOOM, 1)
+        rows.append(comparison(panels))
     write_picture(PICTURE, np.concatenate(rows) / 255)
 
 
+def _kernel_panel(kernel: np.ndarray) -> np.ndarray:
+    """A kernel (k, k) as an enlarged picture with a black border, (SIDE·ZOOM, SIDE·ZOOM, 3)."""
+    picture = kernel_picture(kernel[None], SIDE * ZOOM // len(kernel))
+    border = SIDE * ZOOM - len(picture)
+    padding = border // 2, (border + 1) // 2
+    return np.pad(picture, (padding, padding, (0, 0)))
+
+
 def compare(train_data: Path | None, test_data: Path | None, steps: int) -> None:
-    """Trains both, prints a table, and draws the picture."""
-    make_folder(Path("data"))
-    own = Path("data", "motion_kernels.npy")
-    np.save(own, motion_kernels(np.random.default_rng(0), TRAINING_KERNELS).astype(np.float32))
-    common = [f"--steps={steps}"] + [f"--train_data={train_data}"] * (train_data is not None)
-    networks = {
-        "Gaussians": trained("gaussians", common),
-        "motion too": trained("own", [*common, f"--train_kernels={own}", f"--pca_dim={PCA_DIM}"]),
-    }
-    hrs, held_out = pictures(test_data), motion_kernels(np.random.default_rng(1), HELD_OUT)
-    of_motion, of_delta = scores(networks, hrs, held_out), scores(networks, hrs, delta()[None])
-    print("\n| trained on | numbers | left out of a motion kernel | motion kernels | no blur |\n|---|---|---|---|---|")
-    for name, values in of_motion.items():
-        cells = ["–", "–"]
+    """Trains both networks, prints the table, and draws the picture."""
+    networks = train_networks(train_data, steps)
+    hrs = pictures(test_data)
+    kernels = motion_kernels(np.random.default_rng(1), TEST_KERNELS)
+    motion_psnr, no_blur_psnr = scores(networks, hrs, kernels), scores(networks, hrs, NO_BLUR)
+    print("\n| trained with | rows of P | median kernel code error | PSNR, motion kernels | PSNR, no blur |")
+    print("|---|---|---|---|---|")
+    for name, values in motion_psnr.items():
+        rows, error = "–", "–"
         if name in networks:
             pca = networks[name].pca.numpy()
-            cells = [str(len(pca)), f"{np.median([code_error(kernel, pca) for kernel in held_out]):.0%}"]
-        print(f"| {name} | {' | '.join(cells)} | {values.mean():.2f} | {of_delta[name].mean():.2f} |")
-    gains = of_motion["motion too"] - of_motion["Gaussians"]
-    better = f"more on {(gains > 0).sum()} of {len(gains)} kernels"
-    print(f"\ngain on held-out motion kernels: {gains.mean():.2f} dB, {gains.min():.2f} to {gains.max():.2f}, {better}")
-    draw(networks, hrs[0], held_out[:3])
+            rows, error = str(len(pca)), f"{np.median([code_error(kernel, pca) for kernel in kernels]):.0%}"
+        print(f"| {name} | {rows} | {error} | {values.mean():.2f} | {no_blur_psnr[name].mean():.2f} |")
+    gains = motion_psnr["motion too"] - motion_psnr["Gaussians"]
+    spread = f"{gains.min():.2f} to {gains.max():.2f} dB, positive for {(gains > 0).sum()} of {len(gains)} kernels"
+    print(f"\nmean gain on the motion kernels: {gains.mean():.2f} dB ({spread})")
+    draw(networks, hrs[0], kernels[:DRAWN_KERNELS])
+
+
+def train_networks(train_data: Path | None, steps: int) -> dict[str, Restorer]:
+    """Both networks: the one trained with Gaussians alone, and the one trained with motion kernels too."""
+    make_folder(Path("data"))
+    kernel_file = Path("data", "motion_kernels.npy")
+    np.save(kernel_file, motion_kernels(np.random.default_rng(0), TRAINING_KERNELS).astype(np.float32))
+    flags = [f"--steps={steps}"]
+    if train_data is not None:
+        flags.append(f"--train_data={train_data}")
+    return {
+        "Gaussians": trained("gaussians", flags),
+        "motion too": trained("own", [*flags, f"--train_kernels={kernel_file}", f"--pca_dim={PCA_DIM}"]),
+    }
 
 
 if __name__ == "__main__":
-    folders = ([Path(folder) for folder in sys.argv[1:3]] + [None, None])[:2]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("train_data", type=Path, nargs="?", help="pictures to train on (default: the built-in set)")
+    parser.add_argument("test_data", type=Path, nargs="?", help="HR pictures to score (default: the held-out photos)")
+    parser.add_argument("steps", type=int, nargs="?", default=2000, help="training steps of each network")
+    options = parser.parse_args()
     try:
-        compare(*folders, int(sys.argv[3]) if len(sys.argv) > 3 else 2000)
+        compare(options.train_data, options.test_data, options.steps)
     except InputError as error:
         raise SystemExit(one_line(error)) from error

@@ -1,15 +1,15 @@
-"""Scores the published networks as their tables were made, theirs beside ours; ends with 1 where a figure is off.
+"""Scores the networks that the paper's authors published, and compares each score with benchmarks/published.csv.
 
     make reproduce WEIGHTS=folder PCA=file DATA=folder
-    python -m benchmarks.reproduce folder folder --pca=file    # the same: WEIGHTS, then DATA
+    python -m benchmarks.reproduce WEIGHTS DATA --pca=file    # the same
 
-WEIGHTS holds srmd_x2, srmdnf_x2, … in any format that `--weights` takes; DATA holds the folders Set5, Set14 and B100,
-or some of them. Always in float32, LR not rounded. What is compared with lies in published.csv.
+WEIGHTS is a folder with srmd_x2, srmdnf_x2, … in any format that `--weights` takes. DATA is a folder that contains one
+or more of the folders Set5, Set14 and B100. Computes in float32; LR is not rounded. The exit code is 1 if a score
+differs from the published one by more than the tolerance.
 """
 
 import argparse
 import csv
-import itertools
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -31,54 +31,59 @@ from srmd.weights.files import read_weights_with_pca
 PUBLISHED = Path(__file__).parent / "published.csv"
 NETWORKS = ("SRMDNF", "SRMD")
 SCALES = (2, 3, 4)
-PSNR_TOLERANCE, SSIM_TOLERANCE = 0.02, 0.0005  # without noise
-NOISY_PSNR_TOLERANCE = 0.1  # the noise is a draw
+PSNR_TOLERANCE = 0.02  # dB, without noise
+SSIM_TOLERANCE = 0.0005  # without noise
+NOISY_PSNR_TOLERANCE = 0.1  # dB, with noise, of which the authors drew other samples
+
+Networks = dict[tuple[str, int], Restorer]  # by kind, SRMD or SRMDNF, and scale
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Pictures, what is done to them, and the scale."""
+    """The conditions of a score: pictures, degradation and scale."""
 
-    data: str
-    kernel: str
+    data: str  # Set5, Set14 or B100
+    kernel: str  # as --kernel takes it
     noise_level: int
     scale: int
 
     def degradation(self) -> Degradation:
-        """The same as the house has it."""
+        """The degradation that is applied and assumed."""
         kernel = torch.from_numpy(parse_kernels(self.kernel)[0])
         return Degradation.uniform(kernel[None], torch.tensor([float(self.noise_level)]))
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A figure of the tables, and the one that came out here."""
+    """A cell of the published tables: a network's scores in a setting, as published and as measured here."""
 
     setting: Setting
     network: str  # bicubic, SRMD or SRMDNF
-    theirs: tuple[float, float]  # PSNR of Y in dB, SSIM
-    paper: str = ""  # the PSNR that the paper prints, where it does
-    ours: tuple[float, float] | None = None
+    published: tuple[float, float]  # PSNR of Y in dB, SSIM
+    paper: str = ""  # the PSNR printed in the paper, if it has this cell
+    measured: tuple[float, float] | None = None  # PSNR of Y in dB, SSIM
 
     @property
     def is_off(self) -> bool:
-        """Whether ours is outside the tolerance."""
-        psnr, ssim = (abs(ours - theirs) for ours, theirs in zip(self.ours, self.theirs, strict=True))
+        """Whether the measured scores differ from the published ones by more than the tolerance."""
+        psnr_error = abs(self.measured[0] - self.published[0])
+        ssim_error = abs(self.measured[1] - self.published[1])
         if self.setting.noise_level:
-            return psnr > NOISY_PSNR_TOLERANCE
-        return psnr > PSNR_TOLERANCE or ssim > SSIM_TOLERANCE
+            return psnr_error > NOISY_PSNR_TOLERANCE
+        return psnr_error > PSNR_TOLERANCE or ssim_error > SSIM_TOLERANCE
 
     def __str__(self) -> str:
-        s, (psnr, ssim), (our_psnr, our_ssim) = self.setting, self.theirs, self.ours
-        return (
-            f"{s.data:6}{self.network:8}{s.kernel:21}noise {s.noise_level:<4}x{s.scale}  theirs {psnr:.3f} {ssim:.5f}"
-            f"  ours {our_psnr:.3f} {our_ssim:.5f}  {our_psnr - psnr:+.3f} {our_ssim - ssim:+.5f}"
-            f"{'  OFF' * self.is_off}"
+        setting, (published_psnr, published_ssim), (psnr, ssim) = self.setting, self.published, self.measured
+        text = (
+            f"{setting.data:6}{self.network:8}{setting.kernel:21}noise {setting.noise_level:<4}x{setting.scale}"
+            f"  published {published_psnr:.3f} {published_ssim:.5f}  measured {psnr:.3f} {ssim:.5f}"
+            f"  difference {psnr - published_psnr:+.3f} {ssim - published_ssim:+.5f}"
         )
+        return f"{text}  OFF" if self.is_off else text
 
 
 def published() -> list[Cell]:
-    """Every cell of the published tables, by data, kernel and noise level."""
+    """All cells of published.csv, sorted by data, kernel and noise level."""
     lines = [line for line in PUBLISHED.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
     return [_cell(**row) for row in csv.DictReader(lines, delimiter=";")]
 
@@ -88,23 +93,27 @@ def _cell(data: str, kernel: str, noise_level: str, network: str, scale: str, ps
     return Cell(setting, network, (float(psnr_y), float(ssim_y)), paper)
 
 
-def restorers(folder: Path, pca: Path | None) -> dict[tuple[str, int], Restorer]:
-    """The networks of a folder by name and scale: srmd_x2, SRMDNFx3 and the like, whatever their format."""
+def restorers(folder: Path, pca: Path | None) -> Networks:
+    """The networks in a folder; their files may be named srmd_x2, SRMDx2 or the like. InputError if there is none."""
     if not folder.is_dir():
         raise InputError(f"WEIGHTS: expected a folder of networks, found {'a file' if folder.exists() else 'nothing'}")
     files = {path.stem.lower().replace("_", ""): path for path in sorted(folder.iterdir())}
-    wanted = [(name, scale) for name in NETWORKS for scale in SCALES if f"{name.lower()}x{scale}" in files]
-    if not wanted:
-        raise InputError(f"WEIGHTS: expected srmd_x2, srmdnf_x2 and the like in {folder}, found none of them")
-    return {(name, scale): _restorer(files[f"{name.lower()}x{scale}"], pca) for name, scale in wanted}
+    networks = {}
+    for kind in NETWORKS:
+        for scale in SCALES:
+            if path := files.get(f"{kind.lower()}x{scale}"):
+                networks[kind, scale] = _restorer(path, pca)
+    if not networks:
+        raise InputError(f"WEIGHTS: expected files such as srmd_x2 and srmdnf_x2 in {folder}, found none")
+    return networks
 
 
 def _restorer(weights: Path, pca: Path | None) -> Restorer:
     return open_restorer(read_weights_with_pca(weights, pca), precision="fp32")
 
 
-def measure(cells: list[Cell], networks: dict[tuple[str, int], Restorer], pictures: Iterable[Path]) -> list[Cell]:
-    """The cells, all of one setting, with what came out here."""
+def measure(cells: list[Cell], networks: Networks, pictures: Iterable[Path]) -> list[Cell]:
+    """The cells, which all have one setting, with the measured scores: means over the pictures."""
     setting, scores = cells[0].setting, {cell.network: [] for cell in cells}
     degradation, scale = setting.degradation(), setting.scale
     for path in pictures:
@@ -112,45 +121,54 @@ def measure(cells: list[Cell], networks: dict[tuple[str, int], Restorer], pictur
         lr = degrade(hr, degradation, scale, noise=seeded_noise(0, hr, scale))
         for name in scores:
             sr = upsample(lr, scale) if name == "bicubic" else networks[name, scale].restore_whole(lr, degradation)
-            found = score(to_array(sr), to_array(hr), scale)
-            scores[name].append((found["psnr_y"], found["ssim_y"]))
-    return [replace(cell, ours=tuple(np.mean(scores[cell.network], axis=0).tolist())) for cell in cells]
+            picture_scores = score(to_array(sr), to_array(hr), scale)
+            scores[name].append((picture_scores["psnr_y"], picture_scores["ssim_y"]))
+    return [replace(cell, measured=tuple(np.mean(scores[cell.network], axis=0).tolist())) for cell in cells]
 
 
-def reproduce(data: Path, networks: dict[tuple[str, int], Restorer], cells: list[Cell]) -> Iterator[Cell]:
-    """Measures the cells that there are pictures and a network for."""
-    there = [cell for cell in cells if cell.network == "bicubic" or (cell.network, cell.setting.scale) in networks]
-    for name, of_data in itertools.groupby(there, lambda cell: cell.setting.data):
-        if not (data / name).is_dir():
-            continue
-        pictures = list_pictures(data / name)
-        by_setting: dict[Setting, list[Cell]] = {}
-        for cell in of_data:
+def reproduce(data: Path, networks: Networks, cells: list[Cell]) -> Iterator[Cell]:
+    """Yields the measured cells; leaves out those whose pictures or network are missing."""
+    by_setting: dict[Setting, list[Cell]] = {}
+    for cell in cells:
+        has_network = cell.network == "bicubic" or (cell.network, cell.setting.scale) in networks
+        if has_network and (data / cell.setting.data).is_dir():
             by_setting.setdefault(cell.setting, []).append(cell)
-        for group in by_setting.values():
-            yield from measure(group, networks, pictures)
+    for setting, setting_cells in by_setting.items():
+        yield from measure(setting_cells, networks, list_pictures(data / setting.data))
 
 
 def table(cells: list[Cell]) -> str:
-    """The measured cells for the README, three scales a row, and what the paper printed."""
+    """The measured scores as a Markdown table with the three scales of a network in a row.
+
+    The last columns are the published PSNRs (published.csv), and those that the paper prints.
+    """
     rows: dict[tuple, dict[int, Cell]] = {}
     for cell in cells:
-        s = cell.setting
-        rows.setdefault((s.data, s.kernel, s.noise_level, cell.network), {})[s.scale] = cell
-    lines = ["| pictures | kernel | noise | network | x2 | x3 | x4 | theirs | paper |", "|---" * 9 + "|"]
+        setting = cell.setting
+        key = setting.data, setting.kernel, setting.noise_level, cell.network
+        rows.setdefault(key, {})[setting.scale] = cell
+    lines = ["| pictures | kernel | noise | network | x2 | x3 | x4 | published | paper |", "|---" * 9 + "|"]
     for (data, kernel, noise_level, network), row in rows.items():
-        ours = " | ".join("{:.3f} / {:.5f}".format(*row[s].ours) if s in row else "" for s in SCALES)
-        theirs = ", ".join(f"{cell.theirs[0]:.3f}" for cell in row.values())
+        measured = " | ".join(_scores_text(row[scale]) if scale in row else "" for scale in SCALES)
+        published_psnr = ", ".join(f"{cell.published[0]:.3f}" for cell in row.values())
         paper = ", ".join(cell.paper for cell in row.values() if cell.paper)
-        lines.append(f"| {data} | `{kernel}` | {noise_level} | {network} | {ours} | {theirs} | {paper} |")
+        lines.append(f"| {data} | `{kernel}` | {noise_level} | {network} | {measured} | {published_psnr} | {paper} |")
     return "\n".join(lines)
 
 
+def _scores_text(cell: Cell) -> str:
+    psnr, ssim = cell.measured
+    return f"{psnr:.3f} / {ssim:.5f}"
+
+
 def main(arguments: list[str]) -> int:
-    """Prints each cell as it comes out, then the table; 1 where a figure is off, 2 where something is missing."""
+    """Prints each cell when it is measured, then the table, then the cells that are off.
+
+    Returns the exit code: 1 if a cell is off, 2 if networks or pictures are missing.
+    """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("weights", type=Path, metavar="WEIGHTS", help="folder of networks")
-    parser.add_argument("data", type=Path, metavar="DATA", help="folder that holds Set5, Set14, B100 or some of them")
+    parser.add_argument("data", type=Path, metavar="DATA", help="folder that contains Set5, Set14 or B100")
     parser.add_argument("--pca", type=Path, metavar="FILE", help="P, for weights that carry none")
     options = parser.parse_args(arguments)
     cells, measured = published(), []
@@ -164,7 +182,7 @@ def main(arguments: list[str]) -> int:
         print(one_line(error), file=sys.stderr)
         return 2
     off = [cell for cell in measured if cell.is_off]
-    print(f"\n{table(measured)}\n\n{len(measured)} of {len(cells)} figures measured, {len(off)} outside the tolerance")
+    print(f"\n{table(measured)}\n\n{len(measured)} of {len(cells)} cells measured, {len(off)} outside the tolerance")
     for cell in off:
         print(cell)
     return 1 if off else 0

@@ -1,9 +1,9 @@
-"""Ships a trained network: writes it in float16 with its scores and its training in the metadata.
+"""Writes a trained network to weights/ if it is better than the shipped one.
 
-    python -m benchmarks.ship runs/srmdnf_x2 Set5    # the run, then folders of HR pictures to score on
+    python -m benchmarks.ship runs/srmdnf_x2 Set5    # folder of the run, folders of HR pictures to score
 
-Only a network that is better than the shipped one takes its place, and what is better is asked of the pictures that
-were held out of its training data, never of those to score on.
+The file is in float16; its metadata contain the scores and all trainings. Better means a higher PSNR on the pictures
+that were held out of the training data; the pictures to score play no part in the decision.
 """
 
 import itertools
@@ -24,23 +24,28 @@ from srmd.weights.files import read_weights, write_weights
 ROOT = Path(__file__).parents[1]
 KERNELS = ("delta", "gaussian:1.3", "gaussian:2.6", "gaussian:2.6,1.0,30")
 NOISE_LEVELS = (0, 15, 50)
-HELD_OUT_SIDE = 256  # HR pixels
+SCORE_KEYS = ("psnr_y", "ssim_y", "bicubic_psnr_y", "bicubic_ssim_y")
+TRAINING_KEYS = (
+    *("train_data", "weights", "noise_free", "downsampler", "steps"),
+    *("batch_size", "patch_size", "lr", "loss"),
+)
+HELD_OUT_SIDE = 256  # HR pixels, of the middle of a held-out picture that is scored
 
 
 def test(weights: Path, data: Path, kernel: str, noise_level: int) -> dict[str, float]:
-    """The mean scores of one test, in fp32."""
+    """The mean scores of a test, in fp32."""
     with tempfile.TemporaryDirectory() as folder:
         flags = [f"--weights={weights}", f"--test_data={data}", f"--kernel={kernel}", f"--noise_level={noise_level}"]
         flags += ["--precision=fp32", f"--output={folder}", "--visdom=off"]
         main.main(["--mode=test", *flags])
         metrics = Path(folder, "metrics.json")
-        if not metrics.exists():  # that some picture is left out is no reason not to ship
+        if not metrics.exists():  # it is written even if broken pictures were left out
             raise SystemExit(1)
         return json.loads(metrics.read_text())["mean"]
 
 
 def held_out_score(weights: Path, train_data: str | None, noise_free: bool) -> float:
-    """PSNR of Y over the middles of the held-out pictures, the mean over kernels and noise levels."""
+    """Mean PSNR of Y in dB over the middles of the held-out pictures, all kernels and all noise levels."""
     _, pictures = open_training_data(train_data and Path(train_data)).split()
     with tempfile.TemporaryDirectory() as folder:
         for index in range(len(pictures)):
@@ -48,54 +53,64 @@ def held_out_score(weights: Path, train_data: str | None, noise_free: bool) -> f
             top, left = (max(size - HELD_OUT_SIDE, 0) // 2 for size in pixels.shape[:2])
             middle = pixels[top : top + HELD_OUT_SIDE, left : left + HELD_OUT_SIDE]
             Image.fromarray(middle).save(Path(folder, f"{index}.png"))
-        cells = itertools.product(KERNELS, NOISE_LEVELS[: 1 if noise_free else None])
-        return statistics.mean(test(weights, Path(folder), *cell)["psnr_y"] for cell in cells)
+        degradations = degradations_for(noise_free)
+        return statistics.mean(test(weights, Path(folder), *degradation)["psnr_y"] for degradation in degradations)
+
+
+def degradations_for(noise_free: bool) -> list[tuple[str, int]]:
+    """Kernels and noise levels to score with; noise level 0 alone for SRMDNF. The first is without blur and noise."""
+    return list(itertools.product(KERNELS, [0] if noise_free else NOISE_LEVELS))
 
 
 def scores(weights: Path, folders: list[Path], noise_free: bool) -> dict[str, dict[str, float]]:
-    """PSNR and SSIM of Y: on the first folder for each kernel and noise level, on the others without both."""
-    cells = list(itertools.product(KERNELS, NOISE_LEVELS[: 1 if noise_free else None]))
-    found = {}
+    """Mean PSNR and SSIM of Y by pictures and degradation.
+
+    The pictures of the first folder are scored with all kernels and noise levels, the others without blur and noise.
+    """
+    degradations = degradations_for(noise_free)
+    all_scores = {}
     for data in folders:
-        for kernel, noise_level in cells if data == folders[0] else cells[:1]:
+        for kernel, noise_level in degradations if data == folders[0] else degradations[:1]:
             mean = test(weights, data, kernel, noise_level)
-            keys = ("psnr_y", "ssim_y", "bicubic_psnr_y", "bicubic_ssim_y")
-            found[f"{data.name}, {kernel}, noise {noise_level}"] = {
-                key: mean[key] and round(mean[key], 4) for key in keys
+            all_scores[f"{data.name}, {kernel}, noise {noise_level}"] = {
+                key: None if mean[key] is None else round(mean[key], 4) for key in SCORE_KEYS
             }
-    return found
+    return all_scores
 
 
 def history(training: dict) -> list[dict]:
-    """The trainings that the network which this one started from went through, the first one first."""
+    """The earlier trainings of a network: those of the weights that it started from, the oldest first."""
     if not training["weights"]:
         return []
     source = read_weights(Path(training["weights"])).metadata
-    return source.get("history", []) + ([source["training"]] if "training" in source else [])
+    trainings = source.get("history", [])
+    return [*trainings, source["training"]] if "training" in source else trainings
 
 
 def ship(run: Path, folders: list[Path]) -> None:
-    """Writes weights/NAME.safetensors from a run, if it is better than what is there."""
+    """Writes weights/NAME.safetensors from a run, if it is better than the network that is there."""
     weights = read_weights(run / "last.safetensors")
     config = weights.network.config
     output = ROOT / "weights" / f"{config.kind.lower()}_x{config.scale}.safetensors"
     noise_free = config.kind == "SRMDNF"
     training = json.loads((run / "config.json").read_text())
-    keys = ("train_data", "weights", "noise_free", "downsampler", "steps", "batch_size", "patch_size", "lr", "loss")
-    metadata = weights.metadata | {"training": {key: training[key] for key in keys}, "history": history(training)}
+    metadata = weights.metadata | {
+        "training": {key: training[key] for key in TRAINING_KEYS},
+        "history": history(training),
+    }
     candidate = run / "float16.safetensors"
     write_weights(candidate, replace(weights, metadata=metadata), torch.float16)
     held_out = held_out_score(candidate, training["train_data"], noise_free)
     print(f"{run}: {held_out:.2f} dB on the held-out pictures")
     if output.exists():
-        before = held_out_score(output, training["train_data"], noise_free)
-        if before >= held_out:
-            print(f"{output.relative_to(ROOT)} stays, with {before:.2f} dB")
+        shipped = held_out_score(output, training["train_data"], noise_free)
+        if shipped >= held_out:
+            print(f"{output.relative_to(ROOT)} is kept: it has {shipped:.2f} dB")
             return
     metadata["held_out_psnr_y"] = round(held_out, 4)
     metadata["scores"] = scores(candidate, folders, noise_free)
     write_weights(output, replace(weights, metadata=metadata), torch.float16)
-    print(f"{output.relative_to(ROOT)} is new")
+    print(f"{output.relative_to(ROOT)} is written")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,13 @@
-"""Trains the networks that `weights/` ships, in turn, the most valuable first.
+"""Trains the networks in weights/ one after the other, the most important ones first.
 
-    make weights                                # the whole schedules: 50,000 steps each
-    make weights BUDGET=140 DATA=pictures       # schedules that fit into 140 minutes together, pictures of your own
+    make weights                                # 50,000 steps for each network
+    make weights BUDGET=140 DATA=pictures       # all networks within 140 minutes, with pictures of your own
     python -m benchmarks.train_weights --minutes=140 --train_data=pictures --test_data=Set5
 
-It can be stopped at any moment and run again: it goes on where it stopped, by the schedule that it began with, and
-skips what is done. Each network starts from the one that is shipped, where there is one, else from one that is near
-it; when it is trained, it takes the shipped one's place if it is better on the held-out pictures. Without a budget the
-steps are the paper's order of magnitude; with one they are as many as this machine takes in that time, for a cosine
-that is cut short costs tenths of a dB.
+It can be stopped at any time and started again: it then resumes the interrupted run and skips finished ones. Each
+network starts from the shipped one or, if there is none, from a similar one. After its training, it replaces the
+shipped one if it is better on the held-out pictures. With a time budget, the number of steps is chosen so that the
+cosine schedule ends within it, because a schedule that is cut short costs tenths of a dB.
 """
 
 import argparse
@@ -30,31 +29,31 @@ from srmd.train.soap import PRECONDITION_FREQUENCY
 RUNS = Path("runs") / "weights"
 STEPS = 50_000
 PATCH_SIZE = 48
-SPARE = 0.05  # of the time: validation, saving, scoring
+SPARE = 0.05  # share of the time for validation, saving and scoring
 
 
 @dataclass(frozen=True)
-class Pace:
-    """What is asked of a kind of device; benchmarks/recipe.md says what was compared."""
+class Recipe:
+    """Training settings for a kind of device; benchmarks/recipe.md has the comparisons behind them."""
 
     batch_size: int
-    lr: float  # for a network that is new
-    lr_again: float  # for one that starts from its own weights
+    lr: float  # for a network that starts from another one, or from scratch
+    lr_continued: float  # for a network that starts from its own shipped weights
     save_every: int
 
 
-PACES = {"cpu": Pace(4, 7e-4, 4e-4, 100), "cuda": Pace(64, 1e-3, 1e-3, 2000)}
+RECIPES = {"cpu": Recipe(4, 7e-4, 4e-4, 100), "cuda": Recipe(64, 1e-3, 1e-3, 2000)}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A network to train, those that it may start from, the best first, and its share of the time."""
+    """A network to train."""
 
     name: str
     scale: int
     noise_free: bool
-    sources: tuple[str, ...]
-    share: float
+    sources: tuple[str, ...]  # shipped networks that it may start from, the best one first
+    time_weight: float  # its share of the time budget is this, divided by the sum over the networks that are left
 
 
 PLANS = (
@@ -69,83 +68,97 @@ PLANS = (
 
 
 def shipped(name: str) -> Path:
-    """Where a shipped network lies."""
+    """The path of a shipped network."""
     return ROOT / "weights" / f"{name}.safetensors"
 
 
-def pace() -> Pace:
-    """That of the device which trains here."""
-    return PACES[choose_device("auto").type]
+def recipe() -> Recipe:
+    """The recipe for the device of this machine."""
+    return RECIPES[choose_device("auto").type]
 
 
 def flags(plan: Plan, steps: int, train_data: Path | None) -> list[str]:
-    """What main.py is asked for a network that is not begun yet."""
-    here = pace()
+    """The flags of main.py that start the training of a network."""
+    settings = recipe()
     source = next((name for name in plan.sources if shipped(name).exists()), None)
-    lr = here.lr_again if source == plan.name else here.lr
-    asked = ["--mode=train", f"--scale_factor={plan.scale}", f"--steps={steps}", f"--lr={lr}"]
-    asked += [f"--save_every={here.save_every}", f"--batch_size={here.batch_size}", f"--patch_size={PATCH_SIZE}"]
-    asked += ["--noise_free"] * plan.noise_free
-    asked += [f"--weights={shipped(source).relative_to(ROOT)}"] * (source is not None)
-    return asked + [f"--train_data={train_data}"] * (train_data is not None)
+    lr = settings.lr_continued if source == plan.name else settings.lr
+    arguments = ["--mode=train", f"--scale_factor={plan.scale}", f"--steps={steps}", f"--lr={lr}"]
+    arguments += [f"--save_every={settings.save_every}", f"--batch_size={settings.batch_size}"]
+    arguments += [f"--patch_size={PATCH_SIZE}"]
+    if plan.noise_free:
+        arguments.append("--noise_free")
+    if source is not None:
+        arguments.append(f"--weights={shipped(source).relative_to(ROOT)}")
+    if train_data is not None:
+        arguments.append(f"--train_data={train_data}")
+    return arguments
 
 
 def seconds_per_step(plan: Plan, train_data: Path | None) -> float:
-    """Measured on this machine."""
-    size = {"batch_size": pace().batch_size, "patch_size": PATCH_SIZE}
-    config = TrainConfig(scale_factor=plan.scale, noise_free=plan.noise_free, **size)
+    """Mean seconds of a training step, measured on this machine."""
+    config = TrainConfig(
+        scale_factor=plan.scale,
+        noise_free=plan.noise_free,
+        batch_size=recipe().batch_size,
+        patch_size=PATCH_SIZE,
+    )
     solver = Solver(config, *open_training_data(train_data).split())
-    tried = PRECONDITION_FREQUENCY[solver.device.type]  # one of them turns the optimizer's bases
-    solver.training_step()  # which is slower
+    steps = PRECONDITION_FREQUENCY[solver.device.type]  # contain one step that updates SOAP's bases, which is slower
+    solver.training_step()
     start = time.perf_counter()
-    for _ in range(tried):
+    for _ in range(steps):
         loss = solver.training_step()
-    loss.item()  # on a GPU, waits for it
-    return (time.perf_counter() - start) / tried
+    loss.item()  # waits until a GPU has finished
+    return (time.perf_counter() - start) / steps
 
 
 def is_done(plan: Plan) -> bool:
-    """Whether a network was trained to its end and offered to `weights/`."""
+    """Whether the training of a network is finished, and the network was compared with the shipped one."""
     return (RUNS / plan.name / "shipped").exists()
 
 
 def train(plan: Plan, steps: int, train_data: Path | None, test_data: list[Path]) -> int:
-    """Trains a network, or goes on with it, and offers it to `weights/`; the exit code of the training."""
+    """Trains a network or resumes its training, and ships it if it is better; returns the training's exit code."""
     run = RUNS / plan.name
-    begun = (run / "config.json").exists()
-    asked = ["--mode=train"] if begun else flags(plan, steps, train_data)
-    code = main.main([*asked, f"--output={run}", "--resume", "--visdom=auto"])
+    arguments = ["--mode=train"] if is_started(plan) else flags(plan, steps, train_data)
+    code = main.main([*arguments, f"--output={run}", "--resume", "--visdom=auto"])
     if code == 0:
         ship(run, test_data)
         (run / "shipped").touch()
     return code
 
 
+def is_started(plan: Plan) -> bool:
+    """Whether the run of a network exists."""
+    return (RUNS / plan.name / "config.json").exists()
+
+
 def train_all(minutes: float | None, train_data: Path | None, test_data: list[Path]) -> int:
-    """Trains what is not done; the exit code of the first training that did not end well, else 0."""
+    """Trains the unfinished networks; stops at the first training that fails, and returns its exit code, or 0."""
     end = time.monotonic() + 60 * minutes if minutes else None
-    waiting = [plan for plan in PLANS if not is_done(plan)]
-    while waiting:
-        plan, steps = waiting[0], STEPS
-        if end and not (RUNS / plan.name / "config.json").exists():
-            share = plan.share / sum(other.share for other in waiting)
+    plans = [plan for plan in PLANS if not is_done(plan)]
+    for number, plan in enumerate(plans):
+        steps = STEPS
+        if end and not is_started(plan):
+            share = plan.time_weight / sum(remaining.time_weight for remaining in plans[number:])
             seconds = max(end - time.monotonic(), 0) * share * (1 - SPARE)
             steps = max(int(seconds / seconds_per_step(plan, train_data)), 1)
         if code := train(plan, steps, train_data, test_data):
             return code
-        waiting = waiting[1:]
     return 0
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, help="for all networks together")
-    parser.add_argument("--train_data", type=existing, help="folder of pictures or .h5 (default: the built-in set)")
-    parser.add_argument("--test_data", type=existing, nargs="*", default=[], help="folders of HR pictures to score on")
-    given = parser.parse_args()
+    parser.add_argument("--minutes", type=float, help="time budget for all networks together")
+    parser.add_argument(
+        "--train_data", type=existing, help="folder of pictures or .h5 file (default: the built-in set)"
+    )
+    parser.add_argument("--test_data", type=existing, nargs="*", default=[], help="folders of HR pictures to score")
+    options = parser.parse_args()
     main.end_on_signals()
     try:
-        raise SystemExit(train_all(given.minutes, given.train_data, given.test_data))
+        raise SystemExit(train_all(options.minutes, options.train_data, options.test_data))
     except InputError as error:
         parser.error(one_line(error))
     except Stopped as stopped:

@@ -1,11 +1,12 @@
-"""Where the time of a training step goes, and crops a second beside a straightforward loader.
+"""Measures where the time of a training step goes, and how many crops per second the data loader makes.
 
-    python -m benchmarks.training              # a minute; a table, and `ratio NAME X.XX` lines
-    python -m benchmarks.training pictures     # the same with pictures of your own
+    python -m benchmarks.training              # a minute; prints a table and `ratio NAME X.XX` lines
+    python -m benchmarks.training pictures     # with the pictures of a folder instead of the built-in set
 
-The straightforward loader does what common SRMD code does: it blurs a whole picture with SciPy, then downsamples it,
-then crops. Ratios are taken in turns within one run, for machines drift. With a GPU the step is that of 128 patches of
-48×48, and the share of the rate of a large matrix product that it reaches is shown.
+The data loader is compared with a simple one that does what much SRMD code does: it blurs a whole picture with SciPy,
+downsamples it, and then crops it. Both are timed alternately, because the speed of a machine changes over minutes.
+On a GPU the step has 128 patches of 48×48; its rate in operations per second is compared with that of a large matrix
+product. A ratio above 1 means better than the simple loader, or better than the target in the ratio's name.
 """
 
 import statistics
@@ -31,19 +32,23 @@ from srmd.train.memory import PicturesInMemory
 from srmd.train.soap import PRECONDITION_FREQUENCY
 
 Key = TypeVar("Key")
+Times = dict[Key, list[float]]  # seconds of each round
+
 ROUNDS = 5
-STRAIGHTFORWARD = 4  # crops of such a batch, which take a second or two
-ASKED_CROPS = 2000  # a second, from disk
-ASKED_SHARE = 0.9  # of a step, for the network
-ASKED_RATE = 0.4  # of that of a large matrix product, for a step on a GPU
-MATRIX = 8192  # rows and columns of the product whose rate is the measure
+BATCH_ROUNDS = 3
+GPU_SIZE = {"batch_size": 128, "patch_size": 48}
+SIMPLE_CROPS = 4  # in a batch of the simple loader, which takes a second or two
+TARGET_CROPS_PER_SECOND = 2000  # read from disk
+TARGET_NETWORK_SHARE = 0.9  # of a step's time
+TARGET_RATE_SHARE = 0.4  # of a large matrix product's rate, for a step on a GPU
+MATRIX_SIDE = 8192  # of the matrices in that product
 
 
-def straightforward_batch(pictures: PackedPictures, rng: np.random.Generator, config: TrainConfig) -> np.ndarray:
-    """LR patches (N, 3, h, w): each from a whole picture, blurred and downsampled before it is cropped."""
+def simple_batch(pictures: PackedPictures, rng: np.random.Generator, config: TrainConfig) -> np.ndarray:
+    """LR patches (SIMPLE_CROPS, 3, h, w), each cropped from a whole picture that was blurred and downsampled."""
     scale, patch = config.scale_factor, config.patch_size
     patches = []
-    for kernel in random_kernels(rng, STRAIGHTFORWARD, scale):
+    for kernel in random_kernels(rng, SIMPLE_CROPS, scale):
         hr = pictures.picture(int(rng.integers(len(pictures)))) / 255
         blurred = np.stack([scipy.ndimage.correlate(hr[..., c], kernel, mode="nearest") for c in range(3)])
         height, width = blurred.shape[1] // scale, blurred.shape[2] // scale
@@ -53,99 +58,132 @@ def straightforward_batch(pictures: PackedPictures, rng: np.random.Generator, co
     return np.stack(patches)
 
 
-def seconds(work: Callable[[], object], calls: int = 1) -> float:
-    """How long a call takes, what it queues on a GPU included."""
+def seconds_per_call(function: Callable[[], object], calls: int = 1) -> float:
+    """Mean seconds of a call, including the work that it queues on a GPU."""
     start = time.perf_counter()
     for _ in range(calls):
-        work()
+        function()
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return (time.perf_counter() - start) / calls
 
 
-def in_turns(works: dict[Key, Callable[[], object]], rounds: int = ROUNDS, calls: int = 1) -> dict[Key, list[float]]:
-    """The seconds of a call of each work in each round, after one to warm up."""
-    for work in works.values():
-        work()
-    times: dict[Key, list[float]] = {name: [] for name in works}
+def time_alternately(functions: dict[Key, Callable[[], object]], rounds: int = ROUNDS, calls: int = 1) -> Times:
+    """Seconds per call of each function, in rounds that call all of them; a call of each before is not counted."""
+    for function in functions.values():
+        function()
+    times: Times = {name: [] for name in functions}
     for _ in range(rounds):
-        for name, work in works.items():
-            times[name].append(seconds(work, calls))
+        for name, function in functions.items():
+            times[name].append(seconds_per_call(function, calls))
     return times
 
 
-def ratio(a: list[float], b: list[float]) -> float:
-    """The median of a / b over the rounds."""
-    return statistics.median(x / y for x, y in zip(a, b, strict=True))
+def median_ratio(numerators: list[float], denominators: list[float]) -> float:
+    """The median over the rounds of numerator / denominator."""
+    return statistics.median(a / b for a, b in zip(numerators, denominators, strict=True))
 
 
-def direct(solver: Solver, batch: Batch) -> None:
-    """Forward and backward by PyTorch's own convolutions."""
+def forward_backward_without_winograd(solver: Solver, batch: Batch) -> None:
+    """Forward and backward pass with PyTorch's convolutions."""
     solver.winograd = False
     solver.forward_backward(batch)
     solver.winograd = True
 
 
 def step_operations(network: SRMD, config: TrainConfig) -> float:
-    """Multiplications and additions of a step's convolutions: forward, and twice as many backward.
+    """Multiplications and additions of the convolutions in a training step.
 
-    The first layer's input wants no gradient.
+    The backward pass takes twice as many as the forward pass, except in the first layer, whose input needs no gradient.
     """
-    layers = [layer.conv.weight.numel() for layer in network.chain()]
-    return 2 * (3 * sum(layers) - layers[0]) * config.batch_size * config.patch_size**2
+    weights = [layer.conv.weight.numel() for layer in network.chain()]
+    return 2 * (3 * sum(weights) - weights[0]) * config.batch_size * config.patch_size**2
 
 
-def matrix_rate(device: torch.device) -> float:
-    """Operations a second of a large matrix product in bfloat16."""
-    a = torch.randn(MATRIX, MATRIX, device=device, dtype=torch.bfloat16)
-    times = in_turns({"product": lambda: a @ a}, calls=10)
-    return 2 * MATRIX**3 / statistics.median(times["product"])
+def matrix_product_rate(device: torch.device) -> float:
+    """Operations per second of a large matrix product in bfloat16."""
+    matrix = torch.randn(MATRIX_SIDE, MATRIX_SIDE, device=device, dtype=torch.bfloat16)
+    times = time_alternately({"product": lambda: matrix @ matrix}, calls=10)
+    return 2 * MATRIX_SIDE**3 / statistics.median(times["product"])
+
+
+def time_steps(solver: Solver) -> Times:
+    """Seconds of a training step and of its parts."""
+    batch = solver.batches.draw(1)
+    functions: dict[str, Callable[[], object]] = {
+        "whole step": solver.training_step,
+        "forward and backward": lambda: solver.forward_backward(batch),
+        "optimizer and EMA": solver.optimizer_step,
+    }
+    if solver.winograd:
+        functions["forward and backward, no Winograd"] = lambda: forward_backward_without_winograd(solver, batch)
+    # This many calls contain one step that updates SOAP's bases, which is slower.
+    return time_alternately(functions, calls=PRECONDITION_FREQUENCY[solver.device.type])
+
+
+def time_batches(solver: Solver, pictures: PackedPictures) -> Times:
+    """Seconds of drawing a batch, of its crops with each kind of cache, and of the simple loader."""
+    config, rng = solver.config, np.random.default_rng(0)
+    count, crop_size = config.batch_size, solver.batches.crop_size
+    in_memory = PicturesInMemory(pictures, torch.device("cpu"))
+    functions: dict[str, Callable[[], object]] = {
+        "whole batch": lambda: solver.batches.draw(1),
+        "crops, --cache=off": lambda: pictures.sample(rng, count, crop_size),
+        "crops, --cache=memory": lambda: in_memory.sample(rng, count, crop_size),
+        "batch of the simple loader": lambda: simple_batch(pictures, rng, config),
+    }
+    if solver.device.type == "cuda":
+        on_device = PicturesInMemory(pictures, solver.device)
+        functions["crops, --cache=device"] = lambda: on_device.sample(rng, count, crop_size)
+    return time_alternately(functions, rounds=BATCH_ROUNDS)
+
+
+def print_table(solver: Solver, times: Times) -> None:
+    """Prints the machine, the size of a step, and the median time of each part."""
+    config, crop_size = solver.config, solver.batches.crop_size
+    threads = torch.get_num_threads()
+    print(f"{processor_description()}, {threads} threads; {solver.device} in {solver.precision}")
+    patches = f"{config.batch_size} patches of {config.patch_size}×{config.patch_size}"
+    print(f"{patches}, x{config.scale_factor}, crops of {crop_size}×{crop_size}")
+    for name, seconds in times.items():
+        median = statistics.median(seconds)
+        crops = SIMPLE_CROPS if name == "batch of the simple loader" else config.batch_size
+        print(f"| {name}, {crops} crops | {1000 * median:.1f} ms | {crops / median:.0f} crops/s |")
+
+
+def print_gpu_ratio(solver: Solver, times: Times) -> None:
+    """Prints the rate of a step on a GPU beside that of a large matrix product."""
+    matrix_rate = matrix_product_rate(solver.device)
+    step_rate = step_operations(solver.network, solver.config) / statistics.median(times["whole step"])
+    name = torch.cuda.get_device_name(solver.device)
+    print(f"{name}: {step_rate / 1e12:.0f} TFLOP/s; matrix product: {matrix_rate / 1e12:.0f} TFLOP/s")
+    ratio = step_rate / matrix_rate / TARGET_RATE_SHARE
+    print(f"ratio share_of_bf16_matrix_rate_over_{TARGET_RATE_SHARE} {ratio:.2f}")
+
+
+def print_ratios(solver: Solver, times: Times) -> None:
+    """Prints the network's share of a step, and the data loader's speed."""
+    count = solver.config.batch_size
+    from_disk = count / statistics.median(times["crops, --cache=off"])
+    speedup = median_ratio(times["batch of the simple loader"], times["whole batch"]) * count / SIMPLE_CROPS
+    share = median_ratio(times["forward and backward"], times["whole step"])
+    print(f"network's share of a step: {share:.3f}")
+    print(f"ratio network_share_of_step_over_{TARGET_NETWORK_SHARE} {share / TARGET_NETWORK_SHARE:.2f}")
+    print(f"ratio crops_per_second_from_disk_over_{TARGET_CROPS_PER_SECOND} {from_disk / TARGET_CROPS_PER_SECOND:.2f}")
+    print(f"ratio crops_per_second_over_simple_loader {speedup:.2f}")
 
 
 def main(train_data: Path | None) -> None:
-    """Prints the tables."""
-    gpu = torch.cuda.is_available()
-    size = {"batch_size": 128, "patch_size": 48} if gpu else {}
-    config = TrainConfig(output=Path("unused"), visdom="off", **size)
+    """Prints the table, then the ratios."""
+    size = GPU_SIZE if torch.cuda.is_available() else {}
     training, validation = open_training_data(train_data).split()
-    solver = Solver(config, training, validation)
+    solver = Solver(TrainConfig(output=Path("unused"), visdom="off", **size), training, validation)
     solver.step = 1
-    rng, crop, count = np.random.default_rng(0), solver.batches.crop_size, config.batch_size
-    batch, in_memory = solver.batches.draw(1), PicturesInMemory(training, torch.device("cpu"))
-    steps: dict[str, Callable[[], object]] = {
-        "whole step": solver.training_step,
-        "forward and backward": lambda: solver.forward_backward(batch),
-        "optimizer and averaging": solver.optimizer_step,
-    }
-    if solver.winograd:
-        steps["forward and backward, no Winograd"] = lambda: direct(solver, batch)
-    batches: dict[str, Callable[[], object]] = {
-        "making the batch": lambda: solver.batches.draw(1),
-        "crops, --cache=off": lambda: training.sample(rng, count, crop),
-        "crops, --cache=memory": lambda: in_memory.sample(rng, count, crop),
-        "straightforward batch": lambda: straightforward_batch(training, rng, config),
-    }
-    if gpu:
-        on_device = PicturesInMemory(training, solver.device)
-        batches["crops, --cache=device"] = lambda: on_device.sample(rng, count, crop)
-    times = in_turns(steps, calls=PRECONDITION_FREQUENCY[solver.device.type]) | in_turns(batches, rounds=3)
-    print(f"{processor_description()}, {torch.get_num_threads()} threads; {solver.device} in {solver.precision}")
-    print(f"{count} patches of {config.patch_size}×{config.patch_size}, x2, crops of {crop}×{crop}")
-    for name, taken in times.items():
-        value, crops = statistics.median(taken), STRAIGHTFORWARD if name == "straightforward batch" else count
-        print(f"| {name}, {crops} crops | {1000 * value:.1f} ms | {crops / value:.0f} crops/s |")
-    if gpu:
-        rate = matrix_rate(solver.device)
-        reached = step_operations(solver.network, config) / statistics.median(times["whole step"])
-        print(f"{torch.cuda.get_device_name(solver.device)}: {reached / 1e12:.0f} of {rate / 1e12:.0f} TFLOP/s")
-        print(f"ratio share_of_bf16_matrix_rate_over_{ASKED_RATE} {reached / rate / ASKED_RATE:.2f}")
-    from_disk = count / statistics.median(times["crops, --cache=off"])
-    loader = ratio(times["straightforward batch"], times["making the batch"]) * count / STRAIGHTFORWARD
-    share = ratio(times["forward and backward"], times["whole step"])
-    print(f"network's share of a step: {share:.3f}")
-    print(f"ratio network_share_of_step_over_{ASKED_SHARE} {share / ASKED_SHARE:.2f}")
-    print(f"ratio crops_per_second_from_disk_over_{ASKED_CROPS} {from_disk / ASKED_CROPS:.2f}")
-    print(f"ratio crops_per_second_over_straightforward {loader:.2f}")
+    times = time_steps(solver) | time_batches(solver, training)
+    print_table(solver, times)
+    if solver.device.type == "cuda":
+        print_gpu_ratio(solver, times)
+    print_ratios(solver, times)
 
 
 if __name__ == "__main__":

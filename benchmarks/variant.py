@@ -1,9 +1,9 @@
-"""Makes the README's picture of a degradation that varies, and prints what each telling scores.
+"""Draws img/variant.png: photos with a spatially variant degradation, restored with three assumptions.
 
-    python -m benchmarks.variant    # img/variant.png
+    python -m benchmarks.variant
 
-A disc in the middle of each photo is sharp and clean, its rim soft and noisy. The shipped network is told
-the disc's degradation for the whole photo, the rim's, and both where they are.
+A disc in the middle of each photo has little blur and noise, its surroundings have much of both. The shipped network is
+told the disc's degradation for the whole photo, then the degradation of the surroundings, and then both by maps.
 """
 
 import json
@@ -20,16 +20,17 @@ from srmd.show.pictures import comparison
 
 ROOT = Path(__file__).parents[1]
 SCALE = 2
-SIDE = 144  # HR pixels of the part of each photo,
-ZOOM = 2  # enlarged
-RADIUS = 48  # HR pixels
-PARTS = {"astronaut": (40, 150), "chelsea": (60, 110)}  # top and left, HR pixels
-KERNELS = {"disc": "gaussian:0.5", "rim": "gaussian:2.4"}
-NOISE_LEVELS = {"disc": 3, "rim": 15}
+SIDE = 144  # HR pixels, of the part of a photo that is used
+ZOOM = 2  # factor by which it is enlarged
+RADIUS = 48  # HR pixels, of the disc
+PARTS = {"astronaut": (40, 150), "chelsea": (60, 110)}  # top left corner of the part (row, column)
+KERNELS = {"disc": "gaussian:0.5", "surroundings": "gaussian:2.4"}
+NOISE_LEVELS = {"disc": 3, "surroundings": 15}
+BOTH = "both assumed"
 
 
 def write_inputs(folder: Path) -> None:
-    """HR pictures, labels and noise map."""
+    """Writes HR pictures, region labels and noise map."""
     (folder / "hr").mkdir()
     for name, (top, left) in PARTS.items():
         photo = builtin_test_pictures()[name][top : top + SIDE, left : left + SIDE]
@@ -37,13 +38,13 @@ def write_inputs(folder: Path) -> None:
     row, column = np.mgrid[:SIDE, :SIDE] - (SIDE - 1) / 2
     outside = row**2 + column**2 > RADIUS**2
     Image.fromarray(outside.astype(np.uint8)).save(folder / "labels.png")
-    levels = np.where(outside, NOISE_LEVELS["rim"], NOISE_LEVELS["disc"])
+    levels = np.where(outside, NOISE_LEVELS["surroundings"], NOISE_LEVELS["disc"])
     Image.fromarray(levels.astype(np.uint8)).save(folder / "noise.png")
 
 
-def told(folder: Path, name: str, assumed: list[str]) -> dict[str, float]:
-    """PSNR of Y of each photo, restored by a network that is told what is assumed."""
-    output = folder / name
+def psnr_by_photo(folder: Path, label: str, assumed: list[str]) -> dict[str, float]:
+    """Tests the network with the flags of an assumption; returns PSNR of Y in dB of each photo."""
+    output = folder / label
     flags = [f"--test_data={folder / 'hr'}", *(f"--kernel={kernel}" for kernel in KERNELS.values())]
     flags += [f"--regions={folder / 'labels.png'}", "--region_blend=1", f"--noise_map={folder / 'noise.png'}"]
     flags += [f"--weights={ROOT}/weights/srmd_x{SCALE}.safetensors", f"--output={output}", "--save_lr", "--visdom=off"]
@@ -54,26 +55,26 @@ def told(folder: Path, name: str, assumed: list[str]) -> dict[str, float]:
 
 
 def panel(path: Path) -> np.ndarray:
-    """A picture enlarged to the panels' size, its pixels as squares."""
+    """A picture file enlarged to (SIDE·ZOOM, SIDE·ZOOM, 3) uint8 without interpolation."""
     size = (SIDE * ZOOM, SIDE * ZOOM)
     return np.asarray(Image.open(path).convert("RGB").resize(size, Image.Resampling.NEAREST))
 
 
-def variant(output: Path) -> None:
-    """A row for each photo: LR, restored with each telling, HR."""
-    assumed = {
-        f"told the {part}'s": [f"--assumed_kernel={KERNELS[part]}", f"--assumed_noise_level={NOISE_LEVELS[part]}"]
+def draw(output: Path) -> None:
+    """Draws a row for each photo: LR, SR with each assumption, HR."""
+    assumptions = {
+        f"{part} assumed": [f"--assumed_kernel={KERNELS[part]}", f"--assumed_noise_level={NOISE_LEVELS[part]}"]
         for part in KERNELS
     }
-    assumed["told both"] = []
+    assumptions[BOTH] = []  # the default: what is applied
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_inputs(folder)
-        scores = {label: told(folder, label, flags) for label, flags in assumed.items()}
+        scores = {label: psnr_by_photo(folder, label, flags) for label, flags in assumptions.items()}
         rows = []
         for photo in PARTS:
-            panels = {"LR": panel(folder / "told both" / "lr" / f"{photo}.png")}
-            for label in assumed:
+            panels = {"LR": panel(folder / BOTH / "lr" / f"{photo}.png")}
+            for label in assumptions:
                 panels[f"{label}: {scores[label][photo]:.2f} dB"] = panel(folder / label / f"{photo}.png")
             rows.append(comparison(panels | {"HR": panel(folder / "hr" / f"{photo}.png")}))
     with atomic_write(output) as temporary:
@@ -81,4 +82,4 @@ def variant(output: Path) -> None:
 
 
 if __name__ == "__main__":
-    variant(ROOT / "img" / "variant.png")
+    draw(ROOT / "img" / "variant.png")

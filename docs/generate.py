@@ -3,7 +3,7 @@
     python -m docs.generate
 
 `docs/flags.md` is made from `srmd/cli/flags.py`. The table of files in `docs/architecture.md` is made from the layers
-in `pyproject.toml` and the first paragraph of each file's docstring. A test compares both with what is on disk.
+in `pyproject.toml` and the first sentence of each file's docstring. A test compares both with what is on disk.
 """
 
 import ast
@@ -81,10 +81,16 @@ def file_table() -> str:
     """Return the table of the package's files, from the top layer to the bottom one."""
     lines = ["| layer | file | what it contains |", "|---|---|---|"]
     for layer, path in sorted(_files_with_layers(), key=lambda item: (-item[0], item[1])):
-        docstring = ast.get_docstring(ast.parse((ROOT / path).read_text(encoding="utf-8"))) or ""
-        summary = " ".join(docstring.split("\n\n")[0].split()).replace("|", "\\|").rstrip(".:")
-        lines.append(f"| {layer} | `{path}` | {summary} |")
+        lines.append(f"| {layer} | `{path}` | {_summary(path)} |")
     return "\n".join(lines)
+
+
+def _summary(path: str) -> str:
+    """Return the first sentence of a file's docstring."""
+    docstring = ast.get_docstring(ast.parse((ROOT / path).read_text(encoding="utf-8"))) or ""
+    paragraph = " ".join(docstring.split("\n\n")[0].split())
+    sentence = re.split(r"\.\s+(?=[A-Z])", paragraph)[0]
+    return sentence.replace("|", "\\|").rstrip(".:")
 
 
 def _files_with_layers() -> list[tuple[int, str]]:

@@ -9,7 +9,7 @@ from typing import NoReturn
 def command() -> NoReturn:
     """Runs what the command line's flags ask for, and ends the process with the exit code."""
     _exit_on_signals()
-    from srmd.cli.main import end_on_signals, main  # which takes half a second
+    from srmd.cli.main import end_on_signals, main  # these imports take half a second
 
     if signal.getsignal(signal.SIGINT) is _exit:
         signal.signal(signal.SIGINT, signal.default_int_handler)

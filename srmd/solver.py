@@ -8,7 +8,6 @@ from dataclasses import asdict
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from srmd import __version__
@@ -22,15 +21,16 @@ from srmd.degradation import upsample
 from srmd.pictures.metrics import luma, psnr
 from srmd.show.pictures import sample_grid
 from srmd.train.batches import Batch, Batches
-from srmd.train.cuda_step import CudaGraphStep, fast_convolutions, torch_compiled
+from srmd.train.cuda_step import capture_step
 from srmd.train.dormant import dormant_features, reset_dormant_features
+from srmd.train.forward_backward import ForwardBackward
 from srmd.train.memory import cache_pictures
 from srmd.train.setup import TrainingSetup, new_setup
 from srmd.train.soap import Soap
 from srmd.weights.checkpoint import Checkpoint
 from srmd.weights.files import Weights
 from srmd.weights.surgery import round_to_bfloat16
-from srmd.winograd.convolution import conv_relu, conv_relu_
+from srmd.winograd.convolution import conv_relu_
 
 logger = logging.getLogger("srmd")
 
@@ -38,9 +38,6 @@ MAX_WARM_UP_STEPS = 100  # of the learning rate; a tenth of the run if that is l
 RESET_EVERY = 1000  # steps between resets of dormant features, in the first half: new weights need time to learn
 RESET_PATCHES = 128  # on which a feature must be dormant, at least: some are active for few kernels only
 EMA_DECAY = 0.999
-# The loss is multiplied by this in float16, whose range is 6e-8 to 65504: L1's gradients are about 1e-7 at pixels and
-# at most 0.3 at weights.
-FLOAT16_LOSS_SCALE = 2.0**13
 SHOWN_SAMPLES = 4  # samples of the validation batch shown on the dashboard and in samples/
 
 
@@ -73,18 +70,26 @@ class Solver:
         large_enough = validation.count_large_enough(self.batches.crop_size) > 0
         self.validation_batch = self._batches(validation if large_enough else training).draw(0)
         patches = config.batch_size, config.patch_size, config.patch_size  # (N, h, w)
-        self.winograd = self._can_use_winograd() and winograd_is_faster(self.network, patches)
+        winograd = self._can_use_winograd() and winograd_is_faster(self.network, patches)
+        self._plain_step = ForwardBackward(self.network, config.loss, self.device, self.precision, winograd)
         self.ema = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.optimizer = Soap(self.network.parameters(), config.lr)
-        # On a CUDA GPU, `_capture_cuda_graph` replaces these two by a compiled and a captured function.
-        self._compute_loss: Callable[..., Tensor] = self._loss
-        self.forward_backward: Callable[[Batch], Tensor] = self._forward_backward
+        self.forward_backward: Callable[[Batch], Tensor] = self._plain_step
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device.index or 0)
-            self._capture_cuda_graph()
+            self.forward_backward = capture_step(self._plain_step, self.validation_batch)
 
     def _batches(self, pictures: PackedPictures) -> Batches:
         return Batches(pictures, self.config, self.pca, self.device, self.kernels)
+
+    @property
+    def winograd(self) -> bool:
+        """Whether the inner layers are computed by Winograd's algorithm, in training and in validation."""
+        return self._plain_step.winograd
+
+    @winograd.setter
+    def winograd(self, winograd: bool) -> None:
+        self._plain_step.winograd = winograd
 
     def _can_use_winograd(self) -> bool:
         return self.device.type == "cpu" and self.precision == "fp32"
@@ -135,36 +140,6 @@ class Solver:
         loss = self.forward_backward(self.batches.draw(self.step))
         self.optimizer_step()
         return loss
-
-    def _forward_backward(self, batch: Batch) -> Tensor:
-        """Compute the gradients of the loss of a batch, and return the loss."""
-        self.optimizer.zero_grad()
-        self.network.train()
-        loss = self._compute_loss(batch.lr, batch.degradation_map, batch.hr)
-        if self.precision == "fp16":
-            loss.backward(torch.full_like(loss, FLOAT16_LOSS_SCALE))
-            for parameter in self.network.parameters():  # gradients that overflow become 0
-                parameter.grad.div_(FLOAT16_LOSS_SCALE).nan_to_num_(0, 0, 0)
-        else:
-            loss.backward()
-        return loss.detach()
-
-    def _loss(self, lr: Tensor, degradation_map: Tensor, hr: Tensor) -> Tensor:
-        with autocast(self.device, self.precision):
-            sr = self.network(lr, degradation_map, conv_relu if self.winograd else None)
-        return F.l1_loss(sr, hr) if self.config.loss == "l1" else F.mse_loss(sr, hr)
-
-    def _capture_cuda_graph(self) -> None:
-        """Compile the loss, and capture forward and backward in a CUDA graph. The network is not changed."""
-        buffers = [buffer.clone() for buffer in self.network.buffers()]
-        self.network.train()
-        with fast_convolutions(self.precision):
-            batch = Batch(*(tensor.clone() for tensor in self.validation_batch))
-            self._compute_loss = torch_compiled(self._loss, batch.lr, batch.degradation_map, batch.hr)
-            self.forward_backward = CudaGraphStep(self._forward_backward, batch)
-        # The warm-up runs have updated the statistics of batch norm.
-        for buffer, value in zip(self.network.buffers(), buffers, strict=True):
-            buffer.copy_(value)
 
     def optimizer_step(self) -> None:
         """Update the network from its gradients, and the EMA from the network."""

@@ -1,4 +1,4 @@
-"""torch.hub.load on this checkout."""
+"""torch.hub.load with this checkout."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Whole commands, as people type them, in processes of their own."""
+"""Whole commands, each in another process."""
 
 import json
 import os
@@ -26,9 +26,9 @@ QUICK = ["--batch_size=2", "--patch_size=12", "--visdom=off"]
 
 
 @pytest.fixture(autouse=True)
-def _folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path))  # where a visdom server keeps what it saves
+    monkeypatch.setenv("HOME", str(tmp_path))  # where a visdom server saves its environments
 
 
 def start(*arguments: str) -> subprocess.Popen:
@@ -38,8 +38,8 @@ def start(*arguments: str) -> subprocess.Popen:
 
 def run(*arguments: str) -> subprocess.CompletedProcess:
     process = start(*arguments)
-    said, errors = process.communicate(timeout=240)
-    return subprocess.CompletedProcess(arguments, process.returncode, said, errors)
+    output, errors = process.communicate(timeout=240)
+    return subprocess.CompletedProcess(arguments, process.returncode, output, errors)
 
 
 def wait_for(condition, process: subprocess.Popen, seconds: float = 120) -> None:
@@ -91,21 +91,21 @@ def test_prepare_train_test_and_restore():
 
 
 @pytest.mark.slow
-def test_training_as_the_owner_types_it_needs_no_data_and_ends_cleanly_on_ctrl_c():
+def test_training_on_the_built_in_set_ends_cleanly_on_ctrl_c():
     process = start("--scale_factor=2", "--mode=train")
     wait_for(lambda: list(Path().glob("runs/*/metrics.jsonl")), process)
     process.send_signal(signal.SIGINT)
-    said, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "Traceback" not in said + errors
+    assert "Traceback" not in output + errors
     (folder,) = Path("runs").iterdir()
     assert list(folder.glob("checkpoint-*.pt"))
     assert (folder / "last.safetensors").exists()
-    assert f"Training in {folder}" in said
+    assert f"Training in {folder}" in output
 
 
 @pytest.mark.slow
-def test_sigterm_in_mid_training_saves_and_the_run_goes_on():
+def test_sigterm_during_training_saves_and_the_run_can_be_resumed():
     flags = ["--mode=train", "--steps=400", "--output=run", *QUICK]
     process = start(*flags)
     wait_for(lambda: Path("run/metrics.jsonl").exists(), process)
@@ -132,7 +132,7 @@ def test_sigterm_in_mid_training_saves_and_the_run_goes_on():
 
 
 def shown(port: int, window: str) -> dict | None:
-    """What a visdom server has in a window of the run's environment; None where there is no server or no window."""
+    """Visdom's data of a window in the run's environment; None where there is no server or no such window."""
     try:
         client = visdom.Visdom(port=port, env="srmd_run", use_incoming_socket=False, raise_exceptions=True)
         return json.loads(client.get_window_data(window) or "null")
@@ -147,7 +147,7 @@ def points(port: int) -> list[float]:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The 'warn' method:DeprecationWarning")
-def test_training_is_watched_and_goes_on_while_the_server_is_stopped_killed_and_started_again():
+def test_training_continues_while_its_visdom_server_hangs_dies_and_restarts():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -169,21 +169,21 @@ def test_training_is_watched_and_goes_on_while_the_server_is_stopped_killed_and_
         wait_for(lambda: len(rows.read_text().splitlines()) > before + 5, process)
 
         server = visdom_server.start(port, Path("saved"))
-        wait_for(lambda: len(points(port)) > before + 5, process)  # all points again, also those of the dark time
+        wait_for(lambda: len(points(port)) > before + 5, process)  # all points, also those logged without a server
         logged = [json.loads(row) for row in rows.read_text().splitlines()]
         steps = points(port)
         assert steps == [row["step"] for row in logged][: len(steps)]
     finally:
         process.send_signal(signal.SIGINT)
-        said, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=60)
         visdom_server.stop(server)
     assert process.returncode == 130
-    assert "Traceback" not in said + errors
-    assert len([line for line in said.splitlines() if line.startswith("dashboard")]) <= 6
+    assert "Traceback" not in output + errors
+    assert len([line for line in output.splitlines() if line.startswith("dashboard")]) <= 6
 
 
 @pytest.mark.slow
-def test_the_shipped_network_restores_without_being_named():
+def test_the_shipped_network_is_the_default():
     kernel = str(ROOT / "kernels" / "isotropic_1.3.mat")
     tested = run("--mode=test", f"--kernel={kernel}", "--output=scored")
     assert tested.returncode == 0, tested.stderr
@@ -192,16 +192,16 @@ def test_the_shipped_network_restores_without_being_named():
     assert metrics["mean"]["psnr_y"] > metrics["mean"]["bicubic_psnr_y"] + 3
 
 
-def test_help_comes_at_once_and_names_the_modes():
-    began = time.monotonic()
-    said = run("--help")
-    assert said.returncode == 0
-    assert time.monotonic() - began < 5
-    assert all(f"--mode={mode}" in said.stdout for mode in ("train", "test", "prepare"))
+def test_help_is_printed_quickly_and_names_the_modes():
+    start_time = time.monotonic()
+    done = run("--help")
+    assert done.returncode == 0
+    assert time.monotonic() - start_time < 5
+    assert all(f"--mode={mode}" in done.stdout for mode in ("train", "test", "prepare"))
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_closed_pipe_ends_it_without_a_word(unbuffered: str, monkeypatch: pytest.MonkeyPatch):
+def test_a_closed_pipe_ends_the_command_without_a_message(unbuffered: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     process = start("--help")
     process.stdout.close()
@@ -210,7 +210,7 @@ def test_a_closed_pipe_ends_it_without_a_word(unbuffered: str, monkeypatch: pyte
 
 
 def peak(*arguments: str) -> int:
-    """The most memory, in bytes, that a command held at any time."""
+    """The peak memory of a command, in bytes."""
     read = "next(line for line in open('/proc/self/status') if line.startswith('VmHWM')).split()[1]"
     program = f"import sys; from srmd.cli import main; assert main.main(sys.argv[1:]) == 0; print({read})"
     command = [sys.executable, "-c", program, *arguments]
@@ -220,8 +220,8 @@ def peak(*arguments: str) -> int:
 
 
 @pytest.mark.slow
-def test_of_a_large_picture_only_a_tile_is_there_in_floats():
-    """Of a result's pixel there are its 3 bytes, 4 in Pillow, those of the file, and a share of LR; no float."""
+def test_only_one_tile_of_a_large_picture_is_in_memory_as_floats():
+    """A pixel of SR takes 3 bytes, 4 more in Pillow, and those of file and LR; as floats it would take 12 more."""
     network = SRMD(NetworkConfig(features=4, conditions=("kernel",)))
     write_weights(Path("tiny.safetensors"), Weights(network, torch.from_numpy(pca_matrix())))
     width, height = 1500, 1000
@@ -235,14 +235,14 @@ def test_of_a_large_picture_only_a_tile_is_there_in_floats():
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_a_signal_ends_a_test_and_no_half_file_stays(number: signal.Signals, code: int):
+def test_a_signal_ends_a_test_and_leaves_no_partial_file(number: signal.Signals, code: int):
     network = SRMD(NetworkConfig(features=4, conditions=("kernel",)))
     write_weights(Path("tiny.safetensors"), Weights(network, torch.from_numpy(pca_matrix())))
     Path("photos").mkdir()
     for name in range(20):
         Image.effect_mandelbrot((32, 32), (-2, -1.5, 1, 1.5), 50).convert("RGB").save(f"photos/{name}.png")
-    # On a slow disk, for a file is half there only while it is written. Where tests run unattended, SIGINT and SIGHUP
-    # are ignored.
+    # fsync is slow, so that the signal arrives while a file is being written. SIGINT and SIGHUP get their default
+    # handlers, because unattended test runs may ignore them.
     program = """
 import os, signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)

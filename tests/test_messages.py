@@ -40,16 +40,14 @@ def test_the_library_names_no_flag_and_prints_nothing(path: Path):
         ("`no_flag` stays, and so does kernel", "`no_flag` stays, and so does kernel"),
     ],
 )
-def test_arguments_become_flags_on_the_command_line(message: str, expected: str):
+def test_argument_names_in_messages_become_flags(message: str, expected: str):
     assert name_flags(message) == expected
 
 
 def test_messages_are_printed_once_and_warnings_are_marked(capsys: pytest.CaptureFixture):
     for _ in range(2):
         log_to_console()
-    logging.getLogger("srmd").info(
-        "%s to go", "`lr`"
-    )  # an argument of the message, such as a file name, stays unchanged
+    logging.getLogger("srmd").info("%s to go", "`lr`")  # names are replaced in the message, not in its arguments
     logging.getLogger("srmd").warning("`kernel` shifts")
     assert capsys.readouterr().out == "`lr` to go\nwarning: --kernel shifts\n"
 

@@ -1,4 +1,4 @@
-"""What a program calls: srmd.load, restore, degrade, gaussian, read_kernel."""
+"""The Python interface: srmd.load, restore, degrade, gaussian, read_kernel."""
 
 import pickle
 import subprocess
@@ -65,8 +65,8 @@ KINDS = {
 }
 
 
-def form(picture: Any) -> tuple:
-    """The kind of a picture without its size."""
+def kind(picture: Any) -> tuple:
+    """The kind of a picture: its type, and mode or dtype and channels."""
     if isinstance(picture, Image.Image):
         return "PIL", picture.mode
     if isinstance(picture, torch.Tensor):
@@ -82,46 +82,47 @@ def size(picture: Any) -> tuple[int, int]:
 
 
 def values(picture: Any) -> np.ndarray:
-    """Colours in 0 to 1, (H, W, 3); grey ones three times."""
+    """The colours (H, W, 3) in 0 to 1; a grey picture has three equal channels."""
     if isinstance(picture, Image.Image):
-        deep = picture.mode == "I;16"
-        return values(np.asarray(picture) if deep else np.asarray(picture.convert("RGB")))
+        has_16_bits = picture.mode == "I;16"
+        return values(np.asarray(picture) if has_16_bits else np.asarray(picture.convert("RGB")))
     if isinstance(picture, torch.Tensor):
         channels = picture.float().reshape(-1, *picture.shape[-2:]) if picture.is_floating_point() else picture
         picture = np.ascontiguousarray(channels.reshape(-1, *picture.shape[-2:]).permute(1, 2, 0).numpy())
-    most = {"uint8": 255, "uint16": 65535}.get(str(picture.dtype), 1)
+    white = {"uint8": 255, "uint16": 65535}.get(str(picture.dtype), 1)
     picture = picture[..., None] if picture.ndim == 2 else picture
-    return np.broadcast_to(picture[..., : 1 if picture.shape[2] == 1 else 3] / most, (*picture.shape[:2], 3))
+    return np.broadcast_to(picture[..., : 1 if picture.shape[2] == 1 else 3] / white, (*picture.shape[:2], 3))
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_the_same_kind_comes_out_as_went_in(restorer: srmd.Restorer, name: str):
+def test_the_result_is_of_the_same_kind_as_the_picture(restorer: srmd.Restorer, name: str):
     picture = KINDS[name]
     sr = restorer.restore(picture, kernel="gaussian:1.0", noise_level=3)
-    assert form(sr) == form(picture)
+    assert kind(sr) == kind(picture)
     assert size(sr) == (48, 40)
     expected = restorer.restore(values(picture), kernel="gaussian:1.0", noise_level=3)
-    if (values(picture) == values(picture)[..., :1]).all():  # grey: the mean of what its three equal channels give
+    if (values(picture) == values(picture)[..., :1]).all():  # a grey result is the mean of the three channels
         expected = expected.mean(2, keepdims=True)
     assert np.abs(values(sr) - expected).max() < (0.02 if "bfloat16" in name else 0.006)
     lr = srmd.degrade(picture, kernel="gaussian:1.0")
-    assert form(lr) == form(picture)
+    assert kind(lr) == kind(picture)
     assert size(lr) == (12, 10)
 
 
 @pytest.mark.parametrize("name", ["alpha uint8", "alpha float", "tensor with alpha"])
-def test_transparency_is_enlarged_too(restorer: srmd.Restorer, name: str):
+def test_transparency_is_enlarged(restorer: srmd.Restorer, name: str):
     sr, picture = restorer.restore(KINDS[name], kernel="delta"), KINDS[name]
-    alpha, given = (
+    sr_alpha, alpha = (
         each[3] if isinstance(each, torch.Tensor) else torch.from_numpy(each[..., 3]) for each in (sr, picture)
     )
-    most = 255 if given.dtype == torch.uint8 else 1
-    enlarged = torch.nn.functional.interpolate(given[None, None].double() / most, scale_factor=2, mode="bicubic")[0, 0]
-    assert ((alpha.double() / most) - enlarged).abs()[4:-4, 4:-4].max() < 0.05
+    opaque = 255 if alpha.dtype == torch.uint8 else 1
+    normalised = alpha[None, None].double() / opaque
+    enlarged = torch.nn.functional.interpolate(normalised, scale_factor=2, mode="bicubic")[0, 0]
+    assert ((sr_alpha.double() / opaque) - enlarged).abs()[4:-4, 4:-4].max() < 0.05
 
 
-def test_a_kernel_is_words_a_file_or_an_array(restorer: srmd.Restorer, tmp_path: Path):
-    np.save(tmp_path / "k.npy", 3 * asymmetric())  # what does not sum to 1 is normalised
+def test_a_kernel_is_a_text_a_file_or_an_array(restorer: srmd.Restorer, tmp_path: Path):
+    np.save(tmp_path / "k.npy", 3 * asymmetric())  # normalised when it is read
     by_file = restorer.restore(RGB, tmp_path / "k.npy")
     for kernel in (
         str(tmp_path / "k.npy"),
@@ -134,23 +135,23 @@ def test_a_kernel_is_words_a_file_or_an_array(restorer: srmd.Restorer, tmp_path:
     assert np.array_equal(restorer.restore(RGB, "gaussian:2.6,1,30"), restorer.restore(RGB, srmd.gaussian(2.6, 1, 30)))
 
 
-def test_tiles_and_views_are_those_of_the_command(restorer: srmd.Restorer):
+def test_tile_and_self_ensemble_have_an_effect(restorer: srmd.Restorer):
     whole = restorer.restore(RGB / 255, "gaussian:2.2,1,30")
     assert np.abs(restorer.restore(RGB / 255, "gaussian:2.2,1,30", tile=16) - whole).max() < 1e-5
     assert np.abs(restorer.restore(RGB / 255, "gaussian:2.2,1,30", self_ensemble=True) - whole).max() > 1e-4
 
 
-def test_what_is_degraded_is_restored_by_a_shipped_network():
+def test_a_shipped_network_restores_a_degraded_photo():
     photo = builtin_test_pictures()["astronaut"][:128, 150:278]
     lr = srmd.degrade(photo, kernel="gaussian:1.3", noise_level=5, scale=2)
     restorer = srmd.load("srmd_x2", device="cpu")
-    sr, lied_to = (restorer.restore(lr, kernel=kernel, noise_level=5) for kernel in ("gaussian:1.3", "delta"))
+    sr, wrong_kernel_sr = (restorer.restore(lr, kernel=kernel, noise_level=5) for kernel in ("gaussian:1.3", "delta"))
     bicubic = np.asarray(Image.fromarray(lr).resize((128, 128), Image.Resampling.BICUBIC))
-    errors = [np.square(each.astype(float) - photo).mean() for each in (sr, lied_to, bicubic)]
+    errors = [np.square(each.astype(float) - photo).mean() for each in (sr, wrong_kernel_sr, bicubic)]
     assert errors[0] < 0.7 * min(errors[1:])
 
 
-def test_floats_are_degraded_without_rounding_and_noise_is_that_of_its_seed():
+def test_floats_are_not_rounded_and_the_seed_determines_the_noise():
     hr = RGB / 255
     clean, noisy = (srmd.degrade(hr, "gaussian:1.0", level) for level in (0, 50))
     assert np.abs(clean * 255 - np.rint(clean * 255)).max() > 0.1
@@ -183,20 +184,20 @@ def test_floats_are_degraded_without_rounding_and_noise_is_that_of_its_seed():
         ("photo.png", {"kernel": "delta"}, "picture: expected a NumPy array, a tensor or a PIL picture, found str"),
     ],
 )
-def test_what_can_not_be_restored_is_said_by_the_name_of_the_argument(
+def test_an_invalid_argument_of_restore_is_an_error_that_names_it(
     restorer: srmd.Restorer, picture: Any, arguments: dict, message: str
 ):
     with pytest.raises(srmd.InputError, match=message):
         restorer.restore(picture, **arguments)
 
 
-def test_a_network_that_is_told_no_noise_takes_none(tmp_path: Path):
+def test_srmdnf_accepts_no_noise_level(tmp_path: Path):
     restorer = load_small(tmp_path, conditions=("kernel",))
     with pytest.raises(srmd.InputError, match=r"noise_level: expected 0 for SRMDNF, .*, found 5"):
         restorer.restore(RGB, "delta", noise_level=5)
 
 
-def test_a_network_that_is_not_there_is_named_with_those_that_are():
+def test_an_unknown_network_is_an_error_that_lists_the_shipped_ones():
     with pytest.raises(srmd.InputError, match=r"weights: expected a file, or one of srmd_x1, .*, found 'srmd_x9'"):
         srmd.load("srmd_x9")
 
@@ -204,12 +205,12 @@ def test_a_network_that_is_not_there_is_named_with_those_that_are():
 @pytest.mark.parametrize(
     ("argument", "value"), [("device", "tpu"), ("device", "meta"), ("precision", "int8"), ("engine", "tensorrt")]
 )
-def test_what_can_not_run_a_network_is_said(argument: str, value: str):
+def test_an_invalid_argument_of_load_is_an_error_that_names_it(argument: str, value: str):
     with pytest.raises(srmd.InputError, match=f"^{argument}: expected .*, found '{value}'"):
         srmd.load("srmd_x2", **{"device": "cpu"} | {argument: value})
 
 
-def test_what_can_not_be_degraded_is_said():
+def test_an_invalid_argument_of_degrade_is_an_error_that_names_it():
     for arguments, message in (
         ({"scale": 0}, "scale: expected a whole number of at least 1, found 0"),
         ({"scale": 2.5}, "scale: expected a whole number of at least 1, found 2.5"),
@@ -223,15 +224,15 @@ def test_what_can_not_be_degraded_is_said():
 
 
 @pytest.mark.parametrize("arguments", [(0,), (-1,), (float("nan"),), (1, 2), (2, 1, float("inf")), (1, 1, 0, 14)])
-def test_what_is_no_gaussian_is_said(arguments: tuple):
+def test_an_invalid_argument_of_gaussian_is_an_error_that_names_it(arguments: tuple):
     with pytest.raises(srmd.InputError, match=r"width1: expected finite widths|size: expected an odd number, found 14"):
         srmd.gaussian(*arguments)
 
 
-def test_a_restorer_survives_pickling(restorer: srmd.Restorer):
-    again = pickle.loads(pickle.dumps(restorer))
-    assert again.backend == restorer.backend
-    assert np.array_equal(again.restore(RGB, "gaussian:1", 3), restorer.restore(RGB, "gaussian:1", 3))
+def test_a_restorer_can_be_pickled(restorer: srmd.Restorer):
+    unpickled = pickle.loads(pickle.dumps(restorer))
+    assert unpickled.backend == restorer.backend
+    assert np.array_equal(unpickled.restore(RGB, "gaussian:1", 3), restorer.restore(RGB, "gaussian:1", 3))
 
 
 @pytest.mark.parametrize("engine", ["torch", "ncnn", "openvino"])
@@ -258,7 +259,7 @@ def test_a_pil_picture_keeps_its_profile_and_exif(restorer: srmd.Restorer, tmp_p
     assert sr.getexif()[271] == "camera"
 
 
-def test_of_a_large_picture_only_whole_numbers_are_there_at_once(restorer: srmd.Restorer):
+def test_a_large_picture_is_never_in_memory_as_floats(restorer: srmd.Restorer):
     lr = np.zeros((400, 400, 3), np.uint8)
     tracemalloc.start()
     sr = restorer.restore(lr, "delta", tile=64)
@@ -267,7 +268,7 @@ def test_of_a_large_picture_only_whole_numbers_are_there_at_once(restorer: srmd.
     assert peak < 2 * sr.nbytes
 
 
-def test_of_a_file_of_several_kernels_one_is_read_by_its_index(tmp_path: Path):
+def test_read_kernel_reads_a_kernel_of_a_file_by_its_index(tmp_path: Path):
     kernels = np.stack([srmd.gaussian(1.0), srmd.gaussian(2.0)])
     np.save(tmp_path / "k.npy", kernels)
     np.testing.assert_allclose(srmd.read_kernel(tmp_path / "k.npy", 1), kernels[1])
@@ -287,7 +288,7 @@ def settings():
             torch.backends.cuda.matmul.allow_tf32, torch.is_grad_enabled(), torch.get_default_dtype(),
             logging.getLogger().handlers[:], logging.getLogger("srmd").handlers[:], warnings.filters[:],
             signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT), torch.get_rng_state().sum().item())
-import h5py, matplotlib, scipy.io, skimage, torchvision, tqdm  # whatever these do
+import h5py, matplotlib, scipy.io, skimage, torchvision, tqdm  # whose own settings are not ours
 before = settings()
 import importlib, pathlib
 import srmd
@@ -300,11 +301,11 @@ assert not changed, changed
 """
 
 
-def test_importing_sets_nothing_for_the_whole_process():
+def test_importing_changes_no_setting_of_the_process():
     subprocess.run([sys.executable, "-W", "ignore", "-c", SETTINGS], cwd=ROOT, check=True)
 
 
-def test_restoring_imports_no_slow_library_that_it_does_not_need():
+def test_restoring_does_not_import_slow_libraries_that_it_does_not_need():
     program = "import numpy, srmd, sys\nphoto = srmd.load('srmd_x2', device='cpu', engine='torch', precision='fp32')\n"
     program += "photo.restore(numpy.zeros((8, 8)), 'gaussian:1', 5)\n"
     program += "print({'sympy', 'torchvision', 'matplotlib', 'visdom', 'filelock'} & sys.modules.keys())"
@@ -312,7 +313,7 @@ def test_restoring_imports_no_slow_library_that_it_does_not_need():
     assert subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout == "set()\n"
 
 
-def test_reading_a_picture_leaves_pillows_limit_as_it_was(tmp_path: Path):
+def test_reading_a_picture_does_not_change_pillows_pixel_limit(tmp_path: Path):
     from srmd.pictures.files import read_picture
 
     before = Image.MAX_IMAGE_PIXELS

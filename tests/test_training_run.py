@@ -10,7 +10,6 @@ from PIL import Image
 
 from small_runs import logged_losses, read_rows, train
 from srmd.solver import Solver
-from srmd.train.batches import Batch
 from srmd.weights.files import read_weights
 
 pytestmark = pytest.mark.usefixtures("folder_with_pictures")
@@ -77,12 +76,13 @@ def test_runs_with_one_seed_are_equal_and_those_with_another_differ():
 def test_a_run_that_diverges_fails_and_keeps_what_it_has_saved(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ):
-    forward_backward = Solver._forward_backward
+    training_step = Solver.training_step
 
-    def diverge(solver: Solver, batch: Batch) -> torch.Tensor:
-        return forward_backward(solver, batch) if solver.step < 12 else torch.tensor(float("nan"))
+    def diverge(solver: Solver) -> torch.Tensor:
+        loss = training_step(solver)
+        return loss if solver.step < 12 else torch.tensor(float("nan"))
 
-    monkeypatch.setattr(Solver, "_forward_backward", diverge)
+    monkeypatch.setattr(Solver, "training_step", diverge)
     assert train("run", "--steps=100", "--save_every=8") == 1
     assert "the loss is nan at step 16: start a new run with a lower --lr" in capsys.readouterr().err
     assert [row["step"] for row in read_rows("run")] == [1, 10]

@@ -83,16 +83,16 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
         Flag(
             "kernel",
             ("test",),
-            "blur kernel: delta (no blur), gaussian:W, gaussian:W1,W2,ANGLE (widths: standard deviations in HR pixels; "
-            "angle of the long axis in degrees), or a .mat, .npy, .png, .txt or .csv file; with --regions, give it "
-            "once for each region",
+            "blur kernel: delta (no blur), gaussian:W, gaussian:W1,W2,ANGLE, or a .mat, .npy, .png, .txt or .csv file; "
+            "W: widths, that is standard deviations (not variances) in HR pixels; ANGLE: of the long axis, in degrees; "
+            "with --regions, give the flag once for each region",
             {"type": checked(kernel_choice), "action": "append", "metavar": "SPEC"},
         ),
         Flag(
             "kernel_index",
             ("test",),
-            "which kernel to take from a file of several, counted from 0; give it once for all such files, or once for "
-            "each",
+            "which kernel to take from a file of several kernels, counted from 0; give the flag once for all such "
+            "files, or once for each",
             {"type": whole(0), "action": "append", "metavar": "N"},
         ),
         Flag("recentre_kernel", ("test",), "shift each kernel so that its centre of mass is in the middle", ON),
@@ -125,7 +125,8 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
         Flag(
             "region_blend",
             ("test",),
-            "standard deviation, in LR pixels, of the Gaussian that blends neighbouring --regions, 0 to 100",
+            "softens the borders of --regions: standard deviation of the Gaussian that blends them, in LR pixels, 0 to "
+            "100",
             {"type": number(0, 100), "metavar": "X"},
         ),
         Flag(
@@ -252,14 +253,15 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
         Flag(
             "precision",
             ("train", "test"),
-            "number format; auto: fp16 on a GPU, bf16 on a CPU where it is faster, else fp32",
+            "number format of the computation; auto: fp16 on a GPU, bf16 on a CPU where it is faster, else fp32",
             words("auto", "fp32", "bf16", "fp16"),
         ),
         Flag("threads", ("train", "test"), "CPU threads", {"type": whole(1, 1024), "metavar": "N"}),
         Flag(
             "tile",
             ("test",),
-            "side in LR pixels of the tiles that are computed one at a time; auto: chosen for the engine",
+            "largest side in LR pixels of the tiles that are computed one at a time, rounded down to a multiple of 6; "
+            "auto: chosen for the engine",
             {"type": tile_side, "metavar": "auto|N"},
         ),
         Flag(
@@ -277,7 +279,7 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
             "dashboard server; auto: the one at localhost, port 8097, which training starts if it is not running",
             {"type": checked(dashboard_server), "metavar": "auto|off|URL"},
         ),
-        Flag("debug", ALL_MODES, "show tracebacks", ON),
+        Flag("debug", ALL_MODES, "show the traceback of an error", ON),
     ),
 }
 NOTES = {  # below the titles of groups
@@ -286,7 +288,7 @@ NOTES = {  # below the titles of groups
     "What the network is told": "Only for HR pictures. Without these flags the network is told what was applied.",
 }
 FLAGS = tuple(flag for flags in GROUPS.values() for flag in flags)
-DEFAULTS = {  # where the field of the request does not say it
+DEFAULTS = {  # those that are not the default of the request's field
     ("train", "output"): "runs/NAME",
     ("test", "output"): "results/NAME",
     ("prepare", "output"): "data/NAME.h5",

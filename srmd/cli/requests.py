@@ -19,7 +19,7 @@ from srmd.pictures.maps import check_labels
 from srmd.train.run_folder import run_config
 
 Request = TrainConfig | TestRequest | PrepareRequest
-HELP = """SRMD: super-resolution for pictures with a known blur kernel and noise level.
+HELP = """SRMD: super-resolution of pictures with a known blur kernel and noise level.
 
     python main.py photo.png --kernel=gaussian:1.3 --noise_level=5    # short for --mode=test --input photo.png ...
     python main.py --mode=test --kernel=kernels/isotropic_1.3.mat

@@ -1,4 +1,4 @@
-"""The kernel that makes bicubic downsampling give what another kernel gives with direct downsampling."""
+"""The kernel for bicubic downsampling that is equivalent to a given kernel for direct downsampling."""
 
 import numpy as np
 import torch
@@ -15,21 +15,22 @@ MIN_PERIOD = 32  # LR pixels
 
 
 def equivalent_kernel(kernel: NDArray, scale: int, size: int = KERNEL_SIZE) -> NDArray:
-    """The kernel (size, size), sum 1, that before bicubic downsampling blurs as `kernel` before direct downsampling.
+    """The kernel for bicubic downsampling that is equivalent to `kernel` for direct downsampling.
 
-    The paper calls it k_b. A network that was trained for bicubic downsampling is told this kernel instead of `kernel`
-    (k, k). It minimises over k_b
+    `kernel` is (k, k); the result, k_b in the paper, is (size, size), sum 1. Blur with k_b and bicubic downsampling
+    give nearly the same LR as blur with `kernel` and direct downsampling. So a network that was trained for bicubic
+    downsampling is told k_b instead of `kernel`. k_b minimises
 
         Σ_f |B(f)·K(f) - D(f)|² / |f|² + ridge·‖k_b - start‖²
 
     where f are the frequencies of a periodic HR grid, K is the spectrum of k_b, B the spectrum of bicubic downsampling
-    and D that of `kernel` with direct downsampling. The power of photos falls with the square of the frequency, hence
-    1 / |f|², and no picture is needed. Frequencies that bicubic downsampling suppresses do not determine k_b: the ridge
-    keeps them as in `start`, which is `kernel` padded or cropped to (size, size).
+    and D the spectrum of `kernel` with direct downsampling. The weight 1 / |f|² is the mean power spectrum of photos.
+    Frequencies that bicubic downsampling suppresses do not determine k_b; the ridge keeps them as in `start`, which is
+    `kernel` padded or cropped to (size, size).
     """
     period = scale * max(MIN_PERIOD, ceil_div(2 * len(kernel), scale))
     frequency = np.hypot(np.fft.fftfreq(period)[:, None], np.fft.fftfreq(period))
-    frequency[0, 0] = 0.5 / period  # the mean counts as half of the lowest frequency: 0 would divide by 0
+    frequency[0, 0] = 0.5 / period  # instead of 0, by which one cannot divide
     bicubic = _bicubic_spectrum(period, scale)
     direct = _direct_spectrum(kernel, period, scale)
     row, column = (axis.ravel() - size // 2 for axis in np.indices((size, size)))

@@ -107,8 +107,8 @@ class Restorer:
 
         Args:
             assumed: the degradation that the network is told, for the whole picture.
-            tile: maximum side of a tile in LR pixels, at least six; by default the backend's. The network is also given
-                a halo around each tile as wide as its receptive field, so the result does not depend on the tiles.
+            tile: maximum side of a tile in LR pixels, at least six; by default the backend's. The network's input is
+                the tile with a halo, which covers the receptive field: the result does not depend on the tiles.
             self_ensemble: whether to yield the mean over the picture's 8 flips and turns; the kernels and maps of
                 `assumed` are turned with the picture.
         """
@@ -116,7 +116,7 @@ class Restorer:
             check_self_ensemble(self.config.scale, self.downsampler)
         height, width, _ = lr.shape
         scale = self.config.scale
-        halo = self.config.layers  # each layer of 3×3 convolutions widens the receptive field by one pixel
+        halo = self.config.layers  # each layer of 3×3 convolutions widens the receptive field by one pixel on each side
         tile = tile or self.backend.tile(self.config)
         views = VIEWS if self_ensemble else 1
         for rows in tile_spans(height, tile, halo):

@@ -11,7 +11,7 @@ class TileSpan(NamedTuple):
     """A tile along one axis, in LR pixels from the picture's edge."""
 
     start: int
-    end: int  # one behind the tile's last pixel
+    end: int  # the pixel after the tile's last one
     input: slice  # what the network gets to compute the tile: the tile with a halo on both sides
 
     def in_picture(self, scale: int) -> slice:
@@ -24,7 +24,7 @@ class TileSpan(NamedTuple):
 
 
 def tile_spans(length: int, tile: int, halo: int) -> Iterator[TileSpan]:
-    """The tiles along an axis of `length` pixels, each of at most `tile` pixels, but of at least six.
+    """The tiles along an axis of `length` pixels. Each has at most `tile` pixels; a `tile` below six counts as six.
 
     All inputs have the same length: engines prepare for each input size, and keep memory for it. All inputs start at a
     multiple of six pixels, the tile of Winograd's algorithm, so that it rounds a pixel the same way in every input.

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from srmd.train.batches import Batch
+from srmd.train.forward_backward import ForwardBackward
 
 logger = logging.getLogger("srmd")
 
@@ -45,20 +46,6 @@ def torch_compiled(function: Callable[..., Tensor], *example: Tensor) -> Callabl
     return fast
 
 
-class CudaGraphStep:
-    """A function of a batch, captured in a CUDA graph. Each call overwrites the tensor that the last one returned."""
-
-    def __init__(self, function: Callable[[Batch], Tensor], static_batch: Batch):
-        """`static_batch` holds the tensors that the graph reads; they are overwritten with each batch."""
-        self._static_batch = static_batch
-        self._replay = cuda_graph(lambda: function(static_batch))
-
-    def __call__(self, batch: Batch) -> Tensor:
-        for target, source in zip(self._static_batch, batch, strict=True):
-            target.copy_(source)
-        return self._replay()
-
-
 def cuda_graph(work: Callable[[], Tensor]) -> Callable[[], Tensor]:
     """Capture `work` in a CUDA graph; return a function that replays it and returns its updated result."""
     side_stream = torch.cuda.Stream()
@@ -76,3 +63,43 @@ def cuda_graph(work: Callable[[], Tensor]) -> Callable[[], Tensor]:
         return result
 
     return replay
+
+
+Capture = Callable[[Callable[[], Tensor]], Callable[[], Tensor]]
+
+
+class CudaGraphStep:
+    """A function of a batch, captured in a CUDA graph. Each call overwrites the tensor that the last one returned."""
+
+    def __init__(self, function: Callable[[Batch], Tensor], static_batch: Batch, capture: Capture):
+        """`static_batch` holds the tensors that the graph reads; they are overwritten with each batch."""
+        self._static_batch = static_batch
+        self._replay = capture(lambda: function(static_batch))
+
+    def __call__(self, batch: Batch) -> Tensor:
+        for target, source in zip(self._static_batch, batch, strict=True):
+            target.copy_(source)
+        return self._replay()
+
+
+def capture_step(
+    forward_backward: ForwardBackward,
+    example: Batch,
+    compiled: Callable[..., Callable[..., Tensor]] = torch_compiled,
+    capture: Capture = cuda_graph,
+) -> Callable[[Batch], Tensor]:
+    """Return forward and backward compiled and captured, as a function of batches of the shapes of `example`.
+
+    The network is not changed. `compiled` and `capture` can be replaced, so that this is tested without a GPU.
+    """
+    network = forward_backward.network
+    buffers = [buffer.clone() for buffer in network.buffers()]
+    network.train()
+    with fast_convolutions(forward_backward.precision):
+        batch = Batch(*(tensor.clone() for tensor in example))
+        forward_backward.compute_loss = compiled(forward_backward.loss, batch.lr, batch.degradation_map, batch.hr)
+        step = CudaGraphStep(forward_backward, batch, capture)
+    # The warm-up runs have updated the statistics of batch norm.
+    for buffer, value in zip(network.buffers(), buffers, strict=True):
+        buffer.copy_(value)
+    return step

@@ -125,12 +125,21 @@ def run_config(arguments: dict) -> TrainConfig:
         raise InputError(f"{folder} holds a run already; `resume` continues it", "output")
     stored = _read_config(folder / "config.json")
     for name in arguments.keys() - CHANGEABLE_FIELDS - {"command"}:
-        value, stored_value = arguments[name], getattr(stored, name)
-        if value != stored_value:
-            started_with, found = _describe_value(name, stored_value), _describe_value(name, value)
-            raise InputError(f"the run in {folder} was started with {started_with}, found {found}", name)
+        if arguments[name] != getattr(stored, name):
+            stored_value = _describe_value(name, getattr(stored, name))
+            found = _describe_value(name, arguments[name])
+            raise InputError(f"the run in {folder} was started with {stored_value}, found {found}", name)
     changed = {name: arguments[name] for name in arguments.keys() & CHANGEABLE_FIELDS}
     return replace(stored, **changed | {"output": folder, "resume": str(folder)})
+
+
+def _describe_value(name: str, value: object) -> str:
+    """The value of a flag as an error message states it."""
+    if value is None:
+        return "PyTorch's own number of threads" if name == "threads" else f"no {name}"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return str(value)
 
 
 def _folder_to_resume(requested: TrainConfig) -> Path | None:
@@ -145,15 +154,6 @@ def _folder_to_resume(requested: TrainConfig) -> Path | None:
     if not (folder / "config.json").exists():
         raise InputError(f"{folder}: expected a run, found a folder without its config.json", "resume")
     return folder
-
-
-def _describe_value(name: str, value: object) -> str:
-    """The value of a field in words, for messages."""
-    if value is None:
-        return "PyTorch's own number of threads" if name == "threads" else f"no {name}"
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return str(value)
 
 
 def _new_name(config: TrainConfig) -> str:

@@ -55,7 +55,7 @@ def new_setup(config: TrainConfig) -> TrainingSetup:
         found = f"found {config.weights} without"
         raise InputError(f"expected weights of a network with batch norm, {found}", "batch_norm")
     features, source_features = network.config.features, source.network.config.features
-    if source_features != features:  # the shapes of all layers would differ
+    if source_features != features:  # no layer of the weights would fit
         found = f"found {source_features} in {config.weights}"
         raise InputError(f"expected a network with {features} features, {found}", "weights")
     source = _with_pca_for(config, source, kernels)

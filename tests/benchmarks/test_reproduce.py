@@ -1,4 +1,4 @@
-"""The published tables: read, compared, and a cell of each scale measured."""
+"""The published tables: reading them, comparing with them, and measuring a cell of each scale."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from srmd.kernel.pca import pca_matrix
 from srmd.model import SRMD, NetworkConfig
 from srmd.weights.files import Weights, write_weights
 
-CLEAN = Cell(Setting("Set5", "delta", 0, 2), "SRMD", theirs=(37.0, 0.95), ours=(37.0, 0.95))
+CLEAN = Cell(Setting("Set5", "delta", 0, 2), "SRMD", published=(37.0, 0.95), measured=(37.0, 0.95))
 NOISY = replace(CLEAN, setting=Setting("Set5", "delta", 15, 2))
 
 
@@ -29,21 +29,21 @@ NOISY = replace(CLEAN, setting=Setting("Set5", "delta", 15, 2))
         (NOISY, 36.89, 0.95, True),
     ],
 )
-def test_a_figure_is_off_beyond_the_tolerance(cell: Cell, psnr: float, ssim: float, off: bool):
-    cell = replace(cell, ours=(psnr, ssim))
+def test_a_cell_is_off_if_it_differs_by_more_than_the_tolerance(cell: Cell, psnr: float, ssim: float, off: bool):
+    cell = replace(cell, measured=(psnr, ssim))
     assert cell.is_off == off
     assert str(cell).endswith("OFF") == off
 
 
-def test_every_table_is_there_with_what_the_paper_printed():
+def test_the_published_tables_are_complete():
     cells = reproduce.published()
     assert len(cells) == len({(cell.setting, cell.network) for cell in cells})
     for data, kernels in (("Set5", 5), ("Set14", 5), ("B100", 1)):
         for network in ("bicubic", *reproduce.NETWORKS):
             for scale in reproduce.SCALES:
-                found = [c for c in cells if (c.setting.data, c.network, c.setting.scale) == (data, network, scale)]
-                assert len({cell.setting.kernel for cell in found}) >= min(kernels, 4)
-    assert all(abs(float(cell.paper) - cell.theirs[0]) < 0.08 for cell in cells if cell.paper)
+                matching = [c for c in cells if (c.setting.data, c.network, c.setting.scale) == (data, network, scale)]
+                assert len({cell.setting.kernel for cell in matching}) >= min(kernels, 4)
+    assert all(abs(float(cell.paper) - cell.published[0]) < 0.08 for cell in cells if cell.paper)
     assert sum(cell.paper != "" for cell in cells) == 12
 
 
@@ -63,19 +63,19 @@ def pictures(folder: Path) -> Path:
     return folder
 
 
-def test_what_is_off_is_named_and_ends_with_1(tmp_path: Path, capsys: pytest.CaptureFixture):
-    """Of pictures under a published name that are none, every figure that there is a network for is off."""
+def test_cells_that_are_off_are_printed_and_the_exit_code_is_1(tmp_path: Path, capsys: pytest.CaptureFixture):
+    """Random pictures and networks: every cell is off."""
     assert reproduce.main([str(small_networks(tmp_path / "weights")), str(pictures(tmp_path / "data"))]) == 1
     printed = capsys.readouterr().out
     cells = [cell for cell in reproduce.published() if cell.setting.data == "Set14"]
     measured = [cell for cell in cells if cell.network == "bicubic" or cell.setting.scale == 4]
-    assert f"{len(measured)} of {len(reproduce.published())} figures measured" in printed
-    assert printed.count("Set14 SRMDNF  gaussian:2.6,1.0,30  noise 0   x4") == 2  # as it came out, and as off
+    assert f"{len(measured)} of {len(reproduce.published())} cells measured" in printed
+    assert printed.count("Set14 SRMDNF  gaussian:2.6,1.0,30  noise 0   x4") == 2  # when measured, and in the final list
     assert "| Set14 | `gaussian:2.6,1.0,30` | 0 | SRMDNF |  |  | " in printed
 
 
 @pytest.mark.parametrize("missing", ["weights", "data"])
-def test_what_is_missing_is_said_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture, missing: str):
+def test_missing_networks_or_pictures_are_a_one_line_error(tmp_path: Path, capsys: pytest.CaptureFixture, missing: str):
     folders = {"weights": small_networks(tmp_path / "weights"), "data": pictures(tmp_path / "data")}
     (tmp_path / "empty").mkdir()
     folders[missing] = tmp_path / "empty"
@@ -95,7 +95,7 @@ def test_what_is_missing_is_said_in_one_line(tmp_path: Path, capsys: pytest.Capt
         ("SRMD", Setting("Set5", "gaussian:1.3", 50, 4)),
     ],
 )
-def test_a_published_figure_comes_out(tmp_path: Path, network: str, setting: Setting):
+def test_a_published_cell_is_reproduced(tmp_path: Path, network: str, setting: Setting):
     name = f"{network.lower()}_x{setting.scale}"
     for suffix in (".param", ".bin"):
         (tmp_path / f"{name}{suffix}").symlink_to(NCNN / f"{name}{suffix}")
@@ -103,4 +103,4 @@ def test_a_published_figure_comes_out(tmp_path: Path, network: str, setting: Set
     cells = [cell for cell in reproduce.published() if (cell.network, cell.setting) == (network, setting)]
     (cell,) = reproduce.reproduce(PICTURES, networks, cells)
     assert not cell.is_off
-    assert cell.ours == pytest.approx(cell.theirs, abs=0.003)
+    assert cell.measured == pytest.approx(cell.published, abs=0.003)

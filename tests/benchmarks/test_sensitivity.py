@@ -1,10 +1,10 @@
-"""The study of wrong assumptions, on a small part of a photo, with the shipped network."""
+"""The study of wrong assumptions, on a small part of a photo, with the shipped SRMD x2."""
 
 from pathlib import Path
 
 import pytest
 
-from benchmarks.sensitivity import Blurred, Study, draw, report
+from benchmarks.sensitivity import GaussianDegradation, Study, draw, report
 from srmd.pictures.photos import builtin_test_pictures
 from srmd.restore.restorer import open_restorer
 from srmd.weights.files import read_weights
@@ -18,20 +18,21 @@ def study():
     return Study(restorer, [builtin_test_pictures()["chelsea"][100:181, 150:230] / 255])
 
 
-def test_the_true_width_and_the_true_noise_level_score_best(study):
-    true = Blurred(1.3, 15)
-    widths = study.curve(1.3, true, {width: Blurred(width, 15) for width in (0.5, 1.3, 2.6)}).psnr
-    levels = study.curve(15, true, {level: Blurred(1.3, level) for level in (0, 15, 50)}).psnr
+def test_true_assumptions_score_best(study):
+    true = GaussianDegradation(1.3, 15)
+    widths = study.curve(1.3, true, {width: GaussianDegradation(width, 15) for width in (0.5, 1.3, 2.6)}).psnr
+    levels = study.curve(15, true, {level: GaussianDegradation(1.3, level) for level in (0, 15, 50)}).psnr
     assert max(widths, key=widths.get) == 1.3
     assert max(levels, key=levels.get) == 15
     assert widths[1.3] == levels[15]
 
 
-def test_tables_and_picture(study, tmp_path):
-    curve = study.curve(1.3, Blurred(1.3, 0), {1.3: Blurred(1.3, 0), 2.6: Blurred(2.6, 0)})
+def test_the_table_is_printed_and_the_picture_is_drawn(study, tmp_path):
+    assumed = {width: GaussianDegradation(width, 0) for width in (1.3, 2.6)}
+    curve = study.curve(1.3, assumed[1.3], assumed)
     assert curve.psnr[1.3] > curve.bicubic
     header, _, row = report([curve], "width").splitlines()
-    assert header == "| true width | bicubic | told 1.3 | told 2.6 |"
+    assert header == "| true width | bicubic | assumed 1.3 | assumed 2.6 |"
     assert row == f"| 1.3 | {curve.bicubic:.2f} | {curve.psnr[1.3]:.2f} | {curve.psnr[2.6]:.2f} |"
     draw([curve], [curve], tmp_path / "sensitivity.png")
     assert (tmp_path / "sensitivity.png").read_bytes().startswith(b"\x89PNG")

@@ -1,4 +1,4 @@
-"""What takes a shipped network's place, and what is written of it."""
+"""When a shipped network is replaced, and what its metadata contain."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ PICTURES = Path("pictures")
 
 @pytest.fixture
 def shipped(folder_with_pictures: None, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the network of the run in `run` is shipped to; nothing is there yet."""
+    """The path to which the network of the run in `run` is shipped; there is no file yet."""
     assert train("run", "--steps=1", "--noise_free") == 0
     Path("weights").mkdir()
     monkeypatch.setattr(ship, "ROOT", Path.cwd())
@@ -30,7 +30,7 @@ def spoil(path: Path) -> None:
     write_weights(path, weights)
 
 
-def test_a_better_network_takes_the_place_of_a_worse_one_and_no_worse_one_does(shipped: Path):
+def test_only_a_better_network_replaces_the_shipped_one(shipped: Path):
     run = Path("run/last.safetensors")
     good = run.read_bytes()
     spoil(run)
@@ -41,27 +41,27 @@ def test_a_better_network_takes_the_place_of_a_worse_one_and_no_worse_one_does(s
     better = shipped.read_bytes()
     assert better != black
     spoil(run)
-    ship.ship(Path("run"), [Path("not there")])  # the pictures to score on have no say
+    ship.ship(Path("run"), [Path("not there")])  # the pictures to score are not needed for the decision
     assert shipped.read_bytes() == better
 
 
-def test_a_picture_that_is_too_small_to_score_does_not_keep_a_network_from_being_shipped(shipped: Path):
+def test_a_picture_that_is_too_small_to_score_does_not_prevent_shipping(shipped: Path):
     Image.new("RGB", (8, 8)).save("pictures/small.png")
     ship.ship(Path("run"), [PICTURES])
     assert shipped.exists()
 
 
-def test_a_shipped_network_says_how_it_was_trained_and_what_it_scores(shipped: Path):
+def test_the_metadata_of_a_shipped_network_have_its_training_and_scores(shipped: Path):
     ship.ship(Path("run"), [PICTURES])
     with safe_open(shipped, "pt") as file:
         assert file.get_tensor("head.weight").dtype == torch.float16
         assert file.get_tensor("pca").dtype == torch.float32
-    found = read_weights(shipped).metadata
-    assert found["command"].startswith("python main.py --mode=train")
-    assert found["training"]["train_data"] == "pictures"
-    kernels = {cell.split(", ")[1] for cell in found["scores"]}
+    metadata = read_weights(shipped).metadata
+    assert metadata["command"].startswith("python main.py --mode=train")
+    assert metadata["training"]["train_data"] == "pictures"
+    kernels = {cell.split(", ")[1] for cell in metadata["scores"]}
     assert kernels == set(ship.KERNELS)
-    assert all(scores["psnr_y"] > 10 for scores in found["scores"].values())
+    assert all(scores["psnr_y"] > 10 for scores in metadata["scores"].values())
 
 
 def test_the_tables_of_the_documents_are_those_of_the_shipped_files():

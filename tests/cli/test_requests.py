@@ -61,13 +61,13 @@ def test_save_kernel_does_not_overwrite_an_input(capsys: pytest.CaptureFixture):
     assert parse(f"{flags} --save_kernel=empty/new.png".split()).save_kernel == Path("empty/new.png")
     Path("delta").mkdir()
     Path("delta/k.png").touch()
-    named = f"{TEST} --weights=weights.safetensors --kernel=delta --save_kernel=delta/k.png"
-    assert parse(named.split()).kernel[0].spec == "delta"  # the name of a kernel, not of the folder
+    flags = f"{TEST} --weights=weights.safetensors --kernel=delta --save_kernel=delta/k.png"
+    assert parse(flags.split()).kernel[0].spec == "delta"  # the name of a kernel, not of the folder
 
 
 def test_the_input_paths_of_a_request_are_complete():
-    mapped = f"{TEST} --weights=weights.safetensors --kernel=delta --kernel=two_kernels.npy --kernel_index=1"
-    config = parse(f"{mapped} --regions=labels.png --noise_map=noise.npy --test_data=empty".split())
+    flags = f"{TEST} --weights=weights.safetensors --kernel=delta --kernel=two_kernels.npy --kernel_index=1"
+    config = parse(f"{flags} --regions=labels.png --noise_map=noise.npy --test_data=empty".split())
     names = {"two_kernels.npy", "labels.png", "noise.npy", "empty", "weights.safetensors"}
     assert {str(path) for path in config.input_paths} == names
 
@@ -85,7 +85,7 @@ def test_the_default_network_depends_on_scale_and_assumed_noise(monkeypatch: pyt
     (tmp_path / "weights").mkdir()
     for name in ("srmd_x2", "srmdnf_x2", "srmd_x3"):
         (tmp_path / "weights" / f"{name}.safetensors").touch()
-    monkeypatch.setattr("srmd.base.paths.ROOT", tmp_path)
+    monkeypatch.setattr("srmd.base.paths.CHECKOUT", tmp_path)
     for arguments, name in [
         ("", "srmdnf_x2"),
         ("--noise_level=3", "srmd_x2"),

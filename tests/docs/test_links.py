@@ -34,6 +34,13 @@ def test_links_lead_to_files_and_headings(name: str):
         assert not anchor or anchor in anchors(path), f"{link}: no such heading"
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_the_rows_of_a_table_have_as_many_cells(name: str):
+    for table in re.findall(r"(?:^\|.*\n)+", prose(name), re.MULTILINE):
+        counts = {len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()}
+        assert len(counts) == 1, table
+
+
 def test_every_page_can_be_reached_from_the_readme():
     reached, waiting = set(), ["README.md"]
     while waiting:
@@ -43,6 +50,11 @@ def test_every_page_can_be_reached_from_the_readme():
         names = {path.relative_to(ROOT.resolve()).as_posix() for path in targets if path.suffix == ".md"}
         waiting += names - reached
     assert set(NAMES) == reached
+
+
+def test_every_picture_is_shown_in_a_document():
+    shown = {((ROOT / name).parent / link).resolve() for name in NAMES for link in links(name)}
+    assert {path.resolve() for path in (ROOT / "img").iterdir()} <= shown
 
 
 def test_the_readme_is_short():

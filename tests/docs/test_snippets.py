@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from documents import NAMES, ROOT, Block, blocks
+from documents import NAMES, ROOT, Block, blocks, read
 from example_files import add_trained_run, prepare
 from srmd.cli import main, requests
 
@@ -108,7 +108,9 @@ def examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_block_has_a_known_language(name: str):
-    assert {block.language for block in blocks(name)} <= {"bash", "python"} | OTHER_LANGUAGES
+    found = blocks(name)
+    assert {block.language for block in found} <= {"bash", "python"} | OTHER_LANGUAGES
+    assert read(name).count("```") == 2 * len(found), "a fence that is indented, or not closed"
 
 
 @pytest.mark.parametrize("name", WITH_COMMANDS)

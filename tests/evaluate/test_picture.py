@@ -41,13 +41,13 @@ def test_the_tile_size_does_not_change_the_result(untrained: str, mode: str):
     values = np.asarray(Image.open("pictures/a.png").convert("L"))
     image = Image.fromarray(values.astype(np.uint16) * 257) if mode == "I;16" else Image.open("pictures/a.png")
     (image if mode == "I;16" else image.convert(mode)).save("photo.png")
-    found = []
+    results = []
     for tile in ("auto", "16", "31"):
         assert check(untrained, "--input", "photo.png", "--kernel=gaussian:1", f"--tile={tile}") == 0
-        found.append(Image.open("result/photo.png"))
-        assert found[-1].mode == mode
-        assert found[-1].size == (168, 144)
-    one, *others = (np.asarray(image).astype(int) for image in found)
+        results.append(Image.open("result/photo.png"))
+        assert results[-1].mode == mode
+        assert results[-1].size == (168, 144)
+    one, *others = (np.asarray(image).astype(int) for image in results)
     for other in others:
         assert np.abs(one - other).max() <= 1
 
@@ -126,7 +126,7 @@ def test_a_network_trained_with_the_direct_downsampler_is_tested_with_it(
 
 @needs_networks
 @needs_set5
-def test_a_published_network_restores_what_was_downsampled_directly():
+def test_a_published_network_restores_a_directly_downsampled_picture():
     """With the equivalent kernel the PSNR of one picture is at least 4 dB above that with the kernel itself."""
     np.save("wide.npy", gaussian(1.6, size=7))
     flags = [f"--weights={NCNN}/srmdnf_x3.param", f"--pca={PCA}"]

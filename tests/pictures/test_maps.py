@@ -186,9 +186,7 @@ def test_the_true_maps_restore_better_than_the_degradation_of_one_half(capsys: p
     }
     assert truth["assumed"] == {k: value for k, value in truth["degradation"].items() if k != "downsampler"}
     output = capsys.readouterr().out
-    assert (
-        "applied: kernels gaussian:0.7, gaussian:2.2 in the regions of labels.png, noise levels 3 to 25 from" in output
-    )
+    assert "applied: kernels gaussian:0.7, gaussian:2.2 in the regions of labels.png, noise levels 3 to 25" in output
     assert output.count("kernel code error") == 2
 
     lr_path = Path("result/lr/hr.png").rename("lr.png")

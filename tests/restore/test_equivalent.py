@@ -27,7 +27,7 @@ def with_bicubic(kernel, scale):
     return scipy.ndimage.convolve(taps[0, 0].numpy(), kernel, mode="constant")
 
 
-def test_the_blur_of_a_blur_with_bicubic_downsampling_is_recovered():
+def test_a_kernel_that_contains_bicubic_downsampling_has_a_known_equivalent():
     blur = gaussian(2.4, 1.8, 30)
     equivalent = equivalent_kernel(with_bicubic(blur, 3), 3)
     assert np.linalg.norm(equivalent - blur) < 0.05 * np.linalg.norm(blur)

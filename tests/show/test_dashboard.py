@@ -24,7 +24,7 @@ CHROMIUM_FLAGS = [
 pytestmark = pytest.mark.filterwarnings("ignore:The 'warn' method:DeprecationWarning")  # inside visdom
 
 
-def test_curves_arrive_with_their_names_and_every_point(shared_port):
+def test_curves_have_their_names_and_all_points(shared_port):
     with open_dashboard("auto", "srmd_curves", False, log=str, port=shared_port) as board:
         for step in range(1, 301):
             board.curves("PSNR", step, {"SRMD": step / 10})
@@ -89,7 +89,7 @@ def test_a_browser_shows_the_curve_and_the_picture(shared_port, tmp_path):
     if not Path(CHROMIUM).exists():
         pytest.skip(f"no browser at {CHROMIUM}")
     if not visdom_server.page_is_complete():
-        pytest.skip("visdom's page scripts are not there (python -m srmd.show.visdom_server --fetch)")
+        pytest.skip("visdom's page scripts are missing (python -m srmd.show.visdom_server --fetch)")
     board = open_dashboard("auto", "srmd_browser", False, log=str, port=shared_port)
     for step in range(1, 200):
         board.curves("loss", step, {"loss": 1 / step})
@@ -106,7 +106,7 @@ def test_a_browser_shows_the_curve_and_the_picture(shared_port, tmp_path):
         page.wait_for_selector(".scatterlayer .trace path.point", timeout=15_000)
         page.wait_for_function("document.querySelector('img.content-image')?.naturalWidth == 480", timeout=15_000)
         assert curve.get_attribute("d").count("L") > 10
-        board.curves("later", 1, {"loss": 1.0})  # the page follows a run that goes on
+        board.curves("later", 1, {"loss": 1.0})  # the open page shows new windows
         page.wait_for_selector("text=later", timeout=15_000)
         page.screenshot(path=tmp_path / "dashboard.png")
         browser.close()
@@ -122,7 +122,7 @@ def test_without_visdom_the_dashboard_is_off_and_one_message_is_logged(monkeypat
     assert messages == ["dashboard: off, because visdom is not installed"]
 
 
-def test_of_many_pictures_the_newest_are_kept(port, tmp_path):
+def test_only_the_newest_pictures_are_kept(port, tmp_path):
     with open_dashboard(f"http://127.0.0.1:{port}", "srmd_many", False, log=str) as board:
         for number in range(dashboard.MAX_PICTURES + 1):
             board.image(f"picture {number}", np.zeros((4, 4, 3), np.uint8))

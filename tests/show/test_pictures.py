@@ -1,4 +1,4 @@
-"""Pictures that people look at."""
+"""Pictures of samples, kernels and comparisons."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def test_a_label_that_is_too_long_stays_above_its_panel():
     assert (sheet[:28, 88:96] == 255).all()
 
 
-def test_samples_stand_in_columns_lr_bicubic_sr_hr():
+def test_the_columns_of_samples_are_lr_bicubic_sr_hr():
     hr = torch.full((2, 3, 8, 8), 0.75)
     grid = sample_grid(torch.full((2, 3, 4, 4), 0.25), torch.full((2, 3, 8, 8), 0.5), hr, 2)
     middle = [tuple(grid[2 + 4, 2 + 4 + 10 * column]) for column in range(4)]
@@ -53,7 +53,7 @@ def test_negative_values_of_a_kernel_are_red():
     assert kernel_picture(kernel, zoom=1)[1].tolist() == [[0, 0, 0], [255] * 3, [128] * 3]
 
 
-def test_a_kernel_is_drawn_enlarged_and_saved_to_be_read_again(tmp_path: Path):
+def test_a_kernel_is_drawn_enlarged_or_saved_as_a_mat_file(tmp_path: Path):
     kernel = gaussian(2.6, 1.0, 30)
     save_kernels([kernel], tmp_path / "k.png")
     drawn = np.asarray(Image.open(tmp_path / "k.png"))
@@ -63,7 +63,7 @@ def test_a_kernel_is_drawn_enlarged_and_saved_to_be_read_again(tmp_path: Path):
     assert np.array_equal(scipy.io.loadmat(tmp_path / "k.mat")["kernel"], kernel)
 
 
-def test_several_kernels_are_drawn_side_by_side_and_saved_one_by_one(tmp_path: Path):
+def test_several_kernels_are_drawn_side_by_side_or_saved_as_cells(tmp_path: Path):
     kernels = [gaussian(2.6), gaussian(4, size=31)]
     save_kernels(kernels, tmp_path / "k.png")
     assert Image.open(tmp_path / "k.png").size == (2 * 8 * 31, 8 * 31)

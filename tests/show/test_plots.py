@@ -1,4 +1,4 @@
-"""Curves that people look at."""
+"""Plots of training runs."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from PIL import Image
 from srmd.show.plots import draw_loss
 
 
-def test_the_loss_curve_is_drawn_with_and_without_scores(tmp_path: Path):
+def test_the_loss_is_plotted_with_and_without_psnr(tmp_path: Path):
     rows = [{"step": step, "loss": 1 / step} for step in range(1, 50)]
     draw_loss(rows, tmp_path / "plain.png")
     draw_loss([*rows, {"step": 50, "loss": 0.02, "psnr_y": 30, "bicubic_psnr_y": 28}], tmp_path / "scored.png")

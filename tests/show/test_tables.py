@@ -1,4 +1,4 @@
-"""Tables that people look at."""
+"""Tables of scores."""
 
 import math
 
@@ -10,7 +10,7 @@ def row(name: str, **values: float) -> dict:
     return {"name": name} | scores | {"seconds": 0.5} | values
 
 
-def test_the_table_has_a_line_a_picture_and_the_mean():
+def test_the_table_has_a_line_for_each_picture_and_the_mean():
     lines = table([row("bird"), row("butterfly", psnr_y=32.0)]).splitlines()
     assert [line.split()[0] for line in lines[1:]] == ["bird", "butterfly", "mean"]
     assert "28.50 / 0.8000" in lines[1]
@@ -20,13 +20,13 @@ def test_the_table_has_a_line_a_picture_and_the_mean():
     assert len({len(line) for line in lines[1:]}) == 1
 
 
-def test_where_nothing_was_lost_no_gain_is_claimed():
+def test_the_gain_is_a_dash_if_both_psnrs_are_infinite():
     assert table([row("a", psnr_y=math.inf, bicubic_psnr_y=math.inf)]).splitlines()[1].endswith(" –")
 
 
-def test_the_mean_of_a_perfect_picture_is_infinite():
+def test_the_mean_with_an_infinite_psnr_is_infinite():
     assert math.isinf(mean_row([row("a", psnr_y=math.inf), row("b")])["psnr_y"])
 
 
-def test_without_hr_pictures_the_table_has_the_seconds():
+def test_without_hr_pictures_the_table_shows_seconds():
     assert table([{"name": "a", "seconds": 1.25}]).splitlines()[0].split() == ["a", "1.25", "s"]

@@ -7,15 +7,12 @@ import pytest
 import torch
 
 from small_runs import load_only_checkpoint, train, write_own_kernels, write_x3_weights
-from srmd.base.errors import InputError
 from srmd.cli import main
-from srmd.config import TrainConfig
 from srmd.kernel.families import gaussian
-from srmd.kernel.pca import kernel_codes, pca_matrix
+from srmd.kernel.pca import kernel_codes
 from srmd.model import SRMD, NetworkConfig
 from srmd.solver import Solver
-from srmd.train.batches import Batch
-from srmd.train.setup import new_setup
+from srmd.train.batches import Batch, Batches
 from srmd.weights.files import Weights, read_weights, write_weights
 
 pytestmark = pytest.mark.usefixtures("folder_with_pictures")
@@ -56,11 +53,11 @@ def test_broken_weights_are_refused_before_pictures_are_packed(capsys: pytest.Ca
     assert not Path("data").exists()
 
 
-def test_weights_of_a_network_with_another_number_of_features_are_refused():
-    weights = Weights(SRMD(NetworkConfig(features=64)), torch.from_numpy(pca_matrix()))
-    write_weights(Path("narrow.safetensors"), weights)
-    with pytest.raises(InputError, match=r"weights: expected a network with 128 features, found 64 in narrow"):
-        new_setup(TrainConfig(weights=Path("narrow.safetensors")))
+def test_weights_of_a_network_with_another_number_of_features_are_refused(capsys: pytest.CaptureFixture):
+    write_weights(Path("narrow.safetensors"), Weights(SRMD(NetworkConfig(features=64)), torch.zeros(15, 225)))
+    assert train("run", "--steps=1", "--weights=narrow.safetensors") == 2
+    expected = "--weights: expected a network with 128 features, found 64 in narrow.safetensors\n"
+    assert capsys.readouterr().err == expected
 
 
 @pytest.mark.parametrize("flag", ["own kernels", "--pca_dim=20", "--kernel_size=21"])
@@ -100,13 +97,13 @@ def test_a_shorter_code_or_smaller_window_than_the_initial_weights_have_is_refus
 
 
 def test_kernel_codes_of_own_kernels_are_computed_with_their_own_p(monkeypatch: pytest.MonkeyPatch):
-    batches, forward_backward = [], Solver._forward_backward
+    batches, draw = [], Batches.draw
 
-    def record_batch(solver: Solver, batch: Batch) -> torch.Tensor:
-        batches.append(batch)
-        return forward_backward(solver, batch)
+    def record_batch(self: Batches, number: int) -> Batch:
+        batches.append(draw(self, number))
+        return batches[-1]
 
-    monkeypatch.setattr(Solver, "_forward_backward", record_batch)
+    monkeypatch.setattr(Batches, "draw", record_batch)
     flags = [write_own_kernels(), "--gaussian_share=0", "--pca_dim=30", "--noise_free"]
     assert train("run", "--steps=2", *flags) == 0
     weights = read_weights(Path("run/last.safetensors"))

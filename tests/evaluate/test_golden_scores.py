@@ -1,0 +1,71 @@
+"""Scores of the shipped networks on crops of built-in photos, which every machine must reproduce.
+
+The scores were measured with the files in weights/: whoever changes these files must measure the scores again. A change
+of the program that changes a score changes how degradations are applied, how networks are run or how SR is scored.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+import skimage
+from PIL import Image
+
+from srmd.cli import main
+
+PHOTOS = Path(skimage.__file__).parent / "data"
+# Left, upper, right and lower edge in pixels; sides are odd, so that scoring cuts rows and columns off.
+CROPS = {"astronaut": (150, 40, 261, 147), "chelsea": (120, 80, 223, 185), "coffee": (300, 120, 413, 221)}
+ORIENTED = "gaussian:2.6,1.0,30"  # neither along an axis nor along a diagonal
+ROWS_FIRST = "gaussian:2.6,1.0,60"  # the same kernel with rows and columns exchanged
+MIRRORED = "gaussian:2.6,1.0,150"  # the same kernel flipped
+
+
+@pytest.fixture
+def _folder_with_crops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    Path("crops").mkdir()
+    for name, box in CROPS.items():
+        Image.open(PHOTOS / f"{name}.png").convert("RGB").crop(box).save(f"crops/{name}.png")
+
+
+def scores(network: str, kernel: str, noise_level: float, *flags: str) -> dict:
+    """The mean scores of a shipped network on the crops, by the command line."""
+    engine = ["--engine=torch", "--precision=fp32", "--device=cpu", "--visdom=off"]
+    degradation = [f"--kernel={kernel}", f"--noise_level={noise_level}"]
+    weights = Path(__file__).parents[2] / "weights" / f"{network}.safetensors"
+    asked = ["--mode=test", f"--weights={weights}", "--test_data=crops", "--output=result"]
+    assert main.main([*asked, *degradation, *engine, *flags]) == 0
+    return json.loads(Path("result/metrics.json").read_text())["mean"]
+
+
+@pytest.mark.usefixtures("_folder_with_crops")
+@pytest.mark.parametrize(
+    ("network", "kernel", "noise_level", "flags", "expected"),
+    [
+        ("srmdnf_x2", "delta", 0, (), (34.847, 0.94487, 33.170, 32.252, 0.91784)),
+        ("srmdnf_x2", ORIENTED, 0, (), (33.224, 0.92793, 31.524, 26.780, 0.78853)),
+        ("srmd_x2", ORIENTED, 15, (), (28.490, 0.80842, 26.705, 25.439, 0.65256)),
+        ("srmd_x2", ORIENTED, 15, ("--seed=1",), (28.610, 0.80516, 26.813, 25.422, 0.65458)),
+        ("srmd_x3", ORIENTED, 5, (), (29.278, 0.82631, 27.571, 26.138, 0.74882)),
+        ("srmd_x4", "delta", 50, (), (24.481, 0.68056, 22.392, 20.627, 0.42535)),
+    ],
+)
+def test_a_shipped_network_scores_as_it_did(
+    network: str, kernel: str, noise_level: float, flags: tuple[str, ...], expected: tuple[float, ...]
+):
+    mean = scores(network, kernel, noise_level, *flags)
+    psnr_y, ssim_y, psnr_rgb, bicubic_psnr_y, bicubic_ssim_y = expected
+    assert mean["psnr_y"] == pytest.approx(psnr_y, abs=0.01)
+    assert mean["ssim_y"] == pytest.approx(ssim_y, abs=0.0003)
+    assert mean["psnr_rgb"] == pytest.approx(psnr_rgb, abs=0.01)
+    assert mean["bicubic_psnr_y"] == pytest.approx(bicubic_psnr_y, abs=0.002)
+    assert mean["bicubic_ssim_y"] == pytest.approx(bicubic_ssim_y, abs=0.0001)
+
+
+@pytest.mark.usefixtures("_folder_with_crops")
+@pytest.mark.parametrize(("assumed", "expected"), [(ROWS_FIRST, 23.432), (MIRRORED, 18.799)])
+def test_a_wrong_orientation_of_the_assumed_kernel_costs_decibels(assumed: str, expected: float):
+    """The right orientation scores 33.224 dB."""
+    mean = scores("srmdnf_x2", ORIENTED, 0, f"--assumed_kernel={assumed}")
+    assert mean["psnr_y"] == pytest.approx(expected, abs=0.02)
