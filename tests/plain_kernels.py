@@ -1,4 +1,4 @@
-"""Kernels and their moments computed by loops from their definitions, for the tests of kernels."""
+"""Kernels and their moments computed by loops or by definition, to compare with."""
 
 import math
 
@@ -8,7 +8,7 @@ from srmd.kernel import specs
 
 
 def gaussian_by_loops(width1, width2, degrees, size=15):
-    """An oriented Gaussian from its covariance matrix, tap by tap."""
+    """An oriented Gaussian (size, size) from its covariance matrix, one tap at a time."""
     c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     rotation = np.array([[c, -s], [s, c]])
     precision = np.linalg.inv(rotation @ np.diag([width1**2, width2**2]) @ rotation.T)
@@ -33,13 +33,13 @@ def moments(kernel):
 
 
 def parse_kernel(spec):
-    """The only kernel of a specification."""
+    """The only kernel of a kernel spec."""
     (kernel,) = specs.parse_kernels(spec)
     return kernel
 
 
 def variances_and_angles(kernels):
-    """Variances (N, 2), ascending, and angles (N,) of the long axes of Gaussians, computed from four of their taps."""
+    """Variances (N, 2) ascending and the long axis's angle in degrees (N,) of Gaussians (N, 15, 15), from four taps."""
     middle, right, below, corner = (np.log(kernels[:, r, c]) for r, c in [(7, 7), (7, 8), (8, 7), (8, 8)])
     xx, yy = 2 * (middle - right), 2 * (middle - below)
     xy = middle - corner - (xx + yy) / 2
@@ -49,5 +49,5 @@ def variances_and_angles(kernels):
 
 def asymmetric_kernel(size=15):
     """A random kernel (size, size) that no turn or flip maps onto itself."""
-    k = np.random.default_rng(3).random((size, size))
-    return k / k.sum()
+    kernel = np.random.default_rng(3).random((size, size))
+    return kernel / kernel.sum()

@@ -16,7 +16,7 @@ from srmd.kernel.window import cropped_share, fit_kernel
 
 logger = logging.getLogger("srmd")
 
-MAX_LOST_SHARE = 0.01  # the share of an own kernel's mass that may lie outside of the window
+MAX_CROPPED_SHARE = 0.01  # the share of an own kernel's mass that may lie outside of the window
 MAX_WINDOW = 63  # the largest side in HR pixels of a window: computing P for a larger one takes minutes and gigabytes
 
 
@@ -83,9 +83,9 @@ def _read_folder(folder: Path) -> list[tuple[Path, NDArray]]:
 
 
 def _fit_to_window(kernel: NDArray, size: int, source: Path) -> NDArray:
-    lost = cropped_share(kernel, size)
-    if lost > MAX_LOST_SHARE:
-        problem = f"a window of {size}×{size} holds {1 - lost:.0%} of its kernel"
+    cropped = cropped_share(kernel, size)
+    if cropped > MAX_CROPPED_SHARE:
+        problem = f"a window of {size}×{size} holds {1 - cropped:.0%} of its kernel"
         if len(kernel) <= MAX_WINDOW:
             advice = f"`kernel_size={len(kernel)}` holds it all"
         else:
