@@ -69,3 +69,11 @@ def test_a_wrong_orientation_of_the_assumed_kernel_costs_decibels(assumed: str, 
     """The right orientation scores 33.224 dB."""
     mean = scores("srmdnf_x2", ORIENTED, 0, f"--assumed_kernel={assumed}")
     assert mean["psnr_y"] == pytest.approx(expected, abs=0.02)
+
+
+@pytest.mark.usefixtures("_folder_with_crops")
+@pytest.mark.parametrize(("assumed", "expected"), [(0, 15.379), (40, 27.090)])
+def test_a_wrong_assumed_noise_level_costs_decibels(assumed: float, expected: float):
+    """The true noise level scores 28.490 dB."""
+    mean = scores("srmd_x2", ORIENTED, 15, f"--assumed_noise_level={assumed}")
+    assert mean["psnr_y"] == pytest.approx(expected, abs=0.02)
