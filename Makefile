@@ -1,8 +1,9 @@
 # make: prepare .venv; make demo: restore, train and test in minutes;
-# make test: the quick tests; make test-all: every test;
+# make test: the quick tests, with coverage; make test-all: every test;
+# make test PYTHON=python3.13 VENV=.venv-3.13: under another Python;
 # make bench: how fast all is here, beside other engines;
 # make weights [BUDGET=minutes] [DATA=pictures] [TEST_DATA=folders]: train the networks of weights/;
-# make reproduce WEIGHTS=folder PCA=file DATA=folder: the published networks' scores, theirs beside ours.
+# make reproduce WEIGHTS=folder PCA=file DATA=folder: the published networks' scores, beside the reference.
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
