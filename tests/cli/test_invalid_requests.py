@@ -51,7 +51,7 @@ INVALID = [
     (f"{TEST} --weights=weights.safetensors", "--weights", "weights.safetensors"),
     (f"{TEST} --pca=missing.mat", "--pca", "missing.mat"),
     (f"{TRAIN} --train_kernels=missing", "--train_kernels", "missing"),
-    (f"{TRAIN} --visdom=off --train_kernels=empty", "--train_kernels", "none that can be read"),
+    (f"{TRAIN} --visdom=off --train_kernels=empty", "--train_kernels", "found none that can be read"),
     (f"{TRAIN} --visdom=off --train_kernels=text.mat", "--train_kernels", "text.mat"),
     (f"{TRAIN} --gaussian_share=1.5 --train_kernels=empty", "--gaussian_share", "'1.5'"),
     (f"{TRAIN} --gaussian_share=0.5", "--gaussian_share", "expected --train_kernels"),

@@ -177,7 +177,7 @@ def test_a_kernel_that_is_zero_inside_the_networks_window_is_refused(trained: st
     corner[0, 0] = 1
     np.save("corner.npy", corner)
     assert check(trained, "--test_data=pictures", "--kernel=corner.npy") == 2
-    assert capsys.readouterr().err.startswith("--kernel: expected the inner 15×15")
+    assert capsys.readouterr().err.startswith("--kernel: expected a sum of at least 0.1 in the inner 15×15")
 
 
 def test_an_input_is_not_overwritten(trained: str, capsys: pytest.CaptureFixture):
