@@ -85,7 +85,7 @@ def test_the_default_network_depends_on_scale_and_assumed_noise(monkeypatch: pyt
     (tmp_path / "weights").mkdir()
     for name in ("srmd_x2", "srmdnf_x2", "srmd_x3"):
         (tmp_path / "weights" / f"{name}.safetensors").touch()
-    monkeypatch.setattr("srmd.base.paths.ROOT", tmp_path)
+    monkeypatch.setattr("srmd.base.paths.CHECKOUT", tmp_path)
     for arguments, name in [
         ("", "srmdnf_x2"),
         ("--noise_level=3", "srmd_x2"),
