@@ -2,7 +2,6 @@
 
 import copy
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -11,7 +10,7 @@ from srmd.backends.bfloat16 import Bfloat16Network
 from srmd.backends.device import autocast, exact_convolutions
 from srmd.base.errors import InputError
 from srmd.model import SRMD, NetworkConfig, NetworkFunction
-from srmd.winograd.convolution import conv_relu_
+from srmd.winograd.convolution import ConvReLUWithTwoBuffers
 
 OPTIONAL_ENGINES = ("ncnn", "openvino")
 # Sides in LR pixels of the tiles in which large pictures are restored. The features of 512×512 take 134 MB in float32.
@@ -73,7 +72,10 @@ def _torch_function(network: SRMD, backend: Backend) -> NetworkFunction:
     network = copy.deepcopy(network).to(device, memory_format=torch.channels_last).eval()
     compute = network
     if backend.winograd:
-        compute = partial(network, conv_relu=conv_relu_)
+
+        def compute(lr: Tensor, degradation_map: Tensor) -> Tensor:
+            return network(lr, degradation_map, ConvReLUWithTwoBuffers())
+
     elif backend.precision == "bf16":
         compute = Bfloat16Network(network)
     # Bfloat16Network chooses the precision of each operation itself: no autocast.

@@ -1,17 +1,14 @@
-"""The steps of the Winograd convolution F(6×6, 3×3) in PyTorch (Lavin and Gray, CVPR 2016, sections 4.1 and 4.3).
+"""The transforms of the Winograd convolution F(6×6, 3×3) in PyTorch (Lavin and Gray, CVPR 2016, sections 4.1 and 4.3).
 
 An image is the feature map of one sample, (H, W, channels). It is divided into tiles of 6×6 output pixels, each
 computed from 8×8 input pixels; neighbouring input tiles overlap by two pixels. A function works on one strip: `rows`
 rows of tiles from row `first` on, T tiles in all. For each channel the input transform turns a tile's 8×8 pixels into
 64 values, and the filter transform turns 3×3 weights into 64; the product needs one multiplication for each of these.
-`compiled.py` has the same functions, faster, where there is GCC.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-from srmd.base.arithmetic import ceil_div
 
 OUTPUT_TILE = 6  # output pixels of a tile on each axis
 INPUT_TILE = 8  # input pixels of a tile on each axis: OUTPUT_TILE + 3 - 1
@@ -81,57 +78,22 @@ def input_transform(image: Tensor, first: int, rows: int) -> Tensor:
     return (B_T_2D @ columns).view(INPUT_TILE**2, -1, channels)
 
 
-def multiply(transformed_input: Tensor, transformed_filter: Tensor) -> Tensor:
-    """Return the product (64, T, K) of 64 pairs of matrices, (64, T, C) and (64, C, K)."""
-    return torch.bmm(transformed_input, transformed_filter)
-
-
-def output_transform(product: Tensor, bias: Tensor, output: Tensor, first: int, rows: int) -> None:
-    """Write relu(Aᵀ m A + bias) of each tile m of the product (64, T, K) to a strip of `output` (H, W, K)."""
+def output_transform(product: Tensor, output: Tensor, first: int, rows: int) -> None:
+    """Write Aᵀ m A of each tile m of the product (64, T, K) to a strip of `output` (H, W, K)."""
     _, width, channels = output.shape
     tiles = (A_T_2D @ product.view(INPUT_TILE**2, -1)).view(OUTPUT_TILE, OUTPUT_TILE, rows, -1, channels)
-    pixels = tiles.add_(bias).relu_().permute(2, 0, 3, 1, 4).reshape(OUTPUT_TILE * rows, -1, channels)
+    pixels = tiles.permute(2, 0, 3, 1, 4).reshape(OUTPUT_TILE * rows, -1, channels)
     strip = output[OUTPUT_TILE * first : OUTPUT_TILE * (first + rows)]
     strip.copy_(pixels[: len(strip), :width])
 
 
-def output_transform_backward(grad_output: Tensor, output: Tensor, first: int, rows: int) -> Tensor:
-    """Return the gradient of the product, (64, T, K), from that of the output, (H, W, K), over a strip.
-
-    `output` is what `output_transform` wrote: where it is 0, ReLU passes no gradient.
-    """
-    strip = slice(OUTPUT_TILE * first, OUTPUT_TILE * (first + rows))
-    gradient = torch.ops.aten.threshold_backward(grad_output[strip], output[strip], 0)
+def output_transform_backward(grad_output: Tensor, first: int, rows: int) -> Tensor:
+    """Return the gradient of the product, (64, T, K), from that of the output, (H, W, K), over a strip."""
+    gradient = grad_output[OUTPUT_TILE * first : OUTPUT_TILE * (first + rows)]
     height, width, channels = gradient.shape
     gradient = F.pad(gradient, (0, 0, 0, -width % OUTPUT_TILE, 0, OUTPUT_TILE * rows - height))
     columns = _view_as_tiles(gradient, OUTPUT_TILE).reshape(OUTPUT_TILE**2, -1)
     return (A_T_2D.T @ columns).view(INPUT_TILE**2, -1, channels)
-
-
-def filter_gradient(transformed_input: Tensor, grad_product: Tensor, grad_transformed_filter: Tensor) -> None:
-    """Add the share of a strip to the gradient of the transformed filter, (64, C, K).
-
-    `transformed_input` is (64, T, C), `grad_product` (64, T, K).
-    """
-    grad_transformed_filter.baddbmm_(transformed_input.mT, grad_product)
-
-
-def input_transform_backward(grad_transformed_input: Tensor, grad_image: Tensor, first: int, rows: int) -> None:
-    """Add the share of a strip to the gradient of the image, (H, W, C), from `grad_transformed_input`, (64, T, C)."""
-    _, width, channels = grad_image.shape
-    padded_height = OUTPUT_TILE * rows + 2
-    padded_width = OUTPUT_TILE * ceil_div(width, OUTPUT_TILE) + 2
-    strip = grad_image.new_zeros(padded_height, padded_width, channels)
-    tiles = _view_as_tiles(strip, INPUT_TILE)
-    pixels = (B_T_2D.T @ grad_transformed_input.view(INPUT_TILE**2, -1)).view(tiles.shape)
-    # Input tiles overlap, and `+=` must not write to a pixel twice: within each of these four parts no tiles overlap.
-    parts = (slice(OUTPUT_TILE), slice(OUTPUT_TILE, INPUT_TILE))
-    for i in parts:
-        for j in parts:
-            tiles[i, j] += pixels[i, j]
-    top = OUTPUT_TILE * first - 1
-    target = grad_image[max(top, 0) : top + padded_height]
-    target += strip[max(-top, 0) :][: len(target), 1 : width + 1]
 
 
 def _view_as_tiles(image: Tensor, size: int) -> Tensor:

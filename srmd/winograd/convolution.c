@@ -1,0 +1,315 @@
+// A 3x3 convolution by Winograd's F(6x6, 3x3) (Lavin and Gray, CVPR 2016), and the gradient of its filter.
+//
+// Images are (count, height, width, channels), the number of channels a multiple of 32. Tiles of 6x6 output pixels are
+// numbered through all images, row by row. Loops run on the threads of the OpenMP library that PyTorch has loaded. A
+// layer is one parallel region: each thread takes a block of tiles whenever it is free, and computes it in buffers of
+// its own. If the system takes a core away, the other threads go on with the remaining blocks. Each output value is
+// always computed by the same operations in the same order, so results do not depend on the threads.
+
+// Defined by compiled.py: BLOCK_TILES, the number of tiles that a thread computes at once; STRIP_TILES, the number of
+// tiles between two synchronisations of the threads in the gradient of the filter; PANEL, the number of output channels
+// that lie side by side in the transformed filter; and GAP, the number of floats between matrices.
+
+// The index, of 64, at which grad_product holds the sum of a tile of grad_y: column 1 of Aᵀ is all ones.
+#define SUM_INDEX 9
+#define TRANSFORM_TILES 8  // tiles that a thread transforms at once there
+#define LANES (__BIGGEST_ALIGNMENT__ / 4)  // floats in a vector register of this processor: 16, 8 or 4
+_Static_assert(16 % LANES == 0, "a multiple of 32 channels must be a multiple of two vectors");
+typedef float vec __attribute__((vector_size(__BIGGEST_ALIGNMENT__), aligned(4), may_alias));
+typedef int mask __attribute__((vector_size(__BIGGEST_ALIGNMENT__), aligned(4)));
+typedef struct { float *values; long count, height, width, channels; } images;
+
+int omp_get_thread_num(void);
+
+static inline vec load(const float *from) { return *(const vec *)from; }
+static inline void store(float *to, vec x) { *(vec *)to = x; }
+static inline long min(long a, long b) { return a < b ? a : b; }
+// y where ReLU passes x, 0 where x <= 0. ReLU passes a NaN.
+static inline vec relu_gate(vec x, vec y) { return (vec)((mask)y & ~(x <= (vec){0})); }
+
+// The transforms along one axis. Names as in Lavin and Gray: d: pixels of an input tile, t = Bᵀd: transformed input,
+// m: product, y = Aᵀm: pixels of an output tile. `output_1d_backward` computes Ay.
+
+static inline void input_1d(const vec d[8], vec t[8]) {
+    vec a = d[2] + d[6] - 4.25f * d[4], b = d[1] + d[5] - 4.25f * d[3];
+    vec e = 0.25f * d[2] - 1.25f * d[4] + d[6], f = 0.5f * d[1] - 2.5f * d[3] + 2 * d[5];
+    vec g = 4 * d[2] - 5 * d[4] + d[6], h = 2 * d[1] - 2.5f * d[3] + 0.5f * d[5];
+    t[0] = d[0] - d[6] + 5.25f * (d[4] - d[2]);
+    t[1] = a + b;
+    t[2] = a - b;
+    t[3] = e + f;
+    t[4] = e - f;
+    t[5] = g + h;
+    t[6] = g - h;
+    t[7] = d[7] - d[1] + 5.25f * (d[3] - d[5]);
+}
+
+static inline void output_1d(const vec m[8], vec y[6]) {
+    vec a = m[1] + m[2], b = m[1] - m[2], e = m[3] + m[4], f = 2 * (m[3] - m[4]);
+    vec g = m[5] + m[6], h = 0.5f * (m[5] - m[6]);
+    y[0] = m[0] + a + e + g;
+    y[1] = b + f + h;
+    y[2] = a + 4 * e + 0.25f * g;
+    y[3] = b + 4 * f + 0.25f * h;
+    y[4] = a + 16 * e + 0.0625f * g;
+    y[5] = b + 16 * f + 0.0625f * h + m[7];
+}
+
+static inline void output_1d_backward(const vec y[6], vec m[8]) {
+    vec a = y[0] + y[2] + y[4], b = y[1] + y[3] + y[5];
+    vec e = y[0] + 4 * y[2] + 16 * y[4], f = 2 * (y[1] + 4 * y[3] + 16 * y[5]);
+    vec g = y[0] + 0.25f * y[2] + 0.0625f * y[4], h = 0.5f * (y[1] + 0.25f * y[3] + 0.0625f * y[5]);
+    m[0] = y[0];
+    m[1] = a + b;
+    m[2] = a - b;
+    m[3] = e + f;
+    m[4] = e - f;
+    m[5] = g + h;
+    m[6] = g - h;
+    m[7] = y[5];
+}
+
+
+// Where the tiles lie.
+
+static inline long tile_columns(images x) { return (x.width + 5) / 6; }
+static inline long tiles_per_image(images x) { return (x.height + 5) / 6 * tile_columns(x); }
+static inline long count_tiles(images x) { return x.count * tiles_per_image(x); }
+
+// Sets the offsets of the pixels of a square of size*size pixels, which begins `margin` pixels above and left of output
+// tile number `tile`. Pixels outside of the image get -1.
+static inline void locate_pixels(long offsets[], int size, int margin, images x, long tile) {
+    long columns = tile_columns(x), image = tile / tiles_per_image(x), number = tile % tiles_per_image(x);
+    long top = 6 * (number / columns) - margin, left = 6 * (number % columns) - margin;
+    for (int i = 0; i < size; i++)
+        for (int j = 0; j < size; j++) {
+            long row = top + i, column = left + j;
+            int inside = 0 <= row && row < x.height && 0 <= column && column < x.width;
+            offsets[size * i + j] = inside ? ((image * x.height + row) * x.width + column) * x.channels : -1;
+        }
+}
+
+// A vector of a pixel, or zeros outside of the image; with `gate`, zeros where ReLU did not pass its values.
+static inline vec load_pixel(const float *values, const float *gate, long offset, long channel) {
+    if (offset < 0) return (vec){0};
+    vec x = load(values + offset + channel);
+    return gate ? relu_gate(load(gate + offset + channel), x) : x;
+}
+
+// The transforms of one tile. Its 64 transformed values of a channel lie `stride` floats apart.
+
+static inline __attribute__((always_inline)) void input_transform(
+    images x, const float *gate, long tile, float *transformed, long stride
+) {
+    long offsets[64];
+    locate_pixels(offsets, 8, 1, x, tile);
+    for (long c = 0; c < x.channels; c += LANES) {
+        vec d[8], t[8], half[8][8];  // half: transformed along the rows, not yet along the columns
+        for (int i = 0; i < 8; i++) {
+            for (int j = 0; j < 8; j++) d[j] = load_pixel(x.values, gate, offsets[8 * i + j], c);
+            input_1d(d, t);
+            for (int j = 0; j < 8; j++) half[j][i] = t[j];
+        }
+        for (int j = 0; j < 8; j++) {
+            input_1d(half[j], t);
+            for (int i = 0; i < 8; i++) store(transformed + (8 * i + j) * stride + c, t[i]);
+        }
+    }
+}
+
+// Writes channels `first` to `first + channels - 1` of an output tile. With `bias`, adds it and applies ReLU.
+static inline __attribute__((always_inline)) void output_transform(
+    const float *product, long stride, const float *bias, images y, long tile, long first, long channels
+) {
+    long offsets[36];
+    locate_pixels(offsets, 6, 0, y, tile);
+    for (long c = 0; c < channels; c += LANES) {
+        vec m[8], pixels[6], half[6][8];
+        for (int i = 0; i < 8; i++) {
+            for (int j = 0; j < 8; j++) m[j] = load(product + (8 * i + j) * stride + c);
+            output_1d(m, pixels);
+            for (int j = 0; j < 6; j++) half[j][i] = pixels[j];
+        }
+        for (int j = 0; j < 6; j++) {
+            output_1d(half[j], pixels);
+            for (int i = 0; i < 6; i++) {
+                long offset = offsets[6 * i + j];
+                if (offset < 0) continue;
+                vec value = pixels[i];
+                if (bias) {
+                    value += load(bias + first + c);
+                    value = relu_gate(value, value);
+                }
+                store(y.values + offset + first + c, value);
+            }
+        }
+    }
+}
+
+static inline __attribute__((always_inline)) void output_transform_backward(
+    images grad_y, const float *gate, long tile, float *grad_product, long stride
+) {
+    long offsets[36];
+    locate_pixels(offsets, 6, 0, grad_y, tile);
+    for (long c = 0; c < grad_y.channels; c += LANES) {
+        vec pixels[6], m[8], half[8][6];
+        for (int i = 0; i < 6; i++) {
+            for (int j = 0; j < 6; j++) pixels[j] = load_pixel(grad_y.values, gate, offsets[6 * i + j], c);
+            output_1d_backward(pixels, m);
+            for (int j = 0; j < 8; j++) half[j][i] = m[j];
+        }
+        for (int j = 0; j < 8; j++) {
+            output_1d_backward(half[j], m);
+            for (int i = 0; i < 8; i++) store(grad_product + (8 * i + j) * stride + c, m[i]);
+        }
+    }
+}
+
+// The matrix products.
+
+#define BLOCK_COLUMNS (2 * LANES)  // a block of the result is two vectors wide and as high as the registers allow
+#define BLOCK_ROWS (LANES == 16 ? 12 : 6)  // of the convolution
+#define GRADIENT_ROWS (LANES == 16 ? 8 : 4)  // of the filter gradient: divides the channels
+
+// Prefetches part number `part` of `parts` of the `size` floats from `next` on.
+static inline void prefetch_part(const float *next, long size, long part, long parts) {
+    for (long i = size * part / parts; i < size * (part + 1) / parts; i += 16) __builtin_prefetch(next + i, 0, 2);
+}
+
+// Computes a block of a matrix product, `rows` high and two vectors wide:
+//     result[i * result_stride + j] (= or, with `add`, +=) sum over k of a[i * a_row + k * a_step] * b[k * b_step + j].
+static inline __attribute__((always_inline)) void multiply_block(
+    const float *a, long a_row, long a_step, const float *b, long b_step, long steps, float *result,
+    long result_stride, const int rows, const int add
+) {
+    vec sums[BLOCK_ROWS][2];
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < 2; j++) sums[i][j] = add ? load(result + i * result_stride + j * LANES) : (vec){0};
+    for (long k = 0; k < steps; k++) {
+        vec left = load(b + k * b_step), right = load(b + k * b_step + LANES);
+#pragma GCC unroll 16
+        for (int i = 0; i < rows; i++) {
+            vec x = a[i * a_row + k * a_step] - (vec){0};  // broadcasts; adding 0 instead would turn -0 into +0
+            sums[i][0] += x * left;
+            sums[i][1] += x * right;
+        }
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < 2; j++) store(result + i * result_stride + j * LANES, sums[i][j]);
+}
+
+// Multiplies the transformed input of some tiles, 64 matrices (tiles, channels), by one panel of the transformed filter,
+// 64 matrices (channels, PANEL). The results are 64 matrices (tiles, PANEL).
+static void multiply(
+    const float *transformed, long stride, long tiles, long channels, const float *filter, float *product,
+    long product_stride
+) {
+    long parts = (tiles + BLOCK_ROWS - 1) / BLOCK_ROWS * (PANEL / BLOCK_COLUMNS);
+    for (int index = 0; index < 64; index++) {
+        const float *a = transformed + index * stride, *b = filter + index * channels * PANEL;
+        float *result = product + index * product_stride;
+        long part = 0;
+        for (long k = 0; k < PANEL; k += BLOCK_COLUMNS)
+            for (long tile = 0; tile < tiles; tile += BLOCK_ROWS, part++) {
+                if (index < 63) prefetch_part(b + channels * PANEL, channels * PANEL, part, parts);
+                if (tiles < BLOCK_ROWS)
+                    for (long i = 0; i < tiles; i++)
+                        multiply_block(
+                            a + i * channels, channels, 1, b + k, PANEL, channels, result + i * PANEL + k, PANEL, 1, 0
+                        );
+                else {  // the last block overlaps the one before it: blocks of full height are faster
+                    long top = min(tile, tiles - BLOCK_ROWS);
+                    multiply_block(
+                        a + top * channels, channels, 1, b + k, PANEL, channels, result + top * PANEL + k, PANEL,
+                        BLOCK_ROWS, 0
+                    );
+                }
+            }
+    }
+}
+
+// Adds aᵀ b to the gradient (channels, out_channels), for a (tiles, channels) and b (tiles, out_channels).
+static void add_transposed_product(
+    const float *a, long channels, const float *b, long out_channels, long tiles, float *gradient
+) {
+    for (long k = 0; k < out_channels; k += BLOCK_COLUMNS)
+        for (long c = 0; c < channels; c += GRADIENT_ROWS)
+            multiply_block(
+                a + c, 1, channels, b + k, out_channels, tiles, gradient + c * out_channels + k, out_channels,
+                GRADIENT_ROWS, 1
+            );
+}
+
+// The functions that Python calls. `threads` is the number of threads, each of which has a buffer of `buffer_size`
+// floats. A transformed filter is (out_channels / PANEL, 64, channels, PANEL).
+
+// Convolves the images x, gated by `gate` unless that is 0. With `bias`, adds it and applies ReLU.
+static inline __attribute__((always_inline)) void convolve(
+    images x, const float *gate, const float *filter, const float *bias, images y, float *buffers, long buffer_size,
+    int threads
+) {
+    long tiles = count_tiles(x), stride = BLOCK_TILES * x.channels + GAP, product_stride = BLOCK_TILES * PANEL + GAP;
+#pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
+    for (long first = 0; first < tiles; first += BLOCK_TILES) {
+        float *transformed = buffers + omp_get_thread_num() * buffer_size, *product = transformed + 64 * stride;
+        long count = min(BLOCK_TILES, tiles - first);
+        for (long i = 0; i < count; i++) input_transform(x, gate, first + i, transformed + i * x.channels, stride);
+        for (long k = 0; k < y.channels; k += PANEL) {
+            multiply(transformed, stride, count, x.channels, filter + k * 64 * x.channels, product, product_stride);
+            for (long i = 0; i < count; i++)
+                output_transform(product + i * PANEL, product_stride, bias, y, first + i, k, PANEL);
+        }
+    }
+}
+
+void conv_relu(
+    images x, const float *filter, const float *bias, images y, float *buffers, long buffer_size, int threads
+) {
+    convolve(x, 0, filter, bias, y, buffers, buffer_size, threads);
+}
+
+// `filter` is the transform of the filter turned by 180 degrees, with input and output channels exchanged.
+void input_gradient(
+    images grad_y, const float *y, const float *filter, images grad_x, float *buffers, long buffer_size, int threads
+) {
+    convolve(grad_y, y, filter, 0, grad_x, buffers, buffer_size, threads);
+}
+
+// Adds to grad_filter, (64, channels, out_channels), and to grad_bias. `buffers` are two buffers for a strip each: while
+// some threads multiply the transformed tiles of one strip, others transform those of the next.
+void filter_gradient(
+    images x, images grad_y, const float *y, float *grad_filter, float *grad_bias, float *buffers, int threads
+) {
+    long tiles = count_tiles(x), channels = x.channels, out_channels = grad_y.channels;
+    long stride = STRIP_TILES * channels + GAP, product_stride = STRIP_TILES * out_channels + GAP;
+    long buffer_size = 64 * (stride + product_stride), strips = (tiles + STRIP_TILES - 1) / STRIP_TILES;
+#pragma omp parallel num_threads(threads)
+    for (long strip = 0; strip <= strips; strip++) {
+        float *transformed = buffers + (strip + 1) % 2 * buffer_size, *grad_product = transformed + 64 * stride;
+        float *next_transformed = buffers + strip % 2 * buffer_size;
+        float *next_grad_product = next_transformed + 64 * stride;
+        long count = min(STRIP_TILES, tiles - (strip - 1) * STRIP_TILES), products = strip > 0 ? 64 : 0;
+        long next_count = min(STRIP_TILES, tiles - strip * STRIP_TILES);
+        long transforms = strip < strips ? (next_count + TRANSFORM_TILES - 1) / TRANSFORM_TILES : 0;
+#pragma omp for schedule(dynamic, 1)
+        for (long task = 0; task < products + transforms; task++) {
+            if (task < products) {
+                const float *b = grad_product + task * product_stride;
+                float *gradient = grad_filter + task * channels * out_channels;
+                add_transposed_product(transformed + task * stride, channels, b, out_channels, count, gradient);
+                if (task == SUM_INDEX)
+                    for (long tile = 0; tile < count; tile++)
+                        for (long k = 0; k < out_channels; k++) grad_bias[k] += b[tile * out_channels + k];
+                continue;
+            }
+            long first = TRANSFORM_TILES * (task - products), last = min(first + TRANSFORM_TILES, next_count);
+            for (long i = first; i < last; i++) {
+                long tile = strip * STRIP_TILES + i;
+                input_transform(x, 0, tile, next_transformed + i * channels, stride);
+                output_transform_backward(grad_y, y, tile, next_grad_product + i * out_channels, product_stride);
+            }
+        }
+    }
+}
