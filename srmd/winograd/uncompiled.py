@@ -23,7 +23,10 @@ TILES_PER_STRIP = 96  # about; with more, the intermediate values of two threads
 
 
 def conv_relu(images: Tensor, weight: Tensor, bias: Tensor, output: Tensor) -> None:
-    """Write relu(convolution + bias) of images (N, H, W, C) to `output` (N, H, W, K); weight (K, C, 3, 3), bias (K,)."""
+    """Write relu(convolution of the images, (N, H, W, C), + bias) to `output`, (N, H, W, K).
+
+    `weight` is (K, C, 3, 3), `bias` (K,).
+    """
     _convolve(images, weight, output)
     output.add_(bias).relu_()
 

@@ -5,15 +5,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
 from torch import Tensor
 
-from srmd.base.arithmetic import ceil_div
-from srmd.winograd import compiled, convolution, transforms
-from srmd.winograd.transforms import OUTPUT_TILE
+from srmd.winograd import compiled, convolution, uncompiled
 
 ROOT = Path(__file__).parents[2]
 NO_GCC = "no GCC on Linux"
@@ -28,7 +25,7 @@ def has_gcc() -> bool:
 
 
 @pytest.fixture(scope="module")
-def compiled_functions() -> compiled.CompiledTransforms:
+def compiled_functions() -> compiled.CompiledConvolution:
     if not has_gcc():
         pytest.skip(NO_GCC)
     functions = compiled.load()
@@ -43,85 +40,76 @@ def random(*shape: int, seed: int = 0) -> Tensor:
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (5, 2), (13, 7), (9, 1030), (40, 48)])
 @pytest.mark.parametrize(("in_channels", "out_channels"), [(32, 96), (96, 32)])
 def test_the_compiled_functions_agree_with_pytorch(
-    compiled_functions: compiled.CompiledTransforms, height: int, width: int, in_channels: int, out_channels: int
+    compiled_functions: compiled.CompiledConvolution, height: int, width: int, in_channels: int, out_channels: int
 ):
-    rows = ceil_div(height, OUTPUT_TILE)
-    for strip in {(0, rows), (rows // 2, rows - rows // 2)}:
-        arguments = (height, width, in_channels), out_channels, strip
-        results = results_of_each_function(compiled_functions, *arguments)
-        for name, expected in results_of_each_function(transforms, *arguments).items():
-            assert (results[name] - expected).abs().max() <= 1e-5 * max(expected.abs().max(), 1), name
-
-
-def results_of_each_function(
-    functions: compiled.CompiledTransforms | ModuleType,
-    image_shape: tuple[int, int, int],
-    out_channels: int,
-    strip: tuple[int, int],
-) -> dict[str, Tensor]:
-    """The result of each function for arguments that do not depend on `functions`."""
-    height, width, in_channels = image_shape
-    image, weight, bias = random(*image_shape), random(out_channels, in_channels, 3, 3), random(out_channels)
-    old_output = random(height, width, out_channels)
-    grad_output = random(height, width, out_channels, seed=1)
-    transformed_input = transforms.input_transform(image, *strip)
-    product = transforms.multiply(transformed_input, transforms.filter_transform(weight))
-    grad_product = transforms.output_transform_backward(grad_output, old_output, *strip)
-    transformed_filter = functions.filter_transform(weight)
-    output, grad_image = old_output.clone(), image.clone()
-    grad_transformed_filter = random(64, in_channels, out_channels)
-    functions.output_transform(product, bias, output, *strip)
-    functions.filter_gradient(transformed_input, grad_product, grad_transformed_filter)
-    functions.input_transform_backward(transformed_input, grad_image, *strip)
-    return {
-        "input_transform": functions.input_transform(image, *strip),
-        "multiply": functions.multiply(transformed_input, transformed_filter),
-        "output_transform": output,
-        "output_transform_backward": functions.output_transform_backward(grad_output, old_output, *strip),
-        "filter_gradient": grad_transformed_filter,
-        "input_transform_backward": grad_image,
-    }
+    images, weight = random(2, height, width, in_channels), random(out_channels, in_channels, 3, 3)
+    bias, grad_output = random(out_channels), random(2, height, width, out_channels, seed=1)
+    output = random(2, height, width, out_channels, seed=2)  # where it is not positive, no gradient passes
+    results = {}
+    for functions in (compiled_functions, uncompiled):
+        new_output, grad_images = torch.empty_like(output), torch.empty_like(images)
+        functions.conv_relu(images, weight, bias, new_output)
+        functions.input_gradient(grad_output, output, weight, grad_images)
+        grad_filter, grad_bias = functions.filter_gradient(images, grad_output, output)
+        results[functions] = [new_output, grad_images, grad_filter, grad_bias]
+    for result, expected in zip(*results.values(), strict=True):
+        assert (result - expected).abs().max() <= 1e-5 * max(expected.abs().max(), 1)
 
 
 @pytest.mark.usefixtures("compiled_functions")
 def test_the_number_of_threads_changes_no_bit():
-    def output_and_gradient(threads: int) -> list[Tensor]:
+    def output_and_gradients(threads: int) -> list[Tensor]:
         torch.set_num_threads(threads)
         x = random(2, 32, 90, 70).to(memory_format=torch.channels_last).requires_grad_()
         weight, bias = random(32, 32, 3, 3).requires_grad_(), random(32).requires_grad_()
         output = convolution.conv_relu(x, weight, bias)
-        return [output, torch.autograd.grad(output.sum(), x)[0]]
+        grad_output = random(*output.shape, seed=1)
+        return [output, *torch.autograd.grad(output, (x, weight, bias), grad_output)]
 
     threads = torch.get_num_threads()
     try:
-        with_one, with_four = output_and_gradient(1), output_and_gradient(4)
+        with_one = output_and_gradients(1)
+        for number in (2, 3, 4):
+            for a, b in zip(with_one, output_and_gradients(number), strict=True):
+                assert torch.equal(a, b)
     finally:
         torch.set_num_threads(threads)
-    assert all(torch.equal(a, b) for a, b in zip(with_one, with_four, strict=True))
 
 
-@pytest.mark.parametrize("functions", [transforms, "compiled"])
+@pytest.mark.parametrize("functions", [uncompiled, "compiled"])
 def test_relu_passes_nan_and_its_gradient(functions: object, request: pytest.FixtureRequest):
     if functions == "compiled":
         functions = request.getfixturevalue("compiled_functions")
-    product, output = torch.full((64, 1, 32), torch.nan), torch.zeros(6, 6, 32)
-    functions.output_transform(product, torch.zeros(32), output, 0, 1)
+    images, weight, output = torch.full((1, 6, 6, 32), torch.nan), torch.ones(32, 32, 3, 3), torch.zeros(1, 6, 6, 32)
+    functions.conv_relu(images, weight, torch.zeros(32), output)
     assert output.isnan().all()
-    assert functions.output_transform_backward(torch.ones(6, 6, 32), output, 0, 1).any()
+    functions.input_gradient(torch.ones(1, 6, 6, 32), output, weight, images)
+    assert (images > 0).all()
 
 
-def test_tensors_of_another_shape_dtype_or_layout_are_refused(compiled_functions: compiled.CompiledTransforms):
-    output, product, bias = torch.zeros(12, 12, 32), torch.zeros(64, 4, 32), torch.zeros(32)
-    for wrong in (product[:, :2], product.bfloat16(), product.permute(0, 2, 1)):
-        with pytest.raises(ValueError, match=r"expected contiguous float32 \(4, 32\), found"):
-            compiled_functions.output_transform(wrong, bias, output, 0, 2)
-    with pytest.raises(ValueError, match=r"expected contiguous float32 \(32,\), found"):
-        compiled_functions.output_transform(product, bias[:16], output, 0, 2)
+def test_tensors_of_another_shape_dtype_or_layout_are_refused(compiled_functions: compiled.CompiledConvolution):
+    images, output, weight, bias = (
+        torch.zeros(1, 9, 9, 32),
+        torch.zeros(1, 9, 9, 64),
+        torch.zeros(64, 32, 3, 3),
+        torch.zeros(64),
+    )
+    for wrong in (images.bfloat16(), images.permute(0, 2, 1, 3)[:, ::2]):
+        with pytest.raises(ValueError, match=r"expected contiguous float32 \(1, \d, 9, 32\), found"):
+            compiled_functions.filter_gradient(wrong, output[:, : wrong.shape[1]].contiguous(), output)
+    with pytest.raises(ValueError, match=r"expected contiguous float32 \(64,\), found"):
+        compiled_functions.conv_relu(images, weight, bias[:32], output)
+    for images_shape, output_shape in [((1, 9, 9, 64), (1, 9, 9, 64)), ((1, 9, 9, 32), (1, 9, 8, 64))]:
+        with pytest.raises(ValueError, match="expected images of 32 channels and output"):
+            compiled_functions.conv_relu(torch.zeros(images_shape), weight, bias, torch.zeros(output_shape))
+    with pytest.raises(ValueError, match=r"found torch.float32 \(1, 9, 9, 32\)"):
+        compiled_functions.filter_gradient(images, output, images)
 
 
-def test_a_number_of_channels_that_is_not_a_multiple_of_32_is_refused(compiled_functions: compiled.CompiledTransforms):
-    with pytest.raises(ValueError, match="expected a multiple of 32 columns, found 33"):
-        compiled_functions.input_transform(torch.zeros(12, 12, 33), 0, 2)
+def test_a_number_of_channels_that_is_not_a_multiple_of_32_is_refused(compiled_functions: compiled.CompiledConvolution):
+    output = torch.zeros(1, 9, 9, 32)
+    with pytest.raises(ValueError, match="expected a multiple of 32 channels, found 33"):
+        compiled_functions.filter_gradient(torch.zeros(1, 9, 9, 33), output, output)
 
 
 @pytest.mark.usefixtures("compiled_functions")
@@ -161,5 +149,5 @@ def test_a_library_of_another_user_is_not_loaded(tmp_path: Path):
         return process.stdout == "True\n"
 
     assert is_loaded()
-    os.chown(next(tmp_path.rglob("transforms-*.so")), 65534, -1)
+    os.chown(next(tmp_path.rglob("convolution-*.so")), 65534, -1)
     assert not is_loaded()

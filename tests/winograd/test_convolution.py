@@ -6,9 +6,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from srmd.model import SRMD, NetworkConfig
-from srmd.winograd.convolution import conv_relu, conv_relu_
+from srmd.winograd.convolution import ConvReLUWithTwoBuffers, conv_relu
 
-SIZES = [(1, 1), (6, 6), (7, 5), (12, 19), (71, 94), (40, 300)]  # whole and partial tiles, one strip and several
+SIZES = [(1, 1), (6, 6), (7, 5), (12, 19), (71, 94), (40, 300)]  # whole and partial tiles, one block and several
 CHANNELS = [(6, 9), (32, 64)]  # the compiled functions take multiples of 32
 
 
@@ -31,13 +31,29 @@ def test_the_output_is_that_of_the_convolution(height: int, width: int, in_chann
 @pytest.mark.parametrize("channels", [6, 32])
 @pytest.mark.parametrize(("height", "width"), SIZES)
 @pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
-def test_the_input_is_overwritten_in_place(height: int, width: int, channels: int, layout: torch.memory_format):
+def test_layers_in_two_buffers_compute_the_same(height: int, width: int, channels: int, layout: torch.memory_format):
     x, weight, bias = random_layer(height, width, channels, channels)
     x = x.contiguous(memory_format=layout)
-    expected = F.conv2d(x.double(), weight.double(), bias.double(), padding=1).relu()
-    output = conv_relu_(x, weight, bias)
-    assert output.data_ptr() == x.data_ptr()
-    torch.testing.assert_close(output.double(), expected, atol=1e-4, rtol=0)
+    layer, buffers = ConvReLUWithTwoBuffers(), set()
+    expected = output = x
+    for _ in range(4):
+        expected = conv_relu(expected, weight, bias)
+        output = layer(output, weight, bias)
+        assert torch.equal(output, expected)
+        buffers.add(output.data_ptr())
+    assert len(buffers) == 2
+
+
+def test_the_number_of_channels_may_change_between_layers_in_two_buffers():
+    x, weight, bias = random_layer(20, 30, 32, 64)
+    layers = [(weight, bias), (weight.transpose(0, 1), bias[:32])]
+    expected = x
+    for layer_weight, layer_bias in layers:
+        expected = conv_relu(expected, layer_weight, layer_bias)
+    conv_relu_with_buffers, output = ConvReLUWithTwoBuffers(), x
+    for layer_weight, layer_bias in layers:
+        output = conv_relu_with_buffers(output, layer_weight, layer_bias)
+    assert torch.equal(output, expected)
 
 
 @pytest.mark.parametrize(("in_channels", "out_channels"), CHANNELS)
