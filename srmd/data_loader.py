@@ -184,7 +184,7 @@ class PackedPictures:
         return int((self.sizes.min(1) >= size).sum())
 
     def sample(self, rng: np.random.Generator, count: int, size: int) -> NDArray[np.uint8]:
-        """Return random square crops, (count, size, size, 3), each flipped and turned at random.
+        """Return random square crops, (count, size, size, 3), each flipped and rotated at random.
 
         Every position in every picture that is large enough is equally likely, so large pictures give more crops. The
         crops depend on the state of `rng` only. Raises InputError if every picture is smaller than `size`.
@@ -205,7 +205,8 @@ class PackedPictures:
             raise InputError(f"{self.path}: expected a picture of {size}×{size} pixels or more, found {width}×{height}")
         number, view = rng.integers(ends[-1], size=count), rng.integers(VIEWS, size=count)
         index = ends.searchsorted(number, side="right")
-        row, column = np.divmod(ends[index] - number - 1, positions[index, 1])
+        from_last = ends[index] - number - 1  # positions between the crop's and the last one of its picture
+        row, column = np.divmod(from_last, positions[index, 1])
         return np.stack([index, row, column, view], 1)
 
     def split(self) -> tuple["PackedPictures", "PackedPictures"]:

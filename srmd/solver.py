@@ -36,10 +36,9 @@ logger = logging.getLogger("srmd")
 
 MAX_WARM_UP_STEPS = 100  # steps in which the learning rate rises; a tenth of the run if that is less
 RESET_EVERY = 1000  # steps between resets of dormant features, in the run's first half: new weights need time to learn
-RESET_PATCHES = (
-    128  # minimum number of patches on which a feature must be dormant: some are active for few kernels only
-)
-EMA_DECAY = 0.999
+# Minimum number of patches on which a feature must be dormant to be reset: some are active for few kernels only.
+RESET_PATCHES = 128
+EMA_DECAY = 0.999  # maximum decay per step, reached after the first 9,000 steps
 SHOWN_SAMPLES = 4  # samples of the validation batch shown on the dashboard and in samples/
 
 

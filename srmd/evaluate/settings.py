@@ -34,23 +34,21 @@ def resolve_settings(request: TestRequest, weights: Weights) -> TestSettings:
 def _assumed(request: TestRequest, applied: NamedDegradation, downsampler: str, weights: Weights) -> NamedDegradation:
     """The degradation that the network is told.
 
-    It is the applied one, except where the request assumes another kernel or noise level, or where the network was
-    trained for bicubic downsampling and the direct downsampler is applied: then kernels become equivalent ones.
+    It is the applied one, unless the request assumes another kernel or noise level. If the network was trained for
+    bicubic downsampling and the direct downsampler is applied, the kernels are replaced by equivalent ones.
     """
     config, assumed = weights.network.config, applied
     if request.assumed_kernel:
-        assumed = replace(
-            assumed, kernels=[_enlarge_gaussian(request.assumed_kernel, config.kernel_size)], regions=None
-        )
+        kernel = _enlarge_gaussian(request.assumed_kernel, config.kernel_size)
+        assumed = replace(assumed, kernels=[kernel], regions=None)
     elif (downsampler, weights.downsampler) == ("direct", "bicubic") and config.scale > 1:
         with prefix_errors("kernel"):
             equivalents = [_equivalent(kernel, config.scale, config.kernel_size) for kernel in applied.kernels]
         assumed = replace(assumed, kernels=equivalents)
     with prefix_errors("assumed_kernel" if request.assumed_kernel else "kernel"):
         for kernel in assumed.kernels:
-            fit_kernel(
-                kernel.array, config.kernel_size
-            )  # raises InputError if most of the kernel lies outside of the window
+            # Raises InputError if most of the kernel lies outside of the window.
+            fit_kernel(kernel.array, config.kernel_size)
     if request.assumed_noise_level is not None:
         assumed = replace(assumed, noise=request.assumed_noise_level)
     return assumed

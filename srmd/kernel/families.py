@@ -37,7 +37,7 @@ def gaussian(width1: ArrayLike, width2: ArrayLike | None = None, angle: ArrayLik
 def asymmetric() -> NDArray:
     """A bent stroke that fades from one end to the other, (15, 15), with its centre of mass in the middle.
 
-    No flip or turn maps it onto itself, so that it shows mistakes in orientation.
+    No flip or rotation maps it onto itself, so that it shows mistakes in orientation.
     """
     time = np.linspace(0, 1, 41)  # along the stroke
     weight = (1 - 0.7 * time) / (1 - 0.7 * time).sum()

@@ -11,7 +11,7 @@ SSIM_WINDOW = 11  # side in pixels of the Gaussian window of SSIM
 def luma(rgb: NDArray) -> NDArray:
     """Luma Y of ITU-R BT.601, 16 to 235, not rounded; RGB (H, W, 3) in 0 to 1 → (H, W)."""
     weights = np.array([65.481, 128.553, 24.966])
-    # The order of summation depends on the memory layout; with one layout equal pictures get equal luma.
+    # The order of summation depends on the memory layout: with the same layout, equal pictures get exactly equal luma.
     return 16 + np.ascontiguousarray(rgb) @ weights
 
 

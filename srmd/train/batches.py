@@ -52,7 +52,7 @@ class Batches:
 
     @torch.no_grad()
     def draw(self, number: int) -> Batch:
-        """Return the batch number `number`.
+        """Return the batch with the number `number`.
 
         Crops are larger than patches by a border, which is cut off after degrading them: in the border, the LR of a
         crop differs from the LR of its picture, because blur and downsampling read pixels outside of the crop.
@@ -77,7 +77,10 @@ class Batches:
         return to_device(tensor, self.device)
 
     def _standard_normal(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
-        """Return standard normal numbers, drawn by NumPy on a CPU, or on the GPU, whose step is faster than NumPy."""
+        """Return standard normal numbers: from NumPy for a CPU, otherwise drawn on the device.
+
+        NumPy would take longer to draw them than a GPU takes for a training step.
+        """
         if self.generator is None:
             return torch.from_numpy(rng.standard_normal(shape, np.float32))
         self.generator.manual_seed(int(rng.integers(2**63)))

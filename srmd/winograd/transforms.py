@@ -2,9 +2,9 @@
 
 An image is the feature map of one sample, (H, W, channels). It is divided into tiles of 6×6 output pixels, each
 computed from 8×8 input pixels; neighbouring input tiles overlap by two pixels. A function works on one strip: `rows`
-rows of tiles from row `first` on, T tiles in all. For each channel the input transform turns a tile's 8×8 pixels into
-64 values, and the filter transform turns 3×3 weights into 64; the product needs one multiplication for each of these.
-`compiled.py` has the same functions in C, which are faster, on machines with GCC.
+rows of tiles from row `first` on, T tiles in all. The input transform turns the 8×8 pixels of one channel of a tile
+into 64 values, the filter transform turns 3×3 weights into 64 values, and the product multiplies these value by value
+and adds over the channels. `compiled.py` has the same functions in C, which are faster, on machines with GCC.
 """
 
 import torch

@@ -1,7 +1,8 @@
 """Scores of the shipped networks on crops of built-in photos, which every machine must reproduce.
 
-The scores were measured with the files in weights/: whoever changes these files must measure the scores again. A change
-of the program that changes a score changes how degradations are applied, how networks are run or how SR is scored.
+The scores were measured with the files in weights/: whoever changes these files must measure the scores again. If a
+change of the program changes a score, it has changed how degradations are applied, how networks are run, or how SR is
+scored.
 """
 
 import json
