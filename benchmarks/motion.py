@@ -55,7 +55,7 @@ def pictures(folder: Path | None) -> list[Tensor]:
     if folder is None:
         arrays = [photo / 255 for photo in builtin_test_pictures().values()]
     else:
-        arrays = [read_picture(path).to_float() for path in list_pictures(folder)]
+        arrays = [read_picture(path).as_floats() for path in list_pictures(folder)]
     return [modcrop(torch.from_numpy(array).permute(2, 0, 1)[None], 2) for array in arrays]
 
 

@@ -169,7 +169,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("weights", type=Path, metavar="WEIGHTS", help="folder of networks")
     parser.add_argument("data", type=Path, metavar="DATA", help="folder that contains Set5, Set14 or B100")
-    parser.add_argument("--pca", type=Path, metavar="FILE", help="P, for weights that carry none")
+    parser.add_argument("--pca", type=Path, metavar="FILE", help="P, for weights that contain none")
     options = parser.parse_args(arguments)
     cells, measured = published(), []
     try:

@@ -147,14 +147,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="?", type=Path, help="folder of HR pictures (default: the built-in photos)")
     parser.add_argument("--weights", type=Path, default=ROOT / "weights" / "srmd_x2.safetensors", metavar="FILE")
-    parser.add_argument("--pca", type=Path, help="P (.mat) for weights that carry none", metavar="FILE")
+    parser.add_argument("--pca", type=Path, help="P (.mat) for weights that contain none", metavar="FILE")
     parser.add_argument("--output", type=Path, default=ROOT / "img" / "sensitivity.png", metavar="FILE")
     options = parser.parse_args()
     weights = read_weights_with_pca(options.weights, options.pca)
     if "noise" not in weights.network.config.conditions:
         raise SystemExit(f"--weights: expected SRMD, which takes a noise level, found SRMDNF in {options.weights}")
     if options.data:
-        pictures = [read_picture(path).to_float() for path in list_pictures(options.data)]
+        pictures = [read_picture(path).as_floats() for path in list_pictures(options.data)]
     else:
         pictures = [picture / 255 for picture in builtin_test_pictures().values()]
     study = Study(open_restorer(weights, engine="torch", precision="fp32"), pictures)

@@ -16,12 +16,12 @@ class NamedKernel:
     spec: str  # such as gaussian:1.3, or a path; printed and stored with the results
     array: np.ndarray  # (k, k), k odd, sum 1
     path: Path | None = None  # the kernel file; None for delta and Gaussians
-    may_shift: bool = False  # whether its centre of mass may lie off its middle without a warning
+    may_shift: bool = False  # whether there is no warning if its centre of mass is off its middle
 
 
 @dataclass(frozen=True)
 class NamedMap:
-    """A map of region labels or of noise levels (0 to 255), one number per pixel, and its file."""
+    """A map of region labels or of noise levels (0 to 255), one number per pixel, and the path of its file."""
 
     path: Path
     values: np.ndarray  # (H, W), the size of LR or of HR
@@ -47,25 +47,25 @@ class TrainConfig:
     """The request of `--mode=train`; stored as `config.json` in the folder of the run."""
 
     scale_factor: int = 2
-    output: Path | None = None
-    weights: Path | None = None
-    train_data: Path | None = None
-    train_kernels: Path | None = None
+    output: Path | None = None  # folder of the run; None: a new folder in runs/
+    weights: Path | None = None  # network to start from; None: an untrained one
+    train_data: Path | None = None  # pack or folder of pictures; None: the built-in set
+    train_kernels: Path | None = None  # file or folder of kernels; None: Gaussians only
     gaussian_share: float = 0.5  # share of Gaussians beside the kernels of `train_kernels`
-    kernel_size: int = 15
-    pca_dim: int = 15
+    kernel_size: int = 15  # side of the window, HR pixels
+    pca_dim: int = 15  # numbers in a kernel code
     head: str = "subpixel"
     noise_free: bool = False
     batch_norm: bool = False
     downsampler: str = "bicubic"
     steps: int = 50_000
-    batch_size: int = 16
-    patch_size: int = 40
-    lr: float = 1e-3
+    batch_size: int = 16  # patches per step
+    patch_size: int = 40  # side of a patch, LR pixels
+    lr: float = 1e-3  # maximum learning rate
     loss: str = "l1"
     cache: str = "auto"
-    save_every: int = 1000
-    resume: str | None = None
+    save_every: int = 1000  # steps between checkpoints
+    resume: str | None = None  # folder of the run to resume; "": see `run_config`; None: a new run
     device: str = "auto"
     precision: str = "auto"
     threads: int | None = None  # None: PyTorch's default
@@ -88,19 +88,19 @@ class TestRequest:
     output: Path
     kernel: list[NamedKernel]
     scale_factor: int | None = None  # None: the scale of the weights
-    pca: Path | None = None
-    test_data: Path | None = None
-    input: list[Path] = field(default_factory=list)
-    save_kernel: Path | None = None
+    pca: Path | None = None  # file of P, for weights without P
+    test_data: Path | None = None  # HR pictures; None: the built-in photos, unless there is `input`
+    input: list[Path] = field(default_factory=list)  # LR pictures, files and folders
+    save_kernel: Path | None = None  # picture file to write
     regions: NamedMap | None = None
-    region_blend: float = 0.0
-    noise_level: float = 0.0
+    region_blend: float = 0.0  # LR pixels
+    noise_level: float = 0.0  # 0 to 255
     noise_map: NamedMap | None = None  # replaces noise_level
     assumed_kernel: NamedKernel | None = None
     assumed_noise_level: float | None = None
-    downsampler: str | None = None  # None: the one that the weights were trained for
+    downsampler: str | None = None  # None: the downsampler that the network was trained for
     self_ensemble: bool = False
-    tile: int | None = None  # side in LR pixels; None: chosen by the backend
+    tile: int | None = None  # maximum side in LR pixels; None: the backend's default
     save_lr: bool = False
     device: str = "auto"
     engine: str = "auto"
@@ -125,8 +125,8 @@ class TestSettings:
     """What a test does: the request, completed with values that depend on the weights."""
 
     request: TestRequest
-    applied: NamedDegradation  # applied to HR pictures; for LR pictures, the one that the user describes
-    assumed: NamedDegradation  # given to the network as its condition
+    applied: NamedDegradation  # applied to HR pictures; for LR pictures, what the user says of them
+    assumed: NamedDegradation  # told to the network
     downsampler: str
 
 

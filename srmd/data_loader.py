@@ -1,8 +1,8 @@
 """Training pictures: packing them into one HDF5 file (a pack), and reading random crops from it.
 
 A pack holds one uint8 dataset (H, W, 3) per picture in the group `pictures`, with the file's name as an attribute. The
-datasets are not compressed and have chunks of 128×128 pixels: of sides from 32 to 256 this one gave the most random
-crops per second, 15,000 of 104×104 on one core.
+datasets are not compressed and have chunks of 128×128 pixels: among sides from 32 to 256, this one gave the most random
+crops per second, 15,000 crops of 104×104 pixels on one core.
 """
 
 import copy
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("srmd")
 
-PackingProgress = Callable[[int, int], object]  # called with the number of pictures read and the number of all
+PackingProgress = Callable[[int, int], object]  # called with the number of pictures done and the total number
 PACK_FORMAT = "srmd pictures"  # the attribute `format` of the file
 PACK_VERSION = 1  # the attribute `version`
-CHUNK_SIDE = 128  # pixels
-BUILTIN_SET_VERSION = 1  # increased whenever the built-in set changes: part of the name of its pack
+CHUNK_SIDE = 128  # side in pixels of an HDF5 chunk
+BUILTIN_SET_VERSION = 1  # part of the name of the built-in set's pack; increased whenever the set changes
 
 
 @dataclass
@@ -42,19 +42,19 @@ class PackSummary:
     """What `pack` has written; `str()` of it is a message for the user."""
 
     output: Path
-    packed: int = 0  # pictures
-    pixels: int = 0  # of all pictures together
-    bytes: int = 0  # of the file
-    skipped: list[tuple[str, str]] = field(default_factory=list)  # file name and reason of each broken picture
+    packed: int = 0  # number of pictures
+    pixels: int = 0  # number of pixels of all pictures
+    bytes: int = 0  # size of the file
+    left_out: list[tuple[str, str]] = field(default_factory=list)  # file name and error of each broken picture
 
     @property
     def megapixels(self) -> float:
         return self.pixels / 1e6
 
     def __str__(self) -> str:
-        skipped = f", skipped {len(self.skipped)} broken" if self.skipped else ""
+        left_out = f", left out {len(self.left_out)} broken" if self.left_out else ""
         size = f"{self.megapixels:.1f} megapixels, {self.bytes / 1e6:.1f} MB"
-        return f"packed {_pictures(self.packed)} into {self.output} ({size}){skipped}"
+        return f"packed {_pictures(self.packed)} into {self.output} ({size}){left_out}"
 
 
 def _pictures(count: int) -> str:
@@ -64,8 +64,8 @@ def _pictures(count: int) -> str:
 def pack(source: Path | None, output: Path, progress: PackingProgress = lambda done, total: None) -> PackSummary:
     """Pack the pictures of a folder, or the built-in set (None), into one file. After an error no file is left.
 
-    Broken pictures are skipped with a warning. Raises InputError if no picture of the folder can be read, and Stopped
-    on a signal. `progress` is called for each picture of a folder.
+    Broken pictures are left out with a warning. Raises InputError if no picture of the folder can be read, and Stopped
+    on a signal. `progress` is called after each picture of a folder.
     """
     summary = PackSummary(output)
     if output.is_dir():
@@ -83,22 +83,22 @@ def _read_all(
         try:
             pixels = _training_pixels(read_picture(path))
         except InputError as error:
-            summary.skipped.append((path.name, str(error)))
-            logger.warning("skipped %s", error)
+            summary.left_out.append((path.name, str(error)))
+            logger.warning("left out: %s", error)
         else:
             yield path.name, pixels
         progress(number, len(paths))
 
 
 def _training_pixels(picture: Picture) -> NDArray[np.uint8]:
-    """The picture in 8-bit RGB, (H, W, 3), composited over white if it is transparent.
+    """Return a picture in 8-bit RGB, (H, W, 3), composited over white if it is transparent.
 
-    White, because cut-out pictures are made for white pages, and their soft edges fit to it. Without compositing there
-    would be the arbitrary colours of fully transparent pixels; over black, edges that are rare in photos.
+    The soft edges of cut-out pictures fit to white, because these are made for white pages; over black they would be
+    harder than edges in photos. Without compositing, fully transparent pixels would show arbitrary colours.
     """
     if picture.alpha is None and picture.pixels.dtype == np.uint8:
         return picture.pixels
-    rgb = picture.to_float()
+    rgb = picture.as_floats()
     if picture.alpha is not None:
         rgb = over_white(rgb, picture.alpha)
     return np.rint(255 * rgb).astype(np.uint8)
@@ -122,7 +122,7 @@ def _write_pack(pictures: Iterable[tuple[str, NDArray[np.uint8]]], summary: Pack
                 summary.packed += 1
                 summary.pixels += pixels.shape[0] * pixels.shape[1]
         if not summary.packed:
-            raise InputError(f"expected at least one whole picture, found {len(summary.skipped)} broken")
+            raise InputError(f"expected at least one picture that can be read, found {len(summary.left_out)} broken")
         summary.bytes = temporary.stat().st_size
 
 
@@ -184,7 +184,7 @@ class PackedPictures:
         return int((self.sizes.min(1) >= size).sum())
 
     def sample(self, rng: np.random.Generator, count: int, size: int) -> NDArray[np.uint8]:
-        """Return random square crops, (count, size, size, 3), each flipped and turned at random.
+        """Return random square crops, (count, size, size, 3), each flipped and rotated at random.
 
         Every position in every picture that is large enough is equally likely, so large pictures give more crops. The
         crops depend on the state of `rng` only. Raises InputError if every picture is smaller than `size`.
@@ -199,13 +199,14 @@ class PackedPictures:
     def random_windows(self, rng: np.random.Generator, count: int, size: int) -> NDArray[np.int64]:
         """Return positions of random crops, (count, 4): picture, top row, left column, view (0 to 7)."""
         positions = np.maximum(self.sizes - size + 1, 0)  # (n, 2): how many rows and columns a crop can begin at
-        ends = positions.prod(1).cumsum()  # positions are numbered through all pictures
+        ends = positions.prod(1).cumsum()  # the positions in all pictures have consecutive numbers
         if not ends[-1]:
             height, width = self.sizes[self.sizes.min(1).argmax()]
             raise InputError(f"{self.path}: expected a picture of {size}×{size} pixels or more, found {width}×{height}")
         number, view = rng.integers(ends[-1], size=count), rng.integers(VIEWS, size=count)
         index = ends.searchsorted(number, side="right")
-        row, column = np.divmod(ends[index] - number - 1, positions[index, 1])
+        from_last = ends[index] - number - 1  # positions between the crop's and the last one of its picture
+        row, column = np.divmod(from_last, positions[index, 1])
         return np.stack([index, row, column, view], 1)
 
     def split(self) -> tuple["PackedPictures", "PackedPictures"]:
@@ -243,7 +244,7 @@ def _holds_a_picture(item: object) -> bool:
 
 
 def _view_pixels_as_items(rgb: NDArray[np.uint8]) -> NDArray:
-    """View RGB (..., 3) as (...) with one three-byte item per pixel: NumPy copies turned crops of it twice as fast."""
+    """View RGB (..., 3) as (...) with one three-byte item per pixel: NumPy then copies turned crops twice as fast."""
     return rgb.view("V3")[..., 0]
 
 
@@ -252,9 +253,9 @@ def open_training_data(
 ) -> PackedPictures:
     """Open a pack, a folder of pictures, or the built-in set (None).
 
-    Folders and the built-in set are packed on first use, into the folder `cache`; a folder again whenever the name,
-    size or time of one of its pictures has changed. Raises InputError if the path is none of these, or holds no picture
-    that can be read.
+    Folders and the built-in set are packed on first use, into the folder `cache`. A folder is packed again if the name,
+    size or time of one of its pictures has changed. Raises InputError if the path is neither a pack nor a folder, or if
+    the folder has no picture that can be read.
     """
     if path is None:
         packed = cache / f"builtin-{BUILTIN_SET_VERSION}.h5"
@@ -265,7 +266,7 @@ def open_training_data(
 
 
 def _packed_folder(folder: Path, cache: Path, progress: PackingProgress) -> Path:
-    """The pack of a folder in the cache, made first if it is missing or outdated."""
+    """Return the path of a folder's pack in the cache; the pack is made if it is missing or outdated."""
     files = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in list_pictures(folder)]
     name = f"folder-{_digest(str(folder.resolve()))}"
     packed = cache / f"{name}-{_digest([PACK_VERSION, files])}.h5"

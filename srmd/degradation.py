@@ -26,7 +26,7 @@ from srmd.pictures.conversion import Pixels, to_pixels
 from srmd.pictures.dihedral import turn
 from srmd.pictures.picture import as_floats
 
-MAX_DIRECT_SIZE = 15  # largest kernel that is applied tap by tap; 101×101 taps would take minutes per photo
+MAX_TAP_BY_TAP_SIZE = 15  # maximum side of a kernel that is applied tap by tap; 101×101 would take minutes per photo
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Degradation:
 
     @classmethod
     def uniform(cls, kernels: Tensor, noise_levels: Tensor) -> "Degradation":
-        """A degradation by one kernel (N, k, k) and one noise level (N,) for the whole of each picture."""
+        """A degradation with one kernel and one noise level for each picture: (N, k, k) and (N,)."""
         return cls(kernels[:, None], noise_levels[:, None])
 
     def crop(self, rows: slice, columns: slice) -> "Degradation":
@@ -52,9 +52,9 @@ class Degradation:
 
     def _with_spatial_change(self, change: Callable[[Tensor], Tensor], kernels: Tensor) -> "Degradation":
         """This degradation with other kernels, and with `change` applied to noise levels and weights on the LR grid."""
-        levels = change(self.noise_levels) if self.noise_levels.ndim == 4 else self.noise_levels
+        noise_levels = change(self.noise_levels) if self.noise_levels.ndim == 4 else self.noise_levels
         weights = None if self.weights is None else change(self.weights)
-        return Degradation(kernels, levels, weights)
+        return Degradation(kernels, noise_levels, weights)
 
     def mix(self, parts: Tensor) -> Tensor:
         """Σ wᵢ · partᵢ of parts (N, M, C) or (N, M, C, h, w): (N, C, h, w), or (N, C, 1, 1) if nothing varies."""
@@ -75,13 +75,13 @@ def blur(pictures: Tensor, kernels: Tensor) -> Tensor:
     """Pictures (N, C, H, W), each correlated with its kernel (N, k, k), with replicated borders."""
     kernels = kernels.to(pictures)
     padded = F.pad(pictures, [kernels.shape[-1] // 2] * 4, mode="replicate")
-    if pictures.dtype == torch.float64 and not pictures.is_cuda and kernels.shape[-1] <= MAX_DIRECT_SIZE:
+    if pictures.dtype == torch.float64 and not pictures.is_cuda and kernels.shape[-1] <= MAX_TAP_BY_TAP_SIZE:
         return _correlate_tap_by_tap(padded, kernels)
     return _correlate_by_fft(padded, kernels)
 
 
 def _correlate_tap_by_tap(padded: Tensor, kernels: Tensor) -> Tensor:
-    """The correlation as a sum over taps: in float64 PyTorch's convolution would copy the picture once per tap."""
+    """The correlation as a sum over taps; PyTorch's float64 convolution would copy the picture once per tap."""
     size = kernels.shape[-1]
     height, width = padded.shape[-2] - size + 1, padded.shape[-1] - size + 1
     total = padded.new_zeros(*padded.shape[:2], height, width)
@@ -115,7 +115,7 @@ def imresize(pictures: Tensor, height: int, width: int) -> Tensor:
 
 @lru_cache(maxsize=8)
 def resize_matrix(size: int, new_size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """The matrix (new_size, size) of `imresize` along one axis: the weight of each old pixel in each new one."""
+    """The matrix (new_size, size) of `imresize` along one axis: the weight of each old pixel in each new pixel."""
     stretch = max(size / new_size, 1)  # antialiasing: when the picture shrinks, the kernel is wider
     centre = (np.arange(new_size) + 0.5) * size / new_size - 0.5
     taps = np.floor(centre - 2 * stretch)[:, None] + np.arange(int(4 * stretch) + 2)
@@ -132,7 +132,7 @@ def resize_matrix(size: int, new_size: int, dtype: torch.dtype, device: torch.de
 def downsample(pictures: Tensor, scale: int, downsampler: str = "bicubic") -> Tensor:
     """Pictures (N, C, s·h, s·w) downsampled to (N, C, h, w).
 
-    `downsampler` is "bicubic" (MATLAB's `imresize`) or "direct" (pixel s // 2 of each s×s block, counted from 0).
+    `downsampler` is "bicubic" (MATLAB's `imresize`) or "direct" (pixel (s // 2, s // 2) of each s×s block).
     """
     if downsampler == "direct":
         middle = scale // 2
@@ -146,7 +146,7 @@ def upsample(pictures: Tensor, scale: int) -> Tensor:
 
 
 def modcrop(pictures: Tensor, scale: int) -> Tensor:
-    """Pictures (N, C, H, W) without the last rows and columns that do not fill an LR pixel."""
+    """Pictures (N, C, H, W) cropped at the bottom and at the right to multiples of the scale."""
     height, width = pictures.shape[-2:]
     return pictures[..., : height - height % scale, : width - width % scale]
 
@@ -161,8 +161,9 @@ def degrade(
 ) -> Tensor:
     """HR pictures (N, 3, s·h, s·w) degraded to LR (N, 3, h, w), in the dtype of `hr`, not clipped.
 
-    `rounded` (N,) bool says which samples are clipped and rounded to 8 bits before the noise is added. `noise` is
-    standard normal noise of LR's shape, which is scaled by the noise levels of the degradation; None: no noise.
+    `rounded`, (N,) bool, says which LR pictures are clipped and rounded to 8 bits before the noise is added; None: none
+    of them. `noise` is standard normal noise of LR's shape, which is scaled by the noise levels of the degradation;
+    None: no noise.
     """
     parts = [downsample(blur(hr, kernels), scale, downsampler) for kernels in degradation.kernels.unbind(1)]
     lr = degradation.mix(torch.stack(parts, 1))
@@ -174,7 +175,7 @@ def degrade(
 
 
 def seeded_noise(seed: int, hr: Tensor, scale: int) -> Tensor:
-    """Standard normal noise of LR's shape, (1, 3, h, w) float64, which depends on the seed and the size alone."""
+    """Standard normal noise of LR's shape, (1, 3, h, w) float64; it depends on the seed and the shape only."""
     height, width = hr.shape[-2] // scale, hr.shape[-1] // scale
     noise = np.random.Generator(np.random.PCG64(seed)).standard_normal((height, width, 3))
     return torch.from_numpy(noise).permute(2, 0, 1)[None]
@@ -187,7 +188,8 @@ def degradation_map(degradation: Degradation, pca: Tensor, conditions: tuple[str
     `noise` the noise level divided by 255.
     """
     maps = [_CONDITION_MAPS[condition](degradation, pca) for condition in conditions]
-    # One map may vary while another is uniform. torch.broadcast_shapes would import SymPy, most of a second.
+    # One map may vary while another is uniform. NumPy's function, because torch.broadcast_shapes imports SymPy, which
+    # takes most of a second.
     size = np.broadcast_shapes(*(each.shape[-2:] for each in maps))
     return torch.cat([each.expand(-1, -1, *size) for each in maps], 1)
 
@@ -211,11 +213,11 @@ def degrade_picture(
     downsampler: str = "bicubic",
     seed: int = 0,
 ) -> Any:
-    """An HR picture blurred, downsampled and with noise added, as a picture of the same type.
+    """An HR picture blurred, downsampled and with noise added: an LR picture of the same kind.
 
-    Pictures, kernels and noise levels are those that `Restorer.restore` takes. `downsampler` is "bicubic" or "direct";
-    `seed` is the seed of the noise. The last rows and columns that fill no LR pixel are cropped. A uint8 or uint16
-    result is clipped and rounded, a float result is not. Raises InputError, which names the argument.
+    Pictures, kernels and noise levels have the forms that `Restorer.restore` takes. `downsampler` is "bicubic" or
+    "direct"; `seed` is the seed of the noise. HR is cropped at the bottom and at the right to multiples of the scale. A
+    uint8 or uint16 result is clipped and rounded, a float result is not. Raises InputError, which names the argument.
     """
     pixels = to_pixels(picture)
     if downsampler not in ("bicubic", "direct"):
@@ -238,7 +240,7 @@ def _check_integer(name: str, value: Any, minimum: int) -> None:
 
 
 def _hr_tensor(pixels: Pixels, scale: int) -> Tensor:
-    """The pixels as (1, 3, s·h, s·w) float64; InputError if a side is shorter than the scale."""
+    """The pixels as (1, 3, s·h, s·w) float64; raises InputError if a side is shorter than the scale."""
     height, width, _ = pixels.rgb.shape
     if min(height, width) < scale:
         raise InputError(f"expected sides of at least {scale} pixels, found {width}×{height}", "picture")
@@ -252,6 +254,7 @@ def _noise(seed: int, hr: Tensor, scale: int, grey: bool) -> Tensor:
 
 
 def _downsample_alpha(alpha: NDArray[np.float64], scale: int, downsampler: str) -> NDArray[np.float64]:
+    """Alpha (H, W), cropped as `modcrop` does and downsampled to (h, w)."""
     cropped = modcrop(torch.from_numpy(alpha)[None, None], scale)
     return downsample(cropped, scale, downsampler)[0, 0].numpy()
 
@@ -270,6 +273,6 @@ def upsample_alpha(alpha: NDArray[np.float64], scale: int) -> NDArray[np.float64
 def border(scale: int, kernel_size: int = KERNEL_SIZE) -> int:
     """The width in LR pixels of the border of LR that depends on HR pixels outside of the picture.
 
-    A blurred LR pixel depends on HR pixels up to half a kernel plus the reach of bicubic downsampling away.
+    Blur reads HR pixels up to half a kernel away, bicubic downsampling up to 2·s HR pixels.
     """
     return ceil_div(kernel_size // 2 + 2 * scale, scale)

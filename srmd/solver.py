@@ -34,18 +34,19 @@ from srmd.winograd.convolution import ConvReLUWithTwoBuffers
 
 logger = logging.getLogger("srmd")
 
-MAX_WARM_UP_STEPS = 100  # of the learning rate; a tenth of the run if that is less
-RESET_EVERY = 1000  # steps between resets of dormant features, in the first half: new weights need time to learn
-RESET_PATCHES = 128  # on which a feature must be dormant, at least: some are active for few kernels only
-EMA_DECAY = 0.999
+MAX_WARM_UP_STEPS = 100  # steps in which the learning rate rises; a tenth of the run if that is less
+RESET_EVERY = 1000  # steps between resets of dormant features, in the run's first half: new weights need time to learn
+# Minimum number of patches on which a feature must be dormant to be reset: some are active for few kernels only.
+RESET_PATCHES = 128
+EMA_DECAY = 0.999  # maximum decay per step, reached after the first 9,000 steps
 SHOWN_SAMPLES = 4  # samples of the validation batch shown on the dashboard and in samples/
 
 
 class Solver:
-    """A network in training: with optimizer, moving average (EMA), training batches and one validation batch.
+    """A network in training, with its optimizer, moving average (EMA), training batches and one validation batch.
 
     A batch depends on the seed and the number of its step only. So a run that is resumed from `state_dict` on the same
-    machine computes the same as one that was never interrupted.
+    machine gives exactly the weights of an uninterrupted run.
     """
 
     def __init__(
@@ -55,10 +56,10 @@ class Solver:
         validation: PackedPictures,
         setup: TrainingSetup | None = None,
     ):
-        """Prepare step 1. `setup` holds the network, P and kernels, by default new ones as `config` asks for.
+        """Prepare step 1. `setup` holds the network, P and kernels; by default they are made as `config` says.
 
         The validation batch is drawn from `training` if all pictures of `validation` are too small. Raises InputError
-        if those of `training` are too small as well.
+        if all pictures of `training` are too small.
         """
         self.config, self.step = config, 0
         self.device = choose_device(config.device)
@@ -112,7 +113,7 @@ class Solver:
         return vars(checkpoint)
 
     def load_state_dict(self, state: dict) -> None:
-        """Continue from a `state_dict` of a run with the same configuration and setup; ValueError if P differs."""
+        """Continue from a `state_dict` of a run with the same configuration; raises ValueError if its P differs."""
         checkpoint = Checkpoint(**state)
         if not torch.equal(checkpoint.pca, self.pca):
             raise ValueError("state: expected the state of a run with the same P, found another P")
@@ -150,11 +151,11 @@ class Solver:
 
     def learning_rate(self) -> float:
         """Return the learning rate of the current step: a linear warm-up, then half a cosine down to zero."""
-        done = self.step - 1
+        steps_done = self.step - 1
         warm_up = min(MAX_WARM_UP_STEPS, self.config.steps // 10)
-        if done < warm_up:
-            return self.config.lr * (done + 1) / warm_up
-        progress = (done - warm_up) / (self.config.steps - warm_up)
+        if steps_done < warm_up:
+            return self.config.lr * (steps_done + 1) / warm_up
+        progress = (steps_done - warm_up) / (self.config.steps - warm_up)
         return self.config.lr * (1 + math.cos(math.pi * progress)) / 2
 
     @torch.no_grad()
@@ -193,7 +194,7 @@ class Solver:
             raise RuntimeError(f"{problem} at step {self.step}: start a new run with a lower `lr`")
         return value
 
-    # Validation, on one batch that stays the same.
+    # Validation, always on the same batch.
 
     @torch.no_grad()
     def validation_sr(self) -> Tensor:
@@ -208,7 +209,7 @@ class Solver:
         return {"psnr_y": _mean_psnr_y(sr, hr), "bicubic_psnr_y": _mean_psnr_y(bicubic, hr)}
 
     def samples(self, sr: Tensor) -> np.ndarray:
-        """Return a picture (H, W, 3) uint8 with rows LR | bicubic | SR | HR, for the first samples of the batch."""
+        """Return a picture (H, W, 3) uint8 with a row LR | bicubic | SR | HR for each of the batch's first samples."""
         lr, hr = self.validation_batch.lr, self.validation_batch.hr
         return sample_grid(lr[:SHOWN_SAMPLES], sr[:SHOWN_SAMPLES], hr[:SHOWN_SAMPLES], self.config.scale_factor)
 

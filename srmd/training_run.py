@@ -27,7 +27,7 @@ logger = logging.getLogger("srmd")
 LOG_EVERY = 10  # steps
 VALIDATE_EVERY = 100  # steps
 
-# Called after each step with its number and the last row of metrics.jsonl that was logged, None before the first.
+# Called after each step with its number and the newest row of metrics.jsonl, or None before the first row is logged.
 TrainingProgress = Callable[[int, dict | None], object]
 
 
@@ -38,8 +38,8 @@ def train(
 ) -> None:
     """Train a network as a configuration says, or resume its run; on a signal, save and raise `Stopped`.
 
-    `progress` is called after each step, `packing` after each picture of a folder that is packed, with the number of
-    pictures done and the number of all.
+    `progress` is called after each step. If a folder of pictures is packed first, `packing` is called after each of
+    them with the number of pictures done and the total number.
     """
     folder = RunFolder(config.output)
     with folder.locked():
@@ -47,11 +47,11 @@ def train(
         if checkpoint and checkpoint.step >= config.steps:
             logger.info("The run in %s is finished: %d steps", folder.path, checkpoint.step)
             return
-        if checkpoint and checkpoint.version != __version__:  # the fields may mean something else
+        if checkpoint and checkpoint.version != __version__:  # its fields may have other meanings
             versions = f"{folder.path} was started by version {checkpoint.version}, this is {__version__}"
             weights = folder.path / "last.safetensors"
             raise InputError(f"{versions}; `weights={weights}` starts a new run from its network", "resume")
-        # Before the pictures, whose packing may take minutes: `weights` or `train_kernels` may be wrong.
+        # Packing the pictures may take minutes: errors in `weights` or `train_kernels` are found before that.
         setup = resumed_setup(config, checkpoint) if checkpoint else new_setup(config)
         with prefix_errors("train_data"):
             training, validation = open_training_data(config.train_data, progress=packing).split()
@@ -68,9 +68,9 @@ def train(
 
 
 def _newest_checkpoint(folder: RunFolder) -> Checkpoint | None:
-    """The newest checkpoint that can be read; None if there is no checkpoint. Newer, broken ones are renamed.
+    """Return the newest checkpoint that can be read, or None if there is no checkpoint.
 
-    Raises InputError if all are broken.
+    Newer checkpoints, which are broken, get the suffix .broken. Raises InputError if all checkpoints are broken.
     """
     paths, broken = folder.checkpoints(), []
     for path in paths:
@@ -109,7 +109,7 @@ class TrainingRun:
             while solver.step < config.steps and not stop:
                 loss = solver.training_step()
                 if self._is_due(LOG_EVERY):
-                    value = solver.check_loss(loss)  # waits for the device: before, the clock would not count its work
+                    value = solver.check_loss(loss)  # waits for the device, so that the clock measures its work
                     images = (solver.step - timed_step) * config.batch_size
                     row = self._log(value, images / (time.perf_counter() - clock_start))
                     clock_start, timed_step = time.perf_counter(), solver.step

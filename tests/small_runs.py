@@ -1,4 +1,4 @@
-"""Training runs on small pictures, in this process, and what they have logged and saved."""
+"""Helpers of tests: training runs on small pictures in the test's process, and what they log and save."""
 
 import json
 import signal
@@ -16,7 +16,7 @@ from srmd.solver import Solver
 from srmd.weights.checkpoint import Checkpoint, load_checkpoint
 from srmd.weights.files import Weights, read_weights, write_weights
 
-QUICK = [
+QUICK_FLAGS = [
     "--batch_size=2",
     "--patch_size=8",
     "--precision=fp32",
@@ -29,21 +29,22 @@ QUICK = [
 def train(output: str, *flags: str) -> int:
     """Train in the folder `output`, or resume its run; return the exit code."""
     resuming = any(flag.startswith("--resume") for flag in flags)
-    return main.main(["--mode=train", f"--output={output}", *(QUICK if not resuming else ["--visdom=off"]), *flags])
+    run_flags = ["--visdom=off"] if resuming else QUICK_FLAGS
+    return main.main(["--mode=train", f"--output={output}", *run_flags, *flags])
 
 
 def read_rows(output: str) -> list[dict]:
-    """The rows of metrics.jsonl."""
+    """Return the rows of metrics.jsonl."""
     return [json.loads(line) for line in Path(output, "metrics.jsonl").read_text().splitlines()]
 
 
 def logged_losses(output: str) -> list[tuple[int, float]]:
-    """Step and loss of each row."""
+    """Return step and loss of each row of metrics.jsonl."""
     return [(row["step"], row["loss"]) for row in read_rows(output)]
 
 
 def have_same_weights(first_output: str, second_output: str) -> bool:
-    """Whether last.safetensors of two runs are equal to the bit."""
+    """Return whether the weights in last.safetensors of two runs are exactly equal."""
     states = [
         read_weights(Path(output, "last.safetensors")).network.state_dict() for output in (first_output, second_output)
     ]
@@ -51,12 +52,13 @@ def have_same_weights(first_output: str, second_output: str) -> bool:
 
 
 def load_only_checkpoint(output: str) -> Checkpoint:
+    """Return the checkpoint of a run that has one."""
     (path,) = Path(output).glob("checkpoint-*")
     return load_checkpoint(path)
 
 
 def signal_at_step(monkeypatch: pytest.MonkeyPatch, step: int, number: int) -> None:
-    """Call the signal handler at the beginning of a step. Real signals are sent to other processes, in test_journey."""
+    """Call the handler of signal `number` at the beginning of a step. test_journey sends real signals to processes."""
     training_step = Solver.training_step
 
     def step_and_signal(solver: Solver) -> torch.Tensor:

@@ -60,24 +60,24 @@ def test_grey_16_bit_transparent_and_rotated_pictures_are_packed_as_8_bit_rgb(tm
         assert pictures.sizes[3].tolist() == [8, 4]
 
 
-def test_a_broken_picture_is_skipped_and_counted_with_a_warning(tmp_path, caplog):
+def test_a_broken_picture_is_left_out_and_counted_with_a_warning(tmp_path, caplog):
     folder = folder_of(tmp_path / "pictures", (100, 200), (100, 300))
     whole = (folder / "1.png").read_bytes()
     (folder / "broken.png").write_bytes(whole[: len(whole) // 2])
     summary = pack(folder, tmp_path / "pack.h5")
     assert (summary.packed, summary.megapixels) == (2, 0.05)
-    assert [name for name, _ in summary.skipped] == ["broken.png"]
+    assert [name for name, _ in summary.left_out] == ["broken.png"]
     assert summary.bytes == (tmp_path / "pack.h5").stat().st_size
     assert "broken.png" in caplog.text
     assert str(summary).startswith("packed 2 pictures into ")
-    assert str(summary).endswith("skipped 1 broken")
+    assert str(summary).endswith("left out 1 broken")
 
 
 def test_a_folder_of_broken_pictures_leaves_no_file(tmp_path):
     folder = folder_of(tmp_path / "pictures")
     (folder / "a.png").write_bytes(b"no picture")
     (tmp_path / "out").mkdir()
-    with pytest.raises(InputError, match="at least one whole picture, found 1 broken"):
+    with pytest.raises(InputError, match="at least one picture that can be read, found 1 broken"):
         pack(folder, tmp_path / "out" / "pack.h5")
     assert not list((tmp_path / "out").iterdir())
 

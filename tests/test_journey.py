@@ -61,8 +61,8 @@ def test_prepare_train_test_and_restore():
     packed = run("--mode=prepare", "--train_data=photos", "--output=photos.h5")
     assert packed.returncode == 0
     assert "packed 3 pictures into photos.h5" in packed.stdout
-    assert "skipped 1 broken" in packed.stdout
-    assert "warning: skipped photos/broken.png" in packed.stdout
+    assert "left out 1 broken" in packed.stdout
+    assert "warning: left out: photos/broken.png" in packed.stdout
 
     trained = run("--mode=train", "--scale_factor=3", "--train_data=photos.h5", "--steps=3", "--output=run", *QUICK)
     assert trained.returncode == 0, trained.stderr

@@ -1,4 +1,4 @@
-"""What a short training of a small network learns: to use what it is told of the degradation."""
+"""A short training of a small network, which learns to use the kernel and the noise level that it is told."""
 
 from pathlib import Path
 
@@ -18,12 +18,13 @@ from srmd.solver import Solver
 
 @pytest.fixture
 def hr() -> np.ndarray:
-    """A photo that is not trained on."""
+    """Part of a photo that the network is not trained on."""
     return np.asarray(open_picture(PHOTOS / "chelsea.png").convert("RGB").crop((120, 80, 220, 180)))
 
 
-def trained(tmp_path: Path, **flags: object) -> Solver:
-    solver = small_solver(photos(tmp_path), steps=150, lr=5e-3, **flags)
+def trained(tmp_path: Path, **options: object) -> Solver:
+    """Return a solver after 150 steps."""
+    solver = small_solver(photos(tmp_path), steps=150, lr=5e-3, **options)
     for _ in range(150):
         solver.training_step()
     return solver
@@ -32,24 +33,24 @@ def trained(tmp_path: Path, **flags: object) -> Solver:
 def test_a_network_learns_to_use_the_kernel_that_it_is_told(tmp_path: Path, hr: np.ndarray):
     restorer = open_restorer(trained(tmp_path, noise_free=True).weights(), "cpu", "torch", "fp32")
     kernels = ("delta", "gaussian:1.6")
-    found = {}
+    psnr_of = {}
     for applied in kernels:
         lr = srmd.degrade(hr, applied)
         for assumed in kernels:
-            found[applied, assumed] = psnr(restorer.restore(lr, assumed).astype(float), hr)
-    assert found["gaussian:1.6", "gaussian:1.6"] > found["gaussian:1.6", "delta"] + 0.3
-    assert found["delta", "delta"] > found["delta", "gaussian:1.6"] + 0.5
+            psnr_of[applied, assumed] = psnr(restorer.restore(lr, assumed).astype(float), hr)
+    assert psnr_of["gaussian:1.6", "gaussian:1.6"] > psnr_of["gaussian:1.6", "delta"] + 0.3
+    assert psnr_of["delta", "delta"] > psnr_of["delta", "gaussian:1.6"] + 0.5
 
 
 def test_a_network_learns_to_use_the_noise_level_that_it_is_told(tmp_path: Path, hr: np.ndarray):
     restorer = open_restorer(trained(tmp_path).weights(), "cpu", "torch", "fp32")
-    found = {}
+    psnr_of = {}
     for applied in (0, 40):
         lr = srmd.degrade(hr, "delta", applied)
         for assumed in (0, 40):
-            found[applied, assumed] = psnr(restorer.restore(lr, "delta", assumed).astype(float), hr)
-    assert found[40, 40] > found[40, 0] + 0.3
-    assert found[0, 0] > found[0, 40] + 0.5
+            psnr_of[applied, assumed] = psnr(restorer.restore(lr, "delta", assumed).astype(float), hr)
+    assert psnr_of[40, 40] > psnr_of[40, 0] + 0.3
+    assert psnr_of[0, 0] > psnr_of[0, 40] + 0.5
 
 
 def test_the_moving_average_is_validated_and_saved(tmp_path: Path):

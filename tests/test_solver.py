@@ -24,7 +24,7 @@ def new_solver(**options: object) -> Solver:
 # --- state dict
 
 
-def test_a_solver_continues_from_its_state_dict_to_the_bit():
+def test_a_resumed_solver_computes_exactly_what_an_uninterrupted_one_does():
     options = {"steps": 9, "lr": 1e-3}
     uninterrupted, interrupted, resumed = (new_solver(**options) for _ in range(3))
     for _ in range(3):
@@ -74,7 +74,7 @@ def test_the_moving_average_follows_the_network_quickly_at_first(monkeypatch: py
     torch.testing.assert_close(checkpoint.ema["convs.5.weight"], expected)
 
 
-def test_weights_trained_in_bfloat16_are_saved_rounded_except_the_head_s():
+def test_weights_trained_in_bfloat16_are_saved_rounded_except_the_head():
     assert train("run", "--precision=bf16", "--steps=3") == 0
     network = read_weights(Path("run/last.safetensors")).network
     assert torch.equal(network.convs[5].weight, network.convs[5].weight.bfloat16().float())

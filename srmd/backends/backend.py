@@ -51,7 +51,8 @@ def make_network_function(network: SRMD, backend: Backend) -> NetworkFunction:
         if backend.engine not in OPTIONAL_ENGINES:
             raise
         reason = " ".join(str(error).split())[:100]
-        raise InputError(f"{backend} does not work here ({reason}); `engine=torch` does", "engine") from error
+        problem = f"{backend} does not work on this machine ({reason})"
+        raise InputError(f"{problem}; `engine=torch` does", "engine") from error
 
 
 def _make_network_function(network: SRMD, backend: Backend) -> NetworkFunction:

@@ -26,11 +26,12 @@ from srmd.winograd.convolution import conv_relu
 logger = logging.getLogger("srmd")
 
 CACHE_VERSION = 5  # part of the cache key; increased whenever the speed of one of our own backends changes
-# LR pixels: large enough that the system clears new memory for the features in every call, as it does for photos. The
-# features of smaller pictures reuse memory.
+# LR pixels. In a picture of this size, as in photos, every call gets new memory for its features, which the system must
+# clear; in a smaller one, calls reuse the memory and are faster per pixel.
 BENCHMARK_SIDE = 256
 BENCHMARK_ROUNDS = 2
-TRAINING_BENCHMARK_ROUNDS = 5  # more, because a training run keeps the choice to its end; they take a second
+# More rounds than for restoring, because a training run keeps the choice to its end; they take a second in all.
+TRAINING_BENCHMARK_ROUNDS = 5
 # Load average per thread above which a benchmark result is stored as 'busy' only: it is used while the machine is busy.
 MAX_LOAD = 0.8
 
@@ -57,7 +58,7 @@ def choose_backend(network: SRMD, device: torch.device, engine: str = "auto", pr
 
 
 def is_busy() -> bool:
-    """Whether the machine had other work in the last minute; False if the system has no load average (Windows)."""
+    """Return whether the machine is busy, by the load average of the last minute; False on Windows, which has none."""
     return hasattr(os, "getloadavg") and os.getloadavg()[0] >= MAX_LOAD * torch.get_num_threads()
 
 
@@ -88,21 +89,21 @@ def available_backends(network: SRMD, device: torch.device, engine: str, precisi
 
 
 def _optional_backends(engine: str, precision: str, precisions: list[str]) -> list[Backend]:
-    """The backends of optional engines.
+    """Return the backends of optional engines.
 
-    With `auto` they run in float32 only: in bfloat16 they compute the first layer and the RGB channels in it as well,
-    and lose more than `auto` is allowed to.
+    With the precision `auto` they run in float32 only: in bfloat16 they would round the first layer and the RGB
+    channels as well, and lose more PSNR than `auto` is allowed to.
     """
-    asked = [name for name in OPTIONAL_ENGINES if engine == name or (engine == "auto" and "fp32" in precisions)]
+    engines = [name for name in OPTIONAL_ENGINES if engine == name or (engine == "auto" and "fp32" in precisions)]
     used_precision = "bf16" if precision == "bf16" else "fp32"
-    backends = [Backend(name, used_precision, "cpu") for name in asked if is_installed(name)]
+    backends = [Backend(name, used_precision, "cpu") for name in engines if is_installed(name)]
     if Backend("ncnn", "fp32", "cpu") in backends and _has_vulkan():
         backends.append(Backend("ncnn", "fp32", "vulkan"))
     return backends
 
 
 def is_installed(engine: str) -> bool:
-    """Whether an optional engine is installed; it may fail to work all the same."""
+    """Return whether an optional engine is installed; an installed engine may still fail to run."""
     return importlib.util.find_spec(engine) is not None
 
 
@@ -123,7 +124,7 @@ def _has_vulkan() -> bool:
 
 
 def _benchmark(network: SRMD, backends: list[Backend]) -> str:
-    """The name of the fastest backend; those of optional engines that fail are skipped with a warning."""
+    """Return the name of the fastest backend; backends of optional engines that fail are left out with a warning."""
     lr = torch.rand(1, 3, BENCHMARK_SIDE, BENCHMARK_SIDE)
     degradation_map = torch.rand(1, network.config.map_channels, 1, 1)
     calls = {}
@@ -135,18 +136,19 @@ def _benchmark(network: SRMD, backends: list[Backend]) -> str:
             if backend.engine not in OPTIONAL_ENGINES:
                 raise
             reason = " ".join(str(error.__cause__ or error).split())[:100]
-            logger.warning("%s does not work here (%s)", backend, reason)
+            logger.warning("%s does not work on this machine (%s)", backend, reason)
         else:
             calls[str(backend)] = call
     if not calls:
-        raise InputError(f"none of {', '.join(map(str, backends))} works here", "engine")
+        raise InputError(f"none of {', '.join(map(str, backends))} works on this machine", "engine")
     return list(calls)[_index_of_fastest(list(calls.values()), BENCHMARK_ROUNDS)]
 
 
 def winograd_is_faster(network: SRMD, size: tuple[int, int, int]) -> bool:
-    """Whether a network trains faster with Winograd's algorithm, on the CPU in float32, on `size` = (N, h, w) patches.
+    """Return whether a network trains faster with Winograd's algorithm, on the CPU in float32.
 
-    Measured on forward and backward of one inner layer. False for a network with batch norm, which can't use it.
+    `size` is (N, h, w), the number, height and width of a batch's LR patches. Forward and backward of one inner layer
+    are measured. False for a network with batch norm, which can't use Winograd's algorithm.
     """
     if network.config.batch_norm:
         return False
@@ -165,18 +167,18 @@ def winograd_is_faster(network: SRMD, size: tuple[int, int, int]) -> bool:
 
 
 def _index_of_fastest(calls: list[Callable[[], object]], rounds: int) -> int:
-    """The index of the function with the shortest single call; each round calls every function once."""
+    """Return the index of the function with the shortest single call; each round calls every function once."""
     seconds: list[list[float]] = [[] for _ in calls]
     for _ in range(rounds):
-        for call, its_seconds in zip(calls, seconds, strict=True):
+        for call, call_seconds in zip(calls, seconds, strict=True):
             start = time.perf_counter()
             call()
-            its_seconds.append(time.perf_counter() - start)
+            call_seconds.append(time.perf_counter() - start)
     return seconds.index(min(seconds, key=min))
 
 
 def _cache_key(network: SRMD, backends: list[Backend]) -> str:
-    """Everything that a benchmark result depends on: processor, threads, network size, backends, engine versions."""
+    """Return all that a benchmark result depends on: processor, threads, network size, backends, engine versions."""
     engines = sorted({backend.engine for backend in backends})
     versions = [f"{engine} {importlib.metadata.version(engine)}" for engine in engines]
     size = f"{network.config.layers}×{network.config.features}"
@@ -188,7 +190,7 @@ def _cache_key(network: SRMD, backends: list[Backend]) -> str:
 
 
 def _read_cache() -> dict[str, str]:
-    """The fastest backend's name by cache key; empty if the file is missing or broken."""
+    """Return the fastest backend's name for each cache key; nothing if the file is missing or broken."""
     try:
         results = json.loads(_cache_file().read_text(encoding="utf-8"))
     except (OSError, ValueError, RuntimeError):  # RuntimeError: the user has no home folder

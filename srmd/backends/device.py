@@ -39,8 +39,8 @@ def choose_device(device: str) -> torch.device:
 def choose_precision(precision: str, device: torch.device) -> str:
     """Return `fp32`, `bf16` or `fp16`; for `auto`, a 16-bit type if the device computes faster in it than in float32.
 
-    On CUDA GPUs that is float16: bfloat16 is never faster there, and has 8 significant bits to float16's 11. On CPUs it
-    is bfloat16, if the processor has instructions for it. Apple's GPUs get float32, the only precision tried on them.
+    On CUDA GPUs that is float16: bfloat16 is never faster there, and has 8 significant bits, while float16 has 11. On
+    CPUs it is bfloat16, if the processor has instructions for it. Apple's GPUs get float32, the only precision tried.
     Raises InputError for an unknown precision, and for one that is not supported on the device.
     """
     if precision not in PRECISIONS:
@@ -66,10 +66,11 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
 @contextmanager
 def exact_convolutions(device: torch.device) -> Iterator[None]:
-    """Turn off TF32 in a CUDA GPU's float32 convolutions: its 10 bits of mantissa would be visible in pictures.
+    """Return a context in which a CUDA GPU's float32 convolutions do not use TF32.
 
-    The setting belongs to the whole process. If several threads are in this context at once, the first to enter turns
-    TF32 off, and the last to leave restores the setting.
+    TF32 has 11 significant bits; its rounding errors would be visible in pictures. The setting belongs to the whole
+    process: if several threads are in this context at once, the first to enter turns TF32 off, and the last to leave
+    restores the setting.
     """
     if device.type != "cuda":
         yield
@@ -102,7 +103,7 @@ _tf32 = _Tf32State()
 
 
 def processor_description() -> str:
-    """Return the processor's name, as far as the system tells it, and those of its instruction sets that matter."""
+    """Return the processor's name, CPU if the system does not tell it, and which of INSTRUCTION_SETS it has."""
     name = "CPU"
     with suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()

@@ -5,7 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Self, TypeVar
 
 Item = TypeVar("Item")
-END = object()  # returned by `next` after the last item, which may be None
+END = object()  # what `next` returns after the last item; it is not None, because an item may be None
 
 
 def prefetch(items: Iterable[Item]) -> Iterator[Item]:
@@ -32,10 +32,10 @@ class BackgroundWriter:
         self._running: Future | None = None
         return self
 
-    def submit(self, work: Callable, *arguments: object) -> None:
+    def submit(self, job: Callable, *arguments: object) -> None:
         """Waits for the previous job, then starts this one: at most one job and its data are in memory."""
         self._wait()
-        self._running = self._thread.submit(work, *arguments)
+        self._running = self._thread.submit(job, *arguments)
 
     def _wait(self) -> None:
         if self._running is not None:
@@ -43,5 +43,5 @@ class BackgroundWriter:
 
     def __exit__(self, error_type: type | None, *_: object) -> None:
         self._thread.shutdown()  # waits for the running job, so that its file is written completely
-        if error_type is None:  # an exception of the block itself is more important than one of a job
+        if error_type is None:  # otherwise the exception of the block is raised, and not that of a job
             self._wait()

@@ -11,7 +11,7 @@ from srmd.base.errors import InputError
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A temporary path in the folder of `path`, with its suffix; the caller writes to it.
+    """A context that gives a temporary path in the folder of `path`, with its suffix; the caller writes the file there.
 
     At the end of the `with` block the temporary file is synced to disk and renamed to `path`. After an exception it is
     removed, and an old file at `path` stays: `path` never holds half a file.
@@ -21,14 +21,14 @@ def atomic_write(path: Path) -> Iterator[Path]:
         yield temporary
         _sync(temporary, os.O_RDWR)  # Windows syncs a file only if it is open for writing
         temporary.replace(path)
-        if os.name != "nt":  # Windows cannot open a folder, and the rename needs no sync there
+        if os.name != "nt":  # the rename is on disk once its folder is synced; Windows cannot open a folder
             _sync(path.parent, os.O_RDONLY)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def make_folder(path: Path) -> None:
-    """Creates a folder and its parents; InputError if it cannot be created or written to."""
+    """Creates a folder and its parents; raises InputError if the folder cannot be created or written to."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -38,15 +38,15 @@ def make_folder(path: Path) -> None:
 
 
 def cache_folder() -> Path:
-    """The folder for benchmark results and compiled code of this machine; RuntimeError without a home folder."""
+    """The folder for benchmark results and compiled code; raises RuntimeError if the user has no home folder."""
     user_cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
     if not user_cache.is_absolute():  # the XDG specification says to ignore a relative path
         user_cache = Path.home() / ".cache"
     return user_cache / "srmd"
 
 
-def _sync(path: Path, mode: int) -> None:
-    descriptor = os.open(path, mode)
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
     try:
         os.fsync(descriptor)
     finally:

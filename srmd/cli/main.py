@@ -65,8 +65,9 @@ def main(arguments: list[str]) -> int:
         try:
             run(parse(arguments))
         finally:
-            sys.stdout.flush()  # a closed pipe is noticed here, and not when Python exits, where it prints a traceback
+            sys.stdout.flush()  # raises BrokenPipeError now, and not when Python exits and would print a traceback
     except BrokenPipeError:  # such as from `head`, which reads only the first lines
+        # Python flushes standard output again when it exits: that must not fail once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141  # 128 + SIGPIPE, which Windows doesn't have
     except (Exception, KeyboardInterrupt, Stopped) as error:

@@ -30,7 +30,7 @@ HELP = """SRMD: super-resolution of pictures with a known blur kernel and noise 
 
 
 def parse(arguments: list[str]) -> Request:
-    """The request that the flags make.
+    """The request that the arguments of the command line describe.
 
     Raises InputError, which names the flag, and SystemExit(0) after printing help or version.
     """
@@ -70,7 +70,7 @@ def _print_help_or_version(arguments: list[str]) -> None:
 
 
 def _parse_mode(mode: str | None, arguments: list[str], pictures_after_dashes: list[str]) -> tuple[dict, list[str]]:
-    """The values of the given flags by name, and the unknown arguments. Without a mode, pictures are restored."""
+    """The values of flags by name, and the unknown arguments. Without a mode, pictures are restored."""
     if mode is None:
         return _parse_pictures(arguments, pictures_after_dashes)
     namespace, unknown = mode_parser(mode).parse_known_args(arguments)
@@ -78,7 +78,7 @@ def _parse_mode(mode: str | None, arguments: list[str], pictures_after_dashes: l
 
 
 def _parse_pictures(arguments: list[str], pictures_after_dashes: list[str]) -> tuple[dict, list[str]]:
-    """The same for --mode=test with pictures between the flags, which become values of --input."""
+    """The values and the unknown arguments of --mode=test; pictures between the flags become values of --input."""
     parser = mode_parser("test")
     parser.add_argument("pictures", nargs="*")
     namespace, unknown = parser.parse_known_intermixed_args(arguments)
@@ -136,7 +136,7 @@ def _test_request(values: dict) -> TestRequest:
 
 
 def _check_maps(values: dict) -> None:
-    """Raises InputError where kernels, regions, noise level and noise map can't be combined."""
+    """Raises InputError if kernels, regions, noise level and noise map can't be combined."""
     count, regions = len(values["kernel"]), values.get("regions")
     if regions is None:
         if count > 1:
@@ -153,7 +153,7 @@ def _check_maps(values: dict) -> None:
 
 
 def _check_kernel_overwrites_nothing(request: TestRequest) -> None:
-    """Raises InputError where --save_kernel is an input file, or a file inside an input folder."""
+    """Raises InputError if --save_kernel is an input file, or a file inside an input folder."""
     path = request.save_kernel.resolve()
     if path.exists() and any(path.is_relative_to(source.resolve()) for source in request.input_paths):
         raise InputError(f"{request.save_kernel} would overwrite an input", "save_kernel")
@@ -188,15 +188,15 @@ def _kernel_indices(values: dict, choices: list[tuple[str, KernelChoice]]) -> It
     if indices and not several:
         raise InputError("expected a kernel file that holds several, found none", "kernel_index")
     if len(indices) not in (0, 1, len(several)):
-        expected = f"expected it once, or once for each of the {len(several)} files that hold several kernels"
-        raise InputError(f"{expected}, found it {len(indices)} times", "kernel_index")
+        expected = f"expected one, or one for each of the {len(several)} files that hold several kernels"
+        raise InputError(f"{expected}, found {len(indices)}", "kernel_index")
     if len(indices) == 1:
         indices = indices * len(several)
     return iter(indices)
 
 
 def _chosen_kernel(choice: KernelChoice, indices: Iterator[int], recentre: bool) -> NamedKernel:
-    """The kernel of a choice, or of a choice of several the one of the next index; recentred where asked for."""
+    """The kernel of a choice, or of a file of several kernels the one of the next index; recentred if `recentre`."""
     spec, index, count = choice.spec, 0, len(choice.arrays)
     if count > 1:
         index = next(indices)
@@ -209,12 +209,12 @@ def _chosen_kernel(choice: KernelChoice, indices: Iterator[int], recentre: bool)
         with prefix_errors("recentre_kernel"), prefix_errors(spec):
             kernel = recentre_kernel(kernel)
         if kernel is not choice.arrays[index]:
-            spec = f"{spec}, re-centred"
+            spec = f"{spec}, recentred"
     return NamedKernel(spec, kernel, Path(choice.spec) if os.path.isfile(choice.spec) else None)
 
 
 def _shipped_weights(values: dict) -> Path:
-    """The shipped network for the scale: SRMDNF if no noise is assumed and there is one, otherwise SRMD."""
+    """The path of the shipped network for the scale: SRMDNF if it exists and no noise is assumed, otherwise SRMD."""
     scale = values.get("scale_factor") or 2
     noise = values.get("assumed_noise_level", values.get("noise_map", values.get("noise_level", 0.0)))
     noisy = NamedDegradation([], noise).has_noise

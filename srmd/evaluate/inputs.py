@@ -18,7 +18,7 @@ logger = logging.getLogger("srmd")
 class Inputs:
     """The input pictures of a test with the names of their results: files and folders, or the held-out photos.
 
-    Iterating gives name and picture of each. Raises InputError where a result would overwrite an input.
+    Iterating gives name and picture of each. Raises InputError if a result would overwrite an input.
 
     Args:
         min_side: minimum side of a picture in pixels; smaller ones are treated as broken.
@@ -34,7 +34,7 @@ class Inputs:
                 paths += list_pictures(path) if path.is_dir() else [path]
         self.paths = result_names(list(dict.fromkeys(paths)))
         self._check_nothing_is_overwritten(request)
-        self.left_out: list[str] = []  # names of the broken pictures that the iteration has skipped so far
+        self.left_out: list[str] = []  # names of the broken pictures that the iteration has found so far
 
     def _check_nothing_is_overwritten(self, request: TestRequest) -> None:
         folders = [request.output]
@@ -43,7 +43,7 @@ class Inputs:
             if request.save_lr:
                 folders.append(request.output / "lr")
         protected = {path.resolve() for path in (*self.paths.values(), *request.input_paths)}
-        if request.save_kernel:  # which is written before the results
+        if request.save_kernel:  # the kernel is written before the results
             protected.add(request.save_kernel.resolve())
         names = list(self.paths or builtin_test_pictures())
         for folder in folders:
@@ -52,7 +52,7 @@ class Inputs:
                     raise InputError(f"the result {folder / name}.png would overwrite another file", "output")
 
     def cumulative_pixels(self) -> dict[str, int]:
-        """For each name, the pixels of all pictures up to and including that one; unreadable pictures count as 0."""
+        """For each name, the number of pixels of all pictures up to and including that one; broken ones count as 0."""
         if self.paths:
             counts = {name: count_pixels(path) for name, path in self.paths.items()}
         else:
@@ -60,7 +60,7 @@ class Inputs:
         return dict(zip(counts, accumulate(counts.values()), strict=True))
 
     def __iter__(self) -> Iterator[tuple[str, Picture]]:
-        """Name and picture of each. Skips broken pictures with a warning; raises InputError where all are broken."""
+        """Name and picture of each. Leaves out broken pictures with a warning; raises InputError if all are broken."""
         self.left_out = []
         if not self.paths:
             yield from ((name, Picture(pixels)) for name, pixels in builtin_test_pictures().items())
@@ -87,15 +87,16 @@ class Inputs:
 def result_names(paths: list[Path]) -> dict[str, Path]:
     """The path of each picture by the name of its result, which is unique.
 
-    The name is the file's stem; its whole name where several files share the stem; its path, joined by underscores,
-    where several share the name. A number is appended where this name is still not unique.
+    The name of a result is the stem of the file's name. If several files share the stem, it is the file's name with
+    suffix; if several files share that too, it is the path with underscores in place of slashes. A number is appended
+    if the result's name is still not unique.
     """
     stems, names = Counter(path.stem for path in paths), Counter(path.name for path in paths)
     named: dict[str, Path] = {}
     for path in paths:
         name = path.stem if stems[path.stem] == 1 else path.name
         if names[path.name] > 1:
-            relative = path.relative_to(path.anchor).with_suffix("")  # the anchor is / or, on Windows, C:\\
+            relative = path.relative_to(path.anchor).with_suffix("")  # the anchor is "/", or on Windows the drive
             name = "_".join(part for part in relative.parts if part != "..")
         number = 1
         while (unique := name if number == 1 else f"{name}_{number}") in named:

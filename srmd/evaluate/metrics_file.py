@@ -6,7 +6,7 @@ from dataclasses import replace
 from srmd import __version__
 from srmd.base.files import atomic_write
 from srmd.config import NamedDegradation, NamedMap, TestSettings
-from srmd.pictures.metrics import without_infinities
+from srmd.pictures.metrics import non_finite_to_none
 from srmd.restore.restorer import Restorer
 from srmd.show.tables import mean_row
 
@@ -29,8 +29,8 @@ def write_metrics(settings: TestSettings, restorer: Restorer, rows: list[dict]) 
         "precision": backend.precision,
         "degradation": applied,
         "assumed": _degradation_entry(assumed),
-        "images": [without_infinities(row) for row in rows],
-        "mean": without_infinities(mean),
+        "images": [non_finite_to_none(row) for row in rows],
+        "mean": non_finite_to_none(mean),
     }
     with atomic_write(request.output / "metrics.json") as temporary:
         temporary.write_text(json.dumps(metrics, indent=2, allow_nan=False) + "\n", encoding="utf-8")

@@ -40,12 +40,12 @@ class PictureEvaluation:
         Returns `seconds`: the time without reading and writing files.
         """
         start = time.perf_counter()
-        levels = picture.empty_result(self.scale)
-        for rows, columns, sr_tile in self._tiles(name, picture.pixels, levels.shape[:2]):
-            levels[rows, columns] = quantise(sr_tile, levels.dtype, picture.grey)
+        sr = picture.empty_result(self.scale)
+        for rows, columns, sr_tile in self._tiles(name, picture.pixels, sr.shape[:2]):
+            sr[rows, columns] = quantise(sr_tile, sr.dtype, picture.grey)
             progress(sr_tile.shape[0] * sr_tile.shape[1] // self.scale**2)
         seconds = time.perf_counter() - start
-        writer.submit(write_picture, self.request.output / f"{name}.png", levels, picture)
+        writer.submit(write_picture, self.request.output / f"{name}.png", sr, picture)
         return {"seconds": seconds}
 
     def score(
@@ -98,10 +98,11 @@ class PictureEvaluation:
             weights = torch.from_numpy(weights)[None]
         if isinstance(noise, NamedMap):
             with prefix_errors("noise_map"), prefix_errors(f"{noise.path} for {name}"):
-                levels = torch.from_numpy(to_lr_grid(noise.values, hr_size, self.scale)).expand(1, count, -1, -1)
+                noise_map = torch.from_numpy(to_lr_grid(noise.values, hr_size, self.scale))
+                noise_levels = noise_map.expand(1, count, -1, -1)
         else:
-            levels = torch.full((1, count), noise, dtype=torch.float64)
-        return Degradation(kernels[None], levels, weights)
+            noise_levels = torch.full((1, count), noise, dtype=torch.float64)
+        return Degradation(kernels[None], noise_levels, weights)
 
     def _write(self, name: str, picture: Picture, sr: np.ndarray, lr: np.ndarray, sheet: np.ndarray) -> None:
         output, file = self.request.output, f"{name}.png"
@@ -113,7 +114,7 @@ class PictureEvaluation:
 
 def hr_tensor(picture: Picture, scale: int) -> Tensor:
     """An HR picture as (1, 3, s·h, s·w), float64, in 0 to 1; rows and columns that fill no LR pixel are cut off."""
-    return modcrop(torch.from_numpy(picture.to_float()).permute(2, 0, 1)[None], scale)
+    return modcrop(torch.from_numpy(picture.as_floats()).permute(2, 0, 1)[None], scale)
 
 
 def to_array(picture: Tensor) -> np.ndarray:

@@ -84,6 +84,6 @@ def _evaluate_all(
             else:
                 row = evaluation.score(name, picture, dashboard, advance, writer)
             rows.append({"name": name} | row)
-            advance(cumulative_pixels[name] - done)  # also counts the pictures that were left out before this one
+            advance(cumulative_pixels[name] - done)  # also counts broken pictures between the last one and this one
         dashboard.text("scores", f"<pre>{html.escape(table(rows))}</pre>")
     return rows

@@ -37,15 +37,15 @@ def gaussian(width1: ArrayLike, width2: ArrayLike | None = None, angle: ArrayLik
 def asymmetric() -> NDArray:
     """A bent stroke that fades from one end to the other, (15, 15), with its centre of mass in the middle.
 
-    No flip or turn maps it onto itself, so that it shows mistakes in orientation.
+    No flip or rotation maps it onto itself, so that it shows mistakes in orientation.
     """
-    time = np.linspace(0, 1, 41)
+    time = np.linspace(0, 1, 41)  # along the stroke
     weight = (1 - 0.7 * time) / (1 - 0.7 * time).sum()
-    column, row = 6 * time, 5 * time**2
+    column, row = 6 * time, 5 * time**2  # HR pixels
     rows, columns = np.mgrid[:KERNEL_SIZE, :KERNEL_SIZE] - KERNEL_SIZE // 2
     x = columns[..., None] - (column - weight @ column)
     y = rows[..., None] - (row - weight @ row)
-    kernel = np.exp(-(x**2 + y**2) / (2 * 0.8**2)) @ weight
+    kernel = np.exp(-(x**2 + y**2) / (2 * 0.8**2)) @ weight  # the stroke is a Gaussian of width 0.8 that moves
     return kernel / kernel.sum()
 
 

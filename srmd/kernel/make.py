@@ -12,7 +12,7 @@ from srmd.kernel.pca import pca_matrix
 
 
 def make_kernels(folder: Path) -> None:
-    """Writes each kernel of the package (variable `kernel`) and its PCA matrix (variable `P`) to a .mat file."""
+    """Writes one .mat file for each kernel of the package (variable `kernel`), and pca.mat with P (variable `P`)."""
     kernels = {
         "delta": delta(),
         "isotropic_0.7": gaussian(0.7),

@@ -10,7 +10,7 @@ from srmd.base.matlab import read_mat
 from srmd.kernel.families import KERNEL_SIZE, random_kernels
 
 PCA_DIM = 15
-# P is computed from PCA_KERNELS random kernels; those of scale 4 have the widest ranges of widths.
+# P is computed from PCA_KERNELS random kernels for scale 4, which have the widest ranges of widths.
 PCA_KERNELS = 10_000
 PCA_SEED = 0
 PCA_SCALE = 4
@@ -41,21 +41,24 @@ def principal_components(kernels: NDArray, count: int) -> NDArray[np.float32]:
 
 
 def kernel_codes(kernels, pca):
-    """P · vec(kernel) of kernels (..., k, k) by P (d, k²): (..., d), as NumPy arrays or torch tensors.
+    """The kernel codes P · vec(kernel), (..., pca_dim), of kernels (..., k, k) with P (pca_dim, k²).
 
-    `vec` is in column-major order, MATLAB's `k(:)`.
+    Both arguments are NumPy arrays, or both are tensors. `vec` lists a kernel column by column, as MATLAB's `k(:)`.
     """
     return kernels.mT.reshape(*kernels.shape[:-2], -1) @ pca.T
 
 
 def code_error(kernel: NDArray, pca: NDArray) -> float:
-    """The relative error of a kernel (k, k) that is computed back from its code: ‖k - Pᵀ·P·k‖ / ‖k‖, 0 to 1."""
+    """The relative error of a kernel (k, k) computed back from its code with P (pca_dim, k²): ‖k - Pᵀ·P·k‖ / ‖k‖."""
     vector = kernel.T.reshape(-1)
     return float(np.linalg.norm(vector - pca.T @ kernel_codes(kernel, pca)) / np.linalg.norm(vector))
 
 
 def read_pca(path: Path) -> NDArray[np.float32]:
-    """P in the variable `P` of a .mat file, (15, 225): codes of 15 numbers for 15×15 kernels; InputError else."""
+    """P (15, 225), for codes of 15 numbers and 15×15 kernels, in the variable `P` or `p` of a .mat file.
+
+    Raises InputError for any other file.
+    """
     values = read_mat(path)
     pca = values.get("P", values.get("p"))  # KAIR's file has a lower-case p
     if not isinstance(pca, np.ndarray) or pca.shape != (PCA_DIM, KERNEL_SIZE**2) or pca.dtype.kind != "f":

@@ -90,8 +90,8 @@ def _from_array(array: NDArray) -> Pixels:
 
     def convert_back(values: NDArray, alpha: NDArray | None) -> NDArray:
         if alpha is not None:
-            levels = quantise(alpha, dtype) if dtype.kind == "u" else alpha.astype(dtype)
-            return np.dstack([values, levels])
+            alpha = quantise(alpha, dtype) if dtype.kind == "u" else alpha.astype(dtype)
+            return np.dstack([values, alpha])
         return values[..., 0] if grey else values
 
     return Pixels(rgb, alpha, grey, convert_back)

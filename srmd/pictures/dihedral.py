@@ -1,4 +1,4 @@
-"""The 8 flips and turns of a picture (the dihedral group of the square), numbered alike for tensors and arrays.
+"""The 8 flips and rotations of a picture (the dihedral group of the square), numbered alike for tensors and arrays.
 
 View 0 is the picture itself. Views 1 to 3 turn it by 90°, 180° and 270° counterclockwise. Views 4 to 7 turn it as
 views 0 to 3 do and then flip it left to right.

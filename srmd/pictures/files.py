@@ -189,8 +189,8 @@ def _encode(path: Path, picture: NDArray, source: Picture) -> bytes | memoryview
     if name not in Image.SAVE or name in REFUSED_FORMATS | ICON_FORMATS:
         raise InputError(f"{path}: expected a suffix of a picture format, such as .png, found {path.suffix!r}")
     if name == "PNG" and source.pixels.dtype == np.uint16 and (source.alpha is not None or not source.grey):
-        levels = quantise(picture, np.uint16, source.grey) if picture.dtype.kind == "f" else picture
-        return encode_16_bit_png(levels, source)
+        pixels = quantise(picture, np.uint16, source.grey) if picture.dtype.kind == "f" else picture
+        return encode_16_bit_png(pixels, source)
     metadata = {key: value for key, value in (("icc_profile", source.icc), ("exif", source.exif)) if value}
     buffer = io.BytesIO()
     try:

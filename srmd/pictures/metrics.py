@@ -5,13 +5,13 @@ from numpy.typing import NDArray
 
 from srmd.base.arithmetic import ceil_div
 
-SSIM_WINDOW = 11  # pixels
+SSIM_WINDOW = 11  # side in pixels of the Gaussian window of SSIM
 
 
 def luma(rgb: NDArray) -> NDArray:
     """Luma Y of ITU-R BT.601, 16 to 235, not rounded; RGB (H, W, 3) in 0 to 1 → (H, W)."""
     weights = np.array([65.481, 128.553, 24.966])
-    # The order of summation depends on the memory layout; with one layout equal pictures get equal luma.
+    # The order of summation depends on the memory layout: with the same layout, equal pictures get exactly equal luma.
     return 16 + np.ascontiguousarray(rgb) @ weights
 
 
@@ -21,8 +21,8 @@ def psnr(a: NDArray, b: NDArray) -> float:
     return float(10 * np.log10(255**2 / error)) if error else float("inf")
 
 
-def without_infinities(row: dict) -> dict:
-    """A row of scores with None for each float that is not finite, because JSON has no infinity."""
+def non_finite_to_none(row: dict) -> dict:
+    """A row of scores with None in place of infinity and NaN, which JSON does not have."""
     return {key: None if isinstance(value, float) and not np.isfinite(value) else value for key, value in row.items()}
 
 
@@ -36,9 +36,9 @@ def ssim(a: NDArray, b: NDArray) -> float:
 
 
 def min_side(scale: int) -> int:
-    """The smallest side of an HR picture that `score` accepts: a window of SSIM and the cropped border.
+    """The minimum side in HR pixels of a picture that `score` accepts, a multiple of the scale.
 
-    In HR pixels, a multiple of the scale.
+    The window of SSIM must fit between the `scale` pixels that are cropped on each side.
     """
     return scale * ceil_div(SSIM_WINDOW + 2 * scale, scale)
 

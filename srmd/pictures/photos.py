@@ -13,7 +13,8 @@ from srmd.pictures.files import read_picture
 TEST_PHOTOS = ("astronaut.png", "chelsea.png", "coffee.png")
 # Each photo with the factor by which it is downsampled before training: at full size the soft photos have no sharp
 # detail to learn from, and half of the crops would come from them. The order decides which pictures are held out for
-# validation: the third, seventh and eleventh photo. These are grey, because colour photos are few.
+# validation: the third, seventh and eleventh photo. These three are grey, because all of the few colour photos are
+# needed for training.
 TRAINING_PHOTOS = {
     "motorcycle_left.png": 1,
     "rocket.jpg": 1,

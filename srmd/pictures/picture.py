@@ -21,7 +21,7 @@ class Picture:
     icc: bytes | None = None
     exif: bytes | None = None
 
-    def to_float(self) -> NDArray[np.float64]:
+    def as_floats(self) -> NDArray[np.float64]:
         """The pixels as floats, (H, W, 3) in 0 to 1, without alpha."""
         return as_floats(self.pixels)
 
@@ -40,7 +40,10 @@ def as_floats(pixels: NDArray) -> NDArray[np.floating]:
 
 
 def quantise(rgb: NDArray, dtype: np.dtype, grey: bool = False) -> NDArray:
-    """Floats (H, W, 3) clipped to 0 to 1, scaled and rounded to uint8 or uint16; (H, W, 1), the mean, if `grey`."""
+    """Floats (H, W, 3), clipped to 0 to 1, scaled and rounded to uint8 or uint16.
+
+    If `grey`, the result is the mean of the three channels, (H, W, 1).
+    """
     colours = np.clip(rgb, 0, 1)
     if grey:
         colours = colours.mean(2, keepdims=True)

@@ -12,11 +12,12 @@ from PIL import Image
 from srmd.pictures.picture import Picture
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# Colour types of the header.
+# Colour types in the header of a PNG.
 PNG_RGB = 2
 PNG_GREY_ALPHA = 4
 PNG_RGB_ALPHA = 6
-PNG_UP = 2  # the filter "up": each row is stored as its difference to the row above
+PNG_UP = 2  # the filter "up", which stores each row as its difference from the row above
+UINT8_TO_UINT16 = np.uint16(257)  # 65535 / 255
 ROWS_PER_STRIP = 256  # rows that are filtered and compressed at once
 
 
@@ -57,21 +58,21 @@ def resize_alpha(alpha: NDArray[np.uint8], picture: NDArray) -> Image.Image:
     return Image.fromarray(alpha).resize(picture.shape[1::-1], Image.Resampling.BICUBIC)
 
 
-def encode_16_bit_png(levels: NDArray[np.uint16], source: Picture) -> bytes:
-    """A PNG file (W3C specification, third edition) of `levels`, (H, W, 3), or (H, W, 1) if `source` is grey.
+def encode_16_bit_png(pixels: NDArray[np.uint16], source: Picture) -> bytes:
+    """A PNG file (W3C specification, third edition) of pixels (H, W, 3), or (H, W, 1) if `source` is grey.
 
     Alpha (resized), ICC profile and EXIF are those of `source`.
     """
-    height, width = levels.shape[:2]
+    height, width = pixels.shape[:2]
     colour_type = PNG_GREY_ALPHA if source.grey else PNG_RGB_ALPHA
     if source.alpha is None:
-        colour_type = PNG_RGB  # Pillow writes 16-bit grey without alpha
+        colour_type = PNG_RGB  # grey without alpha is never encoded here, because Pillow writes it
     parts = [PNG_SIGNATURE, _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0))]
     if source.icc:
         parts.append(_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(source.icc)))
     if source.exif:
         parts.append(_chunk(b"eXIf", source.exif.removeprefix(b"Exif\0\0")))
-    parts += [_chunk(b"IDAT", _compressed_rows(levels, source)), _chunk(b"IEND", b"")]
+    parts += [_chunk(b"IDAT", _compressed_rows(pixels, source)), _chunk(b"IEND", b"")]
     return b"".join(parts)
 
 
@@ -79,12 +80,14 @@ def _chunk(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
-def _compressed_rows(levels: NDArray[np.uint16], source: Picture) -> bytes:
+def _compressed_rows(pixels: NDArray[np.uint16], source: Picture) -> bytes:
     """The filtered and compressed rows of a PNG, computed strip by strip to save memory."""
-    alpha = None if source.alpha is None else np.asarray(resize_alpha(source.alpha, levels)) * np.uint16(257)
+    alpha = None
+    if source.alpha is not None:
+        alpha = np.asarray(resize_alpha(source.alpha, pixels)) * UINT8_TO_UINT16
     deflate, row_above, parts = zlib.compressobj(), np.uint8(0), []
-    for top in range(0, len(levels), ROWS_PER_STRIP):
-        strip = levels[top : top + ROWS_PER_STRIP]
+    for top in range(0, len(pixels), ROWS_PER_STRIP):
+        strip = pixels[top : top + ROWS_PER_STRIP]
         if alpha is not None:
             strip = np.dstack([strip, alpha[top : top + ROWS_PER_STRIP]])
         rows = strip.astype(">u2").reshape(len(strip), -1).view(np.uint8)

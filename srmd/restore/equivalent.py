@@ -1,4 +1,4 @@
-"""The kernel for bicubic downsampling that is equivalent to a given kernel for direct downsampling."""
+"""The kernel for bicubic downsampling that is equivalent to another kernel for direct downsampling."""
 
 import numpy as np
 import torch
@@ -9,9 +9,10 @@ from srmd.degradation import resize_matrix
 from srmd.kernel.families import KERNEL_SIZE
 from srmd.kernel.window import fit_kernel
 
-# Times the normal matrix's mean eigenvalue. A third or three times as much changes PSNR by less than 0.05 dB.
+# Weight of the ridge, relative to the mean eigenvalue of the normal matrix. A third of it, or three times as much,
+# changes PSNR by less than 0.05 dB.
 RIDGE = 0.01
-MIN_PERIOD = 32  # LR pixels
+MIN_PERIOD = 32  # minimum side, in LR pixels, of the periodic grid on which the spectra are computed
 
 
 def equivalent_kernel(kernel: NDArray, scale: int, size: int = KERNEL_SIZE) -> NDArray:
@@ -30,7 +31,7 @@ def equivalent_kernel(kernel: NDArray, scale: int, size: int = KERNEL_SIZE) -> N
     """
     period = scale * max(MIN_PERIOD, ceil_div(2 * len(kernel), scale))
     frequency = np.hypot(np.fft.fftfreq(period)[:, None], np.fft.fftfreq(period))
-    frequency[0, 0] = 0.5 / period  # instead of 0, by which one cannot divide
+    frequency[0, 0] = 0.5 / period  # in place of 0, to avoid a division by zero
     bicubic = _bicubic_spectrum(period, scale)
     direct = _direct_spectrum(kernel, period, scale)
     row, column = (axis.ravel() - size // 2 for axis in np.indices((size, size)))

@@ -26,7 +26,7 @@ from srmd.restore.tiles import tile_spans
 from srmd.weights.files import Weights, read_weights_with_pca
 from srmd.weights.surgery import merge_batch_norm
 
-Tile = tuple[slice, slice, Tensor]  # rows and columns of SR, and their pixels
+Tile = tuple[slice, slice, Tensor]  # rows and columns of SR, and their pixels, (1, 3, rows, columns)
 
 
 class Restorer:
@@ -35,8 +35,8 @@ class Restorer:
     Attributes:
         config: the network's configuration.
         pca: P, (pca_dim, kernel_size²).
-        downsampler: the one that the network was trained for, bicubic or direct.
-        backend: what runs the network.
+        downsampler: the downsampler that the network was trained for, bicubic or direct.
+        backend: the engine that runs the network, with its precision and device.
         run: the network as a function of LR (1, 3, h, w) and degradation map (1, C, h, w) that returns SR
             (1, 3, s·h, s·w), all float32 on the CPU.
     """
@@ -50,7 +50,7 @@ class Restorer:
         self.backend, self.run = backend, make_network_function(network, backend)
 
     def __reduce__(self) -> tuple:
-        """Pickles the arguments; the process that unpickles them prepares the network again."""
+        """Pickles weights and backend only; unpickling prepares the network again, because `run` can't be pickled."""
         return Restorer, self._arguments
 
     def restore(
@@ -71,9 +71,10 @@ class Restorer:
                 correlation orientation.
             noise_level: standard deviation of the picture's noise, 0 to 255.
             tile: side in LR pixels of the tiles that are computed one by one; auto: the backend's default.
-            self_ensemble: whether to return the mean over the picture's 8 flips and turns, which takes 8 times as long.
+            self_ensemble: whether to return the mean of the results for the picture's 8 flips and rotations, which
+                takes 8 times as long.
 
-        Raises InputError, which names the argument, where an argument is invalid or does not suit the network.
+        Raises InputError, which names the argument, if an argument is invalid or does not suit the network.
         """
         pixels = to_pixels(picture)
         size, scale = self.config.kernel_size, self.config.scale
@@ -94,7 +95,7 @@ class Restorer:
         return pixels.convert_back(sr, alpha)
 
     def restore_whole(self, lr: Tensor, assumed: Degradation) -> Tensor:
-        """Restores LR (1, 3, h, w), floats in 0 to 1, untiled; returns SR (1, 3, s·h, s·w) float32, not clipped."""
+        """Restores LR (1, 3, h, w), floats in 0 to 1, without tiles; returns SR (1, 3, s·h, s·w) float32, unclipped."""
         return self.run(lr.float(), degradation_map(assumed, self.pca, self.config.conditions))
 
     def restore_tiles(
@@ -102,15 +103,15 @@ class Restorer:
     ) -> Iterator[Tile]:
         """Restores LR (h, w, 3), uint8, uint16 or floats in 0 to 1, tile by tile.
 
-        Yields the rows and columns of SR that a tile covers, and its pixels (1, 3, ·, ·), float32, not clipped. Only
-        one tile of LR, of the degradation map and of SR is in memory as floats at any time.
+        Yields the rows and columns of SR that a tile covers, and its pixels (1, 3, rows, columns), float32, not
+        clipped. Only one tile of LR, of the degradation map and of SR is in memory as floats at any time.
 
         Args:
             assumed: the degradation that the network is told, for the whole picture.
             tile: maximum side of a tile in LR pixels, at least six; by default the backend's. The network's input is
                 the tile with a halo, which covers the receptive field: the result does not depend on the tiles.
-            self_ensemble: whether to yield the mean over the picture's 8 flips and turns; the kernels and maps of
-                `assumed` are turned with the picture.
+            self_ensemble: whether to yield the mean of the results for the picture's 8 flips and rotations; the
+                kernels and maps of `assumed` are turned with the picture.
         """
         if self_ensemble:
             check_self_ensemble(self.config.scale, self.downsampler)
@@ -127,7 +128,7 @@ class Restorer:
                 yield rows.in_picture(scale), columns.in_picture(scale), sr_tile
 
     def _mean_of_views(self, lr: Tensor, assumed: Degradation, views: int) -> Tensor:
-        """The mean SR over the first `views` flips and turns of LR, each turned back."""
+        """The mean SR over the first `views` flips and rotations of LR, each turned back."""
         total = torch.zeros(1, 3, *(self.config.scale * side for side in lr.shape[-2:]))
         for view in range(views):
             sr = self._restore_tile(turn(lr, view).contiguous(), assumed.turned(view))
@@ -164,8 +165,8 @@ def load(
 
 
 def check_self_ensemble(scale: int, downsampler: str) -> None:
-    """Raises InputError where a network's downsampler does not commute with flips and turns of the picture."""
-    if downsampler == "direct" and scale % 2 == 0:  # of s×s pixels it keeps one that is off the centre
+    """Raises InputError if a network's downsampler does not commute with flips and rotations of the picture."""
+    if downsampler == "direct" and scale % 2 == 0:  # it keeps a pixel off the centre of each s×s block
         network = f"a network for the direct downsampler at x{scale}"
         raise InputError(f"not possible with {network}, which shifts the picture", "self_ensemble")
 

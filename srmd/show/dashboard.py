@@ -33,21 +33,21 @@ MIN_PAUSE_SECONDS = 1.0  # between two updates of the server
 PAUSE_FACTOR = 20  # a pause lasts at least this many times as long as the update before it
 RETRY_SECONDS = 2.0  # between two attempts to reach the server
 POST_TIMEOUT_SECONDS = 5.0  # a server that takes longer to answer counts as lost
-CLOSE_TIMEOUT_SECONDS = 3.0
-MAX_PICTURES = 32  # that are kept in memory; older ones are dropped
+CLOSE_TIMEOUT_SECONDS = 3.0  # for sending the last windows and saving the environment
+MAX_PICTURES = 32  # pictures that are kept in memory; older ones are dropped
 CAPTION_PIXELS = 45  # height that the page needs for a picture's title and caption
 TEXT_PIXELS = 580  # width that a table of scores needs
-MIN_PANE_PIXELS = 240  # width of a picture's window
-MAX_PANE_PIXELS = 1200
+MIN_PANE_PIXELS = 240  # minimum width of a picture's window
+MAX_PANE_PIXELS = 1200  # maximum width of a picture's window
 MAX_MARKED_POINTS = 100  # shorter lines get markers, because a line of one point would be invisible
 
 Lines = dict[str, tuple[array, array]]  # name: (steps, values)
-Picture = tuple[np.ndarray, str]  # (H, W, 3) uint8, caption
-Content = Lines | Picture | str
+CaptionedPicture = tuple[np.ndarray, str]  # (H, W, 3) uint8, caption
+Content = Lines | CaptionedPicture | str
 
 
 class NoServer(Enum):
-    """What a dashboard does where no server answers at the start."""
+    """What a dashboard does if no server answers at the start."""
 
     START = "start one"
     WAIT = "wait for one"
@@ -60,7 +60,7 @@ class Dashboard:
     Args:
         address: http://HOST:PORT of the server; None turns the dashboard off: all calls do nothing.
         env: name of the visdom environment; characters that visdom can't handle become underscores.
-        no_server: what to do where no server answers at the start.
+        no_server: what to do if no server answers at the start.
         log: takes the dashboard's messages to the user, one line each; called from the background thread.
         env_path: folder for saved environments of a server that this dashboard starts (default: visdom's, ~/.visdom).
     """
@@ -87,7 +87,7 @@ class Dashboard:
 
     @property
     def url(self) -> str:
-        """The address of the dashboard's page; empty where the dashboard is off."""
+        """The address of the dashboard's page; empty if the dashboard is off."""
         return "" if self._address is None else f"{self._address.replace('127.0.0.1', 'localhost')}/env/{self._env}"
 
     def curves(self, window: str, step: int, values: dict[str, float]) -> None:
@@ -104,7 +104,7 @@ class Dashboard:
         self._wake.set()
 
     def image(self, window: str, picture: np.ndarray, caption: str = "") -> None:
-        """Shows a picture (H, W, 3) uint8 in a window instead of its last one. It is not copied: don't change it."""
+        """Shows a picture (H, W, 3) uint8 in place of the window's last one. It is not copied: don't change it."""
         self._put(window, (picture, caption))
         with self._lock:
             pictures = [name for name, content in self._windows.items() if isinstance(content, tuple)]
@@ -113,13 +113,13 @@ class Dashboard:
                 self._unsent.discard(oldest)
 
     def text(self, window: str, html: str) -> None:
-        """Shows a text in a window instead of its last one."""
+        """Shows a text in place of the window's last one."""
         self._put(window, html)
 
     def close(self) -> None:
-        """Sends what is left, saves the environment, and stops the server if this dashboard started it.
+        """Sends the unsent windows, saves the environment, and stops the server if this dashboard started it.
 
-        Takes at most a few seconds, and returns at once where the server is known to be lost.
+        Takes at most a few seconds; returns at once if the server is lost.
         """
         self._closing.set()
         self._wake.set()
@@ -135,7 +135,7 @@ class Dashboard:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _put(self, window: str, content: Picture | str) -> None:
+    def _put(self, window: str, content: CaptionedPicture | str) -> None:
         if self._state == "off":
             return
         with self._lock:
@@ -170,7 +170,7 @@ class Dashboard:
                 self._state = "lost"
 
     def _update_server(self) -> None:
-        """Sends the windows that change for as long as the server answers; then waits before the next attempt."""
+        """Sends changed windows for as long as the server answers; after it is lost, waits before the next attempt."""
         try:
             client = self._connect()
             while True:
@@ -215,7 +215,7 @@ class Dashboard:
     def _send_windows(self, client: "visdom.Visdom") -> None:
         with self._lock:
             sent = next((window for window in self._windows if window not in self._unsent), None)
-        if sent is not None and not client.win_exists(sent):  # the server was restarted or cleared since the last time
+        if sent is not None and not client.win_exists(sent):  # the server was restarted, or its page was cleared
             self._send_all_again()
         with self._lock:
             windows = [window for window in self._windows if window in self._unsent]  # in the order of their creation
@@ -225,7 +225,7 @@ class Dashboard:
                 _send(client, window, content)
 
     def _copy(self, window: str) -> Content | None:
-        """The present content of a window; None where it was a picture that has been dropped for newer ones."""
+        """A copy of a window's content, to be sent without the lock; None for a picture that was dropped."""
         with self._lock:
             content = self._windows.get(window)
             if isinstance(content, dict):
@@ -250,7 +250,7 @@ def open_dashboard(
     Args:
         visdom: "off", the server's address http://HOST:PORT, or "auto": the server on this machine.
         env: name of the visdom environment.
-        start_server: with "auto", whether to start a server where none runs; otherwise the dashboard is then off.
+        start_server: with "auto" and without a running server, whether to start one or to turn the dashboard off.
         log: takes the dashboard's messages to the user, one line each.
         port: port of the server on this machine.
         env_path: folder for saved environments of a server that is started (default: visdom's, ~/.visdom).

@@ -11,15 +11,15 @@ def draw_loss(rows: list[dict], path: Path) -> None:
     """Plots the loss over the steps, raw and smoothed, and the validation PSNR of the network and of bicubic upscaling.
 
     Args:
-        rows: those of metrics.jsonl; rows without `psnr_y` and `bicubic_psnr_y` have no PSNR in the plot.
-        path: the PNG to write.
+        rows: rows of metrics.jsonl; those without `psnr_y` and `bicubic_psnr_y` have no PSNR in the plot.
+        path: path of the PNG file to write.
     """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     loss_axes = figure.subplots()
     steps, loss = [row["step"] for row in rows], [row["loss"] for row in rows]
-    window = max(len(loss) // 50, 1)
+    window = max(len(loss) // 50, 1)  # number of earlier rows in the running mean
     smoothed = [np.mean(loss[max(i - window, 0) : i + 1]) for i in range(len(loss))]
     loss_axes.plot(steps, loss, color="tab:blue", alpha=0.25)
     loss_axes.plot(steps, smoothed, color="tab:blue")

@@ -1,7 +1,7 @@
 """Training batches: random crops with random degradations, and their degradation maps.
 
-The CPU draws the positions of the crops, the kernels and the noise levels; these are few numbers, and the same for
-every device. Pixels and noise, which are many, are computed on the device. A GPU works on one batch while the CPU
+The CPU draws the positions of the crops, the kernels and the noise levels: few numbers, which do not depend on the
+device. Pixels and noise, which are many numbers, are computed on the device. A GPU works on one batch while the CPU
 draws the next.
 """
 
@@ -18,18 +18,18 @@ from srmd.train.kernels import GAUSSIANS, TrainingKernels
 from srmd.train.memory import PicturesInMemory, to_device
 
 CANDIDATES = 3  # random crops per sample, of which the most detailed one is used: flat crops teach little
-ROUNDED_SHARE = 1 / 2  # of samples whose LR is rounded to 8 bits, as in files; in the published tables it is not
-MAX_NOISE_LEVEL = 75
-NO_NOISE_SHARE = 1 / 3  # of samples without noise, from which there is most to learn
+ROUNDED_SHARE = 1 / 2  # share of samples whose LR is rounded to 8 bits, as in files; published tables do not round LR
+MAX_NOISE_LEVEL = 75  # standard deviation, on the scale 0 to 255
+NO_NOISE_SHARE = 1 / 3  # share of samples without noise; these teach the network most, because noise hides detail
 
 
 class Batch(NamedTuple):
-    """N patches to train on."""
+    """N samples to train on, in float32."""
 
-    lr: Tensor  # (N, 3, h, w)
+    lr: Tensor  # (N, 3, h, w), not clipped
     degradation_map: Tensor  # (N, C, 1, 1)
-    hr: Tensor  # (N, 3, s·h, s·w)
-    kernels: Tensor  # (N, k, k)
+    hr: Tensor  # (N, 3, s·h, s·w), 0 to 1
+    kernels: Tensor  # (N, k, k), sum 1
 
 
 class Batches:
@@ -52,10 +52,10 @@ class Batches:
 
     @torch.no_grad()
     def draw(self, number: int) -> Batch:
-        """Return the batch with a number.
+        """Return the batch with the number `number`.
 
-        Crops are larger than patches by a border, which is cut off after degrading them: there the LR of a crop differs
-        from that of its picture, because blur and downsampling read pixels outside of the crop.
+        Crops are larger than patches by a border, which is cut off after degrading them: in the border, the LR of a
+        crop differs from the LR of its picture, because blur and downsampling read pixels outside of the crop.
         """
         config, count, scale = self.config, self.config.batch_size, self.config.scale_factor
         rng = np.random.default_rng((config.seed, number))
@@ -77,7 +77,10 @@ class Batches:
         return to_device(tensor, self.device)
 
     def _standard_normal(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
-        """A standard normal draw, by NumPy on a CPU. A GPU draws itself: NumPy would take longer than its step."""
+        """Return standard normal numbers: from NumPy for a CPU, otherwise drawn on the device.
+
+        NumPy would take longer to draw them than a GPU takes for a training step.
+        """
         if self.generator is None:
             return torch.from_numpy(rng.standard_normal(shape, np.float32))
         self.generator.manual_seed(int(rng.integers(2**63)))
@@ -89,7 +92,7 @@ def random_degradation(
 ) -> Degradation:
     """Return `count` random kernels, (count, 1, size, size), and noise levels, (count, 1).
 
-    Noise levels are 0 in a third of the samples, and else uniform in 0 to 75; all are 0 without the condition `noise`.
+    Noise levels are 0 for a third of the samples, otherwise from 0 to 75. Without the condition `noise` all are 0.
     """
     drawn = kernels.draw(rng, count, scale)
     noise_levels, noisy = rng.uniform(0, MAX_NOISE_LEVEL, count), rng.random(count) >= NO_NOISE_SHARE

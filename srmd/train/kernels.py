@@ -16,8 +16,8 @@ from srmd.kernel.window import cropped_share, fit_kernel
 
 logger = logging.getLogger("srmd")
 
-MAX_CROPPED_SHARE = 0.01  # the share of an own kernel's mass that may lie outside of the window
-MAX_WINDOW = 63  # the largest side in HR pixels of a window: computing P for a larger one takes minutes and gigabytes
+MAX_CROPPED_SHARE = 0.01  # share of a user's kernel, in absolute values, that may lie outside of the window
+MAX_WINDOW = 63  # maximum side in HR pixels of a window: computing P for a larger one takes minutes and gigabytes
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,11 @@ class TrainingKernels:
     """The distribution of the kernels of a training run, in windows of size×size pixels."""
 
     size: int = KERNEL_SIZE
-    own_kernels: NDArray[np.float32] | None = None  # the user's, (n, size, size)
-    gaussian_share: float = 1.0  # of the kernels drawn; the others are drawn from own_kernels
+    own_kernels: NDArray[np.float32] | None = None  # the user's kernels, (n, size, size)
+    gaussian_share: float = 1.0  # share of random Gaussians; the other kernels are drawn from own_kernels
 
     def draw(self, rng: np.random.Generator, count: int, scale: int) -> NDArray:
-        """Return random kernels for a scale, (count, size, size). All of the user's are equally likely."""
+        """Return random kernels for a scale, (count, size, size). All of the user's kernels are equally likely."""
         kernels = random_kernels(rng, count, scale, self.size)
         if self.own_kernels is not None:
             drawn = self.own_kernels[rng.integers(len(self.own_kernels), size=count)]
@@ -38,7 +38,7 @@ class TrainingKernels:
         return kernels
 
     def pca(self, dim: int) -> NDArray[np.float32]:
-        """Return P, (dim, size²), of this distribution; it is used for all scales."""
+        """Return P, (dim, size²), computed from random kernels of this distribution; it is used for all scales."""
         rng = np.random.Generator(np.random.PCG64(PCA_SEED))
         return principal_components(self.draw(rng, PCA_KERNELS, PCA_SCALE), dim)
 
@@ -70,7 +70,7 @@ def read_own_kernels(path: Path, size: int) -> NDArray[np.float32]:
 
 
 def _read_folder(folder: Path) -> list[tuple[Path, NDArray]]:
-    """The kernels of all kernel files of a folder, each with the path of its file."""
+    """Return the kernels of all kernel files of a folder, each with the path of its file."""
     kernels = []
     for path in sorted(path for path in folder.iterdir() if path.suffix.lower() in KERNEL_SUFFIXES and path.is_file()):
         try:

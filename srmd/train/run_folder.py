@@ -11,7 +11,7 @@ from pathlib import Path
 from srmd.base.errors import InputError, prefix_errors
 from srmd.base.files import atomic_write, make_folder
 from srmd.config import TrainConfig
-from srmd.pictures.metrics import without_infinities
+from srmd.pictures.metrics import non_finite_to_none
 
 RUNS = Path("runs")
 KEPT_CHECKPOINTS = 3
@@ -73,7 +73,7 @@ class RunFolder:
     def append(self, row: dict) -> None:
         """Append a row to metrics.jsonl."""
         with self.metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(without_infinities(row), allow_nan=False) + "\n")
+            file.write(json.dumps(non_finite_to_none(row), allow_nan=False) + "\n")
 
     def rows(self) -> list[dict]:
         """Return the rows of metrics.jsonl, without lines that a crash has cut short or damaged."""

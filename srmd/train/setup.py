@@ -50,7 +50,7 @@ def new_setup(config: TrainConfig) -> TrainingSetup:
     with prefix_errors("weights"):
         source = read_weights(config.weights)
         if source.pca is None:
-            raise InputError(f"{config.weights}: expected weights with their P, found a format that carries none")
+            raise InputError(f"{config.weights}: expected weights with their P, found a format without P")
     if config.batch_norm and not source.network.config.batch_norm:  # untrained batch norm would spoil the features
         found = f"found {config.weights} without"
         raise InputError(f"expected weights of a network with batch norm, {found}", "batch_norm")

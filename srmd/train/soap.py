@@ -7,15 +7,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+# Decay per step of the moving averages: of the gradients, of their squares, and of their covariances.
 MEAN_BETA = 0.9
 SQUARE_BETA = 0.99
 COVARIANCE_BETA = 0.95
-# Steps between updates of the eigenbases. GPUs decompose small matrices slowly: on an H100, with an update in every
-# tenth step and each weight updated by itself, the optimizer took 5.5 ms of a step of 128 patches of 48×48, the network
-# 7.1 ms.
+# Steps between updates of the eigenbases (the paper's name). GPUs decompose small matrices slowly: on an H100, with an
+# update in every tenth step and without stacking weights, a step of 128 patches of 48×48 took 5.5 ms in the optimizer
+# and 7.1 ms in the network.
 PRECONDITION_FREQUENCY = {"cpu": 10, "cuda": 50, "mps": 50}
-# Smaller magnitudes in the state are set to 0. Without gradients they would decay to denormal numbers, with which a
-# step took seven times as long.
+# Smaller magnitudes in the state are set to 0. Where gradients are 0 for long, the averages would decay to denormal
+# numbers, with which a step took seven times as long.
 MIN_MAGNITUDE = 1e-30
 EPS = 1e-8  # added to the root of the mean square before its bias correction, as in the authors' code
 
@@ -23,10 +24,10 @@ EPS = 1e-8  # added to the root of the mean square before its bias correction, a
 class Soap(torch.optim.Optimizer):
     """Adam in the eigenbasis of the gradients' covariances over output and over input channels.
 
-    Features after a ReLU are strongly correlated, so that Adam's step sizes, one per weight, fit no direction well; in
-    the eigenbasis they do. Parameters without channels, such as biases, are updated by Adam. (Vyas et al., "SOAP:
-    Improving and Stabilizing Shampoo using Adam", 2024, algorithm 3; without weight decay, and not along the axes of
-    the 3×3 filter taps.)
+    Features after a ReLU are strongly correlated, so that Adam's step sizes, one per weight, fit no direction well;
+    step sizes in the eigenbasis do. Parameters without channels, such as biases, are updated by Adam. (Vyas et al.,
+    "SOAP: Improving and Stabilizing Shampoo using Adam", 2024, algorithm 3; without weight decay, and without
+    eigenbases for the axes of the 3×3 filter taps.)
 
     All parameters of one shape are stacked and updated together, which takes a third of the kernel launches. The state
     of a stack belongs to its first parameter.
@@ -70,7 +71,7 @@ class Soap(torch.optim.Optimizer):
 
 
 def _adam(state: dict, gradient: Tensor) -> tuple[Tensor, float]:
-    """Adam's update, and the factor of its bias correction."""
+    """Return Adam's update without bias correction, in the shape of the gradient, and the factor of that correction."""
     if "step" not in state:
         state |= {"step": 0, "mean": torch.zeros_like(gradient), "square": torch.zeros_like(gradient)}
     state["step"] += 1
@@ -91,32 +92,33 @@ def _update_bases(state: dict) -> None:
         eigenvalues = (basis * product).sum(1)  # estimates
         order = eigenvalues.argsort(descending=True)  # QR keeps the directions of the first columns best
         product = product.take_along_dim(order[:, None], 2)
-        state[f"{side}_basis"] = torch.linalg.qr(_where_decomposable(product)).Q.to(product)
+        state[f"{side}_basis"] = torch.linalg.qr(_to_decomposing_device(product)).Q.to(product)
         indices = order[:, :, None, None] if axis == 1 else order[:, None, None]
         state["square"] = state["square"].take_along_dim(indices, axis)
     state["mean"] = _project(mean, state)
 
 
 def _eigenvectors(covariance: Tensor) -> Tensor:
-    """The eigenvectors of covariances (N, n, n), as columns; computed in float64, because float32 may not converge.
+    """Return the eigenvectors of covariances (N, n, n), as columns, computed in float64: float32 may not converge.
 
-    NaN counts as 0: the training run reports it by the loss.
+    NaN is replaced by 0, which `eigh` accepts; the loss is then NaN, and the training run reports it.
     """
-    exact = _where_decomposable(covariance).double().nan_to_num()
+    exact = _to_decomposing_device(covariance).double().nan_to_num()
     return torch.linalg.eigh(exact).eigenvectors.to(covariance)
 
 
-def _where_decomposable(matrices: Tensor) -> Tensor:
-    """The matrices on a device on which PyTorch decomposes matrices: those of Apple's GPUs on the CPU."""
+def _to_decomposing_device(matrices: Tensor) -> Tensor:
+    """Return matrices on a device on which PyTorch can decompose them: the CPU for matrices on Apple's GPUs."""
     return matrices.cpu() if matrices.device.type == "mps" else matrices
 
 
 def _covariance(rows: Tensor) -> Tensor:
+    """Return the products of all pairs of rows: (N, n, m) → (N, n, n)."""
     return rows @ rows.mT
 
 
 def _project(weights: Tensor, state: dict) -> Tensor:
-    """Weights (N, output, taps, input) in the eigenbases."""
+    """Return weights (N, output, taps, input) projected to the eigenbases."""
     return _multiply_both_sides(state["output_basis"].mT, weights, state["input_basis"])
 
 
@@ -126,5 +128,6 @@ def _project_back(weights: Tensor, state: dict) -> Tensor:
 
 
 def _multiply_both_sides(left: Tensor, weights: Tensor, right: Tensor) -> Tensor:
+    """Return left · weights · right for each tap of weights (N, output, taps, input)."""
     projected = (weights.flatten(1, 2) @ right).view_as(weights)
     return (left @ projected.flatten(2)).view_as(weights)

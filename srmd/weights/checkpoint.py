@@ -1,4 +1,4 @@
-"""Reads and writes checkpoints, from which a training run is resumed, without running code from the file."""
+"""Reads and writes checkpoints, from which training runs are resumed. Reading runs no code from the file."""
 
 import io
 import pickle
@@ -22,9 +22,9 @@ class Checkpoint:
     """The entries of the dictionary in checkpoint-STEP.pt, which `Solver` writes and reads."""
 
     version: str  # of this package
-    step: int
-    precision: str
-    downsampler: str
+    step: int  # number of training steps done
+    precision: str  # fp32, bf16 or fp16
+    downsampler: str  # bicubic or direct
     winograd: bool  # whether inner layers use Winograd's algorithm; its rounding errors differ from PyTorch's
     network_config: dict
     network: dict  # state dict
@@ -41,7 +41,7 @@ def save_checkpoint(path: Path, state: dict) -> None:
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """The checkpoint in a file, its tensors on the CPU; InputError for any other file."""
+    """The checkpoint in a file, its tensors on the CPU; raises InputError for any other file."""
     state = load_pytorch_file(path)
     if not is_checkpoint(state):
         raise InputError(f"{path}: expected a checkpoint of a training run, found another PyTorch file")
@@ -60,9 +60,9 @@ def checkpoint_from_dict(state: dict) -> Checkpoint:
 
 
 def load_pytorch_file(path: Path) -> Any:
-    """The content of a PyTorch file, tensors on the CPU; InputError if it is damaged or could run code.
+    """The content of a PyTorch file, its tensors on the CPU.
 
-    Raises OSError if the file cannot be read from disk.
+    Raises InputError if the file is damaged or could run code, and OSError if it cannot be read from disk.
     """
     data = io.BytesIO(path.read_bytes())  # outside of `try`: an error of the disk is not an error in the file
     try:
@@ -72,6 +72,6 @@ def load_pytorch_file(path: Path) -> Any:
         return torch.load(data, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file can raise any exception in the unpickler
         if isinstance(error, pickle.UnpicklingError) and "Weights only" in str(error):
-            found = "expected tensors in dictionaries, found Python objects, which are not loaded: they may run code"
-            raise InputError(f"{path}: {found}; save the network's state_dict() instead") from error
+            problem = "expected tensors in dictionaries, found Python objects, which are not loaded: they may run code"
+            raise InputError(f"{path}: {problem}; save the network's state_dict() instead") from error
         raise InputError(f"{path}: not a checkpoint ({' '.join(str(error).split())[:100]})") from error

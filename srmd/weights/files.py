@@ -1,8 +1,8 @@
 """Reads and writes weight files.
 
-Read are this project's .safetensors files and checkpoints, and the formats of `foreign.py`; the content of a file, not
-its name, decides which format it has. Written are .safetensors files with the configuration in the metadata and P
-beside the tensors, because P belongs to the network. No reader runs code from a file.
+It reads this project's .safetensors files and checkpoints, and the formats of `foreign.py`. A format is recognised by
+the content of the file, not by its name. It writes .safetensors files, with the configuration in the metadata, and with
+P as one of the tensors, because P belongs to the network. No reader runs code from a file.
 """
 
 import itertools
@@ -34,12 +34,13 @@ from srmd.weights.foreign import (
 from srmd.weights.surgery import empty_network, round_to_bfloat16
 
 READABLE_FORMATS = "this package's .safetensors or checkpoint, ncnn's .param and .bin, KAIR's .pth or MatConvNet's .mat"
-# The first bytes of the files of each format.
+# The first bytes of files in each format.
 NCNN_STARTS = (NCNN_PARAM, struct.pack("<I", NCNN_FLOAT16), struct.pack("<I", NCNN_FLOAT32))  # .param, .bin, .bin
 MATLAB_STARTS = (b"MATLAB", b"\x89HDF\r\n\x1a\n")
-PYTORCH_STARTS = (b"PK", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.")  # ZIP; before PyTorch 1.6 a pickled integer
+PYTORCH_STARTS = (b"PK", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.")  # a ZIP; before PyTorch 1.6 a pickled integer
 HEADS = ("subpixel", "upsample")
-MIN_VALUES = {"scale": 1, "features": 3, "layers": 2, "kernel_size": 1, "pca_dim": 1}  # of a configuration
+# Minimum values of a network's configuration.
+MIN_VALUES = {"scale": 1, "features": 3, "layers": 2, "kernel_size": 1, "pca_dim": 1}
 
 
 @dataclass(frozen=True)
@@ -57,17 +58,17 @@ class Weights:
 
 
 def read_weights(path: Path) -> Weights:
-    """The weights in a file of any readable format; InputError for any other file."""
+    """The weights in a file of any readable format; raises InputError for any other file."""
     if not path.is_file():
         raise InputError(f"{path}: expected a file, found {'a folder' if path.is_dir() else 'no such file'}")
     with path.open("rb") as file:
         start = file.read(16)
     if start.startswith(MATLAB_STARTS):
-        return _foreign(read_matconvnet(path), path)
+        return _foreign_weights(read_matconvnet(path), path)
     if start.startswith(PYTORCH_STARTS):
         return _read_pytorch(path)
     if start.startswith(NCNN_STARTS):  # before .safetensors: byte 8 of a .bin is part of a weight and may be "{"
-        return _foreign(read_ncnn(path), path)
+        return _foreign_weights(read_ncnn(path), path)
     if start[8:9] == b"{":
         return _read_safetensors(path)
     raise InputError(f"{path}: expected {READABLE_FORMATS}, found a file that starts with {start[:8]!r}")
@@ -81,7 +82,7 @@ def read_weights_with_pca(path: Path, pca: Path | None = None) -> Weights:
     with prefix_errors("weights"):
         weights = read_weights(path)
     if (weights.pca is None) != (pca is not None):
-        problem = "needed: the weights carry no P" if pca is None else "not needed: the weights carry their own P"
+        problem = "needed: the weights contain no P" if pca is None else "not needed: the weights contain their own P"
         raise InputError(f"{problem} ({path})", "pca")
     if pca is None:
         return weights
@@ -92,7 +93,7 @@ def read_weights_with_pca(path: Path, pca: Path | None = None) -> Weights:
 def _foreign_pca(path: Path, weights: Path) -> Tensor:
     """P for a network of another project.
 
-    This project's P is refused: its codes differ from those of the training, which would cost 3 to 6 dB.
+    This project's P is refused: the network was trained with other kernel codes, and the wrong ones cost 3 to 6 dB.
     """
     pca = read_pca(path)
     if np.allclose(pca, read_pca(shipped_folder("kernels") / "pca.mat"), atol=1e-5):
@@ -117,7 +118,7 @@ def write_weights(path: Path, weights: Weights, dtype: torch.dtype = torch.float
 
 
 def _network(config: NetworkConfig, state: dict[str, Tensor], path: Path) -> SRMD:
-    """A network with these tensors in float32; InputError if they do not fit the configuration."""
+    """A network with the tensors of `state` in float32; raises InputError if they do not fit the configuration."""
     state = {key: _to_float_type(tensor, torch.float32) for key, tensor in state.items()}
     try:
         network = empty_network(config)
@@ -133,12 +134,12 @@ def _to_float_type(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
-def _foreign(foreign: ForeignNetwork, path: Path) -> Weights:
+def _foreign_weights(foreign: ForeignNetwork, path: Path) -> Weights:
     return Weights(_network(foreign.config, foreign.state, path), foreign.pca)
 
 
 def read_config(values: dict, path: Path) -> NetworkConfig:
-    """The network configuration in a file's metadata; InputError if a value is missing or invalid."""
+    """The network configuration in a file's metadata; raises InputError if a value is missing or invalid."""
     values = values | {"conditions": _conditions(values)}
     types = {each.name: each.type for each in fields(NetworkConfig)} | {"conditions": tuple}
     invalid = [name for name, kind in types.items() if type(values.get(name)) is not kind]
@@ -164,6 +165,7 @@ def _conditions(values: dict) -> tuple[str, ...] | None:
 
 
 def _checked_pca(pca: Tensor, config: NetworkConfig, path: Path) -> Tensor:
+    """P in float32; raises InputError if its shape does not fit the configuration."""
     expected = (config.pca_dim, config.kernel_size**2)
     if pca.shape != expected:
         raise InputError(f"{path}: expected its P to be {expected}, found {tuple(pca.shape)}")
@@ -191,7 +193,7 @@ def _read_pytorch(path: Path) -> Weights:
     """The EMA network of a checkpoint, or the network of a state dict of KAIR."""
     state = load_pytorch_file(path)
     if is_kair(state):
-        return _foreign(read_kair(state, path), path)
+        return _foreign_weights(read_kair(state, path), path)
     if not is_checkpoint(state):
         found = ", ".join(map(str, itertools.islice(state, 4))) if isinstance(state, dict) else type(state).__name__
         raise InputError(f"{path}: expected a training checkpoint or KAIR's model.N.weight, found {found or 'nothing'}")

@@ -2,8 +2,9 @@
 
 An image is the feature map of one sample, (H, W, channels). It is divided into tiles of 6×6 output pixels, each
 computed from 8×8 input pixels; neighbouring input tiles overlap by two pixels. A function works on one strip: `rows`
-rows of tiles from row `first` on, T tiles in all. For each channel the input transform turns a tile's 8×8 pixels into
-64 values, and the filter transform turns 3×3 weights into 64; the product needs one multiplication for each of these.
+rows of tiles from row `first` on, T tiles in all. The input transform turns the 8×8 pixels of one channel of a tile
+into 64 values, the filter transform turns 3×3 weights into 64 values, and the product multiplies these value by value
+and adds over the channels.
 """
 
 import torch
@@ -48,7 +49,7 @@ A_T = torch.tensor(
         [0, 1, -1, 32, -32, 1 / 32, -1 / 32, 1],
     ]
 )
-# The same for both axes at once, acting on row-major vectors: pixel (i, j) of an input tile is entry 8·i + j.
+# The matrices for both axes at once. They act on row-major vectors: pixel (i, j) of an input tile is entry 8·i + j.
 B_T_2D = torch.kron(B_T, B_T)  # (64, 64)
 G_2D = torch.kron(G, G)  # (64, 9)
 A_T_2D = torch.kron(A_T, A_T)  # (36, 64)

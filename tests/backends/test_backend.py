@@ -50,5 +50,6 @@ def test_16_bit_backends_return_float32_and_round_little(head: str, precision: s
 def test_a_network_that_ncnn_does_not_load_is_an_error(monkeypatch: pytest.MonkeyPatch):
     pytest.importorskip("ncnn", reason="ncnn is not installed (requirements-engines.txt)")
     monkeypatch.setattr("srmd.backends.ncnn.ncnn_files", lambda network: ("7767517\n1 1\nNoSuchLayer a 0 1 x\n", b""))
-    with pytest.raises(InputError, match=r"engine: ncnn fp32 cpu does not work here \(ncnn does not take the network"):
+    message = r"engine: ncnn fp32 cpu does not work on this machine \(ncnn does not take the network"
+    with pytest.raises(InputError, match=message):
         make_network_function(SRMD(NetworkConfig(features=8)), NCNN)

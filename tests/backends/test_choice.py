@@ -147,9 +147,10 @@ def test_a_broken_optional_engine_is_left_out_with_a_warning(
     monkeypatch.setattr(choice, "is_installed", lambda engine: engine == "openvino")
     monkeypatch.setitem(sys.modules, "openvino", None)  # importing it fails, as with a missing library
     assert choose_backend(network, CPU, "auto", "fp32").engine == "torch"
-    assert "openvino fp32 cpu does not work here" in caplog.text
+    assert "openvino fp32 cpu does not work on this machine" in caplog.text
     (backend,) = available_backends(network, CPU, "openvino", "fp32")
-    with pytest.raises(InputError, match=r"engine: openvino fp32 cpu does not work here.*`engine=torch` does"):
+    message = r"engine: openvino fp32 cpu does not work on this machine.*`engine=torch` does"
+    with pytest.raises(InputError, match=message):
         make_network_function(network, backend)
 
 
@@ -162,7 +163,7 @@ def test_if_no_backend_of_an_engine_works_the_error_names_all(network: SRMD, mon
     monkeypatch.setattr(choice, "_has_vulkan", lambda: True)
     monkeypatch.setattr(choice.importlib.metadata, "version", lambda engine: "1")
     monkeypatch.setattr(choice, "make_network_function", fail)
-    with pytest.raises(InputError, match="engine: none of ncnn fp32 cpu, ncnn fp32 vulkan works here"):
+    with pytest.raises(InputError, match="engine: none of ncnn fp32 cpu, ncnn fp32 vulkan works on this machine"):
         choose_backend(network, CPU, "ncnn", "fp32")
 
 

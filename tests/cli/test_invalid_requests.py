@@ -99,7 +99,7 @@ INVALID = [
     (
         f"{TEST} --kernel=two_kernels.npy --kernel_index=0 --kernel_index=1",
         "--kernel_index",
-        "each of the 1 files that hold several kernels, found it 2 times",
+        "each of the 1 files that hold several kernels, found 2",
     ),
     (f"{TEST} --kernel=far.txt --recentre_kernel", "--recentre_kernel", "far.txt"),
     (f"{TEST} --recentre_kernel=yes", "--recentre_kernel", "'yes'"),

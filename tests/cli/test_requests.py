@@ -44,7 +44,7 @@ def test_recentre_kernel_moves_only_kernels_that_are_off_centre():
     np.save("off.npy", np.pad(gaussian(1.3, size=11), [(0, 4), (3, 1)]))
     flags = f"{TEST} --weights=file --kernel=off.npy --assumed_kernel=gaussian:1.3"
     config = parse(f"{flags} --recentre_kernel".split())
-    assert config.kernel[0].spec == "off.npy, re-centred"
+    assert config.kernel[0].spec == "off.npy, recentred"
     assert np.abs(centre_offset(config.kernel[0].array)).max() < 1e-3
     assert config.assumed_kernel.spec == "gaussian:1.3"
     assert np.array_equal(config.assumed_kernel.array, gaussian(1.3))

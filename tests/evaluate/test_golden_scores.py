@@ -1,7 +1,8 @@
 """Scores of the shipped networks on crops of built-in photos, which every machine must reproduce.
 
-The scores were measured with the files in weights/: whoever changes these files must measure the scores again. A change
-of the program that changes a score changes how degradations are applied, how networks are run or how SR is scored.
+The scores were measured with the files in weights/: whoever changes these files must measure the scores again. If a
+change of the program changes a score, it has changed how degradations are applied, how networks are run, or how SR is
+scored.
 """
 
 import json
@@ -14,11 +15,11 @@ from picture_files import open_picture
 from srmd.cli import main
 
 PHOTOS = Path(skimage.__file__).parent / "data"
-# Left, upper, right and lower edge in pixels; sides are odd, so that scoring cuts rows and columns off.
+# Left, upper, right and lower edge in pixels. Sides are odd, so that `modcrop` cuts off rows and columns.
 CROPS = {"astronaut": (150, 40, 261, 147), "chelsea": (120, 80, 223, 185), "coffee": (300, 120, 413, 221)}
 ORIENTED = "gaussian:2.6,1.0,30"  # neither along an axis nor along a diagonal
-ROWS_FIRST = "gaussian:2.6,1.0,60"  # the same kernel with rows and columns exchanged
-MIRRORED = "gaussian:2.6,1.0,150"  # the same kernel flipped
+TRANSPOSED = "gaussian:2.6,1.0,60"  # ORIENTED with rows and columns exchanged
+MIRRORED = "gaussian:2.6,1.0,150"  # ORIENTED flipped left to right
 
 
 @pytest.fixture
@@ -30,12 +31,12 @@ def _folder_with_crops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def scores(network: str, kernel: str, noise_level: float, *flags: str) -> dict:
-    """The mean scores of a shipped network on the crops, by the command line."""
+    """Return the mean scores of a shipped network on the crops, from a run of the command line."""
     engine = ["--engine=torch", "--precision=fp32", "--device=cpu", "--visdom=off"]
     degradation = [f"--kernel={kernel}", f"--noise_level={noise_level}"]
     weights = Path(__file__).parents[2] / "weights" / f"{network}.safetensors"
-    asked = ["--mode=test", f"--weights={weights}", "--test_data=crops", "--output=result"]
-    assert main.main([*asked, *degradation, *engine, *flags]) == 0
+    arguments = ["--mode=test", f"--weights={weights}", "--test_data=crops", "--output=result"]
+    assert main.main([*arguments, *degradation, *engine, *flags]) == 0
     return json.loads(Path("result/metrics.json").read_text())["mean"]
 
 
@@ -51,7 +52,7 @@ def scores(network: str, kernel: str, noise_level: float, *flags: str) -> dict:
         ("srmd_x4", "delta", 50, (), (24.481, 0.68056, 22.392, 20.627, 0.42535)),
     ],
 )
-def test_a_shipped_network_scores_as_it_did(
+def test_shipped_networks_reproduce_their_scores(
     network: str, kernel: str, noise_level: float, flags: tuple[str, ...], expected: tuple[float, ...]
 ):
     mean = scores(network, kernel, noise_level, *flags)
@@ -64,8 +65,8 @@ def test_a_shipped_network_scores_as_it_did(
 
 
 @pytest.mark.usefixtures("_folder_with_crops")
-@pytest.mark.parametrize(("assumed", "expected"), [(ROWS_FIRST, 23.432), (MIRRORED, 18.799)])
-def test_a_wrong_orientation_of_the_assumed_kernel_costs_decibels(assumed: str, expected: float):
+@pytest.mark.parametrize(("assumed", "expected"), [(TRANSPOSED, 23.432), (MIRRORED, 18.799)])
+def test_a_wrong_orientation_of_the_assumed_kernel_lowers_psnr(assumed: str, expected: float):
     """The right orientation scores 33.224 dB."""
     mean = scores("srmdnf_x2", ORIENTED, 0, f"--assumed_kernel={assumed}")
     assert mean["psnr_y"] == pytest.approx(expected, abs=0.02)

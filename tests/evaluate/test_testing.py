@@ -148,7 +148,7 @@ def test_recentring_a_kernel_removes_the_shift_of_the_picture(trained: str, caps
     assert "shifts" not in capsys.readouterr().out
     centred = metrics()
     assert moved["degradation"]["kernel"] == "off.npy[0]"
-    assert centred["degradation"]["kernel"] == "off.npy[0], re-centred"
+    assert centred["degradation"]["kernel"] == "off.npy[0], recentred"
     assert centred["mean"]["bicubic_psnr_y"] > moved["mean"]["bicubic_psnr_y"] + 1
     saved = scipy.io.loadmat("drawn/k.mat")["kernel"]
     np.testing.assert_allclose(fit_kernel(saved, 15), gaussian(1.0), atol=2e-5)

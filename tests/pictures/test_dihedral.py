@@ -1,4 +1,4 @@
-"""The 8 flips and turns of a picture."""
+"""The 8 flips and rotations of a picture."""
 
 import numpy as np
 import pytest

@@ -116,7 +116,7 @@ def test_whole_numbers_of_32_bits_are_taken_as_16_bits(tmp_path):
 @pytest.mark.parametrize("top", [1, 255, 65535])
 def test_the_range_of_floats_is_the_smallest_that_holds_them(tmp_path, top):
     path = save(tmp_path, "a.tif", Image.fromarray((grey_16_bits() / 65535 * top).astype(np.float32)))
-    np.testing.assert_allclose(read_picture(path).to_float()[..., 0], grey_16_bits() / 65535, atol=1e-4)
+    np.testing.assert_allclose(read_picture(path).as_floats()[..., 0], grey_16_bits() / 65535, atol=1e-4)
 
 
 @pytest.mark.parametrize("value", [70000, -1, np.nan])
@@ -150,7 +150,7 @@ def test_damaged_exif_is_dropped(tmp_path):
     path = save(tmp_path, "a.jpg", colour_image(), exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x01\x02")
     picture = read_picture(path)
     assert picture.exif is None
-    write_picture(tmp_path / "b.tif", picture.to_float(), picture)
+    write_picture(tmp_path / "b.tif", picture.as_floats(), picture)
 
 
 def test_of_an_animation_the_first_frame_is_read(tmp_path):
@@ -160,7 +160,7 @@ def test_of_an_animation_the_first_frame_is_read(tmp_path):
 
 def test_to_float_returns_0_to_1():
     for dtype in (np.uint8, np.uint16):
-        values = Picture(np.array([[[0, 0, 0], [np.iinfo(dtype).max] * 3]], dtype)).to_float()
+        values = Picture(np.array([[[0, 0, 0], [np.iinfo(dtype).max] * 3]], dtype)).as_floats()
         assert values.dtype == np.float64
         np.testing.assert_array_equal(values, [[[0, 0, 0], [1, 1, 1]]])
 

@@ -30,7 +30,7 @@ def test_written_values_are_clipped_and_rounded(tmp_path):
 @pytest.mark.parametrize("suffix", ["png", "tif", "jp2"])
 def test_16_bit_grey_is_written_and_read_exactly(tmp_path, suffix):
     source = read_picture(save(tmp_path, "a.png", Image.fromarray(grey_16_bits())))
-    write_picture(tmp_path / f"b.{suffix}", source.to_float(), source)
+    write_picture(tmp_path / f"b.{suffix}", source.as_floats(), source)
     picture = read_picture(tmp_path / f"b.{suffix}")
     np.testing.assert_array_equal(picture.pixels, source.pixels)
     assert picture.grey
@@ -39,8 +39,8 @@ def test_16_bit_grey_is_written_and_read_exactly(tmp_path, suffix):
 @pytest.mark.parametrize("suffix", ["jpg", "webp", "bmp", "avif"])
 def test_16_bits_become_8_in_formats_without_16_bits(tmp_path, suffix):
     source = read_picture(save(tmp_path, "a.png", Image.fromarray(grey_16_bits())))
-    write_picture(tmp_path / f"b.{suffix}", source.to_float(), source)
-    np.testing.assert_allclose(read_picture(tmp_path / f"b.{suffix}").to_float(), source.to_float(), atol=0.05)
+    write_picture(tmp_path / f"b.{suffix}", source.as_floats(), source)
+    np.testing.assert_allclose(read_picture(tmp_path / f"b.{suffix}").as_floats(), source.as_floats(), atol=0.05)
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "bmp"])
@@ -73,7 +73,7 @@ def test_a_transparent_picture_is_composited_over_white_in_formats_without_alpha
 def test_profile_and_exif_are_written(tmp_path, suffix):
     path = save(tmp_path, f"a.{suffix}", colour_image(), icc_profile=srgb_profile(), exif=exif(orientation=1))
     source = read_picture(path)
-    write_picture(tmp_path / f"b.{suffix}", source.to_float(), source)
+    write_picture(tmp_path / f"b.{suffix}", source.as_floats(), source)
     written = read_picture(tmp_path / f"b.{suffix}")
     assert written.icc == srgb_profile()
     tags = Image.Exif()

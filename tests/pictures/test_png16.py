@@ -18,7 +18,7 @@ def test_rgb_and_rgba_of_16_bits_are_written_and_read_exactly(tmp_path, channels
     np.testing.assert_array_equal(picture.pixels, values[..., :3])
     assert not picture.grey
     assert (picture.alpha is None) == (channels == 3)
-    write_picture(tmp_path / "b.png", picture.to_float(), picture)
+    write_picture(tmp_path / "b.png", picture.as_floats(), picture)
     again = read_picture(tmp_path / "b.png")
     np.testing.assert_array_equal(again.pixels, picture.pixels)
     np.testing.assert_array_equal(again.alpha, picture.alpha)
@@ -41,7 +41,7 @@ def test_16_bit_grey_with_alpha_is_written_and_read_exactly(tmp_path):
     assert picture.grey
     np.testing.assert_array_equal(picture.pixels, np.repeat(values[..., :1], 3, 2))
     np.testing.assert_array_equal(picture.alpha, values[..., 1] >> 8)
-    write_picture(tmp_path / "b.png", picture.to_float(), picture)
+    write_picture(tmp_path / "b.png", picture.as_floats(), picture)
     assert (tmp_path / "b.png").read_bytes()[24:26] == b"\x10\x04"  # 16 bits, grey with alpha
     again = read_picture(tmp_path / "b.png")
     np.testing.assert_array_equal(again.pixels, picture.pixels)
@@ -52,7 +52,7 @@ def test_rgb_of_16_bits_is_turned_upright_and_keeps_profile_and_exif(tmp_path):
     values = random_16_bits()
     picture = read_picture(save_16_bit_png(tmp_path / "a.png", values, exif(orientation=6)))
     np.testing.assert_array_equal(picture.pixels, np.rot90(values, -1))
-    write_picture(tmp_path / "b.png", picture.to_float(), replace(picture, icc=srgb_profile()))
+    write_picture(tmp_path / "b.png", picture.as_floats(), replace(picture, icc=srgb_profile()))
     with Image.open(tmp_path / "b.png") as image:
         image.load()
         assert image.info["icc_profile"] == srgb_profile()
@@ -71,5 +71,5 @@ def test_a_truncated_16_bit_png_is_refused(tmp_path):
 @pytest.mark.parametrize("suffix", ["jpg", "tif", "webp"])
 def test_rgb_of_16_bits_becomes_8_in_other_formats_than_png(tmp_path, suffix):
     source = read_picture(save_16_bit_png(tmp_path / "a.png", np.full((8, 8, 3), 30000, np.uint16)))
-    write_picture(tmp_path / f"b.{suffix}", source.to_float(), source)
+    write_picture(tmp_path / f"b.{suffix}", source.as_floats(), source)
     np.testing.assert_allclose(read_picture(tmp_path / f"b.{suffix}").pixels, 117, atol=1)

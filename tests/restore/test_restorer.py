@@ -1,4 +1,4 @@
-"""Restoring pictures of any size, tile by tile, and as the mean over flips and turns."""
+"""Restoring pictures of any size, tile by tile, and as the mean over flips and rotations."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""A GPU's training step: its parts on a CPU, with CUDA's graphs replaced; and the whole where there is a GPU."""
+"""A GPU's training step. On a CPU, functions of this file stand in for CUDA graphs; the whole step needs a GPU."""
 
 import copy
 from collections.abc import Callable
@@ -19,9 +19,9 @@ needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA d
 CPU = torch.device("cpu")
 
 
-def network(**shape: object) -> SRMD:
+def network(batch_norm: bool) -> SRMD:
     torch.manual_seed(0)
-    return SRMD(NetworkConfig(**{"features": 8, "layers": 3} | shape))
+    return SRMD(NetworkConfig(features=8, layers=3, batch_norm=batch_norm))
 
 
 def batch(seed: int) -> Batch:
@@ -31,18 +31,19 @@ def batch(seed: int) -> Batch:
 
 
 def not_compiled(function: Callable, *example: torch.Tensor) -> Callable:
+    """Stands in for `torch_compiled`."""
     return function
 
 
 def traced(function: Callable, *example: torch.Tensor) -> Callable:
-    """The function as `torch.compile` traces it, in one graph, but run by PyTorch: that takes no compiler."""
+    """Stands in for `torch_compiled`: `torch.compile` traces the function, and PyTorch runs it without a C compiler."""
     fast = torch.compile(function, fullgraph=True, dynamic=False, backend="aot_eager")
     fast(*example).backward()
     return fast
 
 
 def replayed(work: Callable[[], torch.Tensor]) -> Callable[[], torch.Tensor]:
-    """As `cuda_graph`: warms up, then writes each result to the same tensor."""
+    """Stands in for `cuda_graph`: warms up, then writes each result to the same tensor."""
     for _ in range(3):
         work()
     result = work().clone()
@@ -60,11 +61,11 @@ def replayed(work: Callable[[], torch.Tensor]) -> Callable[[], torch.Tensor]:
     ],
 )
 def test_a_captured_step_computes_what_a_plain_one_does(precision: str, batch_norm: bool, compiler: Callable):
-    plain_network, captured_network = network(batch_norm=batch_norm), network(batch_norm=batch_norm)
+    plain_network, captured_network = network(batch_norm), network(batch_norm)
     plain = ForwardBackward(plain_network, "l1", CPU, precision)
     forward_backward, example = ForwardBackward(captured_network, "l1", CPU, precision), batch(0)
     step = capture_step(forward_backward, example, compiler, replayed)
-    for name, tensor in plain_network.state_dict().items():  # of batch norm too
+    for name, tensor in plain_network.state_dict().items():  # including the statistics of batch norm
         assert torch.equal(captured_network.state_dict()[name], tensor), name
     for seed in (1, 2, 3):
         assert step(batch(seed)).item() == pytest.approx(plain(batch(seed)).item(), rel=1e-5)
@@ -72,11 +73,11 @@ def test_a_captured_step_computes_what_a_plain_one_does(precision: str, batch_no
             torch.testing.assert_close(a.grad, b.grad, atol=1e-5, rtol=1e-4)
     for a, b in zip(captured_network.buffers(), plain_network.buffers(), strict=True):
         torch.testing.assert_close(a, b)
-    for kept, first in zip(example, batch(0), strict=True):
-        assert torch.equal(kept, first)  # later batches are not written into the example
+    for tensor, original in zip(example, batch(0), strict=True):
+        assert torch.equal(tensor, original)  # later batches are not written into the example
 
 
-def test_where_nothing_can_be_compiled_the_function_itself_is_used(
+def test_without_a_compiler_the_function_itself_is_used(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     def failing(function: Callable, **_: object) -> Callable:
@@ -91,7 +92,7 @@ def test_where_nothing_can_be_compiled_the_function_itself_is_used(
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
-def test_only_in_16_bits_may_the_outer_layers_use_tf32_and_only_while_capturing(precision: str):
+def test_tf32_is_allowed_only_in_16_bit_precisions_and_only_while_capturing(precision: str):
     flags, before = torch.backends.cudnn, torch.backends.cudnn.allow_tf32
     with fast_convolutions(precision):
         assert flags.benchmark
@@ -107,7 +108,7 @@ def test_only_in_16_bits_may_the_outer_layers_use_tf32_and_only_while_capturing(
 
 
 @needs_cuda
-def test_a_replayed_graph_computes_from_what_its_inputs_hold_now():
+def test_a_replayed_graph_reads_the_present_values_of_its_inputs():
     x = torch.zeros(4, device="cuda")
     replay = cuda_graph(lambda: (x + 1).sum())
     for value in (1, 5):
@@ -120,7 +121,7 @@ def test_a_replayed_graph_computes_from_what_its_inputs_hold_now():
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_on_a_gpu_a_captured_step_computes_what_a_plain_one_does(precision: str, batch_norm: bool):
     device, tolerance = torch.device("cuda"), 1e-3 if precision == "fp32" else 3e-2
-    plain_network = network(batch_norm=batch_norm).to(device, memory_format=torch.channels_last)
+    plain_network = network(batch_norm).to(device, memory_format=torch.channels_last)
     captured_network = copy.deepcopy(plain_network)
     batches = [Batch(*(tensor.to(device) for tensor in batch(seed))) for seed in range(3)]
     plain = ForwardBackward(plain_network, "l1", device, precision)
@@ -133,20 +134,20 @@ def test_on_a_gpu_a_captured_step_computes_what_a_plain_one_does(precision: str,
 
 @needs_cuda
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
-def test_on_a_gpu_steps_do_not_wait_and_learn_the_same_wherever_the_pictures_lie(
+def test_on_a_gpu_steps_do_not_wait_for_the_device_and_the_cache_does_not_change_losses(
     tmp_path: Path, precision: str, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setitem(soap.PRECONDITION_FREQUENCY, "cuda", 6)
-    pictures, flags = photos(tmp_path), {"device": "cuda", "precision": precision, "steps": 50}
-    solver = small_solver(pictures, cache="device", **flags)
-    losses = [solver.training_step().clone()]  # the optimizer computes its first bases, once
+    pictures, options = photos(tmp_path), {"device": "cuda", "precision": precision, "steps": 50}
+    solver = small_solver(pictures, cache="device", **options)
+    losses = [solver.training_step().clone()]  # the first step waits: the optimizer computes its first eigenbases
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")
     try:
         losses += [solver.training_step().clone() for _ in range(3)]
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    losses += [solver.training_step().clone() for _ in range(4)]  # one of them turns the optimizer's bases
-    other = small_solver(pictures, cache="off", **flags)
+    losses += [solver.training_step().clone() for _ in range(4)]  # one of them updates the eigenbases, and may wait
+    other = small_solver(pictures, cache="off", **options)
     expected = [other.training_step().item() for _ in range(8)]
     assert [loss.item() for loss in losses] == pytest.approx(expected, rel=2e-2)

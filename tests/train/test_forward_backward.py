@@ -1,4 +1,4 @@
-"""The loss of a batch and its gradients, in every precision, against PyTorch's own in float32."""
+"""The loss of a batch and its gradients in every precision, compared with those that PyTorch computes in float32."""
 
 import copy
 
@@ -10,7 +10,8 @@ from srmd.train.batches import Batch
 from srmd.train.forward_backward import ForwardBackward
 
 CPU = torch.device("cpu")
-TOLERANCES = {"fp32": 1e-5, "bf16": 0.2, "fp16": 0.1}  # relative to the norm of all gradients
+# Of the loss, relative to it; of the gradients, relative to their norm.
+TOLERANCES = {"fp32": 1e-5, "bf16": 0.2, "fp16": 0.1}
 
 
 def network(batch_norm: bool = False) -> SRMD:
@@ -33,38 +34,39 @@ def gradients(network: SRMD) -> torch.Tensor:
     return torch.cat([parameter.grad.flatten() for parameter in network.parameters()])
 
 
-def assert_gradients_close(found: SRMD, expected: SRMD, tolerance: float) -> None:
-    assert (gradients(found) - gradients(expected)).norm() <= tolerance * gradients(expected).norm()
+def assert_gradients_close(network: SRMD, reference: SRMD, tolerance: float) -> None:
+    expected = gradients(reference)
+    assert (gradients(network) - expected).norm() <= tolerance * expected.norm()
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize("loss", ["l1", "l2"])
 @pytest.mark.parametrize("precision", TOLERANCES)
 def test_loss_and_gradients_are_those_of_the_network(precision: str, loss: str, batch_norm: bool):
-    plain = network(batch_norm).train()
-    expected = expected_loss(plain, batch(), loss)
+    reference = network(batch_norm).train()
+    expected = expected_loss(reference, batch(), loss)
     expected.backward()
     trained = network(batch_norm).eval()
     forward_backward = ForwardBackward(trained, loss, CPU, precision)
-    for _ in range(2):  # gradients do not add up
-        found = forward_backward(batch())
-    assert found.item() == pytest.approx(expected.item(), rel=TOLERANCES[precision])
-    assert not found.requires_grad
-    assert_gradients_close(trained, plain, TOLERANCES[precision])
+    for _ in range(2):  # twice, because gradients of two calls must not add up
+        result = forward_backward(batch())
+    assert result.item() == pytest.approx(expected.item(), rel=TOLERANCES[precision])
+    assert not result.requires_grad
+    assert_gradients_close(trained, reference, TOLERANCES[precision])
 
 
 def test_winograds_algorithm_gives_the_same_gradients():
-    plain, winograd = network(), network()
-    for trained, by_winograd in ((plain, False), (winograd, True)):
-        ForwardBackward(trained, "l1", CPU, "fp32", by_winograd)(batch())
-    assert_gradients_close(winograd, plain, 1e-4)
+    direct, winograd = network(), network()
+    ForwardBackward(direct, "l1", CPU, "fp32", winograd=False)(batch())
+    ForwardBackward(winograd, "l1", CPU, "fp32", winograd=True)(batch())
+    assert_gradients_close(winograd, direct, 1e-4)
 
 
-def test_float16_keeps_gradients_that_are_too_small_for_it():
+def test_gradients_that_underflow_float16_are_kept():
     exact, rounded = network(), network()
     for trained, precision in ((exact, "fp32"), (rounded, "fp16")):
         forward_backward = ForwardBackward(trained, "l1", CPU, precision)
-        # Gradients are as small as those of a batch that is a thousand times as large.
+        # Divided by 1000, gradients are as small as those of a batch that is a thousand times as large.
         forward_backward.compute_loss = lambda *patches, loss=forward_backward.loss: loss(*patches) / 1000
         forward_backward(batch())
     assert_gradients_close(rounded, exact, TOLERANCES["fp16"])

@@ -97,4 +97,4 @@ def test_the_p_of_this_project_is_refused_for_foreign_weights(
         assert error.startswith("--pca:")
         assert "found this project's own" in error
     assert main.main(["--mode=test", "--weights=net.pth", "--visdom=off"]) == 2
-    assert capsys.readouterr().err == "--pca: needed: the weights carry no P (net.pth)\n"
+    assert capsys.readouterr().err == "--pca: needed: the weights contain no P (net.pth)\n"
