@@ -1,9 +1,9 @@
-# make: prepare .venv; make demo: restore, train and test in minutes;
-# make test: the quick tests, with coverage; make test-all: every test;
-# make test PYTHON=python3.13 VENV=.venv-3.13: under another Python;
-# make bench: how fast all is here, beside other engines;
+# make: create .venv; make demo: restore, train and test in minutes;
+# make test: the quick tests and their coverage; make test-all: all tests;
+# make test PYTHON=python3.13 VENV=.venv-3.13: the same under another Python;
+# make bench: speed and memory on this machine, compared with other engines;
 # make weights [BUDGET=minutes] [DATA=pictures] [TEST_DATA=folders]: train the networks of weights/;
-# make reproduce WEIGHTS=folder PCA=file DATA=folder: the published networks' scores, beside the reference.
+# make reproduce WEIGHTS=folder PCA=file DATA=folder: score the published networks, and compare with the reference.
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-from benchmarks.reproduce import published
+from benchmarks.reproduce import reference_cells
 from srmd.base.files import atomic_write
 
 ROOT = Path(__file__).parents[1]
@@ -43,11 +43,11 @@ def shipped() -> dict[str, dict]:
 def published_scores() -> dict[tuple[str, int, str], tuple[float, float]]:
     """Return PSNR and SSIM of the published networks and of bicubic upscaling, by network, scale and cell name."""
     scores = {}
-    for cell in published():
+    for cell in reference_cells():
         setting = cell.setting
         kernel = "delta" if setting.kernel == "gaussian:0.2" else setting.kernel  # the authors' name for no blur
         name = cell_name(setting.data, kernel, setting.noise_level)
-        scores[cell.network, setting.scale, name] = cell.published
+        scores[cell.network, setting.scale, name] = cell.reference
     return scores
 
 
@@ -110,14 +110,14 @@ def score_card(name: str, network: dict) -> str:
     """Return the table of a network's scores, with its distance from the published network."""
     known, kind, scale = published_scores(), kind_of(name), network["scale"]
     cells = {cell: (scores, known.get((kind, scale, cell))) for cell, scores in network.get("scores", {}).items()}
-    ahead = [round(scores["psnr_y"], 2) - round(theirs[0], 2) for scores, theirs in cells.values() if theirs]
-    lines = [f"### {name}", "", distance(ahead), ""]
+    gains = [round(scores["psnr_y"], 2) - round(published[0], 2) for scores, published in cells.values() if published]
+    lines = [f"### {name}", "", distance(gains), ""]
     lines += ["| pictures, kernel, noise level | bicubic | this network | published |", "|---|---|---|---|"]
-    for cell, (scores, theirs) in cells.items():
+    for cell, (scores, published) in cells.items():
         bicubic = f"{decibels(scores['bicubic_psnr_y'])} / {scores['bicubic_ssim_y']:.4f}"
-        ours = f"{decibels(scores['psnr_y'])} / {scores['ssim_y']:.4f}"
-        published_text = f"{theirs[0]:.2f} / {theirs[1]:.4f}" if theirs else ""
-        lines.append(f"| {cell} | {bicubic} | {ours} | {published_text} |")
+        measured = f"{decibels(scores['psnr_y'])} / {scores['ssim_y']:.4f}"
+        published_text = f"{published[0]:.2f} / {published[1]:.4f}" if published else ""
+        lines.append(f"| {cell} | {bicubic} | {measured} | {published_text} |")
     return "\n".join(lines)
 
 

@@ -68,7 +68,7 @@ def default_layout_function(network: SRMD) -> NetworkFunction:
     return run
 
 
-def network_functions(network: SRMD, ours: Backend, precision: str) -> dict[str, NetworkFunction]:
+def network_functions(network: SRMD, backend: Backend, precision: str) -> dict[str, NetworkFunction]:
     """The network in this package's backend, first, and in the other engines, by name; all compute the same SR."""
     others = {
         f"{name} {precision}": make_network_function(network, Backend(name, precision, "cpu"))
@@ -77,7 +77,7 @@ def network_functions(network: SRMD, ours: Backend, precision: str) -> dict[str,
     if precision == "fp32":
         others["onnxruntime fp32"] = onnxruntime_function(network)
     return (
-        {f"ours ({ours})": make_network_function(network, ours)}
+        {f"this package ({backend})": make_network_function(network, backend)}
         | others
         | {"PyTorch fp32, default layout": default_layout_function(network)}
     )
@@ -102,16 +102,16 @@ def measure(functions: dict[str, Callable[[], object]]) -> dict[str, list[float]
 def table(scale: int, side: int, precision: str) -> str:
     """Prints the seconds of each engine for one picture; returns the ratio line."""
     network = SRMD(NetworkConfig(scale)).eval()
-    ours = choose_backend(network, choose_device("cpu"), "auto", precision)
+    backend = choose_backend(network, choose_device("cpu"), "auto", precision)
     lr, degradation_map = torch.rand(1, 3, side, side), torch.rand(1, network.config.map_channels, 1, 1)
-    functions = network_functions(network, ours, precision)
+    functions = network_functions(network, backend, precision)
     times = measure({name: partial(function, lr, degradation_map) for name, function in functions.items()})
     print(f"\n| x{scale}, {side}×{side}, {precision} | median s | fastest s |\n|---|---|---|")
     for name, seconds in sorted(times.items(), key=lambda item: statistics.median(item[1])):
         print(f"| {name} | {statistics.median(seconds):.3f} | {min(seconds):.3f} |", flush=True)
-    our_times, *other_times = times.values()
+    package_times, *other_times = times.values()
     fastest = min(other_times, key=statistics.median)
-    ratio = statistics.median(np.divide(fastest, our_times))
+    ratio = statistics.median(np.divide(fastest, package_times))
     return f"ratio restore_x{scale}_{side}_{precision} {ratio:.2f}"
 
 

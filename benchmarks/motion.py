@@ -109,7 +109,7 @@ def compare(train_data: Path | None, test_data: Path | None, steps: int) -> None
     hrs = pictures(test_data)
     kernels = motion_kernels(np.random.default_rng(1), TEST_KERNELS)
     motion_psnr, no_blur_psnr = scores(networks, hrs, kernels), scores(networks, hrs, NO_BLUR)
-    print("\n| trained with | rows of P | median kernel code error | PSNR, motion kernels | PSNR, no blur |")
+    print("\n| trained on | rows of P | median kernel code error | PSNR, motion kernels | PSNR, no blur |")
     print("|---|---|---|---|---|")
     for name, values in motion_psnr.items():
         rows, error = "–", "–"

@@ -1,11 +1,12 @@
-"""Scores the networks that the paper's authors published, and compares each score with benchmarks/published.csv.
+"""Scores the networks that the paper's authors published, and compares each with a reference.
 
     make reproduce WEIGHTS=folder PCA=file DATA=folder
     python -m benchmarks.reproduce WEIGHTS DATA --pca=file    # the same
 
 WEIGHTS is a folder with srmd_x2, srmdnf_x2, … in any format that `--weights` takes. DATA is a folder that contains one
-or more of the folders Set5, Set14 and B100. Computes in float32; LR is not rounded. The exit code is 1 if a score
-differs from the published one by more than the tolerance.
+or more of the folders Set5, Set14 and B100. The reference is benchmarks/published.csv: the scores of the same networks
+from their ncnn files. Computes in float32; LR is not rounded. The exit code is 1 if a score
+differs from its reference by more than the tolerance.
 """
 
 import argparse
@@ -28,12 +29,12 @@ from srmd.pictures.metrics import score
 from srmd.restore.restorer import Restorer, open_restorer
 from srmd.weights.files import read_weights_with_pca
 
-PUBLISHED = Path(__file__).parent / "published.csv"
+REFERENCE = Path(__file__).parent / "published.csv"
 NETWORKS = ("SRMDNF", "SRMD")
 SCALES = (2, 3, 4)
 PSNR_TOLERANCE = 0.02  # dB, without noise
 SSIM_TOLERANCE = 0.0005  # without noise
-NOISY_PSNR_TOLERANCE = 0.1  # dB, with noise, of which the authors drew other samples
+NOISY_PSNR_TOLERANCE = 0.1  # dB, with noise, whose samples differ from those of the reference
 
 Networks = dict[tuple[str, int], Restorer]  # by kind, SRMD or SRMDNF, and scale
 
@@ -55,36 +56,36 @@ class Setting:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of the published tables: a network's scores in a setting, as published and as measured here."""
+    """A network's scores in a setting: the reference, and those measured here."""
 
     setting: Setting
     network: str  # bicubic, SRMD or SRMDNF
-    published: tuple[float, float]  # PSNR of Y in dB, SSIM
+    reference: tuple[float, float]  # PSNR of Y in dB, SSIM
     paper: str = ""  # the PSNR printed in the paper, if it has this cell
     measured: tuple[float, float] | None = None  # PSNR of Y in dB, SSIM
 
     @property
     def is_off(self) -> bool:
-        """Whether the measured scores differ from the published ones by more than the tolerance."""
-        psnr_error = abs(self.measured[0] - self.published[0])
-        ssim_error = abs(self.measured[1] - self.published[1])
+        """Whether the measured scores differ from the reference by more than the tolerance."""
+        psnr_error = abs(self.measured[0] - self.reference[0])
+        ssim_error = abs(self.measured[1] - self.reference[1])
         if self.setting.noise_level:
             return psnr_error > NOISY_PSNR_TOLERANCE
         return psnr_error > PSNR_TOLERANCE or ssim_error > SSIM_TOLERANCE
 
     def __str__(self) -> str:
-        setting, (published_psnr, published_ssim), (psnr, ssim) = self.setting, self.published, self.measured
+        setting, (reference_psnr, reference_ssim), (psnr, ssim) = self.setting, self.reference, self.measured
         text = (
             f"{setting.data:6}{self.network:8}{setting.kernel:21}noise {setting.noise_level:<4}x{setting.scale}"
-            f"  published {published_psnr:.3f} {published_ssim:.5f}  measured {psnr:.3f} {ssim:.5f}"
-            f"  difference {psnr - published_psnr:+.3f} {ssim - published_ssim:+.5f}"
+            f"  reference {reference_psnr:.3f} {reference_ssim:.5f}  measured {psnr:.3f} {ssim:.5f}"
+            f"  difference {psnr - reference_psnr:+.3f} {ssim - reference_ssim:+.5f}"
         )
         return f"{text}  OFF" if self.is_off else text
 
 
-def published() -> list[Cell]:
-    """All cells of published.csv, sorted by data, kernel and noise level."""
-    lines = [line for line in PUBLISHED.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+def reference_cells() -> list[Cell]:
+    """All cells of the reference, sorted by data, kernel and noise level."""
+    lines = [line for line in REFERENCE.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
     return [_cell(**row) for row in csv.DictReader(lines, delimiter=";")]
 
 
@@ -140,19 +141,19 @@ def reproduce(data: Path, networks: Networks, cells: list[Cell]) -> Iterator[Cel
 def table(cells: list[Cell]) -> str:
     """The measured scores as a Markdown table with the three scales of a network in a row.
 
-    The last columns are the published PSNRs (published.csv), and those that the paper prints.
+    The last columns are the PSNRs of the reference, and those that the paper prints.
     """
     rows: dict[tuple, dict[int, Cell]] = {}
     for cell in cells:
         setting = cell.setting
         key = setting.data, setting.kernel, setting.noise_level, cell.network
         rows.setdefault(key, {})[setting.scale] = cell
-    lines = ["| pictures | kernel | noise | network | x2 | x3 | x4 | published | paper |", "|---" * 9 + "|"]
+    lines = ["| pictures | kernel | noise | network | x2 | x3 | x4 | reference | paper |", "|---" * 9 + "|"]
     for (data, kernel, noise_level, network), row in rows.items():
         measured = " | ".join(_scores_text(row[scale]) if scale in row else "" for scale in SCALES)
-        published_psnr = ", ".join(f"{cell.published[0]:.3f}" for cell in row.values())
+        reference_psnr = ", ".join(f"{cell.reference[0]:.3f}" for cell in row.values())
         paper = ", ".join(cell.paper for cell in row.values() if cell.paper)
-        lines.append(f"| {data} | `{kernel}` | {noise_level} | {network} | {measured} | {published_psnr} | {paper} |")
+        lines.append(f"| {data} | `{kernel}` | {noise_level} | {network} | {measured} | {reference_psnr} | {paper} |")
     return "\n".join(lines)
 
 
@@ -169,9 +170,9 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("weights", type=Path, metavar="WEIGHTS", help="folder of networks")
     parser.add_argument("data", type=Path, metavar="DATA", help="folder that contains Set5, Set14 or B100")
-    parser.add_argument("--pca", type=Path, metavar="FILE", help="P, for weights that contain none")
+    parser.add_argument("--pca", type=Path, metavar="FILE", help="file of P, for weights files that do not contain it")
     options = parser.parse_args(arguments)
-    cells, measured = published(), []
+    cells, measured = reference_cells(), []
     try:
         for cell in reproduce(options.data, restorers(options.weights, options.pca), cells):
             print(cell, flush=True)

@@ -147,7 +147,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="?", type=Path, help="folder of HR pictures (default: the built-in photos)")
     parser.add_argument("--weights", type=Path, default=ROOT / "weights" / "srmd_x2.safetensors", metavar="FILE")
-    parser.add_argument("--pca", type=Path, help="P (.mat) for weights that contain none", metavar="FILE")
+    parser.add_argument("--pca", type=Path, help="P (.mat), for weights files that do not contain it", metavar="FILE")
     parser.add_argument("--output", type=Path, default=ROOT / "img" / "sensitivity.png", metavar="FILE")
     options = parser.parse_args()
     weights = read_weights_with_pca(options.weights, options.pca)
@@ -161,7 +161,7 @@ def main() -> None:
     widths, noise_levels = width_curves(study), noise_curves(study)
     print(f"{report(widths, 'width')}\n\n{report(noise_levels, 'noise level')}")
     draw(widths, noise_levels, options.output)
-    print(f"\ndrawn in {options.output}")
+    print(f"\nThe plots are in {options.output}")
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ def ship(run: Path, folders: list[Path]) -> None:
     if output.exists():
         shipped = held_out_score(output, training["train_data"], noise_free)
         if shipped >= held_out:
-            print(f"{output.relative_to(ROOT)} is kept: it has {shipped:.2f} dB")
+            print(f"{output.relative_to(ROOT)} is not replaced: it has {shipped:.2f} dB")
             return
     metadata["held_out_psnr_y"] = round(held_out, 4)
     metadata["scores"] = scores(candidate, folders, noise_free)

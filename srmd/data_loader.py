@@ -271,7 +271,7 @@ def _packed_folder(folder: Path, cache: Path, progress: PackingProgress) -> Path
     name = f"folder-{_digest(str(folder.resolve()))}"
     packed = cache / f"{name}-{_digest([PACK_VERSION, files])}.h5"
     if not packed.exists():
-        logger.info("packing %s, once", folder)
+        logger.info("packing the pictures of %s; this is done once", folder)
         logger.info("%s", pack(folder, packed, progress))
         for outdated in set(cache.glob(f"{name}-*.h5")) - {packed}:
             outdated.unlink(missing_ok=True)  # another process may have removed it already

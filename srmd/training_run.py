@@ -64,7 +64,7 @@ def train(
         env = f"srmd_{folder.path.name}"
         with open_dashboard(config.visdom, env, start_server=True, log=logger.info) as dashboard:
             TrainingRun(solver, folder, dashboard, progress).run()
-    logger.info("%s holds the network, last.safetensors, and the loss curve, loss.png", folder.path)
+    logger.info("%s contains the network (last.safetensors) and the loss curve (loss.png)", folder.path)
 
 
 def _newest_checkpoint(folder: RunFolder) -> Checkpoint | None:
@@ -85,7 +85,7 @@ def _newest_checkpoint(folder: RunFolder) -> Checkpoint | None:
             return checkpoint
     if broken:
         raise InputError(f"none of the {len(broken)} checkpoints in {folder.path} can be read", "resume")
-    logger.info("No checkpoint in %s yet: starting at step 1", folder.path)
+    logger.info("No checkpoint to resume in %s: starting at step 1", folder.path)
     return None
 
 

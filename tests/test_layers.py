@@ -35,12 +35,12 @@ def test_imports_go_downwards_and_not_in_circles():
 @pytest.mark.parametrize(
     ("file", "line", "contract"),
     [
-        ("base/files.py", "import srmd.solver", "Imports go downwards"),
-        ("model.py", "from srmd.cli.flags import FLAGS", "Imports go downwards"),
-        ("model.py", "def later():\n    from srmd.solver import Solver", "Imports go downwards"),
-        ("train/soap.py", "from srmd.show import tables", "Imports go downwards"),  # another folder in the same layer
-        ("base/errors.py", "def later():\n    from srmd.base import files", "No circles"),
-        ("new_module.py", "", "Imports go downwards"),  # in no layer
+        ("base/files.py", "import srmd.solver", "Modules import from lower layers"),
+        ("model.py", "from srmd.cli.flags import FLAGS", "Modules import from lower layers"),
+        ("model.py", "def later():\n    from srmd.solver import Solver", "Modules import from lower layers"),
+        ("train/soap.py", "from srmd.show import tables", "Modules import from lower layers"),  # same layer
+        ("base/errors.py", "def later():\n    from srmd.base import files", "No circular imports"),
+        ("new_module.py", "", "Modules import from lower layers"),  # in no layer
     ],
 )
 def test_a_forbidden_import_is_reported(package_copy: Path, file: str, line: str, contract: str):

@@ -37,7 +37,7 @@ def test_a_run_writes_its_files(capsys: pytest.CaptureFixture):
     assert open_picture("run/loss.png").size == (800, 450)
     assert open_picture("run/samples/step-0000012.png").size[0] > 4 * 16
     assert read_weights(Path("run/last.safetensors")).metadata["steps"] == 12
-    assert "run holds the network, last.safetensors" in capsys.readouterr().out
+    assert "run contains the network (last.safetensors)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
             "folder for the results; with --mode=prepare, the HDF5 file to write",
             {"type": output_path, "metavar": "PATH"},
         ),
-        Flag("save_lr", ("test",), "save the LR pictures too, clipped and rounded to 8 bits", ON),
+        Flag("save_lr", ("test",), "also save the LR pictures, clipped and rounded to 8 bits", ON),
     ),
     "Degradation": (
         Flag(
@@ -125,8 +125,7 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
         Flag(
             "region_blend",
             ("test",),
-            "softens the borders of --regions: standard deviation of the Gaussian that blends them, in LR pixels, 0 to "
-            "100",
+            "standard deviation of the Gaussian that blends the --regions at their borders, in LR pixels, 0 to 100",
             {"type": number(0, 100), "metavar": "X"},
         ),
         Flag(
@@ -170,7 +169,12 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
             "file (.mat) of the PCA matrix P, for weights files that do not contain it",
             {"type": existing, "metavar": "FILE"},
         ),
-        Flag("noise_free", ("train",), "train SRMDNF: no noise is applied, and no noise level is an input", ON),
+        Flag(
+            "noise_free",
+            ("train",),
+            "train SRMDNF: no noise is added in training, and the network is told the kernel only",
+            ON,
+        ),
         Flag(
             "kernel_size",
             ("train",),
@@ -201,8 +205,8 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
         Flag(
             "resume",
             ("train",),
-            "continue from the newest checkpoint of the run in PATH; without PATH, of --output or else of the newest "
-            "run",
+            "continue from the newest checkpoint of the run in PATH; without PATH, of the run in --output or else of "
+            "the newest run, or start a new run if there is none",
             {"type": lambda text: text and str(output_path(text)), "nargs": "?", "const": "", "metavar": "PATH"},
         ),
     ),
@@ -238,7 +242,7 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
         Flag(
             "device",
             ("train", "test"),
-            "device that computes",
+            "device to compute on; auto: a CUDA GPU if there is one, else the CPU",
             {
                 "type": one_of(r"auto|cpu|mps|cuda(:\d{1,2})?", "auto, cpu, cuda[:N] or mps"),
                 "metavar": "auto|cpu|cuda[:N]|mps",
@@ -267,16 +271,17 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
         Flag(
             "self_ensemble",
             ("test",),
-            "average the results for the 8 flips and rotations of the picture; takes 8 times as long",
+            "average the results for the 8 flips and rotations of the picture, which takes 8 times as long",
             ON,
         ),
     ),
     "Logging and reproducibility": (
-        Flag("seed", ("train", "test"), "seed of all random numbers", {"type": whole(0), "metavar": "N"}),
+        Flag("seed", ("train", "test"), "seed of the random numbers", {"type": whole(0), "metavar": "N"}),
         Flag(
             "visdom",
             ("train", "test"),
-            "dashboard server; auto: the one at localhost, port 8097, which training starts if it is not running",
+            "address of the dashboard server; auto: localhost, port 8097, where training starts a server if there is "
+            "none",
             {"type": checked(dashboard_server), "metavar": "auto|off|URL"},
         ),
         Flag("debug", ALL_MODES, "show the traceback of an error", ON),
@@ -296,7 +301,7 @@ DEFAULTS = {  # those that are not the default of the request's field
     ("train", "train_kernels"): "none: Gaussians only",
     ("prepare", "train_data"): "the built-in set",
     ("train", "weights"): "none",
-    ("test", "weights"): "the shipped network for scale and noise level",
+    ("test", "weights"): "the shipped network for the scale and the noise level",
     ("test", "scale_factor"): "the scale of --weights, else 2",
     ("test", "test_data"): "the held-out built-in photos",
     ("test", "kernel"): "delta; required with --input",

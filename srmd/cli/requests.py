@@ -21,12 +21,13 @@ from srmd.train.run_folder import run_config
 Request = TrainConfig | TestRequest | PrepareRequest
 HELP = """SRMD: super-resolution of pictures with a known blur kernel and noise level.
 
-    python main.py photo.png --kernel=gaussian:1.3 --noise_level=5    # short for --mode=test --input photo.png ...
-    python main.py --mode=test --kernel=kernels/isotropic_1.3.mat
-    python main.py --mode=train --scale_factor=2
-    python main.py --mode=prepare --train_data=pictures --output=pictures.h5
+    python main.py photo.png --kernel=gaussian:1.3 --noise_level=5              # restore a picture
+    python main.py --mode=test --test_data=pictures --kernel=gaussian:1.3       # degrade, restore and score pictures
+    python main.py --mode=train --scale_factor=2                                # train a network
+    python main.py --mode=prepare --train_data=pictures --output=pictures.h5    # pack pictures for training
 
---mode=MODE --help lists the flags of a mode (train, test or prepare), --version prints the version."""
+--mode=MODE --help lists the flags of a mode: train, test (which also restores) or prepare. --version prints the
+version. The installed command srmd takes the same flags as python main.py."""
 
 
 def parse(arguments: list[str]) -> Request:
@@ -100,7 +101,8 @@ def _without_mode(namespace: argparse.Namespace) -> dict:
 def _explain_unknown(name: str, mode: str) -> str:
     """The error message for an argument that the mode does not take."""
     if not name.startswith("-"):
-        return f"{name}: expected a flag, such as --input or --test_data before the path of a picture"
+        example = "--input or --test_data" if mode == "test" else "--train_data"
+        return f"{name}: expected a flag, such as {example} before the path of a picture"
     modes = next((flag.modes for flag in FLAGS if f"--{flag.name}" == name), None)
     if modes is None:
         return f"{name}: unknown flag"
@@ -123,7 +125,8 @@ def _test_request(values: dict) -> TestRequest:
             if name in values:
                 raise InputError("only for HR pictures, found --input, which takes LR pictures", name)
         if not values["kernel"]:
-            raise InputError("required with --input, found none (--kernel=delta: no blur)", "kernel")
+            example = "--kernel=gaussian:1.3, or --kernel=delta for no blur"
+            raise InputError(f"required for LR pictures, found none; for example {example}", "kernel")
     values["kernel"] = values["kernel"] or [NamedKernel("delta", delta())]
     _check_maps(values)
     if "weights" not in values:

@@ -30,9 +30,10 @@ class KernelChoice:
 
 def number(minimum: float, maximum: float = math.inf, above: bool = False) -> Callable[[str], float]:
     """A parser of finite numbers from `minimum` to `maximum`; with `above` they must be larger than `minimum`."""
-    bounds = f"above {minimum:g}" if above else f"of at least {minimum:g}"
-    if maximum < math.inf:
-        bounds += f" and at most {maximum:g}"
+    if above:
+        bounds = f"above {minimum:g}" + (f" and at most {maximum:g}" if maximum < math.inf else "")
+    else:
+        bounds = f"from {minimum:g} to {maximum:g}" if maximum < math.inf else f"of at least {minimum:g}"
 
     def parse(text: str) -> float:
         try:
@@ -59,7 +60,7 @@ def whole(minimum: int, maximum: int = MAX_WHOLE) -> Callable[[str], int]:
 
 
 def odd(minimum: int, maximum: int) -> Callable[[str], int]:
-    """A parser of odd numbers from `minimum` to `maximum`, which are odd."""
+    """A parser of odd numbers from `minimum` to `maximum`, which are both odd."""
 
     def parse(text: str) -> int:
         if not re.fullmatch(r"\d{1,12}", text) or int(text) not in range(minimum, maximum + 1, 2):

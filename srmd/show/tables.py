@@ -14,13 +14,13 @@ def table(rows: list[dict]) -> str:
     width = max(len(row["name"]) for row in rows)
     if "psnr_y" not in rows[0]:
         return "\n".join(f"{row['name']:{width}}  {row['seconds']:7.2f} s" for row in rows)
-    header = f"{'':{width}}  bicubic PSNR / SSIM   SRMD PSNR / SSIM   gain [dB]"
+    header = f"{'':{width}}  bicubic PSNR / SSIM   network PSNR / SSIM   gain [dB]"
     return "\n".join([header, *(_table_row(row, width) for row in rows)])
 
 
 def _table_row(row: dict, width: int) -> str:
     bicubic = f"{row['bicubic_psnr_y']:12.2f} / {row['bicubic_ssim_y']:.4f}"
-    srmd = f"{row['psnr_y']:10.2f} / {row['ssim_y']:.4f}"
+    network = f"{row['psnr_y']:13.2f} / {row['ssim_y']:.4f}"
     gain = row["psnr_y"] - row["bicubic_psnr_y"]
     gain_text = "–" if np.isnan(gain) else f"{gain:.2f}"  # NaN where both PSNRs are infinite
-    return f"{row['name']:{width}}  {bicubic}{srmd}{gain_text:>12}"
+    return f"{row['name']:{width}}  {bicubic}{network}{gain_text:>12}"

@@ -1,4 +1,4 @@
-"""The published tables: reading them, comparing with them, and measuring a cell of each scale."""
+"""The reference scores: reading them, comparing with them, and measuring a cell of each scale."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from srmd.kernel.pca import pca_matrix
 from srmd.model import SRMD, NetworkConfig
 from srmd.weights.files import Weights, write_weights
 
-CLEAN = Cell(Setting("Set5", "delta", 0, 2), "SRMD", published=(37.0, 0.95), measured=(37.0, 0.95))
+CLEAN = Cell(Setting("Set5", "delta", 0, 2), "SRMD", reference=(37.0, 0.95), measured=(37.0, 0.95))
 NOISY = replace(CLEAN, setting=Setting("Set5", "delta", 15, 2))
 
 
@@ -35,15 +35,15 @@ def test_a_cell_is_off_if_it_differs_by_more_than_the_tolerance(cell: Cell, psnr
     assert str(cell).endswith("OFF") == off
 
 
-def test_the_published_tables_are_complete():
-    cells = reproduce.published()
+def test_the_reference_is_complete():
+    cells = reproduce.reference_cells()
     assert len(cells) == len({(cell.setting, cell.network) for cell in cells})
     for data, kernels in (("Set5", 5), ("Set14", 5), ("B100", 1)):
         for network in ("bicubic", *reproduce.NETWORKS):
             for scale in reproduce.SCALES:
                 matching = [c for c in cells if (c.setting.data, c.network, c.setting.scale) == (data, network, scale)]
                 assert len({cell.setting.kernel for cell in matching}) >= min(kernels, 4)
-    assert all(abs(float(cell.paper) - cell.published[0]) < 0.08 for cell in cells if cell.paper)
+    assert all(abs(float(cell.paper) - cell.reference[0]) < 0.08 for cell in cells if cell.paper)
     assert sum(cell.paper != "" for cell in cells) == 12
 
 
@@ -67,9 +67,9 @@ def test_cells_that_are_off_are_printed_and_the_exit_code_is_1(tmp_path: Path, c
     """Random pictures and networks: every cell is off."""
     assert reproduce.main([str(small_networks(tmp_path / "weights")), str(pictures(tmp_path / "data"))]) == 1
     printed = capsys.readouterr().out
-    cells = [cell for cell in reproduce.published() if cell.setting.data == "Set14"]
+    cells = [cell for cell in reproduce.reference_cells() if cell.setting.data == "Set14"]
     measured = [cell for cell in cells if cell.network == "bicubic" or cell.setting.scale == 4]
-    assert f"{len(measured)} of {len(reproduce.published())} cells measured" in printed
+    assert f"{len(measured)} of {len(reproduce.reference_cells())} cells measured" in printed
     assert printed.count("Set14 SRMDNF  gaussian:2.6,1.0,30  noise 0   x4") == 2  # when measured, and in the final list
     assert "| Set14 | `gaussian:2.6,1.0,30` | 0 | SRMDNF |  |  | " in printed
 
@@ -100,7 +100,7 @@ def test_a_published_cell_is_reproduced(tmp_path: Path, network: str, setting: S
     for suffix in (".param", ".bin"):
         (tmp_path / f"{name}{suffix}").symlink_to(NCNN / f"{name}{suffix}")
     networks = reproduce.restorers(tmp_path, PCA)
-    cells = [cell for cell in reproduce.published() if (cell.network, cell.setting) == (network, setting)]
+    cells = [cell for cell in reproduce.reference_cells() if (cell.network, cell.setting) == (network, setting)]
     (cell,) = reproduce.reproduce(PICTURES, networks, cells)
     assert not cell.is_off
-    assert cell.measured == pytest.approx(cell.published, abs=0.003)
+    assert cell.measured == pytest.approx(cell.reference, abs=0.003)
