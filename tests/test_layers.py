@@ -69,7 +69,7 @@ def test_an_import_from_a_higher_layer_is_reported(package_copy: Path, file: str
     "lines",
     [
         # In one folder: two modules, and three modules with imports inside functions.
-        {"kernel/files.py": "from srmd.kernel.specs import FORMS"},
+        {"kernel/files.py": "from srmd.kernel.specs import SPEC_FORMS"},
         {"base/errors.py": "def later():\n    from srmd.base import files"},
         {
             "pictures/picture.py": "def later():\n    from srmd.pictures import png16",
