@@ -18,7 +18,8 @@ ROOT = Path(__file__).parents[1]
 FLAGS_PAGE = ROOT / "docs" / "flags.md"
 ARCHITECTURE_PAGE = ROOT / "docs" / "architecture.md"
 WIDTH = 120  # characters of a line
-FILES_START, FILES_END = "<!-- files -->", "<!-- end of files -->"
+FILES_START = "<!-- files -->"
+FILES_END = "<!-- end of files -->"
 USAGE = {  # the argument of a flag, by argparse's nargs
     None: "--{name} {metavar}",
     "+": "--{name} {metavar} ...",

@@ -155,8 +155,8 @@ class Solver:
         warm_up = min(MAX_WARM_UP_STEPS, self.config.steps // 10)
         if steps_done < warm_up:
             return self.config.lr * (steps_done + 1) / warm_up
-        progress = (steps_done - warm_up) / (self.config.steps - warm_up)
-        return self.config.lr * (1 + math.cos(math.pi * progress)) / 2
+        angle = math.pi * (steps_done - warm_up) / (self.config.steps - warm_up)
+        return self.config.lr * (1 + math.cos(angle)) / 2
 
     @torch.no_grad()
     def _update_ema(self) -> None:

@@ -11,7 +11,8 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
-from PIL import Image
+
+from picture_files import save_smooth_picture
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -37,8 +38,7 @@ def folder_with_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     Path("pictures").mkdir()
     rng = np.random.default_rng(0)
     for name in "abc":
-        coarse = Image.fromarray(rng.integers(0, 256, (12, 14, 3), np.uint8))
-        coarse.resize((84, 72), Image.Resampling.BICUBIC).save(f"pictures/{name}.png")
+        save_smooth_picture(f"pictures/{name}.png", rng, (84, 72))
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from foreign_networks import write_matlab_5
+from picture_files import save_smooth_picture
 from srmd.backends.ncnn import ncnn_files
 from srmd.kernel.specs import checked_gaussian
 from srmd.model import SRMD, NetworkConfig
@@ -42,8 +44,7 @@ def _write_pictures(folder: Path) -> None:
 
 def _write_picture(path: Path, rng: np.random.Generator, size: tuple[int, int]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    coarse = Image.fromarray(rng.integers(0, 256, (9, 12, 3), np.uint8))
-    coarse.resize(size, Image.Resampling.BICUBIC).save(path)
+    save_smooth_picture(path, rng, size)
 
 
 def _write_kernels(folder: Path) -> None:
@@ -84,18 +85,11 @@ def _write_matconvnet(path: Path, network: SRMD, pca: NDArray) -> None:
     for layer in network.chain():
         weight = layer.conv.weight.detach().numpy().transpose(2, 3, 1, 0)  # (3, 3, in, out)
         bias = layer.conv.bias.detach().numpy()[:, None]
-        layers.append({"type": "conv", "weights": _cell([weight, bias]), "stride": 1.0, "pad": 1.0, "dilate": 1.0})
+        layers.append({"type": "conv", "weights": [weight, bias], "stride": 1.0, "pad": 1.0, "dilate": 1.0})
         if layer.relu:
             layers.append({"type": "relu", "leak": 0.0})
     layers.append({"type": "SubP", "scale": float(network.config.scale)})
-    scipy.io.savemat(path, {"net": {"layers": _cell(layers), "meta": {"P": pca}}})
-
-
-def _cell(items: list) -> NDArray:
-    """Return a list as SciPy wants a MATLAB cell array."""
-    cell = np.empty((1, len(items)), object)
-    cell[0, :] = items
-    return cell
+    write_matlab_5(path, net={"layers": layers, "meta": {"P": pca}})
 
 
 def add_trained_run(folder: Path) -> None:

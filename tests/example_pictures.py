@@ -7,8 +7,12 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageCms
 
-HEIGHT, WIDTH = 12, 16
-ORIENTATION, MAKER, CAMERA, GPS = 274, 271, 34665, 34853
+HEIGHT = 12
+WIDTH = 16
+ORIENTATION = 274
+MAKER = 271
+CAMERA = 34665
+GPS = 34853
 
 
 def colour_image() -> Image.Image:

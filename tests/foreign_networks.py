@@ -1,8 +1,10 @@
-"""Small networks, written in the formats of other projects, for the tests of `weights/foreign.py`."""
+"""Small networks, written in the formats of other projects."""
 
 import struct
 from pathlib import Path
 
+import numpy as np
+import scipy.io
 import torch
 from torch import nn
 
@@ -43,3 +45,19 @@ def ncnn_files(folder: Path, network: SRMD, float16: bool = False) -> Path:
     (folder / "net.param").write_text("\n".join(lines) + "\n")
     (folder / "net.bin").write_bytes(data)
     return folder / "net.param"
+
+
+def write_matlab_5(path: Path, **variables: object) -> None:
+    """Writes a MATLAB 5 file with SciPy, as MATLAB's `save` does."""
+
+    def value(item: object) -> object:
+        if isinstance(item, dict):
+            return {key: value(member) for key, member in item.items()}
+        if isinstance(item, list):
+            cell = np.empty((1, len(item)), object)
+            cell[0, :] = [value(member) for member in item]
+            return cell
+        return item
+
+    with path.open("wb") as file:  # SciPy would add .mat to a path
+        scipy.io.savemat(file, value(variables), do_compression=True)

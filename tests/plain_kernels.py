@@ -47,7 +47,7 @@ def variances_and_angles(kernels):
     return 1 / precision[:, ::-1], np.degrees(np.arctan2(axes[:, 1, 0], axes[:, 0, 0])) % 180
 
 
-def asymmetric_kernel(size=15):
+def asymmetric_kernel(size=15, seed=3):
     """A random kernel (size, size) that no turn or flip maps onto itself."""
-    kernel = np.random.default_rng(3).random((size, size))
+    kernel = np.random.default_rng(seed).random((size, size))
     return kernel / kernel.sum()

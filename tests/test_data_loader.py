@@ -114,6 +114,15 @@ def test_an_hdf5_file_that_is_not_a_pack_is_refused(tmp_path):
         PackedPictures(tmp_path / "a.h5")
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.uint16])
+def test_a_pack_with_an_array_of_another_type_beside_its_pictures_is_refused(tmp_path, dtype):
+    packed(tmp_path, (9, 9)).close()
+    with h5py.File(tmp_path / "pack.h5", "a") as file:
+        file["pictures/000001"] = np.zeros((9, 9, 3), dtype)
+    with pytest.raises(InputError, match=r"pack\.h5: expected pictures, \(height, width, 3\) of 8 bits"):
+        PackedPictures(tmp_path / "pack.h5")
+
+
 @pytest.mark.parametrize("shape", [None, "group", "nothing", (8, 8), (8, 8, 4), (2, 8, 8, 3)])
 def test_a_pack_without_pictures_is_refused(tmp_path, shape):
     with h5py.File(tmp_path / "a.h5", "w") as file:

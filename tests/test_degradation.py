@@ -19,7 +19,8 @@ from example_degradations import (
     without_border,
 )
 from srmd.degradation import Degradation, border, degrade
-from srmd.kernel.families import delta, random_kernels
+from srmd.kernel.families import asymmetric, delta, gaussian, random_kernels
+from srmd.pictures.dihedral import VIEWS, turn
 
 
 def test_a_delta_kernel_at_scale_1_changes_nothing():
@@ -172,3 +173,17 @@ def test_lr_by_fft_equals_lr_tap_by_tap_at_sizes_of_training_crops(scale, size):
     hr, kernels = random_picture(2, 3, size // scale * scale, 10 * scale), asymmetric_kernels(2)
     plain = degrade(hr, uniform_degradation(kernels), scale)  # float64: tap by tap
     assert_close(degrade(hr.float(), uniform_degradation(kernels.float()), scale), plain, 1e-6)
+
+
+@pytest.mark.parametrize("view", range(VIEWS))
+@pytest.mark.parametrize("scale", [1, 2, 3])
+def test_a_turned_picture_with_the_turned_degradation_gives_the_turned_lr(scale, view):
+    height, width = 12, 10
+    kernels = torch.from_numpy(np.stack([asymmetric(), gaussian(2.0, 0.7, 20)]))[None]
+    noise_levels = 50 * random_picture(1, 2, height, width, seed=0)
+    weight = random_picture(1, 1, height, width, seed=1)
+    degradation = Degradation(kernels, noise_levels, torch.cat([weight, 1 - weight], 1))
+    hr, noise = (random_picture(1, 3, s * height, s * width, seed=2) for s in (scale, 1))
+    lr = degrade(hr, degradation, scale, noise=noise)
+    turned_lr = degrade(turn(hr, view), degradation.turned(view), scale, noise=turn(noise, view))
+    assert_close(turned_lr, turn(lr, view), 1e-9)

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -27,28 +28,71 @@ def package_copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def append(folder: Path, lines: dict[str, str]) -> None:
+    """Appends a line to each file of the package in a folder; a new file is created."""
+    for file, line in lines.items():
+        with (folder / "srmd" / file).open("a") as source:
+            source.write(f"\n{line}\n")
+
+
+def assert_broken(folder: Path, contract: str) -> None:
+    """Checks that import-linter reports the contract with an id as broken."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    names = {each["id"]: each["name"] for each in settings["contracts"]}
+    done = lint(folder)
+    assert done.returncode != 0
+    broken = rf"^{re.escape(names[contract])} BROKEN$"
+    assert re.search(broken, done.stdout, re.MULTILINE), done.stdout + done.stderr
+
+
 def test_imports_go_downwards_and_not_in_circles():
     done = lint(ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
-    ("file", "line", "contract"),
+    ("file", "line"),
     [
-        ("base/files.py", "import srmd.solver", "Modules import from lower layers"),
-        ("model.py", "from srmd.cli.flags import FLAGS", "Modules import from lower layers"),
-        ("model.py", "def later():\n    from srmd.solver import Solver", "Modules import from lower layers"),
-        ("train/soap.py", "from srmd.show import tables", "Modules import from lower layers"),  # same layer
-        ("base/errors.py", "def later():\n    from srmd.base import files", "No circular imports"),
-        ("new_module.py", "", "Modules import from lower layers"),  # in no layer
+        ("base/files.py", "import srmd.solver"),
+        ("model.py", "from srmd.cli.flags import FLAGS"),
+        ("model.py", "def later():\n    from srmd.solver import Solver"),
+        ("train/soap.py", "from srmd.show import tables"),  # another folder in the same layer
+        ("new_module.py", ""),  # in no layer
     ],
 )
-def test_a_forbidden_import_is_reported(package_copy: Path, file: str, line: str, contract: str):
-    with (package_copy / "srmd" / file).open("a") as source:
-        source.write(f"\n{line}\n")
-    done = lint(package_copy)
-    assert done.returncode != 0
-    assert re.search(rf"^{contract}.* BROKEN$", done.stdout, re.MULTILINE), done.stdout + done.stderr
+def test_an_import_from_a_higher_layer_is_reported(package_copy: Path, file: str, line: str):
+    append(package_copy, {file: line})
+    assert_broken(package_copy, "layers")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        # In one folder: two modules, and three modules with imports inside functions.
+        {"kernel/files.py": "from srmd.kernel.specs import SPEC_FORMS"},
+        {"base/errors.py": "def later():\n    from srmd.base import files"},
+        {
+            "pictures/picture.py": "def later():\n    from srmd.pictures import png16",
+            "pictures/png16.py": "def later():\n    import srmd.pictures.files",
+        },
+        # In one layer: a module and a folder, and two folders.
+        {"solver.py": "import srmd.evaluate.run", "evaluate/run.py": "import srmd.solver"},
+        {"train/memory.py": "import srmd.restore.tiles", "restore/tiles.py": "import srmd.train.memory"},
+    ],
+)
+def test_a_circle_is_reported(package_copy: Path, lines: dict[str, str]):
+    append(package_copy, lines)
+    assert_broken(package_copy, "acyclic")
+
+
+def test_init_files_import_nothing_from_the_package():
+    """import-linter reports no circle between a module and its own folder."""
+    files = list((ROOT / "srmd").rglob("__init__.py"))
+    assert len(files) > 5
+    for path in files:
+        nodes = ast.walk(ast.parse(path.read_text()))
+        imports = [ast.unparse(node) for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
+        assert not [line for line in imports if "srmd" in line or "from ." in line], path
 
 
 def test_every_module_has_a_docstring():

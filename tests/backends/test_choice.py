@@ -20,8 +20,10 @@ from srmd.winograd.convolution import conv_relu
 
 CPU = torch.device("cpu")
 TORCH = Backend("torch", "fp32", "cpu")
-DIRECT, WINOGRAD = "torch fp32 cpu", "torch winograd fp32 cpu"
-IDLE_LOAD, BUSY_LOAD = 0.1, 9
+DIRECT = "torch fp32 cpu"
+WINOGRAD = "torch winograd fp32 cpu"
+IDLE_LOAD = 0.1
+BUSY_LOAD = 9
 
 
 @pytest.fixture

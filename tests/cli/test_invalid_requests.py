@@ -6,7 +6,8 @@ import pytest
 from srmd.cli import main
 from srmd.cli.flags import FLAGS
 
-TRAIN, TEST = "--mode=train", "--mode=test"
+TRAIN = "--mode=train"
+TEST = "--mode=test"
 pytestmark = pytest.mark.usefixtures("folder_with_files")
 
 INVALID = [

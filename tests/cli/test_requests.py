@@ -14,7 +14,8 @@ from srmd.kernel.families import gaussian
 from srmd.kernel.window import centre_offset
 
 ROOT = Path(__file__).parents[2]
-TRAIN, TEST = "--mode=train", "--mode=test"
+TRAIN = "--mode=train"
+TEST = "--mode=test"
 pytestmark = pytest.mark.usefixtures("folder_with_files")
 
 

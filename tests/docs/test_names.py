@@ -1,6 +1,7 @@
 """What the documents name in backticks exists: files, modules, names of code, flags."""
 
 import importlib.util
+import pkgutil
 import re
 from functools import cache
 from pathlib import Path
@@ -67,9 +68,11 @@ def test_names_of_code_exist(name: str):
 
 
 def test_new_names_of_the_changelog_exist():
-    """The second column of its tables: modules, or names of code."""
+    """The second column of its tables holds modules, paths of names such as `srmd.solver.Solver`, and names of code."""
     rows = re.findall(r"^\| `.*?` \| (.+) \|$", prose(OLD_NAMES), re.MULTILINE)
     for text in [text for row in rows for text in QUOTED.findall(row)]:
-        match = NAME.fullmatch(text.removeprefix("python -m "))
-        if match:
-            assert match[1] in code_words() or (ROOT / f"{text.replace('.', '/')}.py").exists(), text
+        text = text.removeprefix("python -m ")
+        if text.startswith("srmd."):
+            assert pkgutil.resolve_name(text), text  # raises ImportError or AttributeError
+        elif match := NAME.fullmatch(text):
+            assert match[1] in code_words(), text

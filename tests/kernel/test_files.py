@@ -10,6 +10,7 @@ import scipy.ndimage
 import scipy.sparse
 from PIL import Image
 
+from plain_kernels import asymmetric_kernel
 from srmd.base.errors import InputError
 from srmd.kernel.files import read_kernels, write_mat
 
@@ -45,11 +46,6 @@ INVALID_TEXTS = {
 @pytest.fixture(autouse=True)
 def _run_in_tmp_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-
-
-def asymmetric_kernel(size=15, seed=3):
-    k = np.random.default_rng(seed).random((size, size))
-    return k / k.sum()
 
 
 def kernel_stack(count=3, size=15):

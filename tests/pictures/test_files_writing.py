@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, JpegImagePlugin
 
 from example_pictures import (
     CAMERA,
@@ -17,6 +17,7 @@ from example_pictures import (
     save,
     srgb_profile,
 )
+from picture_files import open_picture
 from srmd.base.errors import InputError
 from srmd.pictures.files import over_white, read_picture, write_picture
 from srmd.pictures.picture import Picture
@@ -110,3 +111,11 @@ def test_a_picture_too_large_for_the_format_is_refused_and_leaves_no_file(tmp_pa
     with pytest.raises(InputError, match=r"wide\.webp: WEBP can't hold this picture"):
         write_picture(tmp_path / "wide.webp", np.zeros((1, 16384, 3)))
     assert not list(tmp_path.iterdir())
+
+
+def test_jpeg_is_written_with_quality_95_and_without_chroma_subsampling(tmp_path):
+    write_picture(tmp_path / "a.jpg", np.random.default_rng(0).random((40, 40, 3)))
+    colour_image().save(tmp_path / "95.jpg", quality=95)
+    written, expected = open_picture(tmp_path / "a.jpg"), open_picture(tmp_path / "95.jpg")
+    assert written.quantization == expected.quantization
+    assert JpegImagePlugin.get_sampling(written) == 0  # 4:4:4

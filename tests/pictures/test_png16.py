@@ -9,6 +9,8 @@ from PIL import Image
 from example_pictures import MAKER, ORIENTATION, exif, random_16_bits, save_16_bit_png, srgb_profile
 from srmd.base.errors import InputError
 from srmd.pictures.files import read_picture, write_picture
+from srmd.pictures.picture import Picture
+from srmd.pictures.png16 import ROWS_PER_STRIP
 
 
 @pytest.mark.parametrize("channels", [3, 4])
@@ -73,3 +75,14 @@ def test_rgb_of_16_bits_becomes_8_in_other_formats_than_png(tmp_path, suffix):
     source = read_picture(save_16_bit_png(tmp_path / "a.png", np.full((8, 8, 3), 30000, np.uint16)))
     write_picture(tmp_path / f"b.{suffix}", source.as_floats(), source)
     np.testing.assert_allclose(read_picture(tmp_path / f"b.{suffix}").pixels, 117, atol=1)
+
+
+def test_a_picture_of_several_strips_is_written_and_read_exactly(tmp_path):
+    """Rows are compressed in strips of ROWS_PER_STRIP."""
+    pixels = np.random.default_rng(0).integers(0, 65536, (2 * ROWS_PER_STRIP + 1, 7, 3), np.uint16)
+    alpha = np.full(pixels.shape[:2], 200, np.uint8)
+    write_picture(tmp_path / "a.png", pixels, Picture(pixels, alpha))
+    picture = read_picture(tmp_path / "a.png")
+    assert picture.pixels.dtype == np.uint16
+    np.testing.assert_array_equal(picture.pixels, pixels)
+    np.testing.assert_array_equal(picture.alpha, alpha)

@@ -187,3 +187,21 @@ def test_the_self_ensemble_is_refused_for_the_direct_downsampler_at_even_scales(
                 restore(restorer, picture(9, 9), uniform(gaussian(1.0)), self_ensemble=True)
         else:
             assert restore(restorer, picture(9, 9), uniform(gaussian(1.0)), self_ensemble=True).isfinite().all()
+
+
+def test_sr_of_floats_is_clipped():
+    lr = np.full((12, 12, 3), 1.5, np.float32)
+    lr[:, :6] = 0
+    sr = restorer_of(SRMD(NetworkConfig(features=4, layers=2))).restore(lr, "delta")  # untrained: SR is LR enlarged
+    assert 0 <= sr.min() < 0.5
+    assert sr.max() == 1
+
+
+def test_enlarged_transparency_of_floats_is_clipped():
+    """Bicubic upscaling overshoots at an edge."""
+    lr = np.full((12, 12, 4), 0.5, np.float32)
+    lr[..., 3] = np.arange(12) >= 6
+    alpha = restorer_of(SRMD(NetworkConfig(features=4, layers=2))).restore(lr, "delta")[..., 3]
+    assert alpha.shape == (24, 24)
+    assert alpha.min() == 0
+    assert alpha.max() == 1

@@ -30,4 +30,5 @@ def test_a_checkpoint_is_read_as_its_moving_average(tmp_path: Path):
     weights = read_weights(tmp_path / "checkpoint-0000007.pt")
     assert not torch.equal(network.convs[1].weight, ema.convs[1].weight)
     assert torch.equal(weights.network.convs[1].weight, ema.convs[1].weight)
+    assert torch.equal(weights.pca, checkpoint.pca)
     assert weights.downsampler == "direct"

@@ -70,13 +70,6 @@ def checkpoint(path: Path) -> dict:
     return state
 
 
-def test_of_a_checkpoint_the_ema_network_is_read(tmp_path: Path):
-    checkpoint(tmp_path / "checkpoint-5.pt")
-    read = read_weights(tmp_path / "checkpoint-5.pt")
-    assert torch.equal(output(read.network), output(weights().network))
-    assert read.pca is not None
-
-
 def test_a_truncated_checkpoint_is_refused(tmp_path: Path):
     checkpoint(tmp_path / "a.pt")
     data = (tmp_path / "a.pt").read_bytes()

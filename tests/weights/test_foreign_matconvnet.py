@@ -8,11 +8,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-import scipy.io
 import scipy.signal
 import torch
 
-from foreign_networks import SMALL, conditions_of
+from foreign_networks import SMALL, conditions_of, write_matlab_5
 from srmd.base.errors import InputError
 from srmd.kernel.families import gaussian
 from srmd.kernel.pca import kernel_codes, pca_matrix
@@ -71,22 +70,6 @@ def matconvnet_sub_pixels(x: np.ndarray, scale: int) -> np.ndarray:
         for i in range(scale**2):
             y[i % scale :: scale, i // scale :: scale, colour] = x[..., colour * scale**2 + i]
     return y
-
-
-def write_matlab_5(path: Path, **variables: object) -> None:
-    """Writes a MATLAB 5 file with SciPy, as MATLAB's `save` does."""
-
-    def value(item: object) -> object:
-        if isinstance(item, dict):
-            return {key: value(member) for key, member in item.items()}
-        if isinstance(item, list):
-            cell = np.empty((1, len(item)), object)
-            cell[0, :] = [value(member) for member in item]
-            return cell
-        return item
-
-    with path.open("wb") as file:  # SciPy would add .mat to a path
-        scipy.io.savemat(file, value(variables), do_compression=True)
 
 
 def write_matlab_73(path: Path, **variables: object) -> None:
