@@ -33,3 +33,11 @@ def test_a_signal_during_the_imports_ends_the_command_without_a_traceback(
     command = [sys.executable, "-c", INTERRUPTED, str(int(number)), str(ROOT / program)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
+
+
+def test_the_command_imports_only_three_modules_before_it_handles_signals():
+    def imported(statement: str) -> set[str]:
+        code = f"import sys; {statement}; print(*sys.modules)"
+        return set(subprocess.check_output([sys.executable, "-S", "-c", code], cwd=ROOT, text=True).split())
+
+    assert imported("import srmd.__main__") - imported("import os, signal") == {"srmd", "srmd.__main__"}
