@@ -1,8 +1,13 @@
 """The command line: `srmd`, `python -m srmd` and `python main.py`."""
 
+# No other imports, not even typing: until `_exit_on_signals` is called, Ctrl-C prints a traceback.
 import os
-import signal
-import sys  # no other imports, not even typing: until `_exit_on_signals` is called, Ctrl-C prints a traceback
+import sys
+
+try:
+    import signal
+except KeyboardInterrupt:
+    raise SystemExit(130) from None
 
 
 def command() -> None:

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP as requests to stop, which a loop checks when it can stop safely; and their delay."""
+"""Ctrl-C, SIGTERM and SIGHUP as requests to stop, which a loop checks when it can stop safely."""
 
 import signal
 import threading

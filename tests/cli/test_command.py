@@ -43,6 +43,21 @@ def test_the_command_imports_only_three_modules_before_it_handles_signals():
     assert imported("import srmd.__main__") - imported("import os, signal") == {"srmd", "srmd.__main__"}
 
 
+def test_ctrl_c_while_the_signal_module_is_imported_ends_the_command_without_a_traceback():
+    code = """
+import _signal, sys
+class Interrupter:
+    def find_spec(self, name, path=None, target=None):
+        if name == "enum":
+            _signal.raise_signal(_signal.SIGINT)
+_signal.signal(_signal.SIGINT, _signal.default_int_handler)
+sys.meta_path.insert(0, Interrupter())
+import srmd.__main__
+"""
+    done = subprocess.run([sys.executable, "-S", "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 # Sends a signal while torch is imported, and turns the exception of the signal's handler into an ImportError, as
 # compiled modules do.
 INTERRUPTED_MODULE = """
@@ -74,3 +89,12 @@ def test_a_signal_while_a_compiled_module_is_imported_ends_the_command(
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+@pytest.mark.parametrize("flags", [["--help"], ["--mode=test", "--help"], ["--version"]])
+def test_help_that_cannot_be_written_is_an_error(flags: list[str]):
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, str(ROOT / "main.py"), *flags]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "[Errno 28] No space left on device\n")
