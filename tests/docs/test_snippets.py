@@ -66,7 +66,6 @@ NOT_RUN: dict[str, tuple[str, Callable[[list[str]], None]]] = {
     r"python -m docs\.generate$": ("would change the documents; tests/docs/test_generated.py", check_module),
     r"python -m srmd\.show\.visdom_server$": ("serves until Ctrl-C; tests/show/", check_module),
     r"python -m pytest ": ("runs the tests inside the tests", check_pytest),
-    r"python -m coverage ": ("runs the tests inside the tests; coverage may not be installed", no_check),
 }
 # Recorded commands of trainings that took hours on data that is not part of the repository.
 PARSED_ONLY = {"weights/README.md": "--train_data=data/train_pictures"}
