@@ -180,7 +180,7 @@ class Solver:
         if total := int(sum(layer.sum() for layer in dormant)):
             generator = torch.Generator().manual_seed(self.config.seed + self.step)
             reset_dormant_features(self.network, self.ema, dormant, batch.lr, batch.degradation_map, generator)
-            logger.info("%d dormant features were reset at step %d: they were 0 on every patch tried", total, self.step)
+            logger.info("dormant features reset at step %d: %d, which were 0 on every patch tried", self.step, total)
 
     def check_loss(self, loss: Tensor) -> float:
         """Return the loss as a number. Raises RuntimeError if the training has diverged."""

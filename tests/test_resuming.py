@@ -47,7 +47,7 @@ def test_a_run_is_resumed_to_the_bit_at_a_step_that_resets_dormant_features(
             solver.network.convs[3].bias.data[5:9] = -1e3
         return loss
 
-    message = "dormant features were reset at step 10"
+    message = "dormant features reset at step 10"
     monkeypatch.setattr(Solver, "training_step", step_that_makes_features_dormant)
     assert train("uninterrupted", "--steps=21") == 0
     assert message in capsys.readouterr().out

@@ -52,6 +52,7 @@ def choose_backend(network: SRMD, device: torch.device, engine: str = "auto", pr
     if fastest is None and busy:
         fastest = results.get(busy_key)
     if fastest not in map(str, backends):
+        logger.info("Comparing the speed of %d engines, once for this machine and network", len(backends))
         fastest = _benchmark(network, backends)
         _write_cache(busy_key if busy else key, fastest)
     return next(backend for backend in backends if str(backend) == fastest)

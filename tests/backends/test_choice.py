@@ -80,8 +80,9 @@ def test_an_engine_that_is_not_installed_or_does_not_fit_is_refused(monkeypatch:
 
 
 def test_the_fastest_backend_is_chosen_and_the_result_cached(
-    network: SRMD, cache: Path, monkeypatch: pytest.MonkeyPatch
+    network: SRMD, cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
+    caplog.set_level("INFO", logger="srmd")
     benchmarked = []
 
     def make_all_slow_except(fastest: str):
@@ -100,10 +101,13 @@ def test_the_fastest_backend_is_chosen_and_the_result_cached(
     make_all_slow_except(WINOGRAD)
     assert choose_backend(network, CPU, "torch", "fp32").winograd
     assert set(benchmarked) == {DIRECT, WINOGRAD}
+    assert caplog.messages == ["Comparing the speed of 2 engines, once for this machine and network"]
     benchmarked.clear()
+    caplog.clear()
     make_all_slow_except(DIRECT)
     assert choose_backend(network, CPU, "torch", "fp32").winograd  # the cached result
     assert not benchmarked
+    assert not caplog.messages
     next(cache.rglob("*.json")).write_text("no JSON")
     assert not choose_backend(network, CPU, "torch", "fp32").winograd
 
