@@ -6,11 +6,9 @@
     hr = restorer.restore(lr, kernel="gaussian:1.3", noise_level=5)  # array, tensor or PIL picture, as lr is
     lr = srmd.degrade(hr, kernel=srmd.gaussian(2.6, 1.0, 30), noise_level=5, scale=2)
 
-These names are imported when they are first used, because importing torch takes seconds.
+These names are imported when they are first used, because importing torch takes seconds. This file imports nothing: the
+command imports it before it handles Ctrl-C.
 """
-
-from importlib import import_module
-from typing import Any
 
 __version__ = "0.5.0"
 __all__ = ["InputError", "Restorer", "degrade", "gaussian", "load", "read_kernel"]
@@ -25,9 +23,11 @@ _MODULES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _MODULES:
         raise AttributeError(f"module 'srmd' has no attribute {name!r}")
+    from importlib import import_module
+
     module, attribute = _MODULES[name]
     return getattr(import_module(module), attribute)
 

@@ -1,12 +1,16 @@
 """The command line: `srmd`, `python -m srmd` and `python main.py`."""
 
+# No other imports, not even typing: until `_exit_on_signals` is called, Ctrl-C prints a traceback.
 import os
-import signal
 import sys
-from typing import NoReturn
+
+try:
+    import signal
+except KeyboardInterrupt:
+    raise SystemExit(130) from None
 
 
-def command() -> NoReturn:
+def command() -> None:
     """Runs what the command line's flags ask for, and ends the process with the exit code."""
     _exit_on_signals()
     from srmd.cli.main import end_on_signals, main  # these imports take half a second
@@ -29,7 +33,7 @@ def _exit_on_signals() -> None:
             signal.signal(number, _exit)
 
 
-def _exit(number: int, _frame: object) -> NoReturn:
+def _exit(number: int, _frame: object) -> None:
     os._exit(128 + number)
 
 

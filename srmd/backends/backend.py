@@ -9,6 +9,7 @@ from torch import Tensor
 from srmd.backends.bfloat16 import Bfloat16Network
 from srmd.backends.device import autocast, exact_convolutions
 from srmd.base.errors import InputError
+from srmd.base.signals import deferred_signals
 from srmd.model import SRMD, NetworkConfig, NetworkFunction
 from srmd.winograd.convolution import ConvReLUWithTwoBuffers
 
@@ -46,7 +47,10 @@ def make_network_function(network: SRMD, backend: Backend) -> NetworkFunction:
     SR (1, 3, s·h, s·w). Raises InputError if an optional engine is installed, but does not work on this machine.
     """
     try:
-        return _make_network_function(network, backend)
+        if backend.engine not in OPTIONAL_ENGINES:
+            return _torch_function(network, backend)
+        with deferred_signals():  # otherwise Ctrl-C during the import of an engine looks like an engine that fails
+            return _optional_engine_function(network, backend)
     except Exception as error:  # an optional engine can fail in many ways, such as by a missing library
         if backend.engine not in OPTIONAL_ENGINES:
             raise
@@ -55,17 +59,15 @@ def make_network_function(network: SRMD, backend: Backend) -> NetworkFunction:
         raise InputError(f"{problem}; `engine=torch` does", "engine") from error
 
 
-def _make_network_function(network: SRMD, backend: Backend) -> NetworkFunction:
+def _optional_engine_function(network: SRMD, backend: Backend) -> NetworkFunction:
     threads = torch.get_num_threads()
     if backend.engine == "ncnn":
         from srmd.backends.ncnn import ncnn_function
 
         return ncnn_function(network, backend.precision, threads, vulkan=backend.device == "vulkan")
-    if backend.engine == "openvino":
-        from srmd.backends.openvino import openvino_function
+    from srmd.backends.openvino import openvino_function
 
-        return openvino_function(network, backend.precision, threads)
-    return _torch_function(network, backend)
+    return openvino_function(network, backend.precision, threads)
 
 
 def _torch_function(network: SRMD, backend: Backend) -> NetworkFunction:

@@ -19,6 +19,7 @@ from srmd.backends.backend import OPTIONAL_ENGINES, Backend, make_network_functi
 from srmd.backends.device import choose_precision, processor_description
 from srmd.base.errors import InputError
 from srmd.base.files import atomic_write, cache_folder
+from srmd.base.signals import deferred_signals
 from srmd.model import SRMD
 from srmd.winograd import compiled
 from srmd.winograd.convolution import conv_relu
@@ -52,6 +53,7 @@ def choose_backend(network: SRMD, device: torch.device, engine: str = "auto", pr
     if fastest is None and busy:
         fastest = results.get(busy_key)
     if fastest not in map(str, backends):
+        logger.info("Comparing the speed of %d engines, once for this machine and network", len(backends))
         fastest = _benchmark(network, backends)
         _write_cache(busy_key if busy else key, fastest)
     return next(backend for backend in backends if str(backend) == fastest)
@@ -120,7 +122,8 @@ def _check_optional_engine(network: SRMD, device: torch.device, engine: str) -> 
 def _has_vulkan() -> bool:
     from srmd.backends.ncnn import has_vulkan
 
-    return has_vulkan()
+    with deferred_signals():  # it imports ncnn
+        return has_vulkan()
 
 
 def _benchmark(network: SRMD, backends: list[Backend]) -> str:

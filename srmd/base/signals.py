@@ -1,6 +1,7 @@
 """Ctrl-C, SIGTERM and SIGHUP as requests to stop, which a loop checks when it can stop safely."""
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -36,3 +37,28 @@ def stop_requests() -> Iterator[list[int]]:
         yield requests
     finally:
         restore_handlers()
+
+
+@contextmanager
+def deferred_signals() -> Iterator[None]:
+    """Delays SIGINT, SIGTERM and SIGHUP to the end of the `with` block.
+
+    For imports of compiled modules, and calls of compiled code that may call Python: if a signal handler raises an
+    exception there, pybind11 turns it into an ImportError or ends the process. It has no effect outside the main
+    thread, because Python runs handlers only in the main thread.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received: list[int] = []
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    old_handlers = {number: signal.getsignal(number) for number in numbers if callable(signal.getsignal(number))}
+    for number in old_handlers:
+        signal.signal(number, lambda number, _frame: received.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in old_handlers.items():
+            signal.signal(number, handler)
+        if received:
+            signal.raise_signal(received[0])

@@ -44,6 +44,10 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise InputError(re.sub(r"^argument (-\S+?)(/\S+)?:", r"\1:", message))
 
+    def print_help(self, _file: object = None) -> None:
+        """Prints the help; a full disk or a closed pipe is an error, which argparse's own method hides."""
+        print(self.format_help(), end="")
+
 
 @dataclass(frozen=True)
 class Flag:

@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from srmd.base.errors import InputError, Stopped, prefix_errors
 from srmd.base.files import make_folder
+from srmd.base.signals import deferred_signals
 from srmd.cli.console import log_to_console, one_line, progress_bar, training_bar
 from srmd.cli.requests import Request, parse
 from srmd.config import PrepareRequest, TestRequest, TrainConfig
@@ -21,8 +22,8 @@ def run(request: Request) -> None:
         _prepare(request)
         return
     if request.threads is not None:
-        import torch
-
+        with deferred_signals():
+            import torch
         torch.set_num_threads(request.threads)
     if isinstance(request, TrainConfig):
         _train(request)
@@ -31,21 +32,24 @@ def run(request: Request) -> None:
 
 
 def _train(request: TrainConfig) -> None:
-    from srmd.training_run import train
+    with deferred_signals():
+        from srmd.training_run import train
 
     with training_bar(request) as progress, progress_bar(**PACKING) as packing:
         train(request, progress, packing)
 
 
 def _test(request: TestRequest) -> None:
-    from srmd.evaluate.run import evaluate
+    with deferred_signals():
+        from srmd.evaluate.run import evaluate
 
     with progress_bar(unit="px", unit_scale=True) as progress:
         evaluate(request, progress)
 
 
 def _prepare(request: PrepareRequest) -> None:
-    from srmd.data_loader import pack
+    with deferred_signals():
+        from srmd.data_loader import pack
 
     with prefix_errors("output"):
         make_folder(request.output.parent)

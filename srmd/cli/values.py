@@ -88,6 +88,8 @@ def tile_side(text: str) -> int | None:
 
 def existing(text: str) -> Path:
     """Parses the path of a file or folder that exists and can be read."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a path, found nothing")
     if not os.path.exists(text):  # Path.exists would raise OSError for a name that is too long
         raise argparse.ArgumentTypeError(f"{text}: expected a file or folder, found neither")
     if not os.access(text, os.R_OK):

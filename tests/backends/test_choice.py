@@ -1,6 +1,7 @@
 """The choice of a backend, its benchmark and the cache of results."""
 
 import os
+import signal
 import sys
 import time
 from dataclasses import replace
@@ -81,8 +82,9 @@ def test_an_engine_that_is_not_installed_or_does_not_fit_is_refused(monkeypatch:
 
 
 def test_the_fastest_backend_is_chosen_and_the_result_cached(
-    network: SRMD, cache: Path, monkeypatch: pytest.MonkeyPatch
+    network: SRMD, cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
+    caplog.set_level("INFO", logger="srmd")
     benchmarked = []
 
     def make_all_slow_except(fastest: str):
@@ -101,10 +103,13 @@ def test_the_fastest_backend_is_chosen_and_the_result_cached(
     make_all_slow_except(WINOGRAD)
     assert choose_backend(network, CPU, "torch", "fp32").winograd
     assert set(benchmarked) == {DIRECT, WINOGRAD}
+    assert caplog.messages == ["Comparing the speed of 2 engines, once for this machine and network"]
     benchmarked.clear()
+    caplog.clear()
     make_all_slow_except(DIRECT)
     assert choose_backend(network, CPU, "torch", "fp32").winograd  # the cached result
     assert not benchmarked
+    assert not caplog.messages
     next(cache.rglob("*.json")).write_text("no JSON")
     assert not choose_backend(network, CPU, "torch", "fp32").winograd
 
@@ -177,6 +182,34 @@ def test_an_error_in_pytorch_is_raised_as_it_is(network: SRMD, monkeypatch: pyte
     monkeypatch.setattr(backend_module, "_torch_function", fail)
     with pytest.raises(RuntimeError, match="out of memory"):
         choose_backend(network, CPU, "torch", "fp32")
+
+
+class InterruptedImport:
+    """Sends SIGINT while openvino is imported, and hides the KeyboardInterrupt, as compiled modules do."""
+
+    def find_spec(self, name: str, *_: object) -> None:
+        if name == "openvino":
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt as error:
+                raise ImportError("initialization failed") from error
+
+
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize("engine", ["auto", "openvino"])
+def test_ctrl_c_while_an_engine_is_imported_is_not_taken_for_a_failure(
+    engine: str, network: SRMD, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(choice, "is_installed", lambda engine: engine == "openvino")
+    monkeypatch.setattr(choice.importlib.metadata, "version", lambda engine: "1")
+    monkeypatch.delitem(sys.modules, "openvino", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [InterruptedImport(), *sys.meta_path])
+    old_handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            make_network_function(network, choose_backend(network, CPU, engine, "fp32"))
+    finally:
+        signal.signal(signal.SIGINT, old_handler)
 
 
 # --- Winograd's algorithm in training

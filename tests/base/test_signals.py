@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 # A test runner in the background ignores SIGINT, and its children inherit that.
 START = """
 import os, signal
-from srmd.base.signals import stop_requests
+from srmd.base.signals import deferred_signals, stop_requests
 signal.signal(signal.SIGINT, signal.default_int_handler)
 """
 
@@ -71,6 +71,37 @@ with stop_requests() as requests:
 assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 """)
     assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
+
+
+def test_a_deferred_signal_has_its_effect_at_the_end_of_the_block():
+    done = run("""
+before = signal.getsignal(signal.SIGINT)
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+try:
+    with deferred_signals():
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGINT):
+            os.kill(os.getpid(), number)
+        print("finished")
+except KeyboardInterrupt:
+    print("interrupted")
+assert signal.getsignal(signal.SIGINT) is before
+assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+""")
+    assert (done.returncode, done.stdout) == (0, "finished\ninterrupted\n"), done.stderr
+
+
+def test_signals_are_not_deferred_in_other_threads():
+    done = run("""
+import threading
+def check():
+    before = signal.getsignal(signal.SIGINT)
+    with deferred_signals():
+        print(signal.getsignal(signal.SIGINT) is before)
+thread = threading.Thread(target=check)
+thread.start()
+thread.join()
+""")
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
 
 
 @pytest.mark.slow
