@@ -1,9 +1,11 @@
 """Compares the speed of this package with that of other engines, for several scales and picture sizes.
 
-    python -m benchmarks.engines    # some ten minutes; prints a table for each size, and `ratio NAME X.XX` lines
+    python -m benchmarks.engines    # some 15 minutes; prints a table for each size, and `ratio NAME X.XX` lines
 
 This package runs the backend that `--engine=auto` chooses. Engines are compared in the same precision, and timed
-alternately. A ratio above 1: this package is faster than the fastest of the others. Needs benchmarks/requirements.txt.
+alternately; at x2 also beside one and two processes that keep a core busy each. A ratio above 1: this package is faster
+than the fastest of the others. The limit is the time of the multiplications alone, at the rate of a large matrix
+product: by Winograd's F(6×6, 3×3) in the inner layers in float32. Needs benchmarks/requirements.txt.
 """
 
 import statistics
@@ -18,15 +20,22 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
+from benchmarks.load import LOADS, busy_processes
 from srmd.backends.backend import Backend, make_network_function
 from srmd.backends.choice import choose_backend
 from srmd.backends.device import choose_device, choose_precision, processor_description
+from srmd.base.arithmetic import ceil_div
 from srmd.model import SRMD, NetworkConfig, NetworkFunction, network_input
+from srmd.winograd.transforms import INPUT_TILE, OUTPUT_TILE
 
 SCALES = (2, 3, 4)
 SIDES = (256, 512)  # LR pixels
+LOADED_SCALE = 2  # the scale that is also measured on a busy machine
+MATRIX_SIDE = 2048  # of the matrix product that the limit refers to
 ROUNDS = 5
-MAX_SECONDS = 60  # after which no further round of a table starts, except the second
+MAX_SECONDS = 60  # after which no further round of a load starts, except the second
+
+Times = dict[str, list[float]]  # by the name of the engine
 
 
 def onnxruntime_function(network: SRMD) -> NetworkFunction:
@@ -83,9 +92,9 @@ def network_functions(network: SRMD, backend: Backend, precision: str) -> dict[s
     )
 
 
-def measure(functions: dict[str, Callable[[], object]]) -> dict[str, list[float]]:
+def measure(functions: dict[str, Callable[[], object]]) -> Times:
     """Seconds of each function, in rounds that call all of them, after one round that is not counted."""
-    times: dict[str, list[float]] = {name: [] for name in functions}
+    times: Times = {name: [] for name in functions}
     for function in functions.values():
         function()
     end = time.perf_counter() + MAX_SECONDS
@@ -99,20 +108,54 @@ def measure(functions: dict[str, Callable[[], object]]) -> dict[str, list[float]
     return times
 
 
+def limit_seconds(network: SRMD, side: int) -> float:
+    """Seconds of the multiplications for one picture of side×side LR pixels, by Winograd's algorithm in float32."""
+    matrix = torch.rand(MATRIX_SIDE, MATRIX_SIDE)
+    product_seconds = min(measure({"product": lambda: matrix @ matrix})["product"])
+    multiplications = 0
+    for number, (_, conv, relu) in enumerate(network.chain()):
+        if relu and number > 0:  # an inner layer
+            tiles = ceil_div(side, OUTPUT_TILE) ** 2
+            multiplications += tiles * INPUT_TILE**2 * conv.in_channels * conv.out_channels
+        else:
+            multiplications += side**2 * conv.weight.numel()
+    return product_seconds * multiplications / MATRIX_SIDE**3
+
+
 def table(scale: int, side: int, precision: str) -> str:
-    """Prints the seconds of each engine for one picture; returns the ratio line."""
+    """Prints the seconds of each engine for one picture; returns the ratio lines."""
     network = SRMD(NetworkConfig(scale)).eval()
     backend = choose_backend(network, choose_device("cpu"), "auto", precision)
     lr, degradation_map = torch.rand(1, 3, side, side), torch.rand(1, network.config.map_channels, 1, 1)
     functions = network_functions(network, backend, precision)
-    times = measure({name: partial(function, lr, degradation_map) for name, function in functions.items()})
-    print(f"\n| x{scale}, {side}×{side}, {precision} | median s | fastest s |\n|---|---|---|")
-    for name, seconds in sorted(times.items(), key=lambda item: statistics.median(item[1])):
-        print(f"| {name} | {statistics.median(seconds):.3f} | {min(seconds):.3f} |", flush=True)
+    calls = {name: partial(function, lr, degradation_map) for name, function in functions.items()}
+    times = {}
+    for load in LOADS if scale == LOADED_SCALE else (0,):
+        with busy_processes(load):
+            times[load] = measure(calls)
+    print_table(f"x{scale}, {side}×{side}, {precision}", times)
+    if precision == "fp32":
+        print(f"limit: {limit_seconds(network, side):.3f} s")
+    names = {0: "", 1: "_one_busy_core", 2: "_two_busy_cores"}
+    return "\n".join(
+        f"ratio restore_x{scale}_{side}_{precision}{names[load]} {ratio_to_fastest(loaded_times):.2f}"
+        for load, loaded_times in times.items()
+    )
+
+
+def print_table(title: str, times: dict[int, Times]) -> None:
+    """Prints the median seconds of each engine under each load, the fastest engine first."""
+    print(f"\n| {title}, median s | {' | '.join(LOADS[load] for load in times)} |\n|---|{'---|' * len(times)}")
+    medians = {name: [statistics.median(each[name]) for each in times.values()] for name in times[0]}
+    for name, seconds in sorted(medians.items(), key=lambda item: item[1]):
+        print(f"| {name} | {' | '.join(f'{each:.3f}' for each in seconds)} |", flush=True)
+
+
+def ratio_to_fastest(times: Times) -> float:
+    """The median over the rounds of the fastest other engine's time / that of this package, the first in `times`."""
     package_times, *other_times = times.values()
     fastest = min(other_times, key=statistics.median)
-    ratio = statistics.median(np.divide(fastest, package_times))
-    return f"ratio restore_x{scale}_{side}_{precision} {ratio:.2f}"
+    return statistics.median(np.divide(fastest, package_times))
 
 
 def main() -> None:

@@ -5,6 +5,7 @@
 
 The data loader is compared with a simple one that does what much SRMD code does: it blurs a whole picture with SciPy,
 downsamples it, and then crops it. Both are timed alternately, because the speed of a machine changes over minutes.
+On a CPU, forward and backward are also measured beside one and two processes that keep a core busy each.
 On a GPU the step has 128 patches of 48×48; its rate in operations per second is compared with that of a large matrix
 product. A ratio above 1 means better than the simple loader, or better than the target in the ratio's name.
 """
@@ -20,6 +21,7 @@ import numpy as np
 import scipy.ndimage
 import torch
 
+from benchmarks.load import LOADS, busy_processes
 from srmd.backends.device import processor_description
 from srmd.config import TrainConfig
 from srmd.data_loader import PackedPictures, open_training_data
@@ -121,6 +123,21 @@ def time_steps(solver: Solver) -> Times:
     return time_alternately(functions, calls=PRECONDITION_FREQUENCY[solver.device.type])
 
 
+def time_under_load(solver: Solver) -> dict[str, list[float]]:
+    """Seconds of forward and backward, with and without Winograd's algorithm, on a busy machine."""
+    batch = solver.batches.draw(1)
+    functions = {
+        "forward and backward": lambda: solver.forward_backward(batch),
+        "forward and backward, no Winograd": lambda: forward_backward_without_winograd(solver, batch),
+    }
+    times = {}
+    for load in (1, 2):
+        with busy_processes(load):
+            for name, seconds in time_alternately(functions).items():
+                times[f"{name}, {LOADS[load]}"] = seconds
+    return times
+
+
 def time_batches(solver: Solver, pictures: PackedPictures) -> Times:
     """Seconds of drawing a batch, of its crops with each kind of cache, and of the simple loader."""
     config, rng = solver.config, np.random.default_rng(0)
@@ -180,6 +197,8 @@ def main(train_data: Path | None) -> None:
     solver = Solver(TrainConfig(output=Path("unused"), visdom="off", **size), training, validation)
     solver.step = 1
     times = time_steps(solver) | time_batches(solver, training)
+    if solver.winograd:
+        times |= time_under_load(solver)
     print_table(solver, times)
     if solver.device.type == "cuda":
         print_gpu_ratio(solver, times)
