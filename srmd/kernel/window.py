@@ -63,8 +63,8 @@ def fit_kernel(kernel: NDArray, size: int = KERNEL_SIZE, normalise: bool = True)
     cut = max(len(kernel) - size, 0) // 2
     kernel = np.pad(kernel, pad)[cut : cut + size, cut : cut + size]
     if kernel.sum() < MIN_SUM:
-        expected = f"the inner {size}×{size} of the kernel, the window of the network, to sum to at least {MIN_SUM}"
-        raise InputError(f"expected {expected}, found {kernel.sum():.2g}")
+        window = f"the inner {size}×{size} of the kernel, which is the window of the network"
+        raise InputError(f"expected a sum of at least {MIN_SUM} in {window}, found {kernel.sum():.2g}")
     return kernel / kernel.sum() if normalise else kernel
 
 
