@@ -3,11 +3,11 @@
     import srmd
 
     restorer = srmd.load("srmd_x2")  # a network of the package, or any weights file
-    hr = restorer.restore(lr, kernel="gaussian:1.3", noise_level=5)  # array, tensor or PIL picture, as lr is
+    sr = restorer.restore(lr, kernel="gaussian:1.3", noise_level=5)  # array, tensor or PIL picture, as lr is
     lr = srmd.degrade(hr, kernel=srmd.gaussian(2.6, 1.0, 30), noise_level=5, scale=2)
 
-These names are imported when they are first used, because importing torch takes seconds. This file imports nothing: the
-command imports it before it handles Ctrl-C.
+These names are imported when they are first used, because importing torch takes seconds. This file imports
+nothing, because the command line imports it before Ctrl-C is handled.
 """
 
 __version__ = "0.5.0"

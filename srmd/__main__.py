@@ -29,7 +29,7 @@ def _exit_on_signals() -> None:
     """Lets signals end the process at once and without a traceback: so far there is nothing to clean up."""
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)  # Windows has no SIGHUP
-        if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # as for SIGHUP under nohup
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # such as SIGHUP under nohup
             signal.signal(number, _exit)
 
 

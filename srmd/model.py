@@ -1,7 +1,7 @@
 """The network and its configuration (Zhang et al., CVPR 2018, section 3.3).
 
-The input is the LR picture with the degradation map as further channels. Twelve 3×3 convolutions work on the LR grid;
-the last one belongs to the head, which turns features into HR pixels.
+The input is the LR picture with the degradation map as further channels. The network has twelve 3×3 convolutions. The
+last one belongs to the head, which turns features into HR pixels; the others work on the LR grid.
 """
 
 import itertools
@@ -15,9 +15,7 @@ from torch import Tensor, nn
 
 CONDITIONS = ("kernel", "noise")  # all conditions that a network can have
 ConvReLU = Callable[[Tensor, Tensor, Tensor], Tensor]  # (x, weight, bias) → relu(conv2d(x, weight, bias, padding=1))
-NetworkFunction = Callable[
-    [Tensor, Tensor], Tensor
-]  # a network as a function of LR and degradation map that returns SR
+NetworkFunction = Callable[[Tensor, Tensor], Tensor]  # (LR, degradation map) → SR
 
 
 @dataclass(frozen=True)
@@ -36,9 +34,9 @@ class NetworkConfig:
     @property
     def condition_channels(self) -> dict[str, slice]:
         """The channels of each condition in the degradation map."""
-        widths = {"kernel": self.pca_dim, "noise": 1}
-        ends = itertools.accumulate(widths[condition] for condition in self.conditions)
-        return {name: slice(end - widths[name], end) for name, end in zip(self.conditions, ends, strict=True)}
+        counts = {"kernel": self.pca_dim, "noise": 1}
+        ends = itertools.accumulate(counts[condition] for condition in self.conditions)
+        return {name: slice(end - counts[name], end) for name, end in zip(self.conditions, ends, strict=True)}
 
     @property
     def map_channels(self) -> int:
@@ -77,7 +75,7 @@ class SRMD(nn.Module):
         """LR (N, 3, h, w) and map (N, C, h, w) or (N, C, 1, 1) → SR (N, 3, s·h, s·w), not clipped.
 
         `conv_relu` computes the inner layers instead of PyTorch's convolution and ReLU, such as
-        `srmd.winograd.convolution.conv_relu`. Raises ValueError if it is given and the network has batch norm.
+        `srmd.winograd.convolution.conv_relu`. Raises ValueError if it is passed and the network has batch norm.
         """
         if conv_relu is not None and self.config.batch_norm:
             raise ValueError("conv_relu: expected a network without batch norm, found one that has it")
@@ -110,7 +108,7 @@ def network_input(lr: Tensor, degradation_map: Tensor) -> Tensor:
 
 
 def _in_float32(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """Apply the first or last convolution without autocast: 16 bits would show in SR, and save only 2 % of the time."""
+    """Apply the first or last convolution without autocast: 16 bits would be visible and save only 2 % of the time."""
     with torch.autocast(x.device.type, enabled=False):
         return conv(x.to(conv.weight.dtype))
 
@@ -134,7 +132,7 @@ def _initialise_as_identity(network: SRMD) -> None:
     if network.config.head == "subpixel":
         for channel, subpixels in enumerate(head.weight.chunk(3)):
             subpixels[:, channel, 1, 1] = 1
-    else:  # sigmoid(4x - 2) ≈ x, its tangent at x = 1/2
+    else:  # sigmoid(4x - 2) ≈ x: at x = 1/2 its value is 1/2 and its slope is 1
         head.weight[rgb, rgb, 1, 1] = 4
         head.bias -= 2
     for norm in network.norms:

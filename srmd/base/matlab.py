@@ -7,14 +7,14 @@ import numpy as np
 
 from srmd.base.errors import InputError
 
-HDF5_MAJOR_VERSION = 2  # of the files of MATLAB 7.3, which are HDF5 files; SciPy does not read them
+HDF5_MAJOR_VERSION = 2  # of MATLAB 7.3's files, which are HDF5 files; SciPy does not read them
 
 
 def read_mat(path: Path) -> dict[str, Any]:
-    """The variables of a MATLAB file by name; InputError if the file cannot be read.
+    """The variables of a MATLAB file by name. Raises InputError if the file cannot be read.
 
-    Numeric arrays have the axes that they have in MATLAB. Structs become dicts, cell arrays lists (in column-major
-    order) and character arrays str.
+    Numeric arrays have the axes that they have in MATLAB. Structs become dicts, cell arrays become lists in
+    column-major order, and character arrays become str.
     """
     import scipy.io
 
@@ -32,7 +32,7 @@ def read_mat(path: Path) -> dict[str, Any]:
 
 def _to_python(value: Any) -> Any:
     if not isinstance(value, np.ndarray):
-        return value  # a sparse matrix or a part of a function handle: no caller needs them
+        return value  # a sparse matrix or a part of a function handle, which no caller needs
     if value.dtype.names is not None:
         return {name: _to_python(value[name].flat[0]) for name in value.dtype.names} if value.size else {}
     if value.dtype == object:

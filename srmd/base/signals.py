@@ -43,9 +43,9 @@ def stop_requests() -> Iterator[list[int]]:
 def deferred_signals() -> Iterator[None]:
     """Delays SIGINT, SIGTERM and SIGHUP to the end of the `with` block.
 
-    For imports of compiled modules, and calls of compiled code that may call Python: if a signal handler raises an
-    exception there, pybind11 turns it into an ImportError or ends the process. It has no effect outside the main
-    thread, because Python runs handlers only in the main thread.
+    Use it around imports of compiled modules, and calls of compiled code that may call Python: if a signal handler
+    raises an exception there, pybind11 turns it into an ImportError or ends the process. It has no effect outside the
+    main thread, because Python runs handlers only in the main thread.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

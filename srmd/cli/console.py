@@ -52,10 +52,10 @@ def log_to_console() -> None:
 
 
 class Bar:
-    """A progress bar that appears with the first progress: until then, an error message may come instead.
+    """A progress bar that appears at the first progress, so that no bar is shown before an early error message.
 
     Args:
-        options: those of tqdm.
+        options: keyword arguments of tqdm.
     """
 
     def __init__(self, **options: object):

@@ -1,4 +1,4 @@
-"""Restores photos with the shipped network, trains a network for minutes and tests it: `make demo` runs this."""
+"""Restores photos with the shipped network, trains a network for a few minutes and tests it; `make demo` runs this."""
 
 import json
 import sys
@@ -15,10 +15,10 @@ MIN_GAIN = 1.0  # dB over bicubic upscaling
 
 
 def demo() -> int:
-    """Runs the demo; returns the exit code, 0 where both networks beat bicubic upscaling by MIN_GAIN."""
+    """Runs the demo; returns the exit code, 0 if both networks beat bicubic upscaling by MIN_GAIN."""
     name = f"demo_{datetime.now():%Y%m%d-%H%M%S}"
     run, result, shipped_result = Path("runs") / name, Path("results") / name, Path("results") / f"{name}_shipped"
-    server = visdom_server.start(visdom_server.PORT)  # one for training and testing
+    server = visdom_server.start(visdom_server.PORT)  # one server for training and both tests
     try:
         print("1. Restoring blurred and downsampled photos with the shipped network\n")
         code = main.main([*TEST_FLAGS, f"--output={shipped_result}"])

@@ -17,7 +17,7 @@ from srmd.kernel.specs import parse_kernels
 from srmd.show.dashboard import check_address
 
 MAX_NAME_BYTES = 255  # of a file name, on most file systems
-MAX_WHOLE = 10**12
+MAX_WHOLE = 10**12  # largest whole number of a flag without a smaller maximum
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def output_path(text: str) -> Path:
 
 
 def checked(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    """A parser for argparse, made of one that raises InputError."""
+    """The parser `parse`, which raises InputError, changed to raise ArgumentTypeError instead."""
 
     def checked_parse(text: str) -> Any:
         try:
@@ -132,7 +132,7 @@ def kernel_output(text: str) -> Path:
 
 
 def named_map(read: Callable[[Path], np.ndarray]) -> Callable[[str], NamedMap]:
-    """A parser of the path of a map, which `read` reads."""
+    """A parser of the path of a map; `read` reads the file."""
     return lambda text: NamedMap(Path(text), read(existing(text)))
 
 

@@ -8,14 +8,14 @@ from srmd.kernel.window import centre_offset, cropped_share, fit_kernel, stack_k
 from srmd.restore.restorer import Restorer
 from srmd.show.pictures import kernel_picture, map_picture
 
-# Above these, a test warns:
-MAX_LOST_SHARE = 1e-5  # of a kernel outside of the network's window
+# Values above which a test logs a warning:
+MAX_LOST_SHARE = 1e-5  # share of a kernel's absolute values outside the network's window
 MAX_OFF_CENTRE = 0.25  # HR pixels between a kernel's centre of mass and its middle
-MAX_CODE_ERROR = 0.05  # of a kernel's norm
+MAX_CODE_ERROR = 0.05  # error of a kernel's code, relative to the kernel's norm
 
 
 def announcement(settings: TestSettings, restorer: Restorer) -> list[str]:
-    """A line each on the network, the degradation that is applied, and the one that is assumed."""
+    """One line each on the network, the degradation that is applied, and the one that is assumed."""
     config, request = restorer.config, settings.request
     lines = [f"{config.kind} x{config.scale} from {request.weights} ({restorer.backend})"]
     if not request.input:
@@ -63,7 +63,7 @@ def kernel_warnings(kernel: NamedKernel, window: int, error: float) -> list[str]
     if lost > MAX_LOST_SHARE:
         size = "×".join(map(str, kernel.array.shape))
         inner = f"its inner {window}×{window}, which lacks {100 * lost:.2g}% of its mass"
-        messages.append(f"{kernel.spec} is {size}; the network is only told {inner}")
+        messages.append(f"{kernel.spec} is {size}; the kernel code describes only {inner}")
     if error > MAX_CODE_ERROR:
         messages.append(f"the network's kernel code describes {kernel.spec} badly; the result may be poor")
     down, right = centre_offset(kernel.array)
@@ -82,8 +82,8 @@ def _describe_kernels(specs: list[str], degradation: NamedDegradation) -> str:
     if len(specs) == 1:
         return f"kernel {specs[0]}"
     blend = degradation.region_blend
-    softened = f", softened by {blend:g} LR pixels" if blend else ""
-    return f"kernels {', '.join(specs)} in the regions of {degradation.regions.path}{softened}"
+    blended = f", with borders blended over {blend:g} LR pixels" if blend else ""
+    return f"kernels {', '.join(specs)} in the regions of {degradation.regions.path}{blended}"
 
 
 def _describe_noise(noise: float | NamedMap) -> str:

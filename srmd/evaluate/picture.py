@@ -51,9 +51,9 @@ class PictureEvaluation:
     def score(
         self, name: str, picture: Picture, dashboard: Dashboard, progress: Progress, writer: BackgroundWriter
     ) -> dict:
-        """Degrades an HR picture, restores it, and writes SR, the comparison and, where asked for, LR.
+        """Degrades an HR picture, restores it, and writes SR, the comparison and, with `save_lr`, LR.
 
-        Returns the scores of SR and of bicubic upscaling, and `seconds`: the time of the restoring.
+        Returns the scores of SR and of bicubic upscaling, and `seconds`: the time of the restoration.
         """
         scale, size = self.scale, picture.pixels.shape[:2]
         hr = hr_tensor(picture, scale)
@@ -78,7 +78,7 @@ class PictureEvaluation:
         return scores | bicubic_scores | {"seconds": seconds}
 
     def _tiles(self, name: str, lr: np.ndarray, hr_size: tuple[int, int]) -> Iterator[tuple[slice, slice, np.ndarray]]:
-        """Rows and columns of each tile of SR, and its pixels (·, ·, 3)."""
+        """The rows and columns of each tile of SR, and its pixels, (tile height, tile width, 3)."""
         assumed = self._degradation(self.assumed_kernels, self.settings.assumed, name, hr_size)
         tiles = self.restorer.restore_tiles(lr, assumed, self.request.tile, self.request.self_ensemble)
         for rows, columns, sr_tile in tiles:
@@ -87,9 +87,9 @@ class PictureEvaluation:
     def _degradation(
         self, kernels: Tensor, named: NamedDegradation, name: str, hr_size: tuple[int, int]
     ) -> Degradation:
-        """A degradation with kernels (M, k, k) for one picture, whose HR is (H, W) = hr_size.
+        """The degradation of one picture, with kernels (M, k, k); `hr_size` is the height and width of its HR.
 
-        Regions and noise map are brought to the LR grid. InputError where they have another size than the picture.
+        Regions and noise map are brought to the LR grid. Raises InputError if their size does not fit the picture.
         """
         count, weights, noise = len(kernels), None, named.noise
         if count > 1:

@@ -26,9 +26,9 @@ logger = logging.getLogger("srmd")
 def evaluate(request: TestRequest, progress: Callable[[int, int], object] = lambda done, total: None) -> list[dict]:
     """Restores LR pictures, or degrades, restores and scores HR pictures; writes pictures and metrics.json.
 
-    Returns a row for each picture: its name, scores and seconds. `progress` takes the number of pixels that are done
-    and of all pixels. Raises InputError for a request that can't be met, and at the end, after all results are
-    written, RuntimeError if broken pictures were left out.
+    Returns a row for each picture: its name, scores and seconds. `progress` takes the number of finished pixels and
+    the number of all pixels. Raises InputError if the request can't be met. Raises RuntimeError, after all results are
+    written, if broken pictures were left out.
     """
     weights = read_weights_with_pca(request.weights, request.pca)
     settings = resolve_settings(request, weights)

@@ -1,9 +1,9 @@
 """Reads kernel files (.mat, .npy, .png, .txt, .csv) and writes .mat.
 
-A kernel that was read is square with an odd side, sums to 1 and has correlation orientation. To an even side one row or
-column of zeros is added in front, so that the centre is the one of MATLAB's `imfilter`. Then the shorter side is padded
-with zeros, equally on both ends, to the length of the longer one. This module imports no torch, so that flags are
-checked before torch is imported.
+A kernel that was read is square with an odd side, sums to 1 and has correlation orientation. If the number of rows or
+columns is even, one row or column of zeros is added before the first, so that the centre is that of MATLAB's
+`imfilter`. Then the shorter side is padded with zeros, equally on both ends, to the length of the longer one. This
+module imports no torch, so that flags are checked before torch is imported.
 """
 
 import io
@@ -18,17 +18,17 @@ from srmd.base.errors import InputError
 from srmd.base.matlab import read_mat
 
 MAX_SIDE = 255  # pixels; a larger array is probably a photo, and blurring with it would take hours
-MIN_SUM_RATIO = 1e-6  # of the sum to the sum of absolute values; a sum of 0 has less after rounding errors
+MIN_SUM_RATIO = 1e-6  # of a kernel's sum to its sum of absolute values; below, the sum is 0 but for rounding errors
 GREY_WEIGHTS = (0.299, 0.587, 0.114)  # of R, G and B in grey (ITU-R BT.601)
 MAT_HEADER = b"MATLAB 5.0 MAT-file, a blur kernel or P of SRMD".ljust(116)
 
 
 def read_kernels(path: Path) -> list[NDArray[np.float64]]:
-    """All kernels of a file, in their order, each (k, k).
+    """All kernels of a file, in the order of the file, each (k, k).
 
     A .mat or .npy file holds one array k×k, N×k×k or k×k×N; if N = k, N is the first axis in .npy and the last in .mat.
-    A .mat may also hold a cell array of kernels. A .png, .txt or .csv file holds one kernel. Raises InputError, which
-    starts with the path, for a file without valid kernels.
+    A .mat may also hold a cell array of kernels. A .png, .txt or .csv file holds one kernel. Raises InputError,
+    with the path in front, if the file can't be read, has no kernel or an invalid one.
     """
     reader = READERS.get(path.suffix.lower())
     if reader is None:
@@ -43,7 +43,7 @@ def read_kernels(path: Path) -> list[NDArray[np.float64]]:
 
 
 def normalise_kernel(kernel: NDArray, name: str) -> NDArray[np.float64]:
-    """An array as a kernel, (k, k), k odd, sum 1; InputError, which starts with `name`, if it is no kernel."""
+    """An array as a kernel, (k, k), k odd, sum 1. Raises InputError, with `name` in front, if it is not a kernel."""
     if kernel.ndim != 2 or not 1 <= min(kernel.shape) <= max(kernel.shape) <= MAX_SIDE:
         shape = "×".join(map(str, kernel.shape)) or "no dimension"
         raise InputError(f"{name}: expected a kernel with sides of 1 to {MAX_SIDE}, found an array of {shape}")
@@ -91,7 +91,7 @@ def _kernels_in(value: Any) -> list[NDArray]:
 
 
 def _split(stack: NDArray, count_is_last: bool) -> list[NDArray]:
-    """A stack N×k×k or k×k×N as N arrays k×k; `count_is_last` decides where the shape fits both."""
+    """A stack N×k×k or k×k×N as N arrays k×k; `count_is_last` decides if the shape fits both."""
     first_two_equal = stack.shape[0] == stack.shape[1]
     last_two_equal = stack.shape[1] == stack.shape[2]
     if first_two_equal != last_two_equal:
@@ -104,7 +104,7 @@ def _read_npy(path: Path) -> list[NDArray]:
         array = np.asarray(np.load(path, allow_pickle=False))
     except Exception as error:
         raise InputError(f"{path}: not an .npy file ({error})") from error
-    if array.ndim == 4 and 1 in array.shape[:2]:  # N×1×k×k or 1×N×k×k, a batch of PyTorch
+    if array.ndim == 4 and 1 in array.shape[:2]:  # N×1×k×k or 1×N×k×k, as a batch in PyTorch
         array = array.reshape(-1, *array.shape[2:])
     if array.ndim == 3 and array.size:
         return _split(array, count_is_last=False)
@@ -118,7 +118,10 @@ def _read_png(path: Path) -> list[NDArray]:
 
 
 def _read_text(path: Path) -> list[NDArray]:
-    """One row per line, with commas, semicolons or white space between the numbers; # starts a comment."""
+    """The kernel in a text file, a row per line.
+
+    Commas, semicolons or white space separate the numbers; # starts a comment.
+    """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
@@ -161,7 +164,7 @@ def write_kernels(path: Path, kernels: list[NDArray]) -> None:
 
 
 def write_mat(path: Path, arrays: dict[str, NDArray]) -> None:
-    """Writes a MATLAB 5 file with a fixed header: SciPy's holds the date, and equal arrays must give equal files."""
+    """Writes a MATLAB 5 file; its header lacks SciPy's date, so that equal arrays give equal files."""
     import scipy.io
 
     buffer = io.BytesIO()

@@ -17,7 +17,7 @@ from srmd.base.errors import InputError
 from srmd.base.files import atomic_write, make_folder
 
 STEPS = 512  # points of a trajectory, at equal intervals of the exposure
-CORRELATION_TIMES = (0.1, 3)  # range for the velocity, in exposure times
+CORRELATION_TIMES = (0.1, 3)  # smallest and largest correlation time of the velocity, in exposure times
 MIN_REACH = 1  # HR pixels; the reach is the largest row or column distance of a trajectory from its centre of mass
 
 
@@ -42,11 +42,11 @@ def _trajectories(rng: np.random.Generator, count: int, max_reach: int) -> NDArr
 
 
 def _render(trajectory: NDArray, size: int) -> NDArray:
-    """The light of a trajectory, (size, size): each point spreads over its four nearest pixels, bilinearly.
+    """The trajectory drawn as a kernel, (size, size), whose sum is the number of points.
 
-    Bilinear weights keep the centre of mass.
+    The light of each point is spread over its four nearest pixels with bilinear weights, which keep the centre of mass.
     """
-    light = np.zeros((size + 1, size + 1))  # the extra row and column get weight 0 from points on the last ones
+    light = np.zeros((size + 1, size + 1))  # points on the last row or column add 0 to the extra ones
     corner = np.floor(trajectory).astype(int)
     fraction = trajectory - corner
     row, column = (corner + size // 2).T
@@ -71,7 +71,7 @@ def main() -> None:
     options = parser.parse_args()
     is_odd_size = options.size >= 3 and options.size % 2 == 1
     if options.output.suffix != ".npy" or options.count < 1 or not is_odd_size or options.seed < 0:
-        parser.error("expected an .npy file, a count of at least 1, an odd size of at least 3 and no negative seed")
+        parser.error("expected an .npy file, a count of at least 1, an odd size of at least 3 and a seed of at least 0")
     kernels = motion_kernels(np.random.default_rng(options.seed), options.count, options.size)
     try:
         make_folder(options.output.parent)

@@ -18,7 +18,7 @@ def parse_kernels(spec: str, size: int = KERNEL_SIZE) -> list[NDArray]:
     """The kernel of `delta`, `gaussian:W` or `gaussian:W1,W2,ANGLE`, or all kernels of the file `spec`; each (k, k).
 
     W, W1 and W2 are widths in HR pixels, ANGLE is in degrees. Gaussians are size×size, delta is 15×15. Raises
-    InputError for any other text.
+    InputError if the text has another form, or if the file has no valid kernels.
     """
     if spec == "delta":
         return [delta()]
@@ -33,12 +33,12 @@ def read_kernel(path: str | Path, index: int | None = None) -> NDArray:
     """A kernel of a .mat, .npy, .png, .txt or .csv file, (k, k), k odd, sum 1.
 
     `index`, counted from 0, selects one of several kernels. Raises InputError if the file has no valid kernel, no
-    kernel of this index, or several kernels and no index is passed.
+    kernel of this index, or several kernels and `index` is None.
     """
     with prefix_errors("path"):
         kernels = read_kernels(Path(path))
     if index is None and len(kernels) > 1:
-        raise InputError(f"expected 0 to {len(kernels) - 1}, for {path} holds several kernels, found none", "index")
+        raise InputError(f"expected 0 to {len(kernels) - 1}, because {path} holds several kernels, found none", "index")
     index = index or 0
     if not 0 <= index < len(kernels):
         raise InputError(f"{path} holds {len(kernels)} kernels, 0 to {len(kernels) - 1}; found {index}", "index")
@@ -55,7 +55,7 @@ def to_kernel(kernel: str | Path | ArrayLike, size: int = KERNEL_SIZE) -> NDArra
             return normalise_kernel(_as_array(kernel), "the array")
         kernels = parse_kernels(str(kernel), size)
         if len(kernels) > 1:
-            raise InputError(f"expected one, found {len(kernels)} in {kernel}: read_kernel selects one of them")
+            raise InputError(f"expected one kernel, found {len(kernels)} in {kernel}: read_kernel selects one of them")
         return kernels[0]
 
 
@@ -71,16 +71,16 @@ def _as_array(kernel: Any) -> NDArray:
 def checked_gaussian(
     width1: float, width2: float | None = None, angle: float = 0.0, size: int = KERNEL_SIZE
 ) -> NDArray:
-    """A Gaussian kernel, (size, size), sum 1; InputError for invalid arguments.
+    """A Gaussian kernel, (size, size), sum 1.
 
     Widths are standard deviations in HR pixels, width1 ≥ width2 > 0; without `width2` the kernel is isotropic. The
     long axis, that of `width1`, has the direction (cos angle, sin angle) in (column, row), rows growing downwards;
-    `angle` is in degrees.
+    `angle` is in degrees. Raises InputError if a width or the angle is invalid, or if `size` is not odd.
     """
     width2 = width1 if width2 is None else width2
     if not (width1 >= width2 > 0 and math.isfinite(width1) and math.isfinite(angle)):
         found = f"{width1!r}, {width2!r} and {angle!r} degrees"
-        raise InputError(f"expected finite widths, the first no smaller than the second, found {found}", "width1")
+        raise InputError(f"expected finite widths and angle, width1 ≥ width2 > 0, found {found}", "width1")
     if size < 1 or size % 2 == 0:
         raise InputError(f"expected an odd number, found {size!r}", "size")
     return gaussian(width1, width2, angle, size)

@@ -6,10 +6,10 @@ from numpy.typing import NDArray
 from srmd.base.errors import InputError
 from srmd.kernel.families import KERNEL_SIZE
 
-MIN_SHIFT = 1e-3  # HR pixels; a kernel with a smaller offset is not moved
+MIN_SHIFT = 1e-3  # HR pixels; a kernel whose centre of mass is nearer to its middle is not shifted
 SPLINE_TAIL = 8  # pixels after which the response of a cubic spline has fallen to 3e-5
-MAX_TRIMMED = 1e-4  # share of the absolute values of a moved kernel that its smaller window may lose
-MIN_SUM = 0.1  # of a cropped kernel; one with less does not describe the whole kernel
+MAX_TRIMMED = 1e-4  # largest share of a shifted kernel's absolute values that cropping may remove
+MIN_SUM = 0.1  # of a cropped kernel, whose sum was 1 before; with less it does not describe the whole kernel
 
 
 def centre_offset(kernel: NDArray) -> NDArray:
@@ -22,9 +22,9 @@ def centre_offset(kernel: NDArray) -> NDArray:
 def recentre_kernel(kernel: NDArray) -> NDArray:
     """The kernel (k, k) shifted so that its centre of mass is in the middle; (l, l), l odd, sum 1.
 
-    Cubic splines interpolate: they keep the centre of mass exactly and the width closely, while linear interpolation
-    would blur the kernel. The result has the smallest window that holds all but 1e-4 of the absolute values. Raises
-    InputError if the centre of mass is outside of the kernel, which is possible with negative values.
+    It is interpolated with cubic splines, which keep the centre of mass exactly and the width closely; linear
+    interpolation would blur the kernel. The result has the smallest window that holds all but 1e-4 of the absolute
+    values. Raises InputError if the centre of mass is outside the kernel, which is possible with negative values.
     """
     import scipy.ndimage
 
@@ -33,8 +33,8 @@ def recentre_kernel(kernel: NDArray) -> NDArray:
         return kernel
     if np.abs(shift).max() > len(kernel) / 2:
         rows, columns = -shift
-        found = f"{rows:.3g} rows and {columns:.3g} columns off its middle"
-        raise InputError(f"expected the centre of mass inside of the kernel, found it {found}")
+        found = f"{rows:.3g} rows and {columns:.3g} columns from its middle"
+        raise InputError(f"expected the centre of mass inside the kernel, found it {found}")
     padded = np.pad(kernel, int(np.ceil(np.abs(shift).max())) + SPLINE_TAIL)
     moved = scipy.ndimage.shift(padded, shift, order=3)
     absolute = np.abs(moved)
@@ -46,7 +46,7 @@ def recentre_kernel(kernel: NDArray) -> NDArray:
 
 
 def cropped_share(kernel: NDArray, size: int) -> float:
-    """The share, 0 to 1, of the absolute values of a kernel (k, k) that lie outside of its inner size×size."""
+    """The share, 0 to 1, of the absolute values of a kernel (k, k) that lies outside its inner size×size."""
     cut = max(len(kernel) - size, 0) // 2
     outside = np.abs(kernel)
     total = outside.sum()
@@ -57,14 +57,14 @@ def cropped_share(kernel: NDArray, size: int) -> float:
 def fit_kernel(kernel: NDArray, size: int = KERNEL_SIZE, normalise: bool = True) -> NDArray:
     """The kernel (k, k) in a window of size×size: padded with zeros, or cropped on all sides.
 
-    It is divided by its sum if `normalise`. Raises InputError if the sum of the cropped kernel is below MIN_SUM.
+    If `normalise` is true, it is divided by its sum. Raises InputError if the cropped kernel has a sum below MIN_SUM.
     """
     pad = max(size - len(kernel), 0) // 2
     cut = max(len(kernel) - size, 0) // 2
     kernel = np.pad(kernel, pad)[cut : cut + size, cut : cut + size]
     if kernel.sum() < MIN_SUM:
-        expected = f"the inner {size}×{size} of the kernel, the window of the network, to sum to at least {MIN_SUM}"
-        raise InputError(f"expected {expected}, found {kernel.sum():.2g}")
+        window = f"the inner {size}×{size} of the kernel, which is the window of the network"
+        raise InputError(f"expected a sum of at least {MIN_SUM} in {window}, found {kernel.sum():.2g}")
     return kernel / kernel.sum() if normalise else kernel
 
 

@@ -12,7 +12,7 @@ from srmd.base.errors import InputError, prefix_errors
 from srmd.pictures.files import to_image, to_picture
 from srmd.pictures.picture import quantise
 
-MAX_ABSOLUTE = 4.0  # floats above are taken for 0 to 255 and refused; noise that is not clipped stays below
+MAX_ABSOLUTE = 4.0  # larger floats are refused: they probably range from 0 to 255, not to 1 with unclipped noise
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,7 @@ def to_pixels(picture: Any) -> Pixels:
         with prefix_errors("picture"):
             return _from_pil(picture)
     if isinstance(picture, np.ndarray) and not isinstance(picture, np.ma.MaskedArray):
-        return _from_array(np.asarray(picture))  # plain: a subclass such as np.matrix has other operators
+        return _from_array(np.asarray(picture))  # a plain array: subclasses such as np.matrix have other operators
     if type(picture).__module__.partition(".")[0] == "torch":
         return _from_tensor(picture)
     raise InputError(f"expected a NumPy array, a tensor or a PIL picture, found {type(picture).__name__}", "picture")
@@ -69,7 +69,7 @@ def _from_pil(image: Image.Image) -> Pixels:
     alpha = None if picture.alpha is None else picture.alpha / 255
 
     def convert_back(values: NDArray, _alpha: NDArray | None) -> Image.Image:
-        result = to_image(values, picture, "PNG")  # resizes the alpha of `picture`
+        result = to_image(values, picture, "PNG")  # resizes the alpha of `picture`; `_alpha` is not needed
         result.info |= {key: image.info[key] for key in ("icc_profile", "exif") if image.info.get(key)}
         return result
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from torch import Tensor  # not imported otherwise: packing pictures does without torch
+    from torch import Tensor  # imported for type checks only: pictures are packed without torch
 
 VIEWS = 8
 

@@ -26,7 +26,7 @@ from srmd.pictures.png16 import encode_16_bit_png, is_16_bit_png, resize_alpha, 
 ORIENTATION = ExifTags.Base.Orientation
 MAX_PIXELS = 2**28  # largest picture that is read; Pillow's own limit would refuse large results of this package
 _limit_lock = threading.RLock()  # Pillow's limit is a global variable, which `open_image` changes
-# Formats that Pillow would render with another program (EPS, WMF), and data and video formats.
+# Formats that are never read or written: Pillow renders EPS and WMF with another program; the others are data or video.
 REFUSED_FORMATS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 ICON_FORMATS = {"ICO", "ICNS"}  # never written: their writers shrink a picture that is too large
 # Formats whose Pillow writer keeps 16-bit grey, or alpha. The other writers drop it, or write a wrong picture, without
@@ -53,7 +53,7 @@ def read_picture(path: Path) -> Picture:
         raise InputError(f"{path}: expected a picture, found {'a folder' if path.is_dir() else 'no such file'}")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of oddities, and then reads the picture
+            warnings.simplefilter("ignore")  # Pillow warns of small defects, but reads the picture
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with open_image(path) as image:
                 load_image(image)
@@ -101,10 +101,10 @@ def readable_formats() -> list[str]:
 
 def load_image(image: Image.Image) -> None:
     """Reads pixels and EXIF of an opened picture into memory, and drops EXIF that is damaged."""
-    image.load()  # also reads the EXIF that a PNG stores behind its pixels
+    image.load()  # also reads the EXIF that a PNG stores after its pixels
     if image.format == "TIFF":  # Pillow keeps the EXIF of a TIFF among its tags, not in `info`
         image.info["exif"] = _tiff_exif(image)
-    elif not _is_valid_exif(image.info.get("exif", b"")):  # it would raise an error when the result is written
+    elif not _is_valid_exif(image.info.get("exif", b"")):  # damaged EXIF could not be written
         image.info.pop("exif", None)
 
 
@@ -128,9 +128,9 @@ def _is_valid_exif(data: bytes) -> bool:
 
 
 def to_picture(image: Image.Image) -> Picture:
-    """A Pillow image as a `Picture`; InputError if the range of its grey values is unknown."""
+    """A Pillow image as a `Picture`. Raises InputError if grey values are not in 0 to 65535."""
     icc, exif = image.info.get("icc_profile"), image.info.get("exif") or None
-    if image.mode[0] in "IF":  # grey of more than 8 bits: I;16 in each byte order, I, F
+    if image.mode[0] in "IF":  # grey of more than 8 bits: modes I;16 (in either byte order), I and F
         pixels = _to_uint16(np.asarray(image))
         return Picture(np.repeat(pixels[..., None], 3, axis=2), grey=True, icc=icc, exif=exif)
     if image.mode == "CMYK":
@@ -148,10 +148,10 @@ def _is_grey(mode: str, pixels: NDArray) -> bool:
 
 
 def _to_uint16(values: NDArray) -> NDArray[np.uint16]:
-    """Grey values (H, W) as uint16; InputError for values below 0 or above 65535.
+    """Grey values (H, W) as uint16. Raises InputError if a value is not in 0 to 65535.
 
-    Integers are 16-bit values already. The range of floats ends at 1, 255 or 65535: at the smallest of these that is
-    no less than the largest value.
+    Integers are not scaled. White among floats is 1, 255 or 65535, the smallest of these that no value exceeds; floats
+    are scaled so that white becomes 65535.
     """
     low, high = values.min(), values.max()
     if not (low >= 0 and high <= 65535):
@@ -163,7 +163,7 @@ def _to_uint16(values: NDArray) -> NDArray[np.uint16]:
 
 
 def _cmyk_to_rgb(image: Image.Image, icc: bytes | None) -> Image.Image:
-    """The picture converted to sRGB with its ICC profile; without a valid profile by Pillow's formula."""
+    """A CMYK picture converted to sRGB with its ICC profile, or by Pillow's formula if it has no valid profile."""
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc or b""))
         return ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
@@ -201,7 +201,7 @@ def _encode(path: Path, picture: NDArray, source: Picture) -> bytes | memoryview
 
 
 def to_image(picture: NDArray, source: Picture, name: str) -> Image.Image:
-    """The Pillow image that `write_picture` saves in the format `name`; arguments as there."""
+    """The Pillow image that `write_picture` saves for its arguments; `name` is Pillow's name of the format."""
     alpha = None if source.alpha is None else resize_alpha(source.alpha, picture)
     if alpha is not None and name not in ALPHA_FORMATS:
         rgb = np.clip(picture, 0, 1) if picture.dtype.kind == "f" else picture / 255
@@ -217,7 +217,7 @@ def to_image(picture: NDArray, source: Picture, name: str) -> Image.Image:
 
 
 def over_white(rgb: NDArray, alpha: NDArray[np.uint8]) -> NDArray:
-    """A picture (H, W, C) in 0 to 1 with alpha (H, W) composited over white; (H, W, C) in 0 to 1."""
+    """A picture (H, W, C), 0 to 1, composited over white with alpha (H, W), 0 to 255; result: (H, W, C), 0 to 1."""
     opacity = alpha[..., None] / 255
     return rgb * opacity + 1 - opacity
 

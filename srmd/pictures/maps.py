@@ -1,7 +1,7 @@
 """Label pictures, which say where each kernel applies, and noise maps.
 
-A map has the size of LR or of HR; one of HR's size is averaged over the s×s HR pixels of each LR pixel. This module
-imports no torch, so that flags are checked before torch is imported.
+A map has the size of the LR or of the HR picture. A map of HR size is averaged over the s×s HR pixels of each LR
+pixel. This module imports no torch, so that flags are checked before torch is imported.
 """
 
 from pathlib import Path
@@ -13,15 +13,18 @@ from PIL import ImageOps
 from srmd.base.errors import InputError
 from srmd.pictures.files import load_image, open_image, read_picture
 
-ONE_CHANNEL_MODES = ("1", "L", "P", "I", "I;16", "I;16B")  # Pillow's modes with one number per pixel; P: the index
+ONE_CHANNEL_MODES = ("1", "L", "P", "I", "I;16", "I;16B")  # Pillow's modes with one number per pixel (P: its index)
 
 
 def read_labels(path: Path) -> NDArray:
-    """The labels in a picture file, (H, W): grey values or palette indices; InputError for a colour picture."""
+    """The labels in a picture file, (H, W): grey values or palette indices.
+
+    Raises InputError if the file is not a picture or has colours.
+    """
     try:
         with open_image(path) as file:
             load_image(file)
-            image = ImageOps.exif_transpose(file)  # upright, as `read_picture` turns the picture itself
+            image = ImageOps.exif_transpose(file)  # turned upright, as pictures are in `read_picture`
             labels = np.asarray(image if image.mode in ONE_CHANNEL_MODES else image.convert("RGB"))
     except Exception as error:  # a damaged file can raise any exception in Pillow's readers
         raise InputError(f"{path}: not a picture of labels ({error})") from error
@@ -54,24 +57,24 @@ def _read_npy(path: Path) -> NDArray[np.float64]:
 
 
 def _one_channel(pixels: NDArray, path: Path) -> NDArray:
-    """The first of three equal channels, (H, W); InputError for a colour picture."""
+    """The first of three equal channels, (H, W). Raises InputError if the channels differ."""
     if (pixels != pixels[..., :1]).any():
         raise InputError(f"{path}: expected a grey picture, found colours")
     return pixels[..., 0]
 
 
 def check_labels(labels: NDArray, count: int) -> None:
-    """Raises InputError unless every label is in 0 to `count` - 1, the numbers of the kernels."""
+    """Raises InputError unless every label is the number of a kernel, 0 to `count` - 1."""
     invalid = labels[(labels < 0) | (labels >= count)]
     if invalid.size:
         raise InputError(f"value {invalid[0]} has no kernel: {count} kernels cover the values 0 to {count - 1}")
 
 
 def to_lr_grid(values: NDArray, hr_size: tuple[int, int], scale: int) -> NDArray:
-    """A map of the size of LR or HR on the LR grid: float64 (h, w).
+    """A map of LR or HR size on the LR grid: float64 (h, w).
 
-    A map of HR's size is averaged over the s×s pixels of each LR pixel, without the last rows and columns that fill no
-    LR pixel. Raises InputError for a map of another size.
+    A map of HR size is averaged over the s×s pixels of each LR pixel; its last rows and columns are cut off if they do
+    not fill an LR pixel. Raises InputError if the map has another size.
     """
     height, width = (side // scale for side in hr_size)
     if values.shape == (height, width):
@@ -86,7 +89,7 @@ def to_lr_grid(values: NDArray, hr_size: tuple[int, int], scale: int) -> NDArray
 def region_weights(labels: NDArray, count: int, hr_size: tuple[int, int], scale: int, blend: float) -> NDArray:
     """The weight of each kernel in each LR pixel, (count, h, w), sum 1 over the kernels.
 
-    `blend` is the standard deviation, in LR pixels, of the Gaussian that blends neighbouring regions; 0: no blending.
+    `blend` is the standard deviation, in LR pixels, of the Gaussian that blends neighbouring regions; 0 blends nothing.
     """
     from scipy.ndimage import gaussian_filter
 

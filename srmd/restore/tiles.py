@@ -26,8 +26,9 @@ class TileSpan(NamedTuple):
 def tile_spans(length: int, tile: int, halo: int) -> Iterator[TileSpan]:
     """The tiles along an axis of `length` pixels. Each has at most `tile` pixels; a `tile` below six counts as six.
 
-    All inputs have the same length: engines prepare for each input size, and keep memory for it. All inputs start at a
-    multiple of six pixels, the tile of Winograd's algorithm, so that it rounds a pixel the same way in every input.
+    All inputs have the same length, because engines prepare for each input size and keep memory for it. All inputs
+    start at a multiple of six pixels, the tile of Winograd's algorithm, so that it rounds a pixel the same way in every
+    input.
     """
     side = length
     if length > tile:
@@ -43,5 +44,5 @@ def tile_spans(length: int, tile: int, halo: int) -> Iterator[TileSpan]:
 
 
 def _round_up(length: int) -> int:
-    """The next multiple of Winograd's tile."""
+    """A length rounded up to a multiple of Winograd's tile."""
     return ceil_div(length, WINOGRAD_TILE) * WINOGRAD_TILE

@@ -17,12 +17,12 @@ LABEL_HEIGHT = 28  # pixels
 LABEL_FONT_SIZE = 18
 MIN_LABEL_FONT_SIZE = 8
 PANEL_GAP = 4  # pixels between two panels of a comparison
-MAX_MAP_SIDE = 512  # pixels of a map's picture
-MIN_KERNEL_SIDE = 240  # pixels of a kernel's picture in a file
+MAX_MAP_SIDE = 512  # largest side of a map's picture, in pixels
+MIN_KERNEL_SIDE = 240  # smallest side of a kernel's picture in a file, in pixels
 
 
 def to_rgb8(picture: Tensor) -> np.ndarray:
-    """(3, H, W) in 0 to 1 → (H, W, 3) uint8, clipped."""
+    """A picture (3, H, W), 0 to 1, as an array (H, W, 3) uint8; values outside 0 to 1 are clipped."""
     return (picture.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
 
 

@@ -24,7 +24,7 @@ logger = logging.getLogger("srmd")
 
 PORT = 8097  # visdom's own default
 START_SECONDS = 15.0
-FETCH_SECONDS = 15.0  # by which visdom's own download of the scripts may delay its start
+FETCH_SECONDS = 15.0  # longest delay of the server's start by visdom's own download of the scripts
 NPM_SECONDS = 180.0
 
 _MATHJAX = (
@@ -64,14 +64,15 @@ _FILES = {
     "mathjax@2.7.5": {path: f"js/mathjax/2.7.5/{path}" for path in _MATHJAX},
 }
 
-# The server's process. Its standard input ends when the parent process ends, in any way; then it ends, too.
+# The program of the server's process. Its standard input is closed when the parent process ends for any reason; then
+# the server ends, too.
 _CHILD = """
 import os, socket, sys, threading
 sys.modules["torch"] = None  # only visdom's client uses it: importing it here would cost seconds
 threading.Thread(target=lambda: (sys.stdin.buffer.read(), os._exit(0)), daemon=True).start()
 from visdom.server import build, run_server
 """
-# The download that visdom does at its first start, with timeouts, and without ending the server where it fails.
+# The download that visdom does at its first start, with timeouts; if it fails, the server starts all the same.
 _CHILD_DOWNLOAD = f"""
 socket.setdefaulttimeout(5)
 download = threading.Thread(target=build.download_scripts, daemon=True)
@@ -104,7 +105,7 @@ def page_is_complete() -> bool:
 
 
 def fetch_page_scripts() -> bool:
-    """Fetches the scripts of visdom's page with npm, if they are not there yet; logs a warning where that fails.
+    """Fetches the scripts of visdom's page with npm, if any is missing; logs a warning if that fails.
 
     Returns whether the page is complete. Raises no error without npm or without a network.
     """
@@ -186,13 +187,13 @@ def start(
 ) -> "subprocess.Popen[bytes] | None":
     """Starts a server that only this machine can reach, and waits until it answers.
 
-    Returns its process, or None where the port is in use or the server does not answer in time. It runs in another
+    Returns its process, or None if the port is in use or the server does not answer in time. It runs in another
     session (on Windows, in another process group) than this process, so Ctrl-C does not reach it: `stop` ends it. It
     also ends when this process ends.
 
     Args:
         env_path: folder for saved environments (default: visdom's, ~/.visdom).
-        cancelled: when another thread sets this event, the waiting ends, and so does the server.
+        cancelled: when another thread sets this event, the server is stopped and None is returned.
     """
     if _is_in_use(port):  # the new server would fail, and `is_running` would find the old one
         return None
@@ -236,7 +237,8 @@ def _serve() -> int:
         reason = "visdom did not start, or another program uses the port"
         print(f"{address}: {'a visdom server is already running' if is_running(PORT) else reason}", file=sys.stderr)
         return 1
-    print(f"{address}  (stop with Ctrl-C)" + ("" if page_is_complete() else "  The page is blank: no scripts."))
+    note = "" if page_is_complete() else "  The page is blank, because its scripts are missing."
+    print(f"{address}  (stop with Ctrl-C){note}")
     try:
         return process.wait()
     except KeyboardInterrupt:

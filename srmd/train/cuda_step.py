@@ -1,9 +1,9 @@
 """A GPU's training step: compiled by torch.compile, and captured in a CUDA graph that is replayed for each batch.
 
-Compiling fuses bias, ReLU and their gradients, which otherwise read and write all features once more. Replaying the
-graph launches the hundreds of kernels of forward and backward at once: at the default batch size, launching one takes
-longer than running it. A graph always reads from and writes to the memory it was captured with, so that each batch is
-copied to the same tensors.
+Compiling fuses bias, ReLU and their gradients, which would otherwise be separate kernels that each read and write all
+features. Replaying the graph launches the hundreds of kernels of forward and backward at once: at the default batch
+size, launching one takes longer than running it. A graph always reads from and writes to the memory it was captured
+with. Each batch is therefore copied to the same tensors.
 """
 
 import logging
@@ -32,7 +32,7 @@ def fast_convolutions(precision: str) -> AbstractContextManager[None]:
 
 
 def torch_compiled(function: Callable[..., Tensor], *example: Tensor) -> Callable[..., Tensor]:
-    """Return a differentiable function compiled for inputs like `example`.
+    """Return a differentiable function compiled for inputs of the shapes of `example`.
 
     Compiling needs Triton and a C compiler. Without them, return the function itself, with a warning.
     """
@@ -65,7 +65,7 @@ def cuda_graph(work: Callable[[], Tensor]) -> Callable[[], Tensor]:
     return replay
 
 
-Capture = Callable[[Callable[[], Tensor]], Callable[[], Tensor]]
+Capture = Callable[[Callable[[], Tensor]], Callable[[], Tensor]]  # a function such as `cuda_graph`
 
 
 class CudaGraphStep:
@@ -88,9 +88,9 @@ def capture_step(
     compiled: Callable[..., Callable[..., Tensor]] = torch_compiled,
     capture: Capture = cuda_graph,
 ) -> Callable[[Batch], Tensor]:
-    """Return forward and backward compiled and captured, as a function of batches of the shapes of `example`.
+    """Return a function that runs forward and backward, compiled and captured, on batches of the shapes of `example`.
 
-    The network is not changed. `compiled` and `capture` can be replaced, so that this is tested without a GPU.
+    The network is not changed. Tests without a GPU replace `compiled` and `capture`.
     """
     network = forward_backward.network
     buffers = [buffer.clone() for buffer in network.buffers()]

@@ -1,4 +1,4 @@
-"""Dormant features, which are 0 at every pixel of some batches: finding them, and giving them new weights (ReDo)."""
+"""Finds dormant features, which are 0 at every pixel of a batch, and gives them new weights (ReDo)."""
 
 import math
 
@@ -36,7 +36,7 @@ def reset_dormant_features(
 
     ReLU passes no gradient to a dormant feature, so it would never learn again. Its new weights are random (He et al.,
     ICCV 2015, equation 10), with a bias that makes it active at about half of the pixels of LR (N, 3, h, w) with its
-    map. The weights with which the next layer reads it become 0, so that SR does not change. (Sokar et al., "The
+    map. The next layer's weights for this feature become 0, so that SR does not change. (Sokar et al., "The
     Dormant Neuron Phenomenon in Deep Reinforcement Learning", ICML 2023, section 4: ReDo.)
     """
     x = network_input(lr, degradation_map)

@@ -1,4 +1,4 @@
-"""Training pictures kept in memory or on the GPU, where a crop needs no file to be read."""
+"""Training pictures kept in memory or on the GPU, so that crops are not read from a file."""
 
 import os
 
@@ -15,10 +15,10 @@ MAX_MEMORY_SHARE = 1 / 2  # of the free memory, on the GPU or in the system, tha
 def _view_geometry() -> np.ndarray:
     """Where the pixels of each view of a square come from, (8, 3, 2), in (row, column) of the square.
 
-    Of each view: the corner (0 or 1 on each axis) that is its first pixel; the step in the square for one step down in
+    For each view: the corner (0 or 1 on each axis) that is its first pixel; the step in the square for one step down in
     the view; the step in the square for one step to the right in it.
     """
-    coordinates = np.indices((2, 2)).transpose(1, 2, 0)  # (2, 2, 2): each pixel of a square of 2×2 holds its position
+    coordinates = np.indices((2, 2)).transpose(1, 2, 0)  # (2, 2, 2): row and column of each pixel of a 2×2 square
     views = [turn_array(coordinates, view) for view in range(VIEWS)]
     return np.array([(view[0, 0], view[1, 0] - view[0, 0], view[0, 1] - view[0, 0]) for view in views])
 
@@ -58,8 +58,8 @@ class PicturesInMemory:
 def cache_pictures(pictures: PackedPictures, cache: str, device: torch.device) -> PackedPictures | PicturesInMemory:
     """Return the pictures on disk, in memory or on the device, for `cache` off, memory or device.
 
-    `auto` is off on a CPU, where reading crops takes a few percent of a step's time. A CUDA GPU would wait for the
-    disk: for it, `auto` takes the device or else the memory, if the pictures fit into half of what is free there.
+    `auto` is off except on a CUDA GPU: on a CPU, reading crops takes only a few percent of a step's time. A GPU would
+    wait for the disk, so that `auto` is device, or else memory, if the pictures fit into half of the free memory there.
     """
     if cache == "auto":
         size = 3 * int(pictures.sizes.astype(np.int64).prod(1).sum())
@@ -70,7 +70,7 @@ def cache_pictures(pictures: PackedPictures, cache: str, device: torch.device) -
 
 
 def _choose_cache(size: int, device: torch.device) -> str:
-    """Where `size` bytes fit: device, memory, or off for neither."""
+    """The `cache` for pictures of `size` bytes: device or else memory if they fit there, otherwise off."""
     free_on_device, _ = torch.cuda.mem_get_info(device)
     if size <= MAX_MEMORY_SHARE * free_on_device:
         return "device"
@@ -78,10 +78,10 @@ def _choose_cache(size: int, device: torch.device) -> str:
 
 
 def _free_memory() -> int:
-    """The system's free memory in bytes; 0 on macOS and Windows, where Python can't tell."""
+    """The system's free memory in bytes; 0 on macOS and Windows, where Python does not report it."""
     try:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError):  # Windows has no sysconf, macOS not this value
+    except (AttributeError, ValueError):  # Windows lacks sysconf, macOS lacks this value
         return 0
 
 

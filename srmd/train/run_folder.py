@@ -15,7 +15,8 @@ from srmd.pictures.metrics import non_finite_to_none
 
 RUNS = Path("runs")
 KEPT_CHECKPOINTS = 3
-# Fields that config.json of version 0.4.0 lacks. Its runs can't be resumed, but are read for an error that says so.
+# Fields that config.json of version 0.4.0 lacks. They get a value so that the file can be read, and an error can say
+# that runs of this version can't be resumed.
 NEW_FIELDS = {"threads": None}
 # Fields of TrainConfig that may have other values when a run is resumed.
 CHANGEABLE_FIELDS = {"cache", "device", "visdom", "save_every", "output", "resume", "debug"}
@@ -32,7 +33,7 @@ class RunFolder:
     def locked(self) -> Iterator[None]:
         """Create the folder and lock it for this process; the lock ends with the process, even if it is killed.
 
-        A folder that was created here is removed again if the run does not begin. Raises InputError if another process
+        A folder that was created here is removed if no run begins in it. Raises InputError if another process
         has the lock.
         """
         from filelock import FileLock, Timeout  # imports asyncio, which no other mode needs
@@ -61,7 +62,7 @@ class RunFolder:
                     self.path.rmdir()
 
     def begin(self, config: TrainConfig, step: int) -> None:
-        """Write config.json of a new run; or drop the metrics of a resumed run after `step`, its checkpoint's step."""
+        """Write config.json of a new run, or drop the metrics of a resumed run after the `step` of its checkpoint."""
         if (self.path / "config.json").exists():
             if config.resume is None:  # another process began a run here before this one got the lock
                 raise InputError(f"{self.path} holds a run already; `resume` continues it", "output")
@@ -109,8 +110,8 @@ def run_config(arguments: dict) -> TrainConfig:
     """Return the configuration of a new run, or of one to resume.
 
     `arguments` holds the fields of TrainConfig that flags have set. With `resume` a run is resumed: the one in the
-    folder `resume`, or if this is empty, the one in the folder `output`, or without `output` the newest one. If it does
-    not exist, a new run starts. Raises InputError if the folder of a new run holds a run already, if `resume` names a
+    folder `resume`; if this is empty, the one in the folder `output`; without `output`, the newest one. If there is no
+    such run, a new one starts. Raises InputError if the folder of a new run holds a run already, if `resume` names a
     folder without a run, and if an argument differs from the configuration of the resumed run.
     """
     requested = TrainConfig(**arguments)
@@ -148,7 +149,7 @@ def _folder_to_resume(requested: TrainConfig) -> Path | None:
         return requested.output or _newest_run()
     folder = Path(requested.resume)
     if requested.output and folder != requested.output:
-        raise InputError(f"expected {requested.output}, as `output` says, found {folder}", "resume")
+        raise InputError(f"expected {requested.output}, the folder in `output`, found {folder}", "resume")
     if not folder.is_dir():
         raise InputError(f"{folder}: expected a run, found no such folder", "resume")
     if not (folder / "config.json").exists():
@@ -167,7 +168,7 @@ def _newest_run() -> Path | None:
 
 
 def _read_config(path: Path) -> TrainConfig:
-    """The configuration in config.json; InputError if the file holds anything else."""
+    """The configuration in config.json. Raises InputError if the file holds anything else."""
     try:
         stored = NEW_FIELDS | json.loads(path.read_text(encoding="utf-8"))
         values = {field.name: stored[field.name] for field in fields(TrainConfig)}

@@ -1,4 +1,4 @@
-"""What a training run needs before its first step: a network, its P and kernels; new, or from a checkpoint."""
+"""The network, P and kernels that a training run starts with: new, or from a checkpoint."""
 
 import logging
 from typing import NamedTuple
@@ -52,7 +52,7 @@ def new_setup(config: TrainConfig) -> TrainingSetup:
         if source.pca is None:
             raise InputError(f"{config.weights}: expected weights with their P, found a format without P")
     if config.batch_norm and not source.network.config.batch_norm:  # untrained batch norm would spoil the features
-        found = f"found {config.weights} without"
+        found = f"found {config.weights} without batch norm"
         raise InputError(f"expected weights of a network with batch norm, {found}", "batch_norm")
     features, source_features = network.config.features, source.network.config.features
     if source_features != features:  # no layer of the weights would fit
@@ -71,7 +71,7 @@ def resumed_setup(config: TrainConfig, checkpoint: Checkpoint) -> TrainingSetup:
 
 
 def _pca(config: TrainConfig, kernels: TrainingKernels) -> Tensor:
-    """The project's P if the run has the project's kernels and dimensions; else P of the run's kernels."""
+    """The project's P if the run has the project's kernels and dimensions; otherwise a new P of the run's kernels."""
     if kernels.own_kernels is None and (config.kernel_size, config.pca_dim) == (KERNEL_SIZE, PCA_DIM):
         return torch.from_numpy(read_pca(shipped_folder("kernels") / "pca.mat"))
     with prefix_errors("pca_dim"):
@@ -79,17 +79,17 @@ def _pca(config: TrainConfig, kernels: TrainingKernels) -> Tensor:
 
 
 def _with_pca_for(config: TrainConfig, source: Weights, kernels: TrainingKernels) -> Weights:
-    """The weights to start from with a P for the run's kernels and dimensions.
+    """The weights `source`, with a P for the run's kernels and dimensions.
 
-    That is their own P if the run has no own kernels and the same dimensions. Else the first layer is reprojected to a
-    new P.
+    They are returned unchanged if the run has the project's kernels and the dimensions of their P. Otherwise a new P is
+    computed, and their first layer is reprojected to it.
     """
-    wanted = {"kernel_size": config.kernel_size, "pca_dim": config.pca_dim}
-    present = {name: getattr(source.network.config, name) for name in wanted}
-    for name, value in present.items():
-        if wanted[name] < value:
-            raise InputError(f"expected at least {value}, as {config.weights} has, found {wanted[name]}", name)
-    if kernels.own_kernels is None and wanted == present:
+    run_sizes = {"kernel_size": config.kernel_size, "pca_dim": config.pca_dim}
+    source_sizes = {name: getattr(source.network.config, name) for name in run_sizes}
+    for name, value in source_sizes.items():
+        if run_sizes[name] < value:
+            raise InputError(f"expected at least {value}, as {config.weights} has, found {run_sizes[name]}", name)
+    if kernels.own_kernels is None and run_sizes == source_sizes:
         return source
     pca = _pca(config, kernels)
     logger.info("P is computed anew, and the first layer of %s is reprojected to it", config.weights)

@@ -24,9 +24,9 @@ from srmd.kernel.pca import PCA_DIM
 from srmd.model import NetworkConfig
 from srmd.weights.surgery import empty_network, grey_weights_to_rgb, merge_norm
 
-NCNN_PARAM = b"7767517"  # the first bytes of a .param
-NCNN_FLOAT16 = 0x01306B47  # the tag in a .bin before weights in float16
-NCNN_FLOAT32 = 0  # the tag before weights in float32
+NCNN_PARAM = b"7767517"  # the first bytes of a .param file
+NCNN_FLOAT16 = 0x01306B47  # the tag before float16 weights in a .bin file
+NCNN_FLOAT32 = 0  # the tag before float32 weights
 KAIR_KEY = re.compile(r"model\.(\d+)\.(weight|bias|running_mean|running_var|num_batches_tracked)")
 KAIR_EPSILON = 1e-4  # epsilon of KAIR's batch norm
 PUBLISHED_CONDITIONS = (("kernel",), ("kernel", "noise"))  # SRMDNF and SRMD, the networks of other projects
@@ -60,7 +60,7 @@ def read_ncnn(path: Path) -> ForeignNetwork:
     param, binary = (path, path.with_suffix(".bin")) if is_param else (path.with_suffix(".param"), path)
     for file in (param, binary):
         if not file.is_file():
-            raise InputError(f"{file}: expected it, for ncnn's .param and .bin belong together, found no such file")
+            raise InputError(f"{file}: expected this file, because ncnn's .param and .bin belong together, found none")
     shapes, scale = _ncnn_layers(param)
     data, offset, convolutions = binary.read_bytes(), 0, []
     for shape in shapes:
@@ -80,12 +80,12 @@ def _ncnn_layers(param: Path) -> tuple[list[Shape], int]:
     *convolutions, shuffle = [_ncnn_parameters(layer) for layer in layers[1:]]
     if shuffle.get(1, 0) != 0:
         raise InputError(f"{param}: expected a pixel shuffle in PyTorch's order, found mode {shuffle[1]}")
-    shapes = [_ncnn_shape(each, param, has_relu=each is not convolutions[-1]) for each in convolutions]
+    shapes = [_ncnn_shape(layer, param, has_relu=layer is not convolutions[-1]) for layer in convolutions]
     return shapes, shuffle.get(0, 1)
 
 
 def _ncnn_parameters(layer: list[str]) -> dict[int, int]:
-    """The parameters NUMBER=VALUE of a layer; type, name, inputs and outputs stand before them in its line."""
+    """The parameters NUMBER=VALUE of a layer; in its line they follow its type, name, inputs and outputs."""
     return {int(key): int(value) for key, value in re.findall(r" (\d+)=(-?\d+)(?= )", f" {' '.join(layer)} ")}
 
 
@@ -99,7 +99,7 @@ def _ncnn_shape(parameters: dict[int, int], path: Path, has_relu: bool) -> Shape
     is_plain = all(values[key] == value for key, value in expected.items())
     if not is_plain or outputs < 1 or count < 1 or count % (9 * outputs):
         raise InputError(
-            f"{path}: expected plain 3×3 convolutions, ReLU behind all but the last, found one of {parameters}"
+            f"{path}: expected plain 3×3 convolutions, ReLU after all but the last, found the parameters {parameters}"
         )
     return outputs, count // (9 * outputs), 3, 3
 
@@ -143,7 +143,7 @@ def read_kair(state: dict[str, Tensor], path: Path) -> ForeignNetwork:
         parameters, statistics = {"weight", "bias"}, {"running_mean", "running_var"}
         if module.keys() - {"num_batches_tracked"} not in (parameters, parameters | statistics):
             raise InputError(
-                f"{path}: expected a convolution or batch norm, found model.{number} of {', '.join(module)}"
+                f"{path}: expected a convolution or batch norm, found model.{number} with {', '.join(module)}"
             )
         if statistics.isdisjoint(module):
             convolutions.append(Convolution(module["weight"], module["bias"]))
@@ -157,8 +157,8 @@ def read_matconvnet(path: Path) -> ForeignNetwork:
     """The network in a MATLAB file of MatConvNet: layers in `net.layers`, P in `net.meta.P` if there is one.
 
     Filters are H×W×in×out, in correlation orientation. Batch norm has gain, bias and an array [mean, standard
-    deviation] (out, 2) that includes epsilon. The layer SubP arranges the s² channels of a colour by columns, a pixel
-    shuffle by rows. Raises InputError for a file of another network.
+    deviation], (out, 2), whose deviation includes epsilon. The layer SubP arranges the s² channels of a colour by
+    columns, PyTorch's pixel shuffle by rows. Raises InputError if the file does not hold such a network.
     """
     net, layers = _matconvnet_layers(path)
     convolutions, scale = [], 1
@@ -169,7 +169,7 @@ def read_matconvnet(path: Path) -> ForeignNetwork:
             gain, bias, moments = _matconvnet_weights(layer, 3, path)
             _merge_into_last(convolutions, [_flat_tensor(array) for array in (gain, bias, *moments.T)], path)
         elif layer["type"] == "relu" and np.any(layer.get("leak", 0)):
-            raise InputError(f"{path}: expected ReLU, found a leaky one")
+            raise InputError(f"{path}: expected ReLU, found leaky ReLU")
         elif layer["type"] == "SubP":
             scale = int(np.ravel(layer.get("scale", 0)).max(initial=0))
     network = _to_network(convolutions, scale, _matconvnet_pca(net, path), path)
@@ -180,7 +180,10 @@ def read_matconvnet(path: Path) -> ForeignNetwork:
 
 
 def _matconvnet_layers(path: Path) -> tuple[dict, list[dict]]:
-    """The variable `net` of a MATLAB file, and its layers; InputError if they are not a chain of MatConvNet."""
+    """The variable `net` of a MATLAB file, and its layers.
+
+    Raises InputError if the types of the layers do not match MATCONVNET_CHAIN.
+    """
     variables = read_mat(path)
     net = variables.get("net")
     layers = net.get("layers") if isinstance(net, dict) else None
@@ -195,7 +198,7 @@ def _matconvnet_layers(path: Path) -> tuple[dict, list[dict]]:
 
 def _matconvnet_convolution(layer: dict, path: Path) -> Convolution:
     if any(np.any(np.asarray(layer.get(key, 1)) != 1) for key in ("pad", "stride", "dilate")):
-        raise InputError(f"{path}: expected convolutions of padding, stride and dilation 1, found others")
+        raise InputError(f"{path}: expected convolutions with padding, stride and dilation 1, found another value")
     weight, bias = _matconvnet_weights(layer, 2, path)
     if weight.ndim != 4:
         raise InputError(f"{path}: expected filters H×W×in×out, found an array of {weight.shape}")
@@ -207,7 +210,7 @@ def _matconvnet_convolution(layer: dict, path: Path) -> Convolution:
 def _matconvnet_weights(layer: dict, count: int, path: Path) -> list[np.ndarray]:
     arrays = layer.get("weights")
     if not isinstance(arrays, list) or len(arrays) != count or not all(_is_numeric(array) for array in arrays):
-        raise InputError(f"{path}: expected {count} arrays in weights of each {layer['type']}, found another number")
+        raise InputError(f"{path}: expected {count} arrays as weights of each {layer['type']}, found something else")
     return arrays
 
 
@@ -244,15 +247,15 @@ def _flat_tensor(array: np.ndarray) -> Tensor:
 
 
 def _merge_into_last(convolutions: list[Convolution], norm: list[Tensor], path: Path) -> None:
-    """Merges batch norm, [gain, bias, mean, standard deviation], into the last of these convolutions."""
+    """Merges batch norm, [gain, bias, mean, standard deviation], into the last convolution."""
     if not convolutions or len(norm) != 4 or any(tensor.shape != convolutions[-1].bias.shape for tensor in norm):
-        raise InputError(f"{path}: expected batch norm behind a convolution of as many channels, found another size")
+        raise InputError(f"{path}: expected batch norm after a convolution with equally many channels, found another")
     last = convolutions[-1]
     last.weight, last.bias = merge_norm(last.weight, last.bias, *norm)
 
 
 def _to_network(convolutions: list[Convolution], scale: int | None, pca: Tensor | None, path: Path) -> ForeignNetwork:
-    """The network of a chain of convolutions; `scale` is the scale that the file states, None if it states none."""
+    """The network of a chain of convolutions; `scale` is the scale in the file, or None if the file has no scale."""
     _check_shapes(convolutions, path)
     first, last = convolutions[0], convolutions[-1]
     features, inputs, outputs = first.weight.shape[0], first.weight.shape[1], last.weight.shape[0]
@@ -261,7 +264,7 @@ def _to_network(convolutions: list[Convolution], scale: int | None, pca: Tensor 
         NetworkConfig(conditions=conditions, pca_dim=pca_dim).map_channels: conditions
         for conditions in PUBLISHED_CONDITIONS
     }
-    # The first layer has the channels of the degradation map, and 1 (grey) or 3 (RGB) of the picture.
+    # The first layer takes the channels of the degradation map, and 1 (grey) or 3 (RGB) channels of the picture.
     is_grey = inputs - 1 in conditions_by_channels and outputs == (scale or round(outputs**0.5)) ** 2
     if is_grey:
         first.weight, last.weight, last.bias = grey_weights_to_rgb(first.weight, last.weight, last.bias)
@@ -279,7 +282,7 @@ def _to_network(convolutions: list[Convolution], scale: int | None, pca: Tensor 
 
 
 def _check_shapes(convolutions: list[Convolution], path: Path) -> None:
-    """Raises InputError unless these are 3×3 convolutions with as many channels in every inner layer."""
+    """Raises InputError unless these are 3×3 convolutions, with equally many channels in all inner layers."""
     shapes = [tuple(each.weight.shape) for each in convolutions]
     found = ", ".join("×".join(map(str, shape)) for shape in dict.fromkeys(shapes)) or "none"
     are_3_by_3 = all(len(shape) == 4 and shape[2:] == (3, 3) for shape in shapes) and len(shapes) > 1
@@ -287,7 +290,7 @@ def _check_shapes(convolutions: list[Convolution], path: Path) -> None:
         raise InputError(f"{path}: expected 3×3 convolutions with their biases, found weights of {found}")
     features = shapes[0][0]
     if any(a[0] != features or b[1] != features for a, b in itertools.pairwise(shapes)):
-        raise InputError(f"{path}: expected as many channels in every inner layer, found weights of {found}")
+        raise InputError(f"{path}: expected equally many channels in all inner layers, found weights of {found}")
 
 
 def _state_dict(config: NetworkConfig, convolutions: list[Convolution]) -> dict[str, Tensor]:

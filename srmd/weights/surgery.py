@@ -1,4 +1,4 @@
-"""Changes to the weights of a network: copied to another configuration, merged batch norm, a new P, rounding."""
+"""Changes a network's weights: copies them to a new network, adapts them to a new P, merges batch norm, rounds them."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from srmd.model import SRMD, NetworkConfig
 
 
 def empty_network(config: NetworkConfig) -> SRMD:
-    """A network on PyTorch's meta device, without initialised weights, which are to be assigned."""
+    """A network on PyTorch's meta device, whose weights have no values until `load_state_dict` assigns tensors."""
     with torch.device("meta"):
         return SRMD(config)
 
@@ -20,8 +20,8 @@ def initialise_from(network: SRMD, source: SRMD) -> None:
     """Copies weights of `source` into a new network: all layers of equal shape, and the first layer by conditions.
 
     In the first layer the channels of conditions that both networks have are copied, so that an SRMD network starts
-    with the outputs of the SRMDNF network `source`, or the reverse. Other layers, such as the head of another scale,
-    keep their initialisation.
+    with the outputs of an SRMDNF network, and an SRMDNF network with the outputs of an SRMD network at noise level 0.
+    Other layers, such as the head of another scale, keep their initialisation.
     """
     if not network.config.batch_norm:
         source = merge_batch_norm(source)
@@ -52,9 +52,9 @@ def _first_layer_for(config: NetworkConfig, source: NetworkConfig, weight: Tenso
 def reproject_first_layer(network: SRMD, pca: Tensor, new_pca: Tensor, new_size: int) -> SRMD:
     """A network that takes kernel codes of `new_pca` and computes what `network` computes from codes of `pca`.
 
-    `pca` is (d, k²), `new_pca` (d', new_size²) with new_size ≥ k. A kernel is approximately new_pcaᵀ · code, and the
-    first layer is linear in its input: multiplied by pca · new_pcaᵀ its weights are exact for all kernels that the new
-    P represents exactly.
+    `pca` is (d, k²), `new_pca` (d', new_size²) with new_size ≥ k. A kernel is approximately new_pcaᵀ · its new code,
+    so that its old code is approximately pca · new_pcaᵀ · its new code. Therefore the first layer's weights of the
+    kernel code are multiplied by pca · new_pcaᵀ. This is exact for all kernels that the new P represents exactly.
     """
     dim, size = network.config.pca_dim, network.config.kernel_size
     padded_pca = F.pad(pca.view(dim, size, size), [(new_size - size) // 2] * 4).flatten(1)  # (dim, new_size²)
@@ -93,17 +93,17 @@ def merge_norm(
 ) -> tuple[Tensor, Tensor]:
     """Weight (out, in, 3, 3) and bias (out,) of one convolution that equals a convolution followed by batch norm.
 
-    Batch norm is gain · (x - mean) / deviation + shift, each (out,).
+    Batch norm is gain · (x - mean) / deviation + shift; these four tensors are (out,).
     """
     factor = gain / deviation
     return weight * factor[:, None, None, None], (bias - mean) * factor + shift
 
 
 def grey_weights_to_rgb(first: Tensor, last: Tensor, last_bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """First weight, last weight and last bias of a network for grey pictures, changed to take and return RGB.
+    """The first weight, last weight and last bias of a network for grey pictures, changed to take and return RGB.
 
-    The first layer reads the green channel, the channel nearest to luma. The mean of the channels would be equal in a
-    grey picture, but it would lower the noise level of pictures whose channels have independent noise. The last layer
+    The first layer reads the green channel, the channel nearest to luma. In a grey picture the mean of the channels
+    would be the same, but if the channels have independent noise, their mean has a lower noise level. The last layer
     returns three equal channels.
     """
     grey, map_weight = first[:, :1], first[:, 1:]
@@ -115,8 +115,8 @@ def grey_weights_to_rgb(first: Tensor, last: Tensor, last_bias: Tensor) -> tuple
 def round_to_bfloat16(network: SRMD) -> None:
     """Rounds weights and biases of the inner layers to bfloat16, as autocast does in each step of training.
 
-    The digits below bfloat16 did not influence training and are arbitrary. Used in float32, they would cost a trained
-    network 0.3 dB.
+    The digits below bfloat16 did not influence training and are arbitrary. If they were kept, a trained network
+    would lose 0.3 dB in float32.
     """
     for conv in network.convs[1:]:
         conv.weight.copy_(conv.weight.bfloat16())

@@ -20,7 +20,7 @@ def test_a_kernel_that_the_window_cuts_is_warned_of():
     large = np.zeros((21, 21))
     large[10, 10], large[10, 0], large[10, 20] = 0.75, 0.125, 0.125
     (warning,) = kernel_warnings(NamedKernel("k.npy", large), 15, 0)
-    assert warning == "k.npy is 21×21; the network is only told its inner 15×15, which lacks 25% of its mass"
+    assert warning == "k.npy is 21×21; the kernel code describes only its inner 15×15, which lacks 25% of its mass"
     assert kernel_warnings(NamedKernel("k.npy", np.pad(gaussian(2), 3)), 15, 0) == []  # only zeros are cut
 
 

@@ -134,7 +134,7 @@ def test_a_pca_that_is_not_needed_is_refused(trained: str, capsys: pytest.Captur
 def test_a_large_kernel_is_applied_whole_and_assumed_cropped(trained: str, capsys: pytest.CaptureFixture):
     np.save("large.npy", gaussian(4.0, size=31))
     assert check(trained, "--test_data=pictures", "--kernel=large.npy") == 0
-    warning = "large.npy is 31×31; the network is only told its inner 15×15, which lacks 12% of its mass"
+    warning = "large.npy is 31×31; the kernel code describes only its inner 15×15, which lacks 12% of its mass"
     assert warning in capsys.readouterr().out
 
 

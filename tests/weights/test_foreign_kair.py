@@ -66,7 +66,7 @@ def kair_state(**changes: torch.Tensor | None) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize(
     ("state", "found"),
     [
-        (kair_state(model_2_bias=None), "found model.2 of weight"),
+        (kair_state(model_2_bias=None), "found model.2 with weight"),
         (kair_state(model_2_weight=torch.zeros(8, 8, 5, 5)), "8×8×5×5"),
         (kair_state(model_2_weight=torch.zeros(8, 6, 3, 3)), "8×6×3×3"),
         (kair_state(model_0_weight=torch.zeros(8, 7, 3, 3)), "18 or 19 channels in and 3·s² out, found 7 and 27"),

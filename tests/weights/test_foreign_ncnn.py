@@ -54,7 +54,7 @@ def test_a_truncated_or_missing_bin_is_refused(tmp_path: Path):
         ("0=3\n", "0=3 1=1\n", "mode 1"),
         ("0=3\n", "0=2\n", "shuffled by 2"),
         ("1=3", "1=5", "1: 5"),
-        (" 9=1", "", "ReLU behind all but the last"),
+        (" 9=1", "", "ReLU after all but the last"),
         ("6=", "6=x", "3×3"),
         ("0=8", "0=0", "0: 0"),
     ],
