@@ -273,7 +273,7 @@ def test_read_kernel_reads_a_kernel_of_a_file_by_its_index(tmp_path: Path):
     kernels = np.stack([srmd.gaussian(1.0), srmd.gaussian(2.0)])
     np.save(tmp_path / "k.npy", kernels)
     np.testing.assert_allclose(srmd.read_kernel(tmp_path / "k.npy", 1), kernels[1])
-    with pytest.raises(srmd.InputError, match=r"index: expected 0 to 1, for .*k\.npy holds several"):
+    with pytest.raises(srmd.InputError, match=r"index: expected 0 to 1, because .*k\.npy holds several"):
         srmd.read_kernel(tmp_path / "k.npy")
     with pytest.raises(srmd.InputError, match=r"index: .* holds 2 kernels, 0 to 1; found 2"):
         srmd.read_kernel(tmp_path / "k.npy", 2)
