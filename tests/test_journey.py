@@ -236,7 +236,14 @@ def test_only_one_tile_of_a_large_picture_is_in_memory_as_floats():
     assert open_picture("large/large.png").size == (2 * width, 2 * height)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (signal.SIGINT, 130),
+        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, 129, marks=pytest.mark.slow),
+    ],
+)
 def test_a_signal_ends_a_test_and_leaves_no_partial_file(number: signal.Signals, code: int):
     network = SRMD(NetworkConfig(features=4, conditions=("kernel",)))
     write_weights(Path("tiny.safetensors"), Weights(network, torch.from_numpy(pca_matrix())))

@@ -58,7 +58,10 @@ def test_the_argument_of_an_error_in_a_message_becomes_a_flag(capsys: pytest.Cap
     assert capsys.readouterr().out == "warning: left out: --input: b.png: a broken picture\n"
 
 
-@pytest.mark.parametrize(("arguments", "code"), [("--mode=test --weights=text", 2), ("--mode=prepare", 0)])
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [("--mode=test --weights=text", 2), pytest.param("--mode=prepare", 0, marks=pytest.mark.slow)],
+)
 def test_no_progress_bar_is_drawn_on_a_terminal_before_there_is_progress(arguments: str, code: int, tmp_path: Path):
     (tmp_path / "text").write_text("no weights")
     primary, secondary = os.openpty()

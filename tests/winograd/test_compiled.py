@@ -135,6 +135,7 @@ torch.testing.assert_close(conv_relu(x, weight, bias), expected, atol=1e-4, rtol
     subprocess.run([sys.executable, "-c", program], check=True, env=os.environ | environment, cwd=ROOT)
 
 
+@pytest.mark.slow
 def test_a_library_of_another_user_is_not_loaded(tmp_path: Path):
     if not has_gcc():
         pytest.skip(NO_GCC)
