@@ -136,11 +136,11 @@ def table(scale: int, side: int, precision: str) -> str:
     print_table(f"x{scale}, {side}×{side}, {precision}", times)
     if precision == "fp32":
         print(f"limit: {limit_seconds(network, side):.3f} s")
-    names = {0: "", 1: "_one_busy_core", 2: "_two_busy_cores"}
-    return "\n".join(
-        f"ratio restore_x{scale}_{side}_{precision}{names[load]} {ratio_to_fastest(loaded_times):.2f}"
-        for load, loaded_times in times.items()
-    )
+    lines = []
+    for load, loaded_times in times.items():
+        name = f"restore_x{scale}_{side}_{precision}_{LOADS[load].replace(' ', '_')}"
+        lines.append(f"ratio {name} {ratio_to_fastest(loaded_times):.2f}")
+    return "\n".join(lines)
 
 
 def print_table(title: str, times: dict[int, Times]) -> None:

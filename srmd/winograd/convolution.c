@@ -12,7 +12,7 @@
 
 // The index, of 64, at which grad_product holds the sum of a tile of grad_y: column 1 of Aᵀ is all ones.
 #define SUM_INDEX 9
-#define TRANSFORM_TILES 8  // tiles that a thread transforms at once there
+#define TRANSFORM_TILES 8  // tiles that a thread transforms at once in the gradient of the filter
 #define LANES (__BIGGEST_ALIGNMENT__ / 4)  // floats in a vector register of this processor: 16, 8 or 4
 _Static_assert(16 % LANES == 0, "a multiple of 32 channels must be a multiple of two vectors");
 typedef float vec __attribute__((vector_size(__BIGGEST_ALIGNMENT__), aligned(4), may_alias));

@@ -1,6 +1,6 @@
-"""The Winograd convolution in PyTorch, for machines without a C compiler: slower than `compiled.py`.
+"""The Winograd convolution in PyTorch, slower than `compiled.py`: for machines without GCC, and any number of channels.
 
-Images are (N, H, W, channels), of any number of channels. A strip of tiles is computed at a time, so that its
+Images are (N, H, W, channels). A strip of tiles is computed at a time, so that its
 intermediate values stay in the cache.
 """
 

@@ -9,12 +9,11 @@ import json
 from pathlib import Path
 
 import pytest
-import skimage
 
 from picture_files import open_picture
+from small_solvers import PHOTOS
 from srmd.cli import main
 
-PHOTOS = Path(skimage.__file__).parent / "data"
 # Left, upper, right and lower edge in pixels. Sides are odd, so that `modcrop` cuts off rows and columns.
 CROPS = {"astronaut": (150, 40, 261, 147), "chelsea": (120, 80, 223, 185), "coffee": (300, 120, 413, 221)}
 ORIENTED = "gaussian:2.6,1.0,30"  # neither along an axis nor along a diagonal
