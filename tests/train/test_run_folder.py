@@ -198,10 +198,13 @@ def test_a_second_process_is_refused_until_the_first_is_killed():
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system doesn't fork")
 def test_a_forked_child_does_not_keep_the_lock_of_a_process_that_was_killed():
     fork = """
-if (child := os.fork()) == 0:
+if os.fork() == 0:
+    Path("new").write_text(str(os.getpid()))
+    os.rename("new", "child")
     time.sleep(60)
     os._exit(0)
-Path("child").write_text(str(child))
+while not Path("child").exists():  # filelock closes the lock's file in the child, before `fork` returns there
+    time.sleep(0.01)
 """
     with process_in("runs/a", fork):
         pass
