@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 CONDITIONS = ("kernel", "noise")  # all conditions that a network can have
-ConvReLU = Callable[[Tensor, Tensor, Tensor], Tensor]  # (x, weight, bias) → relu(conv2d(x, weight, bias, padding=1))
+# (x, weight, bias, relu) → conv2d(x, weight, bias, padding=1), and then ReLU if `relu`
+Conv = Callable[[Tensor, Tensor, Tensor, bool], Tensor]
 NetworkFunction = Callable[[Tensor, Tensor], Tensor]  # (LR, degradation map) → SR
 
 
@@ -71,18 +72,26 @@ class SRMD(nn.Module):
         self.head = nn.Conv2d(config.features, head_channels, 3, padding=1)
         _initialise_as_identity(self)
 
-    def forward(self, lr: Tensor, degradation_map: Tensor, conv_relu: ConvReLU | None = None) -> Tensor:
+    def forward(self, lr: Tensor, degradation_map: Tensor, conv: Conv | None = None) -> Tensor:
         """LR (N, 3, h, w) and map (N, C, h, w) or (N, C, 1, 1) → SR (N, 3, s·h, s·w), not clipped.
 
-        `conv_relu` computes the inner layers instead of PyTorch's convolution and ReLU, such as
-        `srmd.winograd.convolution.conv_relu`. Raises ValueError if it is passed and the network has batch norm.
+        `conv` computes the convolutions instead of PyTorch, such as `srmd.winograd.convolution.conv`. Raises ValueError
+        if it is passed and the network has batch norm.
         """
-        if conv_relu is not None and self.config.batch_norm:
-            raise ValueError("conv_relu: expected a network without batch norm, found one that has it")
+        if conv is not None:
+            return self._forward_with(conv, lr, degradation_map)
         x = self.first_layer(lr, degradation_map)  # (N, features, h, w)
-        for conv, norm in zip(self.convs[1:], self.norms, strict=True):
-            x = conv_relu(x, conv.weight, conv.bias) if conv_relu else F.relu(norm(conv(x)), inplace=True)
+        for layer, norm in zip(self.convs[1:], self.norms, strict=True):
+            x = F.relu(norm(layer(x)), inplace=True)
         return self.apply_head(x)
+
+    def _forward_with(self, conv: Conv, lr: Tensor, degradation_map: Tensor) -> Tensor:
+        if self.config.batch_norm:
+            raise ValueError("conv: expected a network without batch norm, found one that has it")
+        x = network_input(lr, degradation_map)
+        for layer in self.convs:
+            x = conv(x, layer.weight, layer.bias, True)
+        return self._as_pixels(x, lambda features: conv(features, self.head.weight, self.head.bias, False))
 
     def first_layer(self, lr: Tensor, degradation_map: Tensor) -> Tensor:
         """LR and degradation map → the input of the inner layers, (N, features, h, w)."""
@@ -90,10 +99,13 @@ class SRMD(nn.Module):
 
     def apply_head(self, x: Tensor) -> Tensor:
         """The output of the inner layers, (N, features, h, w), → SR (N, 3, s·h, s·w)."""
+        return self._as_pixels(x, lambda features: _in_float32(self.head, features))
+
+    def _as_pixels(self, x: Tensor, head: Callable[[Tensor], Tensor]) -> Tensor:
         if self.config.head == "subpixel":
-            return F.pixel_shuffle(_in_float32(self.head, x), self.config.scale)
+            return F.pixel_shuffle(head(x), self.config.scale)
         x = F.interpolate(x, scale_factor=self.config.scale, mode="bilinear", align_corners=False)
-        return torch.sigmoid(_in_float32(self.head, x))
+        return torch.sigmoid(head(x))
 
     def chain(self) -> Iterator[Layer]:
         """Yield all convolutions, from the first layer to the head, without batch norm."""

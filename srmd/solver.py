@@ -30,7 +30,7 @@ from srmd.train.soap import Soap
 from srmd.weights.checkpoint import Checkpoint
 from srmd.weights.files import Weights
 from srmd.weights.surgery import round_to_bfloat16
-from srmd.winograd.convolution import ConvReLUWithTwoBuffers
+from srmd.winograd.convolution import InferenceConv
 
 logger = logging.getLogger("srmd")
 
@@ -201,7 +201,7 @@ class Solver:
         """Return the EMA network's SR of the validation batch, (N, 3, s·h, s·w), not clipped."""
         with autocast(self.device, self.precision), exact_convolutions(self.device):
             lr, degradation_map = self.validation_batch.lr, self.validation_batch.degradation_map
-            return self.ema(lr, degradation_map, ConvReLUWithTwoBuffers() if self.winograd else None)
+            return self.ema(lr, degradation_map, InferenceConv() if self.winograd else None)
 
     def validate(self, sr: Tensor) -> dict[str, float]:
         """Return the mean PSNR of Y in dB of the validation batch's SR, and of bicubic upscaling."""

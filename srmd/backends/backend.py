@@ -11,7 +11,7 @@ from srmd.backends.device import autocast, exact_convolutions
 from srmd.base.errors import InputError
 from srmd.base.signals import deferred_signals
 from srmd.model import SRMD, NetworkConfig, NetworkFunction
-from srmd.winograd.convolution import ConvReLUWithTwoBuffers
+from srmd.winograd.convolution import InferenceConv
 
 OPTIONAL_ENGINES = ("ncnn", "openvino")
 # Sides in LR pixels of the tiles in which large pictures are restored. The features of 512×512 take 134 MB in float32.
@@ -76,8 +76,16 @@ def _torch_function(network: SRMD, backend: Backend) -> NetworkFunction:
     compute = network
     if backend.winograd:
 
+        unused: list[InferenceConv] = []  # of former calls; concurrent calls each have their own
+
         def compute(lr: Tensor, degradation_map: Tensor) -> Tensor:
-            return network(lr, degradation_map, ConvReLUWithTwoBuffers())
+            try:
+                conv = unused.pop()
+            except IndexError:
+                conv = InferenceConv()
+            sr = network(lr, degradation_map, conv)
+            unused.append(conv)
+            return sr
 
     elif backend.precision == "bf16":
         compute = Bfloat16Network(network)

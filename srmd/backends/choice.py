@@ -22,7 +22,7 @@ from srmd.base.files import atomic_write, cache_folder
 from srmd.base.signals import deferred_signals
 from srmd.model import SRMD
 from srmd.winograd import compiled
-from srmd.winograd.convolution import conv_relu
+from srmd.winograd.convolution import conv
 
 logger = logging.getLogger("srmd")
 
@@ -165,7 +165,7 @@ def winograd_is_faster(network: SRMD, size: tuple[int, int, int]) -> bool:
     def forward_backward(layer: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
         layer(features, weight, bias).sum().backward()
 
-    calls = [partial(forward_backward, direct), partial(forward_backward, conv_relu)]
+    calls = [partial(forward_backward, direct), partial(forward_backward, partial(conv, relu=True))]
     return _index_of_fastest(calls, TRAINING_BENCHMARK_ROUNDS) == 1
 
 

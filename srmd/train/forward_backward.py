@@ -9,7 +9,7 @@ from torch import Tensor
 from srmd.backends.device import autocast
 from srmd.model import SRMD
 from srmd.train.batches import Batch
-from srmd.winograd.convolution import conv_relu
+from srmd.winograd.convolution import conv
 
 # The loss is multiplied by this in float16, whose range is 6e-8 to 65504: L1's gradients are about 1e-7 at pixels and
 # at most 0.3 at weights.
@@ -43,5 +43,5 @@ class ForwardBackward:
     def loss(self, lr: Tensor, degradation_map: Tensor, hr: Tensor) -> Tensor:
         """Return the mean distance of SR from HR, for LR (N, 3, h, w) and degradation maps (N, C, 1, 1)."""
         with autocast(self.device, self.precision):
-            sr = self.network(lr, degradation_map, conv_relu if self.winograd else None)
+            sr = self.network(lr, degradation_map, conv if self.winograd else None)
         return self.distance(sr, hr)

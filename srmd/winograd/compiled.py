@@ -18,8 +18,9 @@ from srmd.winograd.transforms import INPUT_TILE, filter_transform
 
 C_SOURCE = Path(__file__).with_name("convolution.c")
 CHANNEL_MULTIPLE = 32  # the C functions take multiples of this many channels; a panel of the filter has as many
-BLOCK_TILES = 48  # tiles that a thread computes at once, so that most of what it reads again is in its cache
+BLOCK_TILES = 24  # tiles that a thread computes at once; their transformed input, 0.8 MB, stays in its cache
 STRIP_TILES = 144  # tiles between two synchronisations of the threads in the gradient of the filter
+ALIGNMENT = 64  # bytes; PyTorch's new tensors have it
 # Float32 values between one matrix and the next: without them the same row of all 64 would fall into one cache set.
 MATRIX_GAP = 16
 COMPILER_FLAGS = ["-O3", "-march=native", "-fopenmp", "-fPIC", "-c"]
@@ -48,44 +49,56 @@ class _Images(ctypes.Structure):
 class CompiledConvolution:
     """The functions of uncompiled.py for contiguous float32 images, in multiples of 32 channels."""
 
+    CHANNEL_MULTIPLE = CHANNEL_MULTIPLE
+
     def __init__(self, path: Path):
         self._library = ctypes.CDLL(str(path))
-        pointer, number, threads = ctypes.c_void_p, ctypes.c_long, ctypes.c_int
+        pointer, number, integer = ctypes.c_void_p, ctypes.c_long, ctypes.c_int
         argument_types = {
-            "conv_relu": [_Images, pointer, pointer, _Images, pointer, number, threads],
-            "input_gradient": [_Images, pointer, pointer, _Images, pointer, number, threads],
-            "filter_gradient": [_Images, _Images, pointer, pointer, pointer, pointer, threads],
+            "conv": [_Images, pointer, pointer, integer, _Images, pointer, number, integer],
+            "input_gradient": [_Images, pointer, pointer, _Images, pointer, number, integer],
+            "filter_gradient": [_Images, _Images, pointer, pointer, pointer, pointer, integer],
         }
         for name, types in argument_types.items():
             function = getattr(self._library, name)
             function.argtypes, function.restype = types, None
 
-    def conv_relu(self, images: Tensor, weight: Tensor, bias: Tensor, output: Tensor) -> None:
-        panels, buffers = _filter_panels(weight, images, output), _new_buffers(images)
-        self._library.conv_relu(
+    @staticmethod
+    def filter_transform(weight: Tensor) -> Tensor:
+        """The transformed filter of a weight (K, C, 3, 3) in the layout of convolution.c, (64, K / 32, C, 32)."""
+        transformed = filter_transform(weight)
+        panels = transformed.view(INPUT_TILE**2, weight.shape[1], -1, CHANNEL_MULTIPLE)
+        return panels.transpose(1, 2).contiguous()
+
+    def conv(self, images: Tensor, transformed_filter: Tensor, bias: Tensor, relu: bool, output: Tensor) -> None:
+        _check_shapes(transformed_filter, images, output)
+        buffers = _new_buffers(images, output)
+        self._library.conv(
             _Images(images),
-            panels.data_ptr(),
+            transformed_filter.data_ptr(),
             _checked_address(bias, output.shape[3:]),
+            relu,
             _Images(output),
             buffers.data_ptr(),
             buffers.shape[1],
             len(buffers),
         )
 
-    def input_gradient(self, grad_output: Tensor, output: Tensor, weight: Tensor, grad_images: Tensor) -> None:
-        panels = _filter_panels(weight.transpose(0, 1).flip(2, 3), grad_output, grad_images)
-        buffers = _new_buffers(grad_output)
+    def input_gradient(self, grad_output: Tensor, output: Tensor | None, weight: Tensor, grad_images: Tensor) -> None:
+        rotated = self.filter_transform(weight.transpose(0, 1).flip(2, 3))
+        _check_shapes(rotated, grad_output, grad_images)
+        buffers = _new_buffers(grad_output, grad_images)
         self._library.input_gradient(
             _Images(grad_output),
-            _checked_address(output, grad_output.shape),
-            panels.data_ptr(),
+            None if output is None else _checked_address(output, grad_output.shape),
+            rotated.data_ptr(),
             _Images(grad_images),
             buffers.data_ptr(),
             buffers.shape[1],
             len(buffers),
         )
 
-    def filter_gradient(self, images: Tensor, grad_output: Tensor, output: Tensor) -> tuple[Tensor, Tensor]:
+    def filter_gradient(self, images: Tensor, grad_output: Tensor, output: Tensor | None) -> tuple[Tensor, Tensor]:
         in_channels, out_channels = images.shape[3], grad_output.shape[3]
         _checked_address(images, (*grad_output.shape[:3], in_channels))
         grad_filter = images.new_zeros(INPUT_TILE**2, in_channels, out_channels)
@@ -95,7 +108,7 @@ class CompiledConvolution:
         self._library.filter_gradient(
             _Images(images),
             _Images(grad_output),
-            _checked_address(output, grad_output.shape),
+            None if output is None else _checked_address(output, grad_output.shape),
             grad_filter.data_ptr(),
             grad_bias.data_ptr(),
             buffers.data_ptr(),
@@ -104,23 +117,20 @@ class CompiledConvolution:
         return grad_filter, grad_bias
 
 
-def _filter_panels(weight: Tensor, images: Tensor, output: Tensor) -> Tensor:
-    """The transformed filter of a weight (K, C, 3, 3) in the layout of convolution.c, (K / 32, 64, C, 32).
-
-    Raises ValueError unless it turns images of the shape of `images` into those of the shape of `output`.
-    """
-    out_channels, in_channels = weight.shape[:2]
-    expected = *images.shape[:3], out_channels
+def _check_shapes(transformed_filter: Tensor, images: Tensor, output: Tensor) -> None:
+    """ValueError unless a transformed filter turns images of the shape of `images` into those of `output`."""
+    _, panels, in_channels, width = transformed_filter.shape
+    expected = *images.shape[:3], panels * width
     if images.shape[3] != in_channels or output.shape != expected:
         raise ValueError(f"expected images of {in_channels} channels and output {expected}, found {output.shape}")
-    panels = filter_transform(weight).view(INPUT_TILE**2, in_channels, -1, CHANNEL_MULTIPLE)
-    return panels.permute(2, 0, 1, 3).contiguous()
+    if output.data_ptr() % ALIGNMENT:  # the C code would crash
+        raise ValueError(f"expected output at a multiple of {ALIGNMENT} bytes")
 
 
-def _new_buffers(images: Tensor) -> Tensor:
-    """A buffer for each thread: for the transformed input of a block of tiles, and its product with a filter panel."""
-    matrix_sizes = BLOCK_TILES * (images.shape[3] + CHANNEL_MULTIPLE) + 2 * MATRIX_GAP
-    return images.new_empty(torch.get_num_threads(), INPUT_TILE**2 * matrix_sizes)
+def _new_buffers(images: Tensor, output: Tensor) -> Tensor:
+    """A buffer for each thread, for the transformed input of a block of tiles and its product with the filter."""
+    matrix_size = BLOCK_TILES * max(images.shape[3], output.shape[3]) + MATRIX_GAP
+    return images.new_empty(torch.get_num_threads(), (INPUT_TILE**2 + 1) * matrix_size)
 
 
 def _checked_address(tensor: Tensor, shape: tuple[int, ...]) -> int:

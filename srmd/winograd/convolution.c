@@ -10,9 +10,14 @@
 // tiles between two synchronisations of the threads in the gradient of the filter; PANEL, the number of output channels
 // that lie side by side in the transformed filter; and GAP, the number of floats between matrices.
 
+#if __SSE__
+#include <immintrin.h>
+#endif
+
 // The index, of 64, at which grad_product holds the sum of a tile of grad_y: column 1 of Aᵀ is all ones.
 #define SUM_INDEX 9
 #define TRANSFORM_TILES 8  // tiles that a thread transforms at once in the gradient of the filter
+#define TRANSFORM_CHANNELS 64  // channels of a tile that a thread transforms at once
 #define LANES (__BIGGEST_ALIGNMENT__ / 4)  // floats in a vector register of this processor: 16, 8 or 4
 _Static_assert(16 % LANES == 0, "a multiple of 32 channels must be a multiple of two vectors");
 typedef float vec __attribute__((vector_size(__BIGGEST_ALIGNMENT__), aligned(4), may_alias));
@@ -23,6 +28,24 @@ int omp_get_thread_num(void);
 
 static inline vec load(const float *from) { return *(const vec *)from; }
 static inline void store(float *to, vec x) { *(vec *)to = x; }
+// Stores a vector to an aligned address, past the caches where the processor can: the memory is then not read before it
+// is written. For values that are read again only when the caches hold other data.
+static inline void store_uncached(float *to, vec x) {
+#if __AVX512F__
+    _mm512_stream_ps(to, (__m512)x);
+#elif __AVX__
+    _mm256_stream_ps(to, (__m256)x);
+#elif __SSE__
+    _mm_stream_ps(to, (__m128)x);
+#else
+    store(to, x);
+#endif
+}
+static inline void finish_uncached_stores(void) {
+#if __SSE__
+    _mm_sfence();
+#endif
+}
 static inline long min(long a, long b) { return a < b ? a : b; }
 // y where ReLU passes x, 0 where x <= 0. ReLU passes a NaN.
 static inline vec relu_gate(vec x, vec y) { return (vec)((mask)y & ~(x <= (vec){0})); }
@@ -96,34 +119,51 @@ static inline vec load_pixel(const float *values, const float *gate, long offset
     return gate ? relu_gate(load(gate + offset + channel), x) : x;
 }
 
+// Fetches what load_pixel loads into the second-level cache.
+static inline void prefetch_pixel(const float *values, const float *gate, long offset, long channel) {
+    if (offset < 0) return;
+    __builtin_prefetch(values + offset + channel, 0, 2);
+    if (gate) __builtin_prefetch(gate + offset + channel, 0, 2);
+}
+
 // The transforms of one tile. Its 64 transformed values of a channel lie `stride` floats apart.
 
+// Rows before columns: the pixels of a row lie side by side in memory. Meanwhile the pixels of the next tile that are not
+// in this one are fetched into the cache.
 static inline __attribute__((always_inline)) void input_transform(
     images x, const float *gate, long tile, float *transformed, long stride
 ) {
-    long offsets[64];
+    long offsets[64], next_offsets[64];
     locate_pixels(offsets, 8, 1, x, tile);
-    for (long c = 0; c < x.channels; c += LANES) {
-        vec d[8], t[8], half[8][8];  // half: transformed along the rows, not yet along the columns
-        for (int i = 0; i < 8; i++) {
-            for (int j = 0; j < 8; j++) d[j] = load_pixel(x.values, gate, offsets[8 * i + j], c);
-            input_1d(d, t);
-            for (int j = 0; j < 8; j++) half[j][i] = t[j];
-        }
-        for (int j = 0; j < 8; j++) {
-            input_1d(half[j], t);
-            for (int i = 0; i < 8; i++) store(transformed + (8 * i + j) * stride + c, t[i]);
-        }
+    locate_pixels(next_offsets, 8, 1, x, tile + 1);
+    float half[8][8][TRANSFORM_CHANNELS];  // transformed along the rows, not yet along the columns
+    for (long first = 0; first < x.channels; first += TRANSFORM_CHANNELS) {
+        long channels = min(TRANSFORM_CHANNELS, x.channels - first);
+        for (int i = 0; i < 8; i++)
+            for (long c = 0; c < channels; c += LANES) {
+                vec d[8], t[8];
+                for (int j = 2; j < 8; j++) prefetch_pixel(x.values, gate, next_offsets[8 * i + j], first + c);
+                for (int j = 0; j < 8; j++) d[j] = load_pixel(x.values, gate, offsets[8 * i + j], first + c);
+                input_1d(d, t);
+                for (int j = 0; j < 8; j++) store(&half[i][j][c], t[j]);
+            }
+        for (int j = 0; j < 8; j++)
+            for (long c = 0; c < channels; c += LANES) {
+                vec d[8], t[8];
+                for (int i = 0; i < 8; i++) d[i] = load(&half[i][j][c]);
+                input_1d(d, t);
+                for (int i = 0; i < 8; i++) store(transformed + (8 * i + j) * stride + first + c, t[i]);
+            }
     }
 }
 
-// Writes channels `first` to `first + channels - 1` of an output tile. With `bias`, adds it and applies ReLU.
+// Adds `bias` unless that is 0, and applies ReLU if asked to.
 static inline __attribute__((always_inline)) void output_transform(
-    const float *product, long stride, const float *bias, images y, long tile, long first, long channels
+    const float *product, long stride, const float *bias, const int relu, images y, long tile
 ) {
     long offsets[36];
     locate_pixels(offsets, 6, 0, y, tile);
-    for (long c = 0; c < channels; c += LANES) {
+    for (long c = 0; c < y.channels; c += LANES) {
         vec m[8], pixels[6], half[6][8];
         for (int i = 0; i < 8; i++) {
             for (int j = 0; j < 8; j++) m[j] = load(product + (8 * i + j) * stride + c);
@@ -136,11 +176,9 @@ static inline __attribute__((always_inline)) void output_transform(
                 long offset = offsets[6 * i + j];
                 if (offset < 0) continue;
                 vec value = pixels[i];
-                if (bias) {
-                    value += load(bias + first + c);
-                    value = relu_gate(value, value);
-                }
-                store(y.values + offset + first + c, value);
+                if (bias) value += load(bias + c);
+                if (relu) value = relu_gate(value, value);
+                store_uncached(y.values + offset + c, value);
             }
         }
     }
@@ -171,16 +209,13 @@ static inline __attribute__((always_inline)) void output_transform_backward(
 #define BLOCK_ROWS (LANES == 16 ? 12 : 6)  // of the convolution
 #define GRADIENT_ROWS (LANES == 16 ? 8 : 4)  // of the filter gradient: divides the channels
 
-// Prefetches part number `part` of `parts` of the `size` floats from `next` on.
-static inline void prefetch_part(const float *next, long size, long part, long parts) {
-    for (long i = size * part / parts; i < size * (part + 1) / parts; i += 16) __builtin_prefetch(next + i, 0, 2);
-}
-
 // Computes a block of a matrix product, `rows` high and two vectors wide:
 //     result[i * result_stride + j] (= or, with `add`, +=) sum over k of a[i * a_row + k * a_step] * b[k * b_step + j].
+// In each step k it fetches a value of the next block's `a` into the first-level cache and one of a later `b` into the
+// second, a few at a time: many at once would stop the loop until they arrive.
 static inline __attribute__((always_inline)) void multiply_block(
     const float *a, long a_row, long a_step, const float *b, long b_step, long steps, float *result,
-    long result_stride, const int rows, const int add
+    long result_stride, const int rows, const int add, const float *next_a, const float *later_b, long later_step
 ) {
     vec sums[BLOCK_ROWS][2];
 #pragma GCC unroll 16
@@ -188,6 +223,8 @@ static inline __attribute__((always_inline)) void multiply_block(
         for (int j = 0; j < 2; j++) sums[i][j] = add ? load(result + i * result_stride + j * LANES) : (vec){0};
     for (long k = 0; k < steps; k++) {
         vec left = load(b + k * b_step), right = load(b + k * b_step + LANES);
+        __builtin_prefetch(next_a + k * rows, 0, 3);
+        __builtin_prefetch(later_b + k * later_step, 0, 2);
 #pragma GCC unroll 16
         for (int i = 0; i < rows; i++) {
             vec x = a[i * a_row + k * a_step] - (vec){0};  // broadcasts; adding 0 instead would turn -0 into +0
@@ -200,33 +237,32 @@ static inline __attribute__((always_inline)) void multiply_block(
         for (int j = 0; j < 2; j++) store(result + i * result_stride + j * LANES, sums[i][j]);
 }
 
-// Multiplies the transformed input of some tiles, 64 matrices (tiles, channels), by one panel of the transformed filter,
-// 64 matrices (channels, PANEL). The results are 64 matrices (tiles, PANEL).
+// Multiplies the transformed input of some tiles, 64 matrices (tiles, channels) `stride` floats apart, by the transformed
+// filter, 64 matrices (out_channels / PANEL, channels, PANEL). The results are 64 matrices (tiles, out_channels), each
+// where the transformed input of the matrix before was: all of them stay in a cache. `matrices` is the place of the
+// first result. At least BLOCK_ROWS tiles are computed.
 static void multiply(
-    const float *transformed, long stride, long tiles, long channels, const float *filter, float *product,
-    long product_stride
+    float *matrices, long stride, long tiles, long channels, const float *filter, long out_channels
 ) {
-    long parts = (tiles + BLOCK_ROWS - 1) / BLOCK_ROWS * (PANEL / BLOCK_COLUMNS);
-    for (int index = 0; index < 64; index++) {
-        const float *a = transformed + index * stride, *b = filter + index * channels * PANEL;
-        float *result = product + index * product_stride;
-        long part = 0;
-        for (long k = 0; k < PANEL; k += BLOCK_COLUMNS)
-            for (long tile = 0; tile < tiles; tile += BLOCK_ROWS, part++) {
-                if (index < 63) prefetch_part(b + channels * PANEL, channels * PANEL, part, parts);
-                if (tiles < BLOCK_ROWS)
-                    for (long i = 0; i < tiles; i++)
-                        multiply_block(
-                            a + i * channels, channels, 1, b + k, PANEL, channels, result + i * PANEL + k, PANEL, 1, 0
-                        );
-                else {  // the last block overlaps the one before it: blocks of full height are faster
-                    long top = min(tile, tiles - BLOCK_ROWS);
+    if (tiles < BLOCK_ROWS) tiles = BLOCK_ROWS;
+    long blocks = (tiles + BLOCK_ROWS - 1) / BLOCK_ROWS * (PANEL / BLOCK_COLUMNS), panel_size = channels * PANEL;
+    long later_step = (PANEL + blocks - 1) / blocks;
+    for (int index = 0; index < 64; index++, matrices += stride) {
+        const float *a = matrices + stride;
+        for (long panel = 0; panel < out_channels; panel += PANEL, filter += panel_size) {
+            const float *later_b = filter + panel_size;
+            for (long k = 0; k < PANEL; k += BLOCK_COLUMNS)
+                for (long tile = 0; tile < tiles; tile += BLOCK_ROWS, later_b += channels * later_step) {
+                    // The last block overlaps the one before it: blocks of full height are faster.
+                    long top = min(tile, tiles - BLOCK_ROWS), next = tile + BLOCK_ROWS;
+                    const float *next_a = a + (next < tiles ? next * channels : stride);
                     multiply_block(
-                        a + top * channels, channels, 1, b + k, PANEL, channels, result + top * PANEL + k, PANEL,
-                        BLOCK_ROWS, 0
+                        a + top * channels, channels, 1, filter + k, PANEL, channels,
+                        matrices + top * out_channels + panel + k, out_channels, BLOCK_ROWS, 0, next_a, later_b,
+                        later_step
                     );
                 }
-            }
+        }
     }
 }
 
@@ -238,46 +274,54 @@ static void add_transposed_product(
         for (long c = 0; c < channels; c += GRADIENT_ROWS)
             multiply_block(
                 a + c, 1, channels, b + k, out_channels, tiles, gradient + c * out_channels + k, out_channels,
-                GRADIENT_ROWS, 1
+                GRADIENT_ROWS, 1, a, b, 0
             );
 }
 
 // The functions that Python calls. `threads` is the number of threads, each of which has a buffer of `buffer_size`
-// floats. A transformed filter is (out_channels / PANEL, 64, channels, PANEL).
+// floats. A transformed filter is (64, out_channels / PANEL, channels, PANEL).
 
-// Convolves the images x, gated by `gate` unless that is 0. With `bias`, adds it and applies ReLU.
+// Convolves the images x, gated by `gate` unless that is 0; adds `bias` unless that is 0; applies ReLU if asked to.
 static inline __attribute__((always_inline)) void convolve(
-    images x, const float *gate, const float *filter, const float *bias, images y, float *buffers, long buffer_size,
-    int threads
+    images x, const float *gate, const float *filter, const float *bias, const int relu, images y, float *buffers,
+    long buffer_size, int threads
 ) {
-    long tiles = count_tiles(x), stride = BLOCK_TILES * x.channels + GAP, product_stride = BLOCK_TILES * PANEL + GAP;
-#pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
-    for (long first = 0; first < tiles; first += BLOCK_TILES) {
-        float *transformed = buffers + omp_get_thread_num() * buffer_size, *product = transformed + 64 * stride;
-        long count = min(BLOCK_TILES, tiles - first);
-        for (long i = 0; i < count; i++) input_transform(x, gate, first + i, transformed + i * x.channels, stride);
-        for (long k = 0; k < y.channels; k += PANEL) {
-            multiply(transformed, stride, count, x.channels, filter + k * 64 * x.channels, product, product_stride);
+    long tiles = count_tiles(x), channels = x.channels > y.channels ? x.channels : y.channels;
+    long stride = BLOCK_TILES * channels + GAP;
+#pragma omp parallel num_threads(threads)
+    {
+        float *matrices = buffers + omp_get_thread_num() * buffer_size;
+#pragma omp for schedule(dynamic, 1)
+        for (long first = 0; first < tiles; first += BLOCK_TILES) {
+            long count = min(BLOCK_TILES, tiles - first);
             for (long i = 0; i < count; i++)
-                output_transform(product + i * PANEL, product_stride, bias, y, first + i, k, PANEL);
+                input_transform(x, gate, first + i, matrices + stride + i * x.channels, stride);
+            multiply(matrices, stride, count, x.channels, filter, y.channels);
+            for (long i = 0; i < count; i++)
+                output_transform(matrices + i * y.channels, stride, bias, relu, y, first + i);
         }
+        finish_uncached_stores();
     }
 }
 
-void conv_relu(
-    images x, const float *filter, const float *bias, images y, float *buffers, long buffer_size, int threads
+void conv(
+    images x, const float *filter, const float *bias, int relu, images y, float *buffers, long buffer_size, int threads
 ) {
-    convolve(x, 0, filter, bias, y, buffers, buffer_size, threads);
+    if (relu)
+        convolve(x, 0, filter, bias, 1, y, buffers, buffer_size, threads);
+    else
+        convolve(x, 0, filter, bias, 0, y, buffers, buffer_size, threads);
 }
 
-// `filter` is the transform of the filter turned by 180 degrees, with input and output channels exchanged.
+// `y` is the result of conv with ReLU, or 0 for a convolution without. `filter` is the transform of the filter turned by
+// 180 degrees, with input and output channels exchanged.
 void input_gradient(
     images grad_y, const float *y, const float *filter, images grad_x, float *buffers, long buffer_size, int threads
 ) {
-    convolve(grad_y, y, filter, 0, grad_x, buffers, buffer_size, threads);
+    convolve(grad_y, y, filter, 0, 0, grad_x, buffers, buffer_size, threads);
 }
 
-// Adds to grad_filter, (64, channels, out_channels), and to grad_bias. `buffers` are two buffers for a strip each: while
+// Adds to grad_filter, (64, channels, out_channels), and to grad_bias. `y` is as for input_gradient. `buffers` are two buffers for a strip each: while
 // some threads multiply the transformed tiles of one strip, others transform those of the next.
 void filter_gradient(
     images x, images grad_y, const float *y, float *grad_filter, float *grad_bias, float *buffers, int threads

@@ -1,4 +1,4 @@
-"""3×3 convolution with ReLU by Winograd's F(6×6, 3×3), forward and backward.
+"""3×3 convolution by Winograd's F(6×6, 3×3), forward and backward, with or without ReLU.
 
 A tile of 6×6 output pixels takes 64 multiplications per pair of channels instead of 324 (Lavin and Gray, Fast
 Algorithms for Convolutional Neural Networks, CVPR 2016, section 4). In float32 on CPUs, where multiplications are the
@@ -8,66 +8,99 @@ bottleneck, this is faster than a direct convolution.
 from types import ModuleType
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from srmd.winograd import compiled, uncompiled
 from srmd.winograd.transforms import filter_transform_backward
 
 
-def conv_relu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Return relu(conv2d(x, weight, bias, padding=1)), differentiable, in float32 on the CPU.
+def conv(x: Tensor, weight: Tensor, bias: Tensor, relu: bool) -> Tensor:
+    """Return conv2d(x, weight, bias, padding=1), then ReLU if asked for, differentiable, in float32 on the CPU.
 
     `x` is (N, C, H, W), fastest in channels-last layout, `weight` (K, C, 3, 3), `bias` (K,), the result (N, K, H, W).
     """
-    return _ConvReLU.apply(x, weight, bias)
+    images = _pad_channels(x.permute(0, 2, 3, 1))
+    output = _Conv.apply(images, *_pad_parameters(weight, bias), relu)
+    return output.permute(0, 3, 1, 2)[:, : len(weight)]
 
 
-class ConvReLUWithTwoBuffers:
-    """relu(conv2d(x, weight, bias, padding=1)) without gradients, for the layers of one network in turn.
+class InferenceConv:
+    """The function `conv` without gradients, for the layers of one network, whose weights do not change.
 
-    The output of a layer is written to the memory of the input of the layer before. Memory of its own for each output
-    would take nearly half as long as the products, because the system clears new memory. The input of a call is
-    therefore overwritten by the call after it.
+    It keeps the transformed filters, and memory for the features of two layers: the system takes half as long to clear
+    new memory for a layer as the layer's products take. A result with ReLU is overwritten by the second call after it;
+    one without ReLU has memory of its own.
     """
 
     def __init__(self) -> None:
-        self._free: Tensor | None = None  # (N, H, W, channels)
+        # By the id of a layer's weight: the weight, which thus keeps its id, its transform, and the padded bias.
+        self._layers: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
+        self._features: list[Tensor] = []  # (N, H, W, K) each
 
-    def __call__(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        images = x.permute(0, 2, 3, 1).contiguous()
-        output, shape = self._free, (*images.shape[:3], len(weight))
-        if output is None or output.shape != shape:
-            output = images.new_empty(shape)
-        _functions_for(images, output).conv_relu(images, weight, bias, output)
-        self._free = images
-        return output.permute(0, 3, 1, 2)
+    def __call__(self, x: Tensor, weight: Tensor, bias: Tensor, relu: bool) -> Tensor:
+        if id(weight) not in self._layers:
+            padded_weight, padded_bias = _pad_parameters(weight, bias)
+            self._layers[id(weight)] = weight, _functions().filter_transform(padded_weight), padded_bias
+        _, transformed_filter, padded_bias = self._layers[id(weight)]
+        images = _pad_channels(x.permute(0, 2, 3, 1)).contiguous()
+        shape = torch.Size([*images.shape[:3], len(padded_bias)])
+        output = self._unused_features(images, shape) if relu else images.new_empty(shape)
+        _functions().conv(images, transformed_filter, padded_bias, relu, output)
+        return output.permute(0, 3, 1, 2)[:, : len(weight)]
+
+    def _unused_features(self, images: Tensor, shape: torch.Size) -> Tensor:
+        """Memory of a shape that does not hold the images."""
+        self._features = [features for features in self._features if features.shape == shape]
+        for features in self._features:
+            if features.data_ptr() != images.data_ptr():
+                return features
+        self._features.append(images.new_empty(shape))
+        return self._features[-1]
 
 
-def _functions_for(*batches: Tensor) -> ModuleType | compiled.CompiledConvolution:
-    """The compiled functions if they take images of these batches (N, H, W, channels), else those in PyTorch."""
-    for images in batches:
-        if images.shape[-1] % compiled.CHANNEL_MULTIPLE != 0:
-            return uncompiled
-    functions = compiled.load()
-    return uncompiled if functions is None else functions
+def _functions() -> ModuleType | compiled.CompiledConvolution:
+    """The compiled functions, or those in PyTorch where they can't be had."""
+    return compiled.load() or uncompiled
 
 
-class _ConvReLU(torch.autograd.Function):
+def _pad_channels(images: Tensor) -> Tensor:
+    """Images (N, H, W, C) with zeros as further channels, up to a number of channels that the functions take."""
+    padding = -images.shape[3] % _functions().CHANNEL_MULTIPLE
+    return F.pad(images, (0, padding)) if padding else images
+
+
+def _pad_parameters(weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """Weight (K, C, 3, 3) and bias (K,) with zeros for further channels, up to numbers that the functions take."""
+    multiple = _functions().CHANNEL_MULTIPLE
+    out_padding, in_padding = -weight.shape[0] % multiple, -weight.shape[1] % multiple
+    if out_padding == in_padding == 0:
+        return weight, bias
+    return F.pad(weight, (0, 0, 0, 0, 0, in_padding, 0, out_padding)), F.pad(bias, (0, out_padding))
+
+
+class _Conv(torch.autograd.Function):
+    """The convolution of images (N, H, W, C) to (N, H, W, K)."""
+
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        images = x.permute(0, 2, 3, 1).contiguous()
+    def forward(
+        ctx: torch.autograd.function.FunctionCtx, images: Tensor, weight: Tensor, bias: Tensor, relu: bool
+    ) -> Tensor:
+        images, functions = images.contiguous(), _functions()
         output = images.new_empty(*images.shape[:3], len(weight))
-        _functions_for(images, output).conv_relu(images, weight, bias, output)
-        y = output.permute(0, 3, 1, 2)
-        ctx.save_for_backward(images, weight, y)
-        return y
+        functions.conv(images, functions.filter_transform(weight), bias, relu, output)
+        ctx.save_for_backward(images, weight, output if relu else None)
+        return output
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, grad_y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        images, weight, y = ctx.saved_tensors
-        output, grad_output = (tensor.permute(0, 2, 3, 1).contiguous() for tensor in (y, grad_y))
-        functions = _functions_for(images, output)
-        grad_images = torch.empty_like(images)
-        functions.input_gradient(grad_output, output, weight, grad_images)
+    def backward(
+        ctx: torch.autograd.function.FunctionCtx, grad_output: Tensor
+    ) -> tuple[Tensor | None, Tensor, Tensor, None]:
+        images, weight, output = ctx.saved_tensors
+        grad_output, functions = grad_output.contiguous(), _functions()
+        grad_images = None
+        if ctx.needs_input_grad[0]:
+            grad_images = torch.empty_like(images)
+            functions.input_gradient(grad_output, output, weight, grad_images)
         grad_filter, grad_bias = functions.filter_gradient(images, grad_output, output)
-        return grad_images.permute(0, 3, 1, 2), filter_transform_backward(grad_filter), grad_bias
+        return grad_images, filter_transform_backward(grad_filter), grad_bias, None

@@ -1,4 +1,4 @@
-"""The Winograd convolution in PyTorch, slower than `compiled.py`: for machines without GCC, and any number of channels.
+"""The Winograd convolution in PyTorch, slower than `compiled.py`, for machines without GCC.
 
 Images are (N, H, W, channels). A strip of tiles is computed at a time, so that its
 intermediate values stay in the cache.
@@ -19,30 +19,38 @@ from srmd.winograd.transforms import (
     output_transform_backward,
 )
 
+CHANNEL_MULTIPLE = 1  # the functions take multiples of this many channels
 TILES_PER_STRIP = 96  # about; with more, the intermediate values of two threads exceed the cache
 
 
-def conv_relu(images: Tensor, weight: Tensor, bias: Tensor, output: Tensor) -> None:
-    """Write relu(convolution of the images, (N, H, W, C), + bias) to `output`, (N, H, W, K).
+def conv(images: Tensor, transformed_filter: Tensor, bias: Tensor, relu: bool, output: Tensor) -> None:
+    """Write the convolution of the images, (N, H, W, C), + bias, (K,), with ReLU if asked for, to `output`.
 
-    `weight` is (K, C, 3, 3), `bias` (K,).
+    `transformed_filter` is the result of `filter_transform`, (64, C, K); `output` is (N, H, W, K).
     """
-    _convolve(images, weight, output)
-    output.add_(bias).relu_()
+    _convolve(images, transformed_filter, output)
+    output.add_(bias)
+    if relu:
+        output.relu_()
 
 
-def input_gradient(grad_output: Tensor, output: Tensor, weight: Tensor, grad_images: Tensor) -> None:
-    """Write the gradient of the images, (N, H, W, C), from that of the output of `conv_relu`, (N, H, W, K).
+def input_gradient(grad_output: Tensor, output: Tensor | None, weight: Tensor, grad_images: Tensor) -> None:
+    """Write the gradient of the images, (N, H, W, C), from that of the output of `conv`, (N, H, W, K).
 
-    It is the convolution of the gradient before ReLU with the filters rotated by 180°.
+    `output` is that of a convolution with ReLU, None without. The gradient is the convolution of the gradient before
+    ReLU with the filters rotated by 180°.
     """
-    _convolve(_before_relu(grad_output, output), weight.transpose(0, 1).flip(2, 3), grad_images)
+    rotated = filter_transform(weight.transpose(0, 1).flip(2, 3))
+    _convolve(_before_relu(grad_output, output), rotated, grad_images)
 
 
-def filter_gradient(images: Tensor, grad_output: Tensor, output: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the gradients of the transformed filter, (64, C, K), and of the bias, (K,)."""
+def filter_gradient(images: Tensor, grad_output: Tensor, output: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Return the gradients of the transformed filter, (64, C, K), and of the bias, (K,).
+
+    `output` is that of a convolution with ReLU, None without.
+    """
     gradients = _before_relu(grad_output, output)
-    grad_filter = images.new_zeros(INPUT_TILE**2, images.shape[3], output.shape[3])
+    grad_filter = images.new_zeros(INPUT_TILE**2, images.shape[3], grad_output.shape[3])
     for image, gradient in zip(images, gradients, strict=True):
         for strip in _strips(image):
             grad_product = output_transform_backward(gradient, *strip)
@@ -50,15 +58,16 @@ def filter_gradient(images: Tensor, grad_output: Tensor, output: Tensor) -> tupl
     return grad_filter, gradients.sum((0, 1, 2))
 
 
-def _convolve(images: Tensor, weight: Tensor, output: Tensor) -> None:
-    transformed_filter = filter_transform(weight)
+def _convolve(images: Tensor, transformed_filter: Tensor, output: Tensor) -> None:
     for image, its_output in zip(images, output, strict=True):
         for strip in _strips(image):
             product = torch.bmm(input_transform(image, *strip), transformed_filter)
             output_transform(product, its_output, *strip)
 
 
-def _before_relu(grad_output: Tensor, output: Tensor) -> Tensor:
+def _before_relu(grad_output: Tensor, output: Tensor | None) -> Tensor:
+    if output is None:
+        return grad_output
     return torch.ops.aten.threshold_backward(grad_output, output, 0)
 
 
