@@ -75,7 +75,6 @@ def _torch_function(network: SRMD, backend: Backend) -> NetworkFunction:
     network = copy.deepcopy(network).to(device, memory_format=torch.channels_last).eval()
     compute = network
     if backend.winograd:
-
         unused: list[InferenceConv] = []  # of former calls; concurrent calls each have their own
 
         def compute(lr: Tensor, degradation_map: Tensor) -> Tensor:

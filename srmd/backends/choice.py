@@ -26,7 +26,7 @@ from srmd.winograd.convolution import conv
 
 logger = logging.getLogger("srmd")
 
-CACHE_VERSION = 5  # part of the cache key; increased whenever the speed of one of our own backends changes
+CACHE_VERSION = 6  # part of the cache key; increased whenever the speed of one of our own backends changes
 # LR pixels. In a picture of this size, as in photos, every call gets new memory for its features, which the system must
 # clear; in a smaller one, calls reuse the memory and are faster per pixel.
 BENCHMARK_SIDE = 256
@@ -155,15 +155,17 @@ def winograd_is_faster(network: SRMD, size: tuple[int, int, int]) -> bool:
     """
     if network.config.batch_norm:
         return False
-    conv, (count, height, width) = network.convs[1], size
-    features = torch.rand(count, conv.in_channels, height, width).to(memory_format=torch.channels_last).requires_grad_()
-    weight, bias = (tensor.detach().requires_grad_() for tensor in (conv.weight, conv.bias))
+    layer, (count, height, width) = network.convs[1], size
+    features = (
+        torch.rand(count, layer.in_channels, height, width).to(memory_format=torch.channels_last).requires_grad_()
+    )
+    weight, bias = (tensor.detach().requires_grad_() for tensor in (layer.weight, layer.bias))
 
     def direct(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return F.relu(F.conv2d(x, weight, bias, padding=1), inplace=True)
 
-    def forward_backward(layer: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
-        layer(features, weight, bias).sum().backward()
+    def forward_backward(conv_relu: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
+        conv_relu(features, weight, bias).sum().backward()
 
     calls = [partial(forward_backward, direct), partial(forward_backward, partial(conv, relu=True))]
     return _index_of_fastest(calls, TRAINING_BENCHMARK_ROUNDS) == 1

@@ -7,19 +7,26 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from srmd.base.arithmetic import ceil_div
 from srmd.base.files import atomic_write, cache_folder
-from srmd.winograd.transforms import INPUT_TILE, filter_transform
+from srmd.winograd.transforms import INPUT_TILE, OUTPUT_TILE, filter_transform
 
 C_SOURCE = Path(__file__).with_name("convolution.c")
+C_HEADERS = [C_SOURCE.with_name(name) for name in ("transforms.h", "products.h")]
 CHANNEL_MULTIPLE = 32  # the C functions take multiples of this many channels; a panel of the filter has as many
 BLOCK_TILES = 24  # tiles that a thread computes at once; their transformed input, 0.8 MB, stays in its cache
-STRIP_TILES = 144  # tiles between two synchronisations of the threads in the gradient of the filter
+STRIP_TILES = 32  # the largest number of tiles whose part of the filter's gradient a thread computes at once
+# Groups of tiles whose parts of the filter's gradient are computed independently: as many threads can work at once, and
+# for each the gradient is written and read once more.
+MIN_GROUPS, TILES_PER_GROUP = 8, 128
 ALIGNMENT = 64  # bytes; PyTorch's new tensors have it
 # Float32 values between one matrix and the next: without them the same row of all 64 would fall into one cache set.
 MATRIX_GAP = 16
@@ -53,11 +60,12 @@ class CompiledConvolution:
 
     def __init__(self, path: Path):
         self._library = ctypes.CDLL(str(path))
+        self._unused_memory: list[Tensor] = []  # of one dimension; more than one after concurrent calls
         pointer, number, integer = ctypes.c_void_p, ctypes.c_long, ctypes.c_int
         argument_types = {
             "conv": [_Images, pointer, pointer, integer, _Images, pointer, number, integer],
             "input_gradient": [_Images, pointer, pointer, _Images, pointer, number, integer],
-            "filter_gradient": [_Images, _Images, pointer, pointer, pointer, pointer, integer],
+            "filter_gradient": [_Images, _Images, pointer, pointer, number, pointer, number, integer],
         }
         for name, types in argument_types.items():
             function = getattr(self._library, name)
@@ -101,20 +109,46 @@ class CompiledConvolution:
     def filter_gradient(self, images: Tensor, grad_output: Tensor, output: Tensor | None) -> tuple[Tensor, Tensor]:
         in_channels, out_channels = images.shape[3], grad_output.shape[3]
         _checked_address(images, (*grad_output.shape[:3], in_channels))
-        grad_filter = images.new_zeros(INPUT_TILE**2, in_channels, out_channels)
-        grad_bias = images.new_zeros(out_channels)
+        filter_size = INPUT_TILE**2 * in_channels * out_channels
         matrix_sizes = STRIP_TILES * (in_channels + out_channels) + 2 * MATRIX_GAP
-        buffers = images.new_empty(2, INPUT_TILE**2 * matrix_sizes)
-        self._library.filter_gradient(
-            _Images(images),
-            _Images(grad_output),
-            None if output is None else _checked_address(output, grad_output.shape),
-            grad_filter.data_ptr(),
-            grad_bias.data_ptr(),
-            buffers.data_ptr(),
-            torch.get_num_threads(),
-        )
+        shape = torch.get_num_threads(), INPUT_TILE**2 * matrix_sizes
+        with self._workspace(images, (_count_groups(images), filter_size + out_channels), shape) as (
+            gradients,
+            buffers,
+        ):
+            self._library.filter_gradient(
+                _Images(images),
+                _Images(grad_output),
+                None if output is None else _checked_address(output, grad_output.shape),
+                gradients.data_ptr(),
+                len(gradients),
+                buffers.data_ptr(),
+                buffers.shape[1],
+                len(buffers),
+            )
+            grad_filter, grad_bias = gradients[0, :filter_size], gradients[0, filter_size:].clone()
+            panels = grad_filter.view(INPUT_TILE**2, -1, in_channels, CHANNEL_MULTIPLE)
+            copy = panels.transpose(1, 2).clone(memory_format=torch.contiguous_format)
+            grad_filter = copy.view(INPUT_TILE**2, in_channels, out_channels)
         return grad_filter, grad_bias
+
+    @contextmanager
+    def _workspace(self, like: Tensor, *shapes: tuple[int, int]) -> Iterator[list[Tensor]]:
+        """Tensors of some shapes, in memory of earlier calls: the system would take long to clear new memory."""
+        sizes = [ceil_div(rows * columns, ALIGNMENT) * ALIGNMENT for rows, columns in shapes]
+        memory = self._unused_memory.pop() if self._unused_memory else like.new_empty(0)
+        if len(memory) < sum(sizes):
+            memory = like.new_empty(sum(sizes))
+        parts = memory[: sum(sizes)].split(sizes)
+        yield [part[: rows * columns].view(rows, columns) for part, (rows, columns) in zip(parts, shapes, strict=True)]
+        self._unused_memory.append(memory)
+
+
+def _count_groups(images: Tensor) -> int:
+    """The number of groups of tiles for the gradient of the filter. It does not depend on the number of threads."""
+    count, height, width, _ = images.shape
+    tiles = count * ceil_div(height, OUTPUT_TILE) * ceil_div(width, OUTPUT_TILE)
+    return min(max(tiles // TILES_PER_GROUP, MIN_GROUPS), tiles)
 
 
 def _check_shapes(transformed_filter: Tensor, images: Tensor, output: Tensor) -> None:
@@ -163,7 +197,8 @@ def _library_path() -> Path:
     """The path of the compiled library in the cache folder, compiled first if it is missing."""
     compiler = shlex.split(os.environ.get("CC", "cc"))
     capabilities = torch.cpu.get_capabilities()
-    key = (C_SOURCE.read_bytes(), compiler, COMPILER_FLAGS, LINKER_FLAGS, capabilities, torch.__version__)
+    sources = [path.read_bytes() for path in (C_SOURCE, *C_HEADERS)]
+    key = (sources, compiler, COMPILER_FLAGS, LINKER_FLAGS, capabilities, torch.__version__)
     path = cache_folder() / f"convolution-{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.so"
     if not path.exists():
         _compile(compiler, path)

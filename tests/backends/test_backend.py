@@ -1,5 +1,6 @@
 """The functions that run a network: every backend computes what the network does."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -53,3 +54,16 @@ def test_a_network_that_ncnn_does_not_load_is_an_error(monkeypatch: pytest.Monke
     message = r"engine: ncnn fp32 cpu does not work on this machine \(ncnn does not take the network"
     with pytest.raises(InputError, match=message):
         make_network_function(SRMD(NetworkConfig(features=8)), NCNN)
+
+
+def test_concurrent_calls_do_not_share_memory():
+    torch.manual_seed(0)
+    network = SRMD(NetworkConfig(features=32, layers=4))
+    run = make_network_function(network, Backend("torch", "fp32", "cpu", winograd=True))
+    pictures, degradation_map = [torch.rand(1, 3, 60, 60) for _ in range(8)], torch.rand(1, 16, 1, 1)
+    expected = [run(lr, degradation_map) for lr in pictures]
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(3):
+            results = threads.map(run, pictures, [degradation_map] * len(pictures))
+            for sr, expected_sr in zip(results, expected, strict=True):
+                assert torch.equal(sr, expected_sr)

@@ -17,7 +17,7 @@ from srmd.backends.backend import Backend, make_network_function
 from srmd.backends.choice import available_backends, choose_backend, winograd_is_faster
 from srmd.base.errors import InputError
 from srmd.model import SRMD, NetworkConfig
-from srmd.winograd.convolution import conv_relu
+from srmd.winograd.convolution import conv
 
 CPU = torch.device("cpu")
 TORCH = Backend("torch", "fp32", "cpu")
@@ -230,9 +230,9 @@ def test_winograd_is_faster_when_the_direct_convolution_is_slow(network: SRMD, m
 
 
 def test_winograd_is_not_faster_when_it_is_slow(network: SRMD, monkeypatch: pytest.MonkeyPatch):
-    def slow_conv_relu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def slow_conv(x: Tensor, weight: Tensor, bias: Tensor, relu: bool) -> Tensor:
         time.sleep(0.02)
-        return conv_relu(x, weight, bias)
+        return conv(x, weight, bias, relu)
 
-    monkeypatch.setattr(choice, "conv_relu", slow_conv_relu)
+    monkeypatch.setattr(choice, "conv", slow_conv)
     assert not winograd_is_faster(network, (1, 8, 8))

@@ -1,15 +1,17 @@
-"""Convolution with ReLU by Winograd's algorithm, against PyTorch's convolution in float64."""
+"""Convolution by Winograd's algorithm, against PyTorch's convolution in float64."""
+
+import itertools
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from srmd.model import SRMD, NetworkConfig
-from srmd.winograd.convolution import ConvReLUWithTwoBuffers, conv_relu
+from srmd.model import SRMD, Conv, NetworkConfig
+from srmd.winograd.convolution import InferenceConv, conv
 
 SIZES = [(1, 1), (6, 6), (7, 5), (12, 19), (71, 94), (40, 300)]  # whole and partial tiles, one block and several
-CHANNELS = [(6, 9), (32, 64)]  # the compiled functions take multiples of 32
+CHANNELS = [(6, 9), (19, 64), (64, 12), (32, 96)]  # the compiled functions pad them to multiples of 32
 
 
 def random_layer(height: int, width: int, in_channels: int, out_channels: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -22,54 +24,74 @@ def random_layer(height: int, width: int, in_channels: int, out_channels: int) -
 
 @pytest.mark.parametrize(("in_channels", "out_channels"), CHANNELS)
 @pytest.mark.parametrize(("height", "width"), SIZES)
-def test_the_output_is_that_of_the_convolution(height: int, width: int, in_channels: int, out_channels: int):
+@pytest.mark.parametrize("relu", [True, False])
+def test_the_output_is_that_of_the_convolution(
+    height: int, width: int, in_channels: int, out_channels: int, relu: bool
+):
     x, weight, bias = random_layer(height, width, in_channels, out_channels)
-    expected = F.conv2d(x.double(), weight.double(), bias.double(), padding=1).relu()
-    torch.testing.assert_close(conv_relu(x, weight, bias).double(), expected, atol=1e-4, rtol=0)
+    expected = F.conv2d(x.double(), weight.double(), bias.double(), padding=1)
+    if relu:
+        expected = expected.relu()
+    torch.testing.assert_close(conv(x, weight, bias, relu).double(), expected, atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("channels", [6, 32])
+def layers_in_turn(conv_function: Conv, x: Tensor, layers: list[tuple[Tensor, Tensor]]) -> list[Tensor]:
+    """Copies of the results of all layers, with ReLU behind all but the last."""
+    results = []
+    for number, (weight, bias) in enumerate(layers, start=1):
+        x = conv_function(x, weight, bias, number < len(layers))
+        results.append(x.clone())
+    return results
+
+
 @pytest.mark.parametrize(("height", "width"), SIZES)
 @pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
-def test_layers_in_two_buffers_compute_the_same(height: int, width: int, channels: int, layout: torch.memory_format):
-    x, weight, bias = random_layer(height, width, channels, channels)
-    x = x.contiguous(memory_format=layout)
-    layer, buffers = ConvReLUWithTwoBuffers(), set()
-    expected = output = x
-    for _ in range(4):
-        expected = conv_relu(expected, weight, bias)
-        output = layer(output, weight, bias)
-        assert torch.equal(output, expected)
-        buffers.add(output.data_ptr())
-    assert len(buffers) == 2
+def test_layers_without_gradients_compute_the_same(height: int, width: int, layout: torch.memory_format):
+    channels = [19, 64, 64, 32, 32, 12]
+    layers = [random_layer(1, 1, *pair)[1:] for pair in itertools.pairwise(channels)]
+    x = random_layer(height, width, 19, 64)[0].contiguous(memory_format=layout)
+    inference_conv = InferenceConv()
+    for picture in (x, x.flip(3), x[:1, :, : height // 2 + 1], x):  # reuses memory; needs other memory
+        results = layers_in_turn(inference_conv, picture, layers)
+        for result, expected in zip(results, layers_in_turn(conv, picture, layers), strict=True):
+            assert torch.equal(result, expected)
 
 
-def test_the_number_of_channels_may_change_between_layers_in_two_buffers():
-    x, weight, bias = random_layer(20, 30, 32, 64)
-    layers = [(weight, bias), (weight.transpose(0, 1), bias[:32])]
-    expected = x
-    for layer_weight, layer_bias in layers:
-        expected = conv_relu(expected, layer_weight, layer_bias)
-    conv_relu_with_buffers, output = ConvReLUWithTwoBuffers(), x
-    for layer_weight, layer_bias in layers:
-        output = conv_relu_with_buffers(output, layer_weight, layer_bias)
-    assert torch.equal(output, expected)
+def test_layers_without_gradients_use_two_buffers():
+    x, weight, bias = random_layer(20, 30, 32, 32)
+    inference_conv, addresses = InferenceConv(), set()
+    for _ in range(6):
+        x = inference_conv(x, weight, bias, True)
+        addresses.add(x.data_ptr())
+    assert len(addresses) == 2
+
+
+@pytest.mark.parametrize("channels", [12, 32])
+def test_a_result_without_relu_is_not_overwritten(channels: int):
+    x, weight, bias = random_layer(20, 30, 32, channels)
+    inference_conv = InferenceConv()
+    result = inference_conv(x, weight, bias, False)
+    kept = result.clone()
+    for _ in range(3):
+        inference_conv(x + 1, weight, bias, False)
+    assert torch.equal(result, kept)
 
 
 @pytest.mark.parametrize(("in_channels", "out_channels"), CHANNELS)
 @pytest.mark.parametrize(("height", "width"), SIZES)
-@pytest.mark.parametrize("shift", [0, 50])  # with a bias of 50 ReLU passes every gradient
+@pytest.mark.parametrize("relu", [True, False])
 def test_the_gradients_are_those_of_the_convolution(
-    height: int, width: int, in_channels: int, out_channels: int, shift: float
+    height: int, width: int, in_channels: int, out_channels: int, relu: bool
 ):
     inputs = [tensor.requires_grad_() for tensor in random_layer(height, width, in_channels, out_channels)]
     doubles = [tensor.detach().double().requires_grad_() for tensor in inputs]
-    output = conv_relu(inputs[0], inputs[1], inputs[2] + shift)
-    before_relu = F.conv2d(doubles[0], doubles[1], doubles[2] + shift, padding=1)
+    output = conv(*inputs, relu)
+    before_relu = F.conv2d(*doubles, padding=1)
     grad_output = torch.randn(output.shape, generator=torch.Generator().manual_seed(1))
     grad_output[before_relu.abs() < 1e-4] = 0  # rounding decides whether ReLU passes these
     gradients = torch.autograd.grad(output, inputs, grad_output)
-    expected = torch.autograd.grad(before_relu.relu(), doubles, grad_output.double())
+    expected_output = before_relu.relu() if relu else before_relu
+    expected = torch.autograd.grad(expected_output, doubles, grad_output.double())
     for gradient, expected_gradient in zip(gradients, expected, strict=True):
         assert (gradient - expected_gradient).abs().max() < 2e-5 * expected_gradient.abs().max()
 
@@ -79,9 +101,9 @@ def test_a_network_gets_the_same_gradients_as_with_pytorch_s_convolution():
     network = SRMD(NetworkConfig(features=32)).to(memory_format=torch.channels_last)
     lr, degradation_map, hr = torch.rand(2, 3, 14, 18), torch.rand(2, 16, 1, 1), torch.rand(2, 3, 28, 36)
     gradients = []
-    for layer in (None, conv_relu):
+    for conv_function in (None, conv):
         network.zero_grad()
-        sr = network(lr.to(memory_format=torch.channels_last), degradation_map, layer)
+        sr = network(lr.to(memory_format=torch.channels_last), degradation_map, conv_function)
         F.mse_loss(sr, hr).backward()
         gradients.append([parameter.grad.clone() for parameter in network.parameters()])
     for direct, winograd in zip(*gradients, strict=True):
