@@ -4,6 +4,7 @@
 #define BLOCK_ROWS 6
 #define BLOCK_VECTORS (LANES == 16 ? 4 : 2)
 #define BLOCK_COLUMNS (BLOCK_VECTORS * LANES)
+#define LOOK_AHEAD (BLOCK_COLUMNS > PANEL ? BLOCK_COLUMNS : PANEL)  // columns between those computed and those fetched
 
 // Entry (i, k) of a left matrix is values[i * row + k * column].
 typedef struct { const float *values; long row, column; } left_matrix;
@@ -50,13 +51,13 @@ static inline __attribute__((always_inline)) void multiply_block(
 }
 
 // Computes `vectors` vectors of columns of the product of a (tiles, channels) and b (channels, columns). Meanwhile it
-// fetches the next block of `a`, after the last block `next_a`, and as many columns of b as it computes, behind these.
+// fetches the next block of `a`, after the last block `next_a`, and as many columns as it computes from `later` on.
 static inline __attribute__((always_inline)) void multiply_columns(
-    const float *a, const float *next_a, long tiles, long channels, panel_matrix b, const int vectors,
-    panel_matrix result
+    const float *a, const float *next_a, long tiles, long channels, panel_matrix b, const float *later,
+    const int vectors, panel_matrix result
 ) {
     long blocks = (tiles + BLOCK_ROWS - 1) / BLOCK_ROWS, columns = vectors * LANES;
-    prefetch later_b = {at(b, 0, vectors), (columns + blocks - 1) / blocks};
+    prefetch later_b = {later, (columns + blocks - 1) / blocks};
     for (long tile = 0; tile < tiles; tile += BLOCK_ROWS) {
         // The last block overlaps the one before it: blocks of full height are faster.
         long first = min(tile, tiles - BLOCK_ROWS), next = tile + BLOCK_ROWS;
@@ -77,14 +78,14 @@ static void multiply(
 ) {
     if (tiles < BLOCK_ROWS) tiles = BLOCK_ROWS;
     for (int index = 0; index < 64; index++, matrices += stride, filter += channels * out_channels) {
-        const float *a = matrices + stride, *next_a = a + stride;
-        for (long k = 0; k < out_channels; k += BLOCK_COLUMNS) {
+        const float *a = matrices + stride, *next_a = a + stride, *later = filter + channels * LOOK_AHEAD;
+        for (long k = 0; k < out_channels; k += BLOCK_COLUMNS, later += channels * BLOCK_COLUMNS) {
             panel_matrix b = {filter + channel_offset(k, channels * PANEL), PANEL, channels * PANEL};
             panel_matrix result = {matrices + k, out_channels, PANEL};
             if (k + BLOCK_COLUMNS <= out_channels)
-                multiply_columns(a, next_a, tiles, channels, b, BLOCK_VECTORS, result);
+                multiply_columns(a, next_a, tiles, channels, b, later, BLOCK_VECTORS, result);
             else
-                multiply_columns(a, next_a, tiles, channels, b, BLOCK_VECTORS / 2, result);
+                multiply_columns(a, next_a, tiles, channels, b, later, BLOCK_VECTORS / 2, result);
         }
     }
 }

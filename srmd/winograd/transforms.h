@@ -6,6 +6,8 @@
 
 #define TRANSFORM_CHANNELS 64  // channels of a tile that are transformed at once
 #define LANES (__BIGGEST_ALIGNMENT__ / 4)  // floats in a vector register of this processor: 16, 8 or 4
+#define CACHE_LINE 16  // floats
+#define LINE_VECTORS (CACHE_LINE / LANES)
 _Static_assert(PANEL % (2 * LANES) == 0, "a panel must be a multiple of two vectors");
 typedef float vec __attribute__((vector_size(__BIGGEST_ALIGNMENT__), aligned(4), may_alias));
 typedef int mask __attribute__((vector_size(__BIGGEST_ALIGNMENT__), aligned(4)));
@@ -150,28 +152,39 @@ static inline __attribute__((always_inline)) void input_transform(
     }
 }
 
-// Adds `bias` unless that is 0, and applies ReLU if asked to.
+// Adds `bias` unless that is 0, and applies ReLU if asked to. Writes whole cache lines: uncached stores of parts of them
+// would be slow.
 static inline __attribute__((always_inline)) void output_transform(
     const float *product, long stride, const float *bias, const int relu, images y, long tile
 ) {
     long offsets[36];
     locate_pixels(offsets, 6, 0, y, tile);
-    for (long c = 0; c < y.channels; c += LANES) {
-        vec m[8], pixels[6], half[6][8];
-        for (int i = 0; i < 8; i++) {
-            for (int j = 0; j < 8; j++) m[j] = load(product + (8 * i + j) * stride + c);
-            output_1d(m, pixels);
-            for (int j = 0; j < 6; j++) half[j][i] = pixels[j];
-        }
+    for (long first = 0; first < y.channels; first += CACHE_LINE) {
+        vec half[6][8][LINE_VECTORS], pixels[6], line[6][LINE_VECTORS];
+        for (int i = 0; i < 8; i++)
+            for (int v = 0; v < LINE_VECTORS; v++) {
+                vec m[8];
+                for (int j = 0; j < 8; j++) m[j] = load(product + (8 * i + j) * stride + first + v * LANES);
+                output_1d(m, pixels);
+                for (int j = 0; j < 6; j++) half[j][i][v] = pixels[j];
+            }
         for (int j = 0; j < 6; j++) {
-            output_1d(half[j], pixels);
+            for (int v = 0; v < LINE_VECTORS; v++) {
+                vec m[8];
+                for (int i = 0; i < 8; i++) m[i] = half[j][i][v];
+                output_1d(m, pixels);
+                for (int i = 0; i < 6; i++) {
+                    vec value = pixels[i];
+                    if (bias) value += load(bias + first + v * LANES);
+                    if (relu) value = relu_gate(value, value);
+                    line[i][v] = value;
+                }
+            }
             for (int i = 0; i < 6; i++) {
                 long offset = offsets[6 * i + j];
                 if (offset < 0) continue;
-                vec value = pixels[i];
-                if (bias) value += load(bias + c);
-                if (relu) value = relu_gate(value, value);
-                store_uncached(y.values + offset + c, value);
+                for (int v = 0; v < LINE_VECTORS; v++)
+                    store_uncached(y.values + offset + first + v * LANES, line[i][v]);
             }
         }
     }
