@@ -5,7 +5,8 @@
 This package runs the backend that `--engine=auto` chooses. Engines are compared in the same precision, and timed
 alternately; at x2 also beside one and two processes that keep a core busy each. A ratio above 1: this package is faster
 than the fastest of the others. The limit is the time of the multiplications alone, at the rate of a large matrix
-product: by Winograd's F(6×6, 3×3) in the inner layers in float32. Needs benchmarks/requirements.txt.
+product: in float32 by Winograd's F(6×6, 3×3) in the inner layers. A ratio to the limit is that time divided by the time
+of this package. Needs benchmarks/requirements.txt.
 """
 
 import statistics
@@ -32,6 +33,7 @@ SCALES = (2, 3, 4)
 SIDES = (256, 512)  # LR pixels
 LOADED_SCALE = 2  # the scale that is also measured on a busy machine
 MATRIX_SIDE = 2048  # of the matrix product that the limit refers to
+LIMIT = "limit"
 ROUNDS = 5
 MAX_SECONDS = 60  # after which no further round of a load starts, except the second
 
@@ -108,18 +110,16 @@ def measure(functions: dict[str, Callable[[], object]]) -> Times:
     return times
 
 
-def limit_seconds(network: SRMD, side: int) -> float:
-    """Seconds of the multiplications for one picture of side×side LR pixels, by Winograd's algorithm in float32."""
-    matrix = torch.rand(MATRIX_SIDE, MATRIX_SIDE)
-    product_seconds = min(measure({"product": lambda: matrix @ matrix})["product"])
-    multiplications = 0
+def multiplications(network: SRMD, side: int) -> int:
+    """Multiplications for one picture of side×side LR pixels, by Winograd's algorithm in the inner layers."""
+    total = 0
     for number, (_, conv, relu) in enumerate(network.chain()):
         if relu and number > 0:  # an inner layer
             tiles = ceil_div(side, OUTPUT_TILE) ** 2
-            multiplications += tiles * INPUT_TILE**2 * conv.in_channels * conv.out_channels
+            total += tiles * INPUT_TILE**2 * conv.in_channels * conv.out_channels
         else:
-            multiplications += side**2 * conv.weight.numel()
-    return product_seconds * multiplications / MATRIX_SIDE**3
+            total += side**2 * conv.weight.numel()
+    return total
 
 
 def table(scale: int, side: int, precision: str) -> str:
@@ -129,17 +129,20 @@ def table(scale: int, side: int, precision: str) -> str:
     lr, degradation_map = torch.rand(1, 3, side, side), torch.rand(1, network.config.map_channels, 1, 1)
     functions = network_functions(network, backend, precision)
     calls = {name: partial(function, lr, degradation_map) for name, function in functions.items()}
-    times = {}
+    if precision == "fp32":
+        matrix = torch.rand(MATRIX_SIDE, MATRIX_SIDE)
+        calls[LIMIT] = lambda: matrix @ matrix
+    times, lines = {}, []
     for load in LOADS if scale == LOADED_SCALE else (0,):
         with busy_processes(load):
             times[load] = measure(calls)
-    print_table(f"x{scale}, {side}×{side}, {precision}", times)
-    if precision == "fp32":
-        print(f"limit: {limit_seconds(network, side):.3f} s")
-    lines = []
-    for load, loaded_times in times.items():
         name = f"restore_x{scale}_{side}_{precision}_{LOADS[load].replace(' ', '_')}"
-        lines.append(f"ratio {name} {ratio_to_fastest(loaded_times):.2f}")
+        lines.append(f"ratio {name} {ratio_to_fastest(times[load]):.2f}")
+        if precision == "fp32":
+            products = multiplications(network, side) / MATRIX_SIDE**3
+            times[load][LIMIT] = [products * seconds for seconds in times[load][LIMIT]]
+            lines.append(f"ratio {name}_to_limit {ratio_to_limit(times[load]):.2f}")
+    print_table(f"x{scale}, {side}×{side}, {precision}", times)
     return "\n".join(lines)
 
 
@@ -153,9 +156,14 @@ def print_table(title: str, times: dict[int, Times]) -> None:
 
 def ratio_to_fastest(times: Times) -> float:
     """The median over the rounds of the fastest other engine's time / that of this package, the first in `times`."""
-    package_times, *other_times = times.values()
+    package_times, *other_times = (seconds for name, seconds in times.items() if name != LIMIT)
     fastest = min(other_times, key=statistics.median)
     return statistics.median(np.divide(fastest, package_times))
+
+
+def ratio_to_limit(times: Times) -> float:
+    """The median over the rounds of the limit's time / that of this package, the first in `times`."""
+    return statistics.median(np.divide(times[LIMIT], next(iter(times.values()))))
 
 
 def main() -> None:

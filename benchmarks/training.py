@@ -131,7 +131,7 @@ def time_under_load(solver: Solver) -> dict[str, list[float]]:
         "forward and backward, no Winograd": lambda: forward_backward_without_winograd(solver, batch),
     }
     times = {}
-    for load in (1, 2):
+    for load in LOADS:
         with busy_processes(load):
             for name, seconds in time_alternately(functions).items():
                 times[f"{name}, {LOADS[load]}"] = seconds

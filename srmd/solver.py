@@ -30,6 +30,7 @@ from srmd.train.soap import Soap
 from srmd.weights.checkpoint import Checkpoint
 from srmd.weights.files import Weights
 from srmd.weights.surgery import round_to_bfloat16
+from srmd.winograd import compiled
 from srmd.winograd.convolution import InferenceConv
 
 logger = logging.getLogger("srmd")
@@ -93,7 +94,7 @@ class Solver:
         self._plain_step.winograd = winograd
 
     def _can_use_winograd(self) -> bool:
-        return self.device.type == "cpu" and self.precision == "fp32"
+        return self.device.type == "cpu" and self.precision == "fp32" and compiled.load() is not None
 
     def state_dict(self) -> dict:
         """Return the fields of `Checkpoint`: everything that `load_state_dict` needs to continue the run."""
@@ -118,7 +119,7 @@ class Solver:
         if not torch.equal(checkpoint.pca, self.pca):
             raise ValueError("state: expected the state of a run with the same P, found another P")
         self.step = checkpoint.step
-        self.winograd = checkpoint.winograd and self._can_use_winograd()  # the run may be resumed on a GPU
+        self.winograd = checkpoint.winograd and self._can_use_winograd()  # a run may be resumed on a GPU or without GCC
         self.network.load_state_dict(checkpoint.network)
         self.ema.load_state_dict(checkpoint.ema)
         self.optimizer.load_state_dict(checkpoint.optimizer)

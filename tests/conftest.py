@@ -1,10 +1,17 @@
 """Fixtures and settings of all tests."""
 
 import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from srmd.winograd.compiled import CompiledConvolution
 
 # Small computations are not faster with several threads, and threads of parallel test runs slow each other down. Set
 # before NumPy and torch are imported.
@@ -27,6 +34,26 @@ def _short_benchmarks():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("srmd.backends.choice.BENCHMARK_SIDE", 64)
         yield
+
+
+def has_gcc() -> bool:
+    compiler = shutil.which(os.environ.get("CC", "cc"))
+    if sys.platform != "linux" or compiler is None:
+        return False
+    version = subprocess.run([compiler, "--version"], capture_output=True, text=True).stdout
+    return "Free Software Foundation" in version
+
+
+@pytest.fixture(scope="session")
+def compiled_functions() -> "CompiledConvolution":
+    """The compiled functions of the Winograd convolution; skips a test where there is no GCC."""
+    if not has_gcc():
+        pytest.skip("no GCC on Linux")
+    from srmd.winograd import compiled
+
+    functions = compiled.load()
+    assert functions is not None
+    return functions
 
 
 @pytest.fixture

@@ -83,7 +83,7 @@ def available_backends(network: SRMD, device: torch.device, engine: str, precisi
     backends = []
     if engine in ("auto", "torch"):
         backends += [Backend("torch", each, "cpu") for each in precisions]
-        if "fp32" in precisions:
+        if "fp32" in precisions and compiled.load() is not None:
             backends.append(Backend("torch", "fp32", "cpu", winograd=True))
     if network.config.head == "subpixel":
         backends += _optional_backends(engine, precision, precisions)
@@ -151,9 +151,10 @@ def winograd_is_faster(network: SRMD, size: tuple[int, int, int]) -> bool:
     """Return whether a network trains faster with Winograd's algorithm, on the CPU in float32.
 
     `size` is (N, h, w), the number, height and width of a batch's LR patches. Forward and backward of one inner layer
-    are measured. False for a network with batch norm, which can't use Winograd's algorithm.
+    are measured. False for a network with batch norm, which can't use Winograd's algorithm, and without its compiled
+    functions.
     """
-    if network.config.batch_norm:
+    if network.config.batch_norm or compiled.load() is None:
         return False
     layer, (count, height, width) = network.convs[1], size
     features = (
@@ -187,8 +188,6 @@ def _cache_key(network: SRMD, backends: list[Backend]) -> str:
     engines = sorted({backend.engine for backend in backends})
     versions = [f"{engine} {importlib.metadata.version(engine)}" for engine in engines]
     size = f"{network.config.layers}×{network.config.features}"
-    if any(backend.winograd for backend in backends) and compiled.load():
-        versions.append("compiled Winograd")
     threads = f"{torch.get_num_threads()} threads"
     names = map(str, backends)
     return ", ".join([f"version {CACHE_VERSION}", processor_description(), threads, size, *names, *versions])

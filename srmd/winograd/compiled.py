@@ -54,9 +54,7 @@ class _Images(ctypes.Structure):
 
 
 class CompiledConvolution:
-    """The functions of uncompiled.py for contiguous float32 images, in multiples of 32 channels."""
-
-    CHANNEL_MULTIPLE = CHANNEL_MULTIPLE
+    """The functions of convolution.c for contiguous float32 images (N, H, W, channels), in multiples of 32 channels."""
 
     def __init__(self, path: Path):
         self._library = ctypes.CDLL(str(path))
@@ -79,6 +77,10 @@ class CompiledConvolution:
         return panels.transpose(1, 2).contiguous()
 
     def conv(self, images: Tensor, transformed_filter: Tensor, bias: Tensor, relu: bool, output: Tensor) -> None:
+        """Write the convolution of the images, (N, H, W, C), + bias, (K,), with ReLU if asked for, to `output`.
+
+        `transformed_filter` is the result of `filter_transform`; `output` is (N, H, W, K).
+        """
         _check_shapes(transformed_filter, images, output)
         buffers = _new_buffers(images, output)
         self._library.conv(
@@ -93,6 +95,11 @@ class CompiledConvolution:
         )
 
     def input_gradient(self, grad_output: Tensor, output: Tensor | None, weight: Tensor, grad_images: Tensor) -> None:
+        """Write the gradient of the images, (N, H, W, C), from that of the output of `conv`, (N, H, W, K).
+
+        `output` is that of a convolution with ReLU, None without. The gradient is the convolution of the gradient
+        before ReLU with the filters rotated by 180°.
+        """
         rotated = self.filter_transform(weight.transpose(0, 1).flip(2, 3))
         _check_shapes(rotated, grad_output, grad_images)
         buffers = _new_buffers(grad_output, grad_images)
@@ -107,6 +114,10 @@ class CompiledConvolution:
         )
 
     def filter_gradient(self, images: Tensor, grad_output: Tensor, output: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the gradients of the transformed filter, (64, C, K), and of the bias, (K,).
+
+        `output` is that of a convolution with ReLU, None without.
+        """
         in_channels, out_channels = images.shape[3], grad_output.shape[3]
         _checked_address(images, (*grad_output.shape[:3], in_channels))
         filter_size = INPUT_TILE**2 * in_channels * out_channels

@@ -5,13 +5,11 @@ Algorithms for Convolutional Neural Networks, CVPR 2016, section 4). In float32 
 bottleneck, this is faster than a direct convolution.
 """
 
-from types import ModuleType
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from srmd.winograd import compiled, uncompiled
+from srmd.winograd import compiled
 from srmd.winograd.transforms import filter_transform_backward
 
 
@@ -19,6 +17,7 @@ def conv(x: Tensor, weight: Tensor, bias: Tensor, relu: bool) -> Tensor:
     """Return conv2d(x, weight, bias, padding=1), then ReLU if asked for, differentiable, in float32 on the CPU.
 
     `x` is (N, C, H, W), fastest in channels-last layout, `weight` (K, C, 3, 3), `bias` (K,), the result (N, K, H, W).
+    Raises RuntimeError where `compiled.load` returns None.
     """
     images = _pad_channels(x.permute(0, 2, 3, 1))
     output = _Conv.apply(images, *_pad_parameters(weight, bias), relu)
@@ -59,20 +58,22 @@ class InferenceConv:
         return self._features[-1]
 
 
-def _functions() -> ModuleType | compiled.CompiledConvolution:
-    """The compiled functions, or those in PyTorch where they can't be had."""
-    return compiled.load() or uncompiled
+def _functions() -> compiled.CompiledConvolution:
+    functions = compiled.load()
+    if functions is None:
+        raise RuntimeError("expected GCC for the Winograd convolution, found none that can be used")
+    return functions
 
 
 def _pad_channels(images: Tensor) -> Tensor:
     """Images (N, H, W, C) with zeros as further channels, up to a number of channels that the functions take."""
-    padding = -images.shape[3] % _functions().CHANNEL_MULTIPLE
+    padding = -images.shape[3] % compiled.CHANNEL_MULTIPLE
     return F.pad(images, (0, padding)) if padding else images
 
 
 def _pad_parameters(weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
     """Weight (K, C, 3, 3) and bias (K,) with zeros for further channels, up to numbers that the functions take."""
-    multiple = _functions().CHANNEL_MULTIPLE
+    multiple = compiled.CHANNEL_MULTIPLE
     out_padding, in_padding = -weight.shape[0] % multiple, -weight.shape[1] % multiple
     if out_padding == in_padding == 0:
         return weight, bias

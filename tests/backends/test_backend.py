@@ -25,7 +25,11 @@ def random_lr_and_map(network: SRMD, height: int = 12, width: int = 10) -> tuple
 
 @pytest.mark.parametrize("backend", FLOAT32_BACKENDS, ids=str)
 @pytest.mark.parametrize("config", [NetworkConfig(features=8), NetworkConfig(3, conditions=("kernel",), features=16)])
-def test_every_backend_computes_what_the_network_does(backend: Backend, config: NetworkConfig):
+def test_every_backend_computes_what_the_network_does(
+    backend: Backend, config: NetworkConfig, request: pytest.FixtureRequest
+):
+    if backend.winograd:
+        request.getfixturevalue("compiled_functions")
     if backend.engine != "torch":
         pytest.importorskip(backend.engine, reason=f"{backend.engine} is not installed (requirements-engines.txt)")
     network = SRMD(config).eval()
@@ -56,6 +60,7 @@ def test_a_network_that_ncnn_does_not_load_is_an_error(monkeypatch: pytest.Monke
         make_network_function(SRMD(NetworkConfig(features=8)), NCNN)
 
 
+@pytest.mark.usefixtures("compiled_functions")
 def test_concurrent_calls_do_not_share_memory():
     torch.manual_seed(0)
     network = SRMD(NetworkConfig(features=32, layers=4))

@@ -29,7 +29,8 @@ OTHER_WORDS = {
 @cache
 def code_words() -> frozenset[str]:
     """Return every word of the package's code, the benchmarks and the tests."""
-    files = [path for folder in ("srmd", "benchmarks", "tests", "docs") for path in (ROOT / folder).rglob("*.py")]
+    folders = "srmd", "benchmarks", "tests", "docs"
+    files = [path for folder in folders for ending in ("py", "c", "h") for path in (ROOT / folder).rglob(f"*.{ending}")]
     extra = [ROOT / name for name in ("Makefile", "pyproject.toml", "main.py", "hubconf.py")]
     return frozenset(re.findall(r"\w+", "\n".join(path.read_text(encoding="utf-8") for path in [*files, *extra])))
 

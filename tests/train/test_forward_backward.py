@@ -55,6 +55,7 @@ def test_loss_and_gradients_are_those_of_the_network(precision: str, loss: str, 
     assert_gradients_close(trained, reference, TOLERANCES[precision])
 
 
+@pytest.mark.usefixtures("compiled_functions")
 def test_winograds_algorithm_gives_the_same_gradients():
     direct, winograd = network(), network()
     ForwardBackward(direct, "l1", CPU, "fp32", winograd=False)(batch())

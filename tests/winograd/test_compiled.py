@@ -1,66 +1,22 @@
-"""The compiled functions compute what those in PyTorch compute."""
+"""The compiled functions of the Winograd convolution: their arguments, threads, and when they can be had."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from srmd.winograd import compiled, convolution, uncompiled
+from srmd.winograd import compiled, convolution
 
 ROOT = Path(__file__).parents[2]
-NO_GCC = "no GCC on Linux"
-
-
-def has_gcc() -> bool:
-    compiler = shutil.which(os.environ.get("CC", "cc"))
-    if sys.platform != "linux" or compiler is None:
-        return False
-    version = subprocess.run([compiler, "--version"], capture_output=True, text=True).stdout
-    return "Free Software Foundation" in version
-
-
-@pytest.fixture(scope="module")
-def compiled_functions() -> compiled.CompiledConvolution:
-    if not has_gcc():
-        pytest.skip(NO_GCC)
-    functions = compiled.load()
-    assert functions is not None
-    return functions
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-
-
-@pytest.mark.parametrize(("height", "width"), [(1, 1), (5, 2), (13, 7), (9, 1030), (40, 48)])
-@pytest.mark.parametrize(("in_channels", "out_channels"), [(32, 96), (96, 32), (128, 128)])
-@pytest.mark.parametrize("relu", [True, False])
-def test_the_compiled_functions_agree_with_pytorch(
-    compiled_functions: compiled.CompiledConvolution,
-    height: int,
-    width: int,
-    in_channels: int,
-    out_channels: int,
-    relu: bool,
-):
-    images, weight = random(2, height, width, in_channels), random(out_channels, in_channels, 3, 3)
-    bias, grad_output = random(out_channels), random(2, height, width, out_channels, seed=1)
-    output = random(2, height, width, out_channels, seed=2)  # where it is not positive, no gradient passes
-    results = {}
-    for functions in (compiled_functions, uncompiled):
-        new_output, grad_images = torch.empty_like(output), torch.empty_like(images)
-        functions.conv(images, functions.filter_transform(weight), bias, relu, new_output)
-        gate = output if relu else None
-        functions.input_gradient(grad_output, gate, weight, grad_images)
-        grad_filter, grad_bias = functions.filter_gradient(images, grad_output, gate)
-        results[functions] = [new_output, grad_images, grad_filter, grad_bias]
-    for result, expected in zip(*results.values(), strict=True):
-        assert (result - expected).abs().max() <= 3e-5 * max(expected.abs().max(), 1)
 
 
 @pytest.mark.usefixtures("compiled_functions")
@@ -83,14 +39,12 @@ def test_the_number_of_threads_changes_no_bit():
         torch.set_num_threads(threads)
 
 
-@pytest.mark.parametrize("functions", [uncompiled, "compiled"])
-def test_relu_passes_nan_and_its_gradient(functions: object, request: pytest.FixtureRequest):
-    if functions == "compiled":
-        functions = request.getfixturevalue("compiled_functions")
+def test_relu_passes_nan_and_its_gradient(compiled_functions: compiled.CompiledConvolution):
     images, weight, output = torch.full((1, 6, 6, 32), torch.nan), torch.ones(32, 32, 3, 3), torch.zeros(1, 6, 6, 32)
-    functions.conv(images, functions.filter_transform(weight), torch.zeros(32), True, output)
+    transformed = compiled_functions.filter_transform(weight)
+    compiled_functions.conv(images, transformed, torch.zeros(32), True, output)
     assert output.isnan().all()
-    functions.input_gradient(torch.ones(1, 6, 6, 32), output, weight, images)
+    compiled_functions.input_gradient(torch.ones(1, 6, 6, 32), output, weight, images)
     assert (images > 0).all()
 
 
@@ -123,6 +77,40 @@ def test_a_number_of_channels_that_is_not_a_multiple_of_32_is_refused(compiled_f
         compiled_functions.filter_gradient(torch.zeros(1, 9, 9, 33), output, output)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ["x86-64", "haswell", "skylake-avx512"])  # vectors of 4, 8, 16 floats
+def test_every_vector_length_computes_the_convolution(
+    architecture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    if architecture not in supported_architectures():
+        pytest.skip(f"this processor can't run code for {architecture}")
+    flags = [f"-march={architecture}" if flag == "-march=native" else flag for flag in compiled.COMPILER_FLAGS]
+    monkeypatch.setattr(compiled, "COMPILER_FLAGS", flags)
+    compiled._compile(["cc"], tmp_path / "convolution.so")
+    functions = compiled.CompiledConvolution(tmp_path / "convolution.so")
+    monkeypatch.setattr(compiled, "load", lambda: functions)
+    x, weight, bias = (tensor.requires_grad_() for tensor in (random(2, 64, 31, 50), random(96, 64, 3, 3), random(96)))
+    output, expected = convolution.conv(x, weight, bias, True), F.conv2d(x, weight, bias, padding=1).relu()
+    grad_output = random(*output.shape, seed=1)
+    grad_output[expected < 1e-3] = 0  # rounding decides whether ReLU passes these
+    gradients, expected_gradients = (torch.autograd.grad(y, (x, weight, bias), grad_output) for y in (output, expected))
+    for result, truth in zip((output, *gradients), (expected, *expected_gradients), strict=True):
+        assert (result - truth).abs().max() <= 3e-5 * truth.abs().max()
+
+
+def supported_architectures() -> set[str]:
+    """The names of GCC for the processors whose code this one can run, of those that the test asks for."""
+    capabilities = torch.cpu.get_capabilities()
+    if capabilities["architecture"] != "x86_64":
+        return set()
+    architectures = {"x86-64"}
+    if capabilities["avx2"] and capabilities["fma3"]:
+        architectures.add("haswell")
+    if capabilities["avx512_f"] and capabilities["avx512_bw"]:
+        architectures.add("skylake-avx512")
+    return architectures
+
+
 @pytest.mark.usefixtures("compiled_functions")
 def test_the_library_brings_no_openmp_of_its_own():
     assert b"libgomp" not in compiled._library_path().read_bytes()  # PyTorch's would then be loaded a second time
@@ -135,21 +123,20 @@ def test_the_library_brings_no_openmp_of_its_own():
 def test_without_compiler_or_cache_folder_pytorch_computes(environment: dict[str, str]):
     program = """
 import torch
+from srmd.backends.choice import choose_backend, winograd_is_faster
+from srmd.model import SRMD, NetworkConfig
 from srmd.winograd import compiled
-from srmd.winograd.convolution import conv
 assert compiled.load() is None
-x = torch.rand(1, 32, 9, 9).to(memory_format=torch.channels_last)
-weight, bias = torch.rand(32, 32, 3, 3), torch.rand(32)
-expected = torch.conv2d(x, weight, bias, padding=1)
-torch.testing.assert_close(conv(x, weight, bias, False), expected, atol=1e-4, rtol=1e-4)
+network = SRMD(NetworkConfig(features=32, layers=3))
+assert str(choose_backend(network, torch.device("cpu"), "torch", "fp32")) == "torch fp32 cpu"
+assert not winograd_is_faster(network, (1, 8, 8))
 """
     subprocess.run([sys.executable, "-c", program], check=True, env=os.environ | environment, cwd=ROOT)
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("compiled_functions")
 def test_a_library_of_another_user_is_not_loaded(tmp_path: Path):
-    if not has_gcc():
-        pytest.skip(NO_GCC)
     if os.geteuid() != 0:
         pytest.skip("only root can give a file to another user")
 

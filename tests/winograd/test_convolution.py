@@ -10,6 +10,8 @@ from torch import Tensor
 from srmd.model import SRMD, Conv, NetworkConfig
 from srmd.winograd.convolution import InferenceConv, conv
 
+pytestmark = pytest.mark.usefixtures("compiled_functions")
+
 SIZES = [(1, 1), (6, 6), (7, 5), (12, 19), (71, 94), (40, 300)]  # whole and partial tiles, one block and several
 CHANNELS = [(6, 9), (19, 64), (64, 12), (32, 96)]  # the compiled functions pad them to multiples of 32
 
