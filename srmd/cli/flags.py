@@ -47,6 +47,8 @@ DEFAULTS = {  # those that are not the default of the request's field
     ("test", "output"): "results/NAME",
     ("prepare", "output"): "data/NAME.h5",
     ("train", "train_data"): "the built-in set",
+    ("train", "pack_sizes_lossy"): "the value of --pack_sizes",
+    ("prepare", "pack_sizes_lossy"): "the value of --pack_sizes",
     ("train", "train_kernels"): "none: Gaussians only",
     ("prepare", "train_data"): "the built-in set",
     ("train", "weights"): "none",
@@ -70,6 +72,8 @@ def default(flag: Flag, mode: str) -> str:
     value = DEFAULTS.get((mode, flag.name), values.get(flag.name, fallback))
     if isinstance(value, float):
         return f"{value:g}"
+    if isinstance(value, tuple):
+        return ",".join(f"{each:g}" for each in value)
     if value is False:
         return "off"
     return "none" if value in (None, MISSING) else str(value)

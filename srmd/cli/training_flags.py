@@ -1,7 +1,7 @@
 """The flags of networks and their training."""
 
 from srmd.cli.flag import ON, Flag
-from srmd.cli.values import existing, number, odd, output_path, whole, words
+from srmd.cli.values import existing, number, odd, output_path, relative_sizes, whole, words
 from srmd.train.kernels import MAX_WINDOW
 
 MAX_SCALE = 8  # a larger scale makes the last layer and the crops of a batch too large for memory
@@ -73,6 +73,20 @@ TRAINING_GROUPS: dict[str, tuple[Flag, ...]] = {
             ("train", "prepare"),
             "folder of HR pictures; for training also a packed .h5 file",
             {"type": existing, "metavar": "PATH"},
+        ),
+        Flag("recursive", ("train", "prepare"), "also use the pictures in subfolders of --train_data", ON),
+        Flag(
+            "pack_sizes",
+            ("train", "prepare"),
+            "sizes at which each picture of the folder in --train_data is packed, relative to its file, above 0 and up "
+            "to 1; a smaller version whose shorter side would be below 128 pixels is left out",
+            {"type": relative_sizes, "metavar": "X,X,…"},
+        ),
+        Flag(
+            "pack_sizes_lossy",
+            ("train", "prepare"),
+            "the same for pictures in lossy files, such as JPEG",
+            {"type": relative_sizes, "metavar": "X,X,…"},
         ),
         Flag(
             "train_kernels",

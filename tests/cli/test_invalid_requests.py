@@ -152,7 +152,7 @@ def test_an_invalid_request_is_one_line_that_names_the_flag_and_the_value(
 ):
     # Drawing the built-in set takes ten seconds, and some of these errors are only found after it.
     pictures = [(name, np.zeros((200, 200, 3), np.uint8)) for name in "ab"]
-    monkeypatch.setattr("srmd.data_loader.builtin_training_pictures", lambda: pictures)
+    monkeypatch.setattr("srmd.packs.sources.builtin_training_pictures", lambda: pictures)
     assert main.main(arguments.split()) == 2
     message = capsys.readouterr().err
     assert message.startswith(f"{flag}:")
