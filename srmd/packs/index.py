@@ -74,7 +74,7 @@ def _array(file: "h5py.File", name: str, dtype: np.dtype) -> NDArray:
 
 def _check(index: PackIndex, length: int, identity: str) -> None:
     """Raise ValueError if a pack's index disagrees with itself, or with the `length` of its pixels."""
-    if identity != index.identity():
+    if identity != index.identity:
         raise ValueError("wrong checksum")
     height, width, file = (index.pictures[name] for name in ("height", "width", "file"))
     if not len(file) or min(height.min(), width.min()) < 1 or max(height.max(), width.max()) > MAX_SIDE:

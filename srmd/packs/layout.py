@@ -19,6 +19,7 @@ attribute `identity` is a digest of all datasets (of the pixels through their ch
 import hashlib
 import zlib
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,7 @@ class PackIndex:
     lossy: NDArray[np.bool_]  # (m,)
     checksums: NDArray[np.uint32]  # (tiles of all pictures,)
 
+    @cached_property
     def identity(self) -> str:
         """Return a digest of names, sizes and pixels; two packs of equal pictures have the same identity."""
         digest = hashlib.sha256()

@@ -35,7 +35,7 @@ class PackedPictures:
         """`name` is what messages call the pictures, for example the folder that was packed; by default the path."""
         self.path, self.name = Path(path), str(name or path)
         index, self._start = read_index(self.path)
-        self.identity = index.identity()
+        self.identity = index.identity
         self._all_names, self._lossy, self._checksums = index.names, index.lossy, index.checksums
         self._files = index.pictures["file"].astype(np.int64)
         self.sizes = np.stack([index.pictures["height"], index.pictures["width"]], 1).astype(np.int64)
@@ -120,11 +120,16 @@ class PackedPictures:
         except OSError as error:
             raise InputError(f"{self.path}: can't be read ({error.strerror})") from error
         if count != tiles.size:
-            raise InputError(f"{self.path}: expected the pixels of {self._name(index)}, found the end of the file")
+            raise self._damage(index, "the end of the file")
         checksums = tile_checksums(tiles)
         if checksums != self._checksums[tile : tile + len(checksums)].tolist():
-            raise InputError(f"{self.path}: expected the pixels of {self._name(index)}, found a wrong checksum")
+            raise self._damage(index, "a wrong checksum")
         return tiles
+
+    def _damage(self, index: int, found: str) -> InputError:
+        is_in_cache = self.name != str(self.path)
+        remedy = f" (without this file, {self.name} is packed again)" if is_in_cache else ""
+        return InputError(f"{self.path}: expected the pixels of {self._name(index)}, found {found}{remedy}")
 
     def random_windows(self, rng: np.random.Generator, count: int, size: int) -> NDArray[np.int64]:
         """Return positions of random crops, (count, 4): picture, top row, left column, view (0 to 7)."""

@@ -37,7 +37,7 @@ def open_training_data(
     """
     if path is None:
         packed = cache / f"builtin-{BUILTIN_SET_VERSION}-{PACK_VERSION}.h5"
-        return _open_cached(packed, "the built-in set", "builtin-*.h5", lambda: pack(None, packed))
+        return _open_cached(packed, "the built-in set", "builtin-*.h5", lambda: logger.info("%s", pack(None, packed)))
     if path.is_dir():
         return _open_folder(path, cache, progress, options)
     if pack_version(path) == 1:
@@ -53,9 +53,9 @@ def _open_folder(folder: Path, cache: Path, progress: PackingProgress, options: 
     settings = _digest([PACK_VERSION, asdict(options)])
     packed = cache / f"{name}-{settings}-{_digest(files)}.h5"
 
-    def pack_folder() -> PackSummary:
+    def pack_folder() -> None:
         logger.info("packing the pictures of %s; this is done once", folder)
-        return pack(folder, packed, progress, options)
+        logger.info("%s", pack(folder, packed, progress, options))
 
     pictures = _open_cached(packed, folder, f"{name}-{settings}-*.h5", pack_folder)
     for old in cache.glob(f"{name}-{'?' * DIGEST_LENGTH}.h5"):  # a pack of version 1
@@ -68,16 +68,14 @@ def _open_version_1(path: Path, cache: Path) -> PackedPictures:
     name = f"pack-{_digest(str(path.resolve()))}"
     packed = cache / f"{name}-{_digest([PACK_VERSION, stat.st_size, stat.st_mtime_ns])}.h5"
 
-    def pack_again() -> PackSummary:
-        logger.info("%s is a pack of version 1, which is packed again for this version", path)
-        summary = PackSummary(packed)
-        write(read_version_1(path), summary)
-        return summary
+    def pack_again() -> None:
+        logger.info("%s is a pack of version 1; it is packed again into %s", path, packed)
+        write(read_version_1(path), PackSummary(packed))
 
     return _open_cached(packed, path, f"{name}-*.h5", pack_again)
 
 
-def _open_cached(packed: Path, name: str | Path, outdated: str, make: Callable[[], PackSummary]) -> PackedPictures:
+def _open_cached(packed: Path, name: str | Path, outdated: str, make: Callable[[], None]) -> PackedPictures:
     """Open a pack in the cache, which `make` writes if it is missing or damaged.
 
     `outdated` is a pattern of the names of packs that a new one replaces.
@@ -87,7 +85,7 @@ def _open_cached(packed: Path, name: str | Path, outdated: str, make: Callable[[
             return PackedPictures(packed, name)
         except InputError as error:
             logger.warning("%s; it is made again", error)
-    logger.info("%s", make())
+    make()
     for path in set(packed.parent.glob(outdated)) - {packed}:
         path.unlink(missing_ok=True)  # another process may have removed it already
     return PackedPictures(packed, name)

@@ -5,7 +5,7 @@ HDF5 1.14 and 2.0 crash when a disk is full. Here HDF5 writes to memory only, an
 
 import io
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self
 
@@ -89,9 +89,9 @@ def _write_metadata(file: BinaryIO, index: PackIndex) -> None:
         pixels = h5py.h5d.create(pack.id, b"pixels", h5py.h5t.NATIVE_UINT8, space, layout)
         if pixels.get_offset() != PIXELS_START:
             raise RuntimeError(f"expected pixels at byte {PIXELS_START}, HDF5 put them at {pixels.get_offset()}")
-        for name, array in vars(index).items():
-            pack[name] = array
-        pack.attrs.update(format=PACK_FORMAT, version=PACK_VERSION, identity=index.identity())
+        for field in fields(index):
+            pack[field.name] = getattr(index, field.name)
+        pack.attrs.update(format=PACK_FORMAT, version=PACK_VERSION, identity=index.identity)
     file.seek(0)
     file.write(around.before)
     file.seek(PIXELS_START + length)

@@ -247,7 +247,7 @@ def test_an_index_that_contradicts_itself_is_refused(tmp_path: Path, changes: di
             if values is not None:
                 file[name] = values
         parts = [file[name][()] for name in ("pictures", "names", "lossy", "checksums")]
-        file.attrs["identity"] = PackIndex(*parts).identity()
+        file.attrs["identity"] = PackIndex(*parts).identity
     with pytest.raises(InputError, match=r"pack\.h5: expected the index of a pack, found a damaged one"):
         PackedPictures(tmp_path / "pack.h5")
 

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
-from small_packs import folder_of, packed, random_picture
+from small_packs import damage, folder_of, packed, random_picture
 from srmd.base.errors import InputError
 from srmd.config import PackOptions
 from srmd.packs.reader import PackedPictures
@@ -124,7 +124,8 @@ def test_a_pack_of_version_1_is_packed_again_once_and_gives_the_same_crops(tmp_p
         assert pictures.names == ["0.png", "1.png"]
         for number, size in enumerate([(400, 300), (70, 80)]):
             np.testing.assert_array_equal(pictures.picture(number), random_picture(*size, seed=number))
-    assert "old.h5 is a pack of version 1, which is packed again" in caplog.text
+    (record,) = caplog.records
+    assert "old.h5 is a pack of version 1; it is packed again into" in record.message
     caplog.clear()
     open_training_data(tmp_path / "old.h5", tmp_path / "data").close()
     assert caplog.text == ""
@@ -189,3 +190,11 @@ def test_a_picture_in_a_subfolder_that_changes_is_packed_again(tmp_path: Path):
             identities.append(pictures.identity)
     assert identities[0] != identities[1]
     assert len(list(cache.iterdir())) == 1
+
+
+def test_damaged_pixels_of_a_folder_name_the_pack_and_the_folder(tmp_path: Path):
+    folder, cache = folder_of(tmp_path / "pictures", (20, 20)), tmp_path / "data"
+    with open_training_data(folder, cache) as pictures:
+        damage(pictures.path, pictures.picture(0))
+        with pytest.raises(InputError, match=r"folder-.*\.h5: .* \(without this file, .*pictures is packed again\)"):
+            pictures.picture(0)
