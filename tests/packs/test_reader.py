@@ -282,13 +282,14 @@ def test_all_sizes_of_a_file_are_on_one_side_and_validation_has_the_largest(tmp_
     assert Counter(training.names) == dict.fromkeys(training.names, 3)
 
 
-def test_validation_pictures_are_lossless_if_there_are_enough(tmp_path: Path):
-    files = [(f"{number}", number % 5 > 0, sizes_of(number, 1)) for number in range(20)]  # 0, 5, 10, 15 are lossless
+@pytest.mark.parametrize(
+    ("lossless", "held_out"),
+    [([1, 7, 13, 18], ["7", "18"]), ([1, 7, 13], ["5", "15"])],  # three are too few to take two of them
+)
+def test_validation_pictures_are_lossless_if_there_are_enough(tmp_path: Path, lossless: list, held_out: list):
+    files = [(f"{number}", number not in lossless, sizes_of(number, 1)) for number in range(20)]
     _, validation = pack_of(tmp_path / "pack.h5", *files).split()
-    assert validation.names == ["5", "15"]
-    files[10] = ("10", True, files[10][2])  # three are too few to take two of them
-    _, validation = pack_of(tmp_path / "pack.h5", *files).split()
-    assert validation.names == ["5", "15"] != ["10"]
+    assert validation.names == held_out
 
 
 def test_one_file_of_several_sizes_serves_training_and_validation(tmp_path: Path):
