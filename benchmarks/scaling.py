@@ -19,11 +19,11 @@ from benchmarks.training import time_alternately
 from srmd.backends.device import processor_description
 from srmd.base.files import atomic_write
 from srmd.config import TrainConfig
-from srmd.data_loader import open_training_data
 from srmd.degradation import Degradation
 from srmd.kernel.families import delta
 from srmd.kernel.pca import pca_matrix
 from srmd.model import SRMD, NetworkConfig
+from srmd.packs.training_data import open_training_data
 from srmd.restore.restorer import open_restorer
 from srmd.solver import Solver
 from srmd.weights.files import Weights

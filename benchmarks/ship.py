@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from srmd.cli import main
-from srmd.data_loader import open_training_data
+from srmd.packs.training_data import open_training_data
 from srmd.weights.files import read_weights, write_weights
 
 ROOT = Path(__file__).parents[1]

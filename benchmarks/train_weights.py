@@ -22,7 +22,7 @@ from srmd.cli import main
 from srmd.cli.console import one_line
 from srmd.cli.values import existing
 from srmd.config import TrainConfig
-from srmd.data_loader import open_training_data
+from srmd.packs.training_data import open_training_data
 from srmd.solver import Solver
 from srmd.train.soap import PRECONDITION_FREQUENCY
 

@@ -24,10 +24,11 @@ import torch
 from benchmarks.load import LOADS, busy_processes
 from srmd.backends.device import processor_description
 from srmd.config import TrainConfig
-from srmd.data_loader import PackedPictures, open_training_data
 from srmd.degradation import imresize
 from srmd.kernel.families import random_kernels
 from srmd.model import SRMD
+from srmd.packs.reader import PackedPictures
+from srmd.packs.training_data import open_training_data
 from srmd.solver import Solver
 from srmd.train.batches import Batch
 from srmd.train.memory import PicturesInMemory

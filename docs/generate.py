@@ -2,8 +2,8 @@
 
     python -m docs.generate
 
-`docs/flags.md` is made from `srmd/cli/flags.py`. The table of files in `docs/architecture.md` is made from the layers
-in `pyproject.toml` and the first sentence of each file's docstring. A test compares both with what is on disk.
+`docs/flags.md` is made from the flags in `srmd/cli/`. The table of files in `docs/architecture.md` is made from the
+layers in `pyproject.toml` and the first sentence of each file's docstring. A test compares both with what is on disk.
 """
 
 import ast
@@ -27,7 +27,7 @@ USAGE = {  # the argument of a flag, by argparse's nargs
 }
 INTRODUCTION = """# Flags
 
-This page is generated from `srmd/cli/flags.py` by `python -m docs.generate`.
+This page is generated from the flags in `srmd/cli/` by `python -m docs.generate`.
 `python main.py --mode=MODE --help` prints the same texts for one mode, `python main.py` alone lists the modes, and
 `--version` prints the version. The installed command `srmd` takes the same flags.
 

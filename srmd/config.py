@@ -43,6 +43,21 @@ class NamedDegradation:
 
 
 @dataclass(frozen=True)
+class PackOptions:
+    """How the pictures of a folder are packed."""
+
+    # Sizes at which each picture is stored, relative to the file, above 0 and up to 1. Smaller versions are sharper and
+    # hold less of the artefacts of compression.
+    sizes: tuple[float, ...] = (1.0, 0.75, 0.5)
+    sizes_lossy: tuple[float, ...] | None = None  # those of files in lossy formats; None: `sizes`
+    recursive: bool = False  # whether the pictures in subfolders are packed too
+
+    def sizes_of(self, lossy: bool) -> tuple[float, ...]:
+        """The sizes at which a picture from a lossy or lossless file is stored."""
+        return self.sizes if self.sizes_lossy is None or not lossy else self.sizes_lossy
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """The request of `--mode=train`; stored as `config.json` in the folder of the run."""
 
@@ -50,6 +65,9 @@ class TrainConfig:
     output: Path | None = None  # folder of the run; None: a new folder in runs/
     weights: Path | None = None  # network to start from; None: an untrained one
     train_data: Path | None = None  # pack or folder of pictures; None: the built-in set
+    recursive: bool = False  # whether the pictures in subfolders of `train_data` are used too
+    pack_sizes: tuple[float, ...] = PackOptions.sizes  # see `PackOptions`
+    pack_sizes_lossy: tuple[float, ...] | None = None
     train_kernels: Path | None = None  # file or folder of kernels; None: Gaussians only
     gaussian_share: float = 0.5  # share of Gaussians beside the kernels of `train_kernels`
     kernel_size: int = 15  # side of the window, HR pixels
@@ -78,6 +96,11 @@ class TrainConfig:
     def conditions(self) -> tuple[str, ...]:
         """The conditions of the network, see `NetworkConfig`."""
         return ("kernel",) if self.noise_free else ("kernel", "noise")
+
+    @property
+    def pack_options(self) -> PackOptions:
+        """How the pictures of a folder are packed."""
+        return PackOptions(self.pack_sizes, self.pack_sizes_lossy, self.recursive)
 
 
 @dataclass(frozen=True)
@@ -136,4 +159,12 @@ class PrepareRequest:
 
     output: Path
     train_data: Path | None = None
+    recursive: bool = False  # these three: see `PackOptions`
+    pack_sizes: tuple[float, ...] = PackOptions.sizes
+    pack_sizes_lossy: tuple[float, ...] | None = None
     debug: bool = False
+
+    @property
+    def pack_options(self) -> PackOptions:
+        """How the pictures of the folder are packed."""
+        return PackOptions(self.pack_sizes, self.pack_sizes_lossy, self.recursive)

@@ -16,8 +16,8 @@ from srmd.backends.device import autocast, choose_device, choose_precision, exac
 from srmd.base.arithmetic import ceil_div
 from srmd.base.errors import prefix_errors
 from srmd.config import TrainConfig
-from srmd.data_loader import PackedPictures
 from srmd.degradation import upsample
+from srmd.packs.reader import PackedPictures
 from srmd.pictures.metrics import luma, psnr
 from srmd.show.pictures import sample_grid
 from srmd.train.batches import Batch, Batches
@@ -65,6 +65,7 @@ class Solver:
         self.config, self.step = config, 0
         self.device = choose_device(config.device)
         self.precision = choose_precision(config.precision, self.device)
+        self.pictures_identity = training.identity
         self.network, self.pca, self.kernels = setup or new_setup(config)
         self.network.to(self.device, memory_format=torch.channels_last)
         with prefix_errors("train_data"):
@@ -109,6 +110,7 @@ class Solver:
             ema=self.ema.state_dict(),
             optimizer=self.optimizer.state_dict(),
             pca=self.pca,
+            pictures=self.pictures_identity,
             own_kernels=None if self.kernels.own_kernels is None else torch.from_numpy(self.kernels.own_kernels),
         )
         return vars(checkpoint)
@@ -138,8 +140,9 @@ class Solver:
         """Train on the batch of the next step. Return its loss, a tensor on the device."""
         if self.step % RESET_EVERY == 0 and self.step <= self.config.steps // 2:
             self.reset_dormant()
+        batch = self.batches.draw(self.step + 1)  # before anything changes: it raises InputError if a pack is damaged
         self.step += 1
-        loss = self.forward_backward(self.batches.draw(self.step))
+        loss = self.forward_backward(batch)
         self.optimizer_step()
         return loss
 

@@ -11,7 +11,7 @@ from srmd.base.errors import InputError, Stopped, prefix_errors
 from srmd.base.files import make_folder
 from srmd.base.signals import stop_requests
 from srmd.config import TrainConfig
-from srmd.data_loader import open_training_data
+from srmd.packs.training_data import open_training_data
 from srmd.pictures.files import write_picture
 from srmd.show.dashboard import Dashboard, open_dashboard
 from srmd.show.pictures import kernel_picture
@@ -54,7 +54,11 @@ def train(
         # Packing the pictures may take minutes: errors in `weights` or `train_kernels` are found before that.
         setup = resumed_setup(config, checkpoint) if checkpoint else new_setup(config)
         with prefix_errors("train_data"):
-            training, validation = open_training_data(config.train_data, progress=packing).split()
+            pictures = open_training_data(config.train_data, progress=packing, options=config.pack_options)
+            if checkpoint and checkpoint.pictures not in (None, pictures.identity):
+                problem = f"expected the pictures that the run in {folder.path} was started with, found others"
+                raise InputError(f"{pictures.name}: {problem}")
+            training, validation = pictures.split()
         solver = Solver(config, training, validation, setup)
         if checkpoint:
             solver.load_state_dict(vars(checkpoint))
@@ -97,17 +101,24 @@ class TrainingRun:
         self.dashboard, self.progress = dashboard, progress
 
     def run(self) -> None:
-        """Train to the last step and save. On a signal, save after the current step and raise `Stopped`."""
+        """Train to the last step and save. On a signal, save after the current step and raise `Stopped`.
+
+        If the pictures can't be read any more, save after the last step and raise RuntimeError.
+        """
         solver, config = self.solver, self.config
         for row in self.folder.rows():  # a resumed run has rows up to its checkpoint
             self._show(row)
         kernels = solver.validation_batch.kernels[:SHOWN_SAMPLES].cpu().numpy()
         self.dashboard.image("kernels", kernel_picture(kernels), "kernels of the samples")
         clock_start, timed_step = time.perf_counter(), solver.step  # start of the current throughput measurement
-        saved_step, row = solver.step, None
+        saved_step, row, damage = solver.step, None, None
         with stop_requests() as stop:
             while solver.step < config.steps and not stop:
-                loss = solver.training_step()
+                try:
+                    loss = solver.training_step()
+                except InputError as error:
+                    damage = error
+                    break
                 if self._is_due(LOG_EVERY):
                     value = solver.check_loss(loss)  # waits for the device, so that the clock measures its work
                     images = (solver.step - timed_step) * config.batch_size
@@ -119,6 +130,9 @@ class TrainingRun:
                     clock_start, timed_step, saved_step = time.perf_counter(), solver.step, solver.step
             if saved_step != solver.step:
                 self._save(loss)
+        if damage:
+            saved = f"; the run is saved at step {solver.step}" if solver.step else ""
+            raise RuntimeError(f"{damage}{saved}") from damage
         if stop and solver.step < config.steps:
             logger.info("Stopped and saved at step %d; `resume=%s` continues", solver.step, self.folder.path)
             raise Stopped(stop[0])

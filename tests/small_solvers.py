@@ -8,9 +8,10 @@ import torch
 
 from picture_files import open_picture
 from srmd.config import TrainConfig
-from srmd.data_loader import PackedPictures, pack
 from srmd.kernel.pca import pca_matrix
 from srmd.model import SRMD, NetworkConfig
+from srmd.packs.reader import PackedPictures
+from srmd.packs.sources import pack
 from srmd.solver import Solver
 from srmd.train.kernels import TrainingKernels
 from srmd.train.setup import TrainingSetup

@@ -10,7 +10,8 @@ from PIL import Image
 import srmd
 from picture_files import open_picture
 from small_solvers import PHOTOS, photos, small_solver
-from srmd.data_loader import PackedPictures, pack
+from srmd.packs.reader import PackedPictures
+from srmd.packs.sources import pack
 from srmd.pictures.metrics import psnr
 from srmd.restore.restorer import open_restorer
 from srmd.solver import Solver

@@ -8,8 +8,8 @@ import torch
 
 from small_runs import load_only_checkpoint, read_rows, train
 from srmd.config import TrainConfig
-from srmd.data_loader import open_training_data
 from srmd.model import SRMD, NetworkConfig
+from srmd.packs.training_data import open_training_data
 from srmd.solver import Solver
 from srmd.weights.files import read_weights
 

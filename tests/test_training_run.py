@@ -1,6 +1,9 @@
 """Training runs: what they write, and what they learn."""
 
 import json
+import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +12,10 @@ import torch
 from PIL import Image
 
 from picture_files import open_picture
-from small_runs import logged_losses, read_rows, train
+from small_packs import damage
+from small_runs import have_same_weights, logged_losses, read_rows, train
+from srmd.packs.reader import PackedPictures
+from srmd.packs.sources import pack
 from srmd.solver import Solver
 from srmd.weights.files import read_weights
 
@@ -108,3 +114,100 @@ def test_validation_uses_training_pictures_if_the_validation_picture_is_too_smal
     Image.new("RGB", (20, 20)).save("pictures/b.png")  # of three pictures the middle one is for validation
     assert train("run", "--steps=1") == 0
     assert read_rows("run")[0]["psnr_y"] > 0
+
+
+def pack_pictures() -> PackedPictures:
+    """Pack the folder `pictures` into pictures.h5."""
+    pack(Path("pictures"), Path("pictures.h5"))
+    return PackedPictures(Path("pictures.h5"))
+
+
+def empty_the_pixels() -> None:
+    size = Path("pictures.h5").stat().st_size
+    os.truncate("pictures.h5", 2**16)
+    os.truncate("pictures.h5", size)
+
+
+def overwrite_the_file() -> None:
+    content = bytearray(Path("pictures.h5").read_bytes())
+    content[2**16 :] = bytes(value ^ 255 for value in content[2**16 :])
+    Path("pictures.h5").write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (lambda: os.truncate("pictures.h5", 2**16 + 100), "found the end of the file"),
+        (empty_the_pixels, "found a wrong checksum"),
+        (overwrite_the_file, "found a wrong checksum"),
+    ],
+)
+def test_a_pack_that_is_damaged_under_a_run_ends_it_after_saving(
+    change: Callable[[], None], found: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    pack_pictures().close()
+    whole, training_step = Path("pictures.h5").read_bytes(), Solver.training_step
+    assert train("uninterrupted", "--train_data=pictures.h5", "--steps=21") == 0
+
+    def damage_before_step_13(solver: Solver) -> torch.Tensor:
+        if solver.step == 12:
+            change()
+        return training_step(solver)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Solver, "training_step", damage_before_step_13)
+        capsys.readouterr()
+        assert train("run", "--train_data=pictures.h5", "--steps=21") == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("pictures.h5: expected the pixels of ")
+    assert error.endswith(f"{found}; the run is saved at step 12")
+    assert [path.name for path in Path("run").glob("checkpoint-*")] == ["checkpoint-0000012.pt"]
+
+    Path("pictures.h5").write_bytes(whole)
+    assert train("run", "--resume") == 0
+    assert logged_losses("run") == logged_losses("uninterrupted")
+    assert have_same_weights("run", "uninterrupted")
+
+
+def test_a_pack_that_is_damaged_before_a_run_is_an_invalid_request(capsys: pytest.CaptureFixture):
+    with pack_pictures() as pictures:
+        damage(Path("pictures.h5"), pictures.picture(0))
+    assert train("run", "--train_data=pictures.h5", "--steps=21", "--cache=memory") == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("--train_data: pictures.h5: expected the pixels of ")
+
+
+@pytest.mark.parametrize("data", ["pictures", "pictures.h5"])
+def test_a_run_is_not_resumed_with_other_pictures(data: str, capsys: pytest.CaptureFixture):
+    pack_pictures().close()
+    assert train("run", f"--train_data={data}", "--steps=3", "--save_every=2") == 0
+    Path("run/checkpoint-0000003.pt").unlink()
+    with Image.open("pictures/a.png") as picture:
+        picture.transpose(Image.Transpose.ROTATE_180).save("pictures/a.png")
+    pack_pictures().close()
+    assert train("run", "--resume") == 2
+    problem = "expected the pictures that the run in run was started with, found others"
+    assert capsys.readouterr().err.splitlines()[-1] == f"--train_data: {data}: {problem}"
+
+
+def test_a_run_is_resumed_with_equal_pictures_in_a_new_pack():
+    pack_pictures().close()
+    assert train("run", "--train_data=pictures.h5", "--steps=3", "--save_every=2") == 0
+    Path("run/checkpoint-0000003.pt").unlink()
+    Path("pictures.h5").unlink()
+    os.utime("pictures/a.png", (1, 1))
+    pack_pictures().close()
+    assert train("run", "--resume") == 0
+
+
+def test_a_folder_of_too_small_pictures_is_named_as_it_was_given(capsys: pytest.CaptureFixture):
+    assert train("run", "--patch_size=80", "--train_data=./pictures/") == 2
+    expected = "expected a picture of 184×184 pixels or more, which --patch_size=80 at x2 needs, found at most 84×72"
+    assert capsys.readouterr().err == f"--train_data: pictures: {expected}\n"
+
+
+def test_pictures_in_subfolders_are_trained_on_if_asked_for(capsys: pytest.CaptureFixture):
+    shutil.copytree("pictures", "photos/birds")
+    assert train("run", "--train_data=photos", "--steps=1") == 2
+    assert "photos: expected pictures directly inside it" in capsys.readouterr().err
+    assert train("run", "--train_data=photos", "--steps=1", "--recursive") == 0
+    assert json.loads(Path("run/config.json").read_text())["recursive"] is True

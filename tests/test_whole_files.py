@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from srmd.data_loader import pack
 from srmd.kernel.pca import pca_matrix
 from srmd.model import SRMD, NetworkConfig
+from srmd.packs.sources import pack
 from srmd.pictures.files import write_picture
 from srmd.weights.checkpoint import save_checkpoint
 from srmd.weights.files import Weights, write_weights

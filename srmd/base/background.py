@@ -1,10 +1,12 @@
 """Background threads that read the next picture and write the previous one while a picture is computed."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Self, TypeVar
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 END = object()  # what `next` returns after the last item; it is not None, because an item may be None
 
 
@@ -19,6 +21,26 @@ def prefetch(items: Iterable[Item]) -> Iterator[Item]:
         while (item := next_item.result()) is not END:
             next_item = thread.submit(next, iterator, END)
             yield item
+
+
+def map_in_order(function: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:
+    """The results of `function` for each item, in order, computed by several threads.
+
+    At most one result per thread, and one more, is computed ahead, so that not all of them are in memory. An error that
+    `function` raises is raised to the caller after the results before it.
+    """
+    ahead: deque[Future] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for item in items:
+                ahead.append(pool.submit(function, item))
+                if len(ahead) > threads:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            for future in ahead:
+                future.cancel()
 
 
 class BackgroundWriter:

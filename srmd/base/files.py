@@ -14,7 +14,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
     """A context that gives a temporary path in the folder of `path`, with its suffix; the caller writes the file there.
 
     At the end of the `with` block the temporary file is synced to disk and renamed to `path`. After an exception it is
-    removed, and an old file at `path` stays: `path` never holds half a file.
+    removed, and an old file at `path` stays: `path` never holds half a file. An OSError of the temporary file, such as
+    that of a full disk, is raised with the name `path`.
     """
     temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
     try:
@@ -23,6 +24,10 @@ def atomic_write(path: Path) -> Iterator[Path]:
         temporary.replace(path)
         if os.name != "nt":  # the rename is on disk once its folder is synced; Windows cannot open a folder
             _sync(path.parent, os.O_RDONLY)
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, str(temporary), temporary):
+            raise  # an error of another file
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -40,6 +40,8 @@ def name_flags(message: str) -> str:
 
 def one_line(error: Exception) -> str:
     """An error's message on one line, with flags instead of the library's argument names."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return " ".join(f"{error.filename}: {error.strerror}".split())  # without the number of the error
     line = name_flags(" ".join(str(error).split())) or type(error).__name__
     return f"--{line}" if isinstance(error, InputError) and error.argument in FLAG_NAMES else line
 

@@ -49,12 +49,12 @@ def _test(request: TestRequest) -> None:
 
 def _prepare(request: PrepareRequest) -> None:
     with deferred_signals():
-        from srmd.data_loader import pack
+        from srmd.packs.sources import pack
 
     with prefix_errors("output"):
         make_folder(request.output.parent)
     with prefix_errors("train_data"), progress_bar(**PACKING) as progress:
-        summary = pack(request.train_data, request.output, progress)
+        summary = pack(request.train_data, request.output, progress, request.pack_options)
     print(summary)
 
 

@@ -111,9 +111,18 @@ def _explain_unknown(name: str, mode: str) -> str:
 
 def _train_config(values: dict) -> TrainConfig:
     config = run_config(values)
+    _check_pack_flags(values, config.train_data)
     if "gaussian_share" in values and config.train_kernels is None:
         raise InputError("expected --train_kernels with it, found none", "gaussian_share")
     return config
+
+
+def _check_pack_flags(values: dict, train_data: Path | None) -> None:
+    """Raises InputError if a flag for packing a folder is given without a folder."""
+    for name in ("recursive", "pack_sizes", "pack_sizes_lossy"):
+        if name in values and (train_data is None or not train_data.is_dir()):
+            found = "none" if train_data is None else f"the file {train_data}"
+            raise InputError(f"expected a folder in --train_data, whose pictures are packed, found {found}", name)
 
 
 def _test_request(values: dict) -> TestRequest:
@@ -235,6 +244,7 @@ def _prepare_request(values: dict) -> PrepareRequest:
     train_data = values.get("train_data")
     if train_data is not None and not train_data.is_dir():
         raise InputError(f"expected a folder of pictures, found the file {train_data}", "train_data")
+    _check_pack_flags(values, train_data)
     name = train_data.resolve().name if train_data else "builtin"
     request = PrepareRequest(**{"output": Path("data") / f"{name}.h5"} | values)
     if request.output.suffix != ".h5" or request.output.is_dir():

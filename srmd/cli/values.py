@@ -81,6 +81,15 @@ def one_of(pattern: str, expected: str) -> Callable[[str], str]:
     return parse
 
 
+def relative_sizes(text: str) -> tuple[float, ...]:
+    """Parses sizes relative to a picture, above 0 and up to 1, separated by commas; returns them in falling order."""
+    parse = number(0, 1, above=True)
+    sizes = [parse(part) for part in text.split(",")]
+    if len(set(sizes)) < len(sizes):
+        raise argparse.ArgumentTypeError(f"expected different sizes, found {text!r}")
+    return tuple(sorted(sizes, reverse=True))
+
+
 def tile_side(text: str) -> int | None:
     """Parses `auto`, as None, or the side of a tile in LR pixels."""
     return None if text == "auto" else whole(16)(text)

@@ -30,3 +30,8 @@ def turn_array(picture: NDArray, view: int) -> NDArray:
     """Return a view, 0 to 7, of one picture (H, W, ...), without copying its pixels."""
     turned = np.rot90(picture, view % 4)
     return turned[:, ::-1] if view >= 4 else turned
+
+
+def turn_array_back(picture: NDArray, view: int) -> NDArray:
+    """Undo `turn_array`, without copying pixels."""
+    return np.rot90(picture[:, ::-1] if view >= 4 else picture, -(view % 4))

@@ -6,12 +6,13 @@ always has 8 bits.
 """
 
 import io
+import os
 import re
 import threading
 import warnings
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,9 @@ from srmd.pictures.png16 import encode_16_bit_png, is_16_bit_png, resize_alpha, 
 
 ORIENTATION = ExifTags.Base.Orientation
 MAX_PIXELS = 2**28  # largest picture that is read; Pillow's own limit would refuse large results of this package
-_limit_lock = threading.RLock()  # Pillow's limit is a global variable, which `open_image` changes
+_settings_lock = threading.Lock()
+_settings_users = 0  # how many `with pillow_settings()` blocks are running, in all threads
+_settings = ExitStack()  # restores what they have changed
 # Formats that are never read or written: Pillow renders EPS and WMF with another program; the others are data or video.
 REFUSED_FORMATS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 ICON_FORMATS = {"ICO", "ICNS"}  # never written: their writers shrink a picture that is too large
@@ -52,13 +55,10 @@ def read_picture(path: Path) -> Picture:
     if not path.is_file():
         raise InputError(f"{path}: expected a picture, found {'a folder' if path.is_dir() else 'no such file'}")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of small defects, but reads the picture
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with open_image(path) as image:
-                load_image(image)
-                orientation = image.getexif().get(ORIENTATION, 1)
-                picture = to_picture(ImageOps.exif_transpose(image))
+        with open_image(path) as image:
+            load_image(image)
+            orientation = image.getexif().get(ORIENTATION, 1)
+            picture = to_picture(ImageOps.exif_transpose(image))
             return with_16_bits(picture, path, orientation) if is_16_bit_png(path) else picture
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
@@ -73,24 +73,50 @@ def read_picture(path: Path) -> Picture:
 def count_pixels(path: Path) -> int:
     """The number of pixels that the header of a picture file states; 0 if the header cannot be read."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with open_image(path) as image:
-                return image.width * image.height
+        with open_image(path) as image:
+            return image.width * image.height
     except Exception:  # any exception, as in `read_picture`, which then reports the error
         return 0
 
 
 @contextmanager
 def open_image(path: Path) -> Iterator[Image.Image]:
-    """Opens a picture file with Pillow; inside the `with` block Pillow's limit of pixels is MAX_PIXELS."""
-    with _limit_lock:
-        old_limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS
-        try:
-            with Image.open(path, formats=readable_formats()) as image:
-                yield image
-        finally:
-            Image.MAX_IMAGE_PIXELS = old_limit
+    """Opens a picture file with Pillow, whose settings are those of `pillow_settings` inside the `with` block."""
+    with pillow_settings(), Image.open(path, formats=readable_formats()) as image:
+        yield image
+
+
+@contextmanager
+def pillow_settings() -> Iterator[None]:
+    """Sets what Pillow knows as global variables: its limit of pixels is MAX_PIXELS, and it does not warn.
+
+    A picture of more pixels raises DecompressionBombWarning. Several threads may read pictures at once: the first one
+    that enters changes the settings, and the last one that leaves restores them.
+    """
+    global _settings_users
+    with _settings_lock:
+        if _settings_users == 0:
+            _settings.enter_context(_changed_settings())
+        _settings_users += 1
+    try:
+        yield
+    finally:
+        with _settings_lock:
+            _settings_users -= 1
+            if _settings_users == 0:
+                _settings.close()
+
+
+@contextmanager
+def _changed_settings() -> Iterator[None]:
+    old_limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of small defects, but reads the picture
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = old_limit
 
 
 def readable_formats() -> list[str]:
@@ -222,29 +248,38 @@ def over_white(rgb: NDArray, alpha: NDArray[np.uint8]) -> NDArray:
     return rgb * opacity + 1 - opacity
 
 
-def list_pictures(folder: Path) -> list[Path]:
-    """The picture files in a folder, recognised by their suffix, in natural order: img2 before img10.
+def list_pictures(folder: Path, recursive: bool = False) -> list[Path]:
+    """The picture files in a folder, and with `recursive` in its subfolders, in natural order: img2 before img10.
 
-    Hidden files and subfolders are ignored. Raises InputError if there is no such folder, or no picture in it.
+    They are recognised by their suffix. Hidden files and folders are ignored. Raises InputError if there is no such
+    folder, or no picture in it.
     """
     folder = Path(folder)
     if not folder.is_dir():
         found = "a file" if folder.exists() else "no such folder"
         raise InputError(f"{folder}: expected a folder of pictures, found {found}")
-    files = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
+    files = [path for path in _walk(folder, recursive) if path.is_file()]
     readable, suffixes = readable_formats(), Image.registered_extensions()
     pictures = [path for path in files if suffixes.get(path.suffix.lower()) in readable]
     if not pictures:
         suffix_counts = Counter(path.suffix or "without a suffix" for path in files)
         found = ", ".join(f"{count} {suffix}" for suffix, count in suffix_counts.most_common(3))
-        raise InputError(f"{folder}: expected pictures directly inside it, found {found or 'no file'}")
-    return sorted(pictures, key=_natural_order)
+        where = "inside it or its subfolders" if recursive else "directly inside it"
+        raise InputError(f"{folder}: expected pictures {where}, found {found or 'no file'}")
+    return sorted(pictures, key=lambda path: [_natural_order(part) for part in path.relative_to(folder).parts])
 
 
-def _natural_order(path: Path) -> tuple:
+def _walk(folder: Path, recursive: bool) -> Iterator[Path]:
+    """The files in a folder, and with `recursive` in its subfolders, without hidden ones."""
+    for current, subfolders, files in os.walk(folder):
+        yield from (Path(current, name) for name in files if not name.startswith("."))
+        subfolders[:] = [name for name in subfolders if recursive and not name.startswith(".")]
+
+
+def _natural_order(name: str) -> tuple:
     """A key that sorts numbers in names by their value.
 
     In the split name text and numbers alternate, so that text is compared with text and numbers with numbers.
     """
-    parts = re.split(r"(\d+)", path.name.lower())
-    return [int(part) if index % 2 else part for index, part in enumerate(parts)], path.name
+    parts = re.split(r"(\d+)", name.lower())
+    return [int(part) if index % 2 else part for index, part in enumerate(parts)], name

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from srmd.config import TrainConfig
-from srmd.data_loader import PackedPictures
 from srmd.degradation import Degradation, border, degradation_map, degrade
+from srmd.packs.reader import PackedPictures
 from srmd.train.kernels import GAUSSIANS, TrainingKernels
 from srmd.train.memory import PicturesInMemory, to_device
 
@@ -43,12 +43,15 @@ class Batches:
         device: torch.device,
         kernels: TrainingKernels = GAUSSIANS,
     ):
-        """`pca` is P, (pca_dim, size²), for kernels of size×size. Raises InputError if all pictures are too small."""
+        """`pca` is P, (pca_dim, size²), for kernels of size×size.
+
+        Raises InputError if all pictures are too small, or if they can't be read.
+        """
         self.pictures, self.config, self.pca, self.device = pictures, config, pca.to(device), device
         self.generator = None if device.type == "cpu" else torch.Generator(device)
         self.kernels, self.border = kernels, border(config.scale_factor, kernels.size)
         self.crop_size = (config.patch_size + 2 * self.border) * config.scale_factor  # HR pixels
-        pictures.sample(np.random.default_rng(0), 1, self.crop_size)  # raises InputError
+        pictures.check_size(self.crop_size, f"which `patch_size={config.patch_size}` at x{config.scale_factor} needs")
 
     @torch.no_grad()
     def draw(self, number: int) -> Batch:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srmd.data_loader import PackedPictures
+from srmd.packs.reader import PackedPictures
 from srmd.pictures.dihedral import VIEWS, turn_array
 
 MAX_MEMORY_SHARE = 1 / 2  # of the free memory, on the GPU or in the system, that `cache=auto` uses for pictures
@@ -37,6 +37,10 @@ class PicturesInMemory:
             part.copy_(torch.from_numpy(pictures.picture(number)).view(-1, 3))
         self._pixels = pixels.to(device)  # (pixels of all pictures, 3)
         self.location = "in memory" if device.type == "cpu" else f"on {device}"
+
+    def check_size(self, size: int, reason: str = "") -> None:
+        """Raise InputError if every picture is smaller than size×size, see `PackedPictures.check_size`."""
+        self._pictures.check_size(size, reason)
 
     def sample(self, rng: np.random.Generator, count: int, size: int) -> Tensor:
         """Return random square crops, (count, size, size, 3) uint8 on the device, as `PackedPictures.sample` does."""

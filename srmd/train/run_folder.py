@@ -17,7 +17,7 @@ RUNS = Path("runs")
 KEPT_CHECKPOINTS = 3
 # Fields that config.json of version 0.4.0 lacks. They get a value so that the file can be read, and an error can say
 # that runs of this version can't be resumed.
-NEW_FIELDS = {"threads": None}
+NEW_FIELDS = {"threads": None, "recursive": False, "pack_sizes": [1.0], "pack_sizes_lossy": None}
 # Fields of TrainConfig that may have other values when a run is resumed.
 CHANGEABLE_FIELDS = {"cache", "device", "visdom", "save_every", "output", "resume", "debug"}
 
@@ -140,6 +140,8 @@ def _describe_value(name: str, value: object) -> str:
         return "PyTorch's own number of threads" if name == "threads" else f"no {name}"
     if isinstance(value, bool):
         return "on" if value else "off"
+    if isinstance(value, tuple):
+        return ",".join(f"{each:g}" for each in value)
     return str(value)
 
 
@@ -172,6 +174,8 @@ def _read_config(path: Path) -> TrainConfig:
     try:
         stored = NEW_FIELDS | json.loads(path.read_text(encoding="utf-8"))
         values = {field.name: stored[field.name] for field in fields(TrainConfig)}
+        for name in ("pack_sizes", "pack_sizes_lossy"):  # JSON has no tuples
+            values[name] = None if values[name] is None else tuple(map(float, values[name]))
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: expected a run's configuration, found {error!r}", "resume") from error
     for field in fields(TrainConfig):

@@ -31,6 +31,7 @@ class Checkpoint:
     ema: dict  # state dict of the exponential moving average of the weights
     optimizer: dict  # state dict
     pca: Tensor  # P, (pca_dim, kernel_size²)
+    pictures: str | None  # identity of the training pictures' pack; None in checkpoints of older versions
     own_kernels: Tensor | None  # (n, k, k), the user's training kernels; None: Gaussians only
 
 

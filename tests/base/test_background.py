@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from srmd.base.background import BackgroundWriter, prefetch
+from srmd.base.background import BackgroundWriter, map_in_order, prefetch
 
 SECONDS = 20  # how long a test waits for an event before it fails
 
@@ -91,3 +91,36 @@ def test_the_running_job_is_finished_when_the_caller_is_interrupted():
     with pytest.raises(KeyboardInterrupt):
         work()
     assert done == [1]
+
+
+@pytest.mark.parametrize("threads", [1, 3, 40])
+def test_results_of_several_threads_come_in_order(threads: int):
+    assert list(map_in_order(lambda number: number**2, range(30), threads)) == [number**2 for number in range(30)]
+    assert list(map_in_order(str, [], threads)) == []
+
+
+def test_several_threads_work_at_once_and_only_a_few_items_ahead():
+    started, together = [], threading.Barrier(3)
+
+    def work(number: int) -> int:
+        started.append(number)
+        if number < 3:
+            together.wait(SECONDS)  # raises BrokenBarrierError if fewer than three threads work
+        return number
+
+    results = map_in_order(work, range(100), 3)
+    assert next(results) == 0
+    assert len(started) <= 5
+    assert list(results) == list(range(1, 100))
+
+
+def test_an_error_in_a_thread_is_raised_after_the_results_before_it():
+    def fail_at_3(number: int) -> int:
+        if number == 3:
+            raise ValueError("three")
+        return number
+
+    results = map_in_order(fail_at_3, range(100), 2)
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(ValueError, match="three"):
+        next(results)

@@ -1,5 +1,6 @@
 """Atomic file writes and output folders."""
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,3 +62,16 @@ def test_a_folder_is_created_with_its_parents_or_refused_if_a_file_is_in_the_way
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="file/sub: expected a folder to write to"):
         make_folder(tmp_path / "file" / "sub")
+
+
+def test_an_error_of_the_disk_names_the_file_and_not_the_temporary_one(tmp_path: Path):
+    def fail(error: OSError) -> None:
+        with atomic_write(tmp_path / "a.txt"):
+            raise error
+
+    with pytest.raises(OSError, match="No space left") as caught:
+        fail(OSError(errno.ENOSPC, "No space left on device"))
+    assert caught.value.filename == str(tmp_path / "a.txt")
+    with pytest.raises(FileNotFoundError, match=r"other\.txt"):  # an error of another file keeps its name
+        fail(FileNotFoundError(errno.ENOENT, "No such file", "other.txt"))
+    assert list(tmp_path.iterdir()) == []

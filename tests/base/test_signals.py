@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from packs import folder_of
+from small_packs import folder_of
 
 ROOT = Path(__file__).parents[2]
 # A test runner in the background ignores SIGINT, and its children inherit that.

@@ -44,6 +44,16 @@ INVALID = [
     ("--mode=prepare --output=pack.zip", "--output", "pack.zip"),
     ("--mode=prepare --train_data=file", "--train_data", "file"),
     ("--mode=prepare --train_data=empty", "--train_data", "no file"),
+    ("--mode=prepare --train_data=empty --recursive", "--train_data", "inside it or its subfolders"),
+    ("--mode=prepare --recursive", "--recursive", "expected a folder in --train_data, whose pictures are packed"),
+    (f"{TRAIN} --train_data=file --recursive", "--recursive", "found the file file"),
+    ("--mode=prepare --train_data=empty --pack_sizes=1,0", "--pack_sizes", "'0'"),
+    ("--mode=prepare --train_data=empty --pack_sizes=1,1.5", "--pack_sizes", "'1.5'"),
+    ("--mode=prepare --train_data=empty --pack_sizes=1,,0.5", "--pack_sizes", "''"),
+    ("--mode=prepare --train_data=empty --pack_sizes=0.5,1,0.50", "--pack_sizes", "different sizes"),
+    (f"{TRAIN} --pack_sizes=1", "--pack_sizes", "expected a folder in --train_data"),
+    (f"{TRAIN} --train_data=empty --pack_sizes_lossy=half", "--pack_sizes_lossy", "'half'"),
+    (f"{TRAIN} --train_data=file --pack_sizes_lossy=0.5", "--pack_sizes_lossy", "found the file file"),
     (f"{TRAIN} --train_data=missing", "--train_data", "missing"),
     (f"{TRAIN} --visdom=off --train_data=file", "--train_data", "file"),
     (f"{TRAIN} --visdom=off --train_data=empty", "--train_data", "empty"),
@@ -152,7 +162,7 @@ def test_an_invalid_request_is_one_line_that_names_the_flag_and_the_value(
 ):
     # Drawing the built-in set takes ten seconds, and some of these errors are only found after it.
     pictures = [(name, np.zeros((200, 200, 3), np.uint8)) for name in "ab"]
-    monkeypatch.setattr("srmd.data_loader.builtin_training_pictures", lambda: pictures)
+    monkeypatch.setattr("srmd.packs.sources.builtin_training_pictures", lambda: pictures)
     assert main.main(arguments.split()) == 2
     message = capsys.readouterr().err
     assert message.startswith(f"{flag}:")

@@ -1,5 +1,7 @@
 """Picture files are read correctly in every mode of Pillow, and folders are listed."""
 
+import warnings
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -19,7 +21,7 @@ from example_pictures import (
     srgb_profile,
 )
 from srmd.base.errors import InputError
-from srmd.pictures.files import list_pictures, read_picture, write_picture
+from srmd.pictures.files import MAX_PIXELS, list_pictures, pillow_settings, read_picture, write_picture
 from srmd.pictures.picture import Picture
 
 
@@ -230,3 +232,27 @@ def test_a_missing_folder_and_a_file_are_refused(tmp_path):
         list_pictures(tmp_path / "none")
     with pytest.raises(InputError, match="found a file"):
         list_pictures(tmp_path / "a.png")
+
+
+def test_pictures_in_subfolders_are_listed_if_asked_for(tmp_path):
+    names = ["b/2.png", "b/10.png", "a.png", "c/d/e.png", ".hidden/f.png", "b/.g.png", "b/notes.txt"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = [path.relative_to(tmp_path).as_posix() for path in list_pictures(tmp_path, recursive=True)]
+    assert found == ["a.png", "b/2.png", "b/10.png", "c/d/e.png"]
+    assert [path.name for path in list_pictures(tmp_path)] == ["a.png"]
+
+
+def test_two_threads_that_read_pictures_restore_the_settings_that_they_found():
+    """With `catch_warnings` in each thread, the one that ends last would restore the settings of the other."""
+    filters, limit = list(warnings.filters), Image.MAX_IMAGE_PIXELS
+    first, second = pillow_settings(), pillow_settings()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert Image.MAX_IMAGE_PIXELS == MAX_PIXELS
+    assert list(warnings.filters) != filters
+    second.__exit__(None, None, None)
+    assert list(warnings.filters) == filters
+    assert limit == Image.MAX_IMAGE_PIXELS

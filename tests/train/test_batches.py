@@ -9,9 +9,10 @@ from PIL import Image
 
 from srmd.base.errors import InputError
 from srmd.config import TrainConfig
-from srmd.data_loader import PackedPictures, pack
 from srmd.degradation import blur, border, downsample
 from srmd.kernel.pca import kernel_codes, pca_matrix
+from srmd.packs.reader import PackedPictures
+from srmd.packs.sources import pack
 from srmd.train.batches import Batch, Batches, most_detailed
 from srmd.train.memory import PicturesInMemory
 
@@ -110,7 +111,7 @@ def test_at_the_edge_of_a_patch_lr_is_blurred_with_pixels_outside_of_it(pictures
 
 
 def test_pictures_smaller_than_a_patch_with_its_border_are_refused(pictures: PackedPictures):
-    with pytest.raises(InputError, match="found 160×140"):
+    with pytest.raises(InputError, match="which `patch_size=70` at x2 needs, found at most 160×140"):
         draw(pictures, patch_size=70)
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from packs import packed
-from srmd.data_loader import PackedPictures
+from small_packs import packed
+from srmd.packs.reader import PackedPictures
 from srmd.train import memory
 from srmd.train.memory import PicturesInMemory, cache_pictures, to_device
 

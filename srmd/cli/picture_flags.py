@@ -1,0 +1,110 @@
+"""The flags of pictures and their degradation."""
+
+from srmd.cli.flag import ALL_MODES, ON, Flag
+from srmd.cli.values import (
+    checked,
+    existing,
+    kernel_choice,
+    kernel_output,
+    named_map,
+    number,
+    output_path,
+    whole,
+    words,
+)
+from srmd.pictures.maps import read_labels, read_noise_map
+
+PICTURE_GROUPS: dict[str, tuple[Flag, ...]] = {
+    "Pictures and output": (
+        Flag(
+            "input",
+            ("test",),
+            "LR pictures, or folders of them, to restore",
+            {"type": existing, "nargs": "+", "action": "extend", "metavar": "PATH"},
+        ),
+        Flag(
+            "test_data",
+            ("test",),
+            "HR picture, or folder of them, to degrade, restore and score",
+            {"type": existing, "metavar": "PATH"},
+        ),
+        Flag(
+            "output",
+            ALL_MODES,
+            "folder for the results; with --mode=prepare, the HDF5 file to write",
+            {"type": output_path, "metavar": "PATH"},
+        ),
+        Flag("save_lr", ("test",), "also save the LR pictures, clipped and rounded to 8 bits", ON),
+    ),
+    "Degradation": (
+        Flag(
+            "kernel",
+            ("test",),
+            "blur kernel: delta (no blur), gaussian:W, gaussian:W1,W2,ANGLE, or a .mat, .npy, .png, .txt or .csv file; "
+            "W: widths, that is standard deviations (not variances) in HR pixels; ANGLE: of the long axis, in degrees; "
+            "with --regions, give the flag once for each region",
+            {"type": checked(kernel_choice), "action": "append", "metavar": "SPEC"},
+        ),
+        Flag(
+            "kernel_index",
+            ("test",),
+            "which kernel to take from a file of several kernels, counted from 0; give the flag once for all such "
+            "files, or once for each",
+            {"type": whole(0), "action": "append", "metavar": "N"},
+        ),
+        Flag("recentre_kernel", ("test",), "shift each kernel so that its centre of mass is in the middle", ON),
+        Flag(
+            "save_kernel",
+            ("test",),
+            "save the kernel: as an enlarged picture (.png), or as numbers (.mat)",
+            {"type": kernel_output, "metavar": "FILE"},
+        ),
+        Flag(
+            "noise_level",
+            ("test",),
+            "standard deviation of the Gaussian noise, 0 to 255",
+            {"type": number(0, 255), "metavar": "X"},
+        ),
+        Flag(
+            "noise_map",
+            ("test",),
+            "a noise level for each pixel, in place of --noise_level: a grey picture or .npy file of LR's or HR's "
+            "size, values 0 to 255",
+            {"type": checked(named_map(read_noise_map)), "metavar": "FILE"},
+        ),
+        Flag(
+            "regions",
+            ("test",),
+            "label picture of LR's or HR's size: where a pixel has the value i, the i-th --kernel applies, counted "
+            "from 0",
+            {"type": checked(named_map(read_labels)), "metavar": "FILE"},
+        ),
+        Flag(
+            "region_blend",
+            ("test",),
+            "standard deviation of the Gaussian that blends the --regions at their borders, in LR pixels, 0 to 100",
+            {"type": number(0, 100), "metavar": "X"},
+        ),
+        Flag(
+            "downsampler",
+            ("train", "test"),
+            "how HR becomes LR after the blur: MATLAB's bicubic imresize, or direct (every s-th pixel, s being the "
+            "scale)",
+            words("bicubic", "direct"),
+        ),
+    ),
+    "What the network is told": (
+        Flag(
+            "assumed_kernel",
+            ("test",),
+            "kernel that the network is told, where it differs from the one applied to HR pictures",
+            {"type": checked(kernel_choice), "metavar": "SPEC"},
+        ),
+        Flag(
+            "assumed_noise_level",
+            ("test",),
+            "noise level that the network is told, where it differs from the one applied, 0 to 255",
+            {"type": number(0, 255), "metavar": "X"},
+        ),
+    ),
+}

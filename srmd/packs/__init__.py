@@ -1,0 +1,1 @@
+"""Packs: training pictures in one HDF5 file."""
