@@ -16,13 +16,14 @@ from safetensors import safe_open
 
 from benchmarks import plans, ship
 from benchmarks.gpu import clock, settings
-from benchmarks.gpu.__main__ import main
+from benchmarks.gpu.__main__ import main, parse
 from benchmarks.gpu.clock import Clock, learning_rate
 from benchmarks.gpu.collect import collect
 from benchmarks.gpu.group import TrainingGroup
 from benchmarks.gpu.state import Progress, load_states, save_states, state_path
 from benchmarks.gpu.timing import BATCH, FORWARD_BACKWARD, OPTIMIZER, table
 from benchmarks.plans import ROOT
+from documents import blocks
 from small_runs import read_rows
 from small_solvers import photos, small_solver
 from srmd.data_loader import PackedPictures
@@ -302,7 +303,39 @@ def test_the_table_shows_each_network_and_the_sums():
     assert total.split() == ["all", "2000", "14.00", "1.00", "6.00", "37.5%"]
 
 
-# --- real processes
+# --- commands and real processes
+
+
+def test_the_parts_of_the_pictures_are_joined_again(folder_with_pictures: None):
+    make, join = (block.text for block in blocks("benchmarks/gpu.md")[:2])
+    assert "split -b 34M " in make  # parts of at most 35 MiB
+    shell(make.replace("-b 34M", "-b 4K"))
+    assert len(list(Path("parts").glob("pictures.tar.??"))) > 2
+    pictures = Path("pictures").rename("original")
+    Path("pictures.tar").unlink()
+    join = "\n".join(line for line in join.splitlines() if not line.startswith("python"))
+    shell(join)
+    assert sorted(path.name for path in Path("pictures").iterdir()) == ["a.png", "b.png", "c.png"]
+    assert Path("pictures/a.png").read_bytes() == (pictures / "a.png").read_bytes()
+    part = Path("parts/pictures.tar.01")
+    part.write_bytes(part.read_bytes()[:-1] + b"?")
+    with pytest.raises(subprocess.CalledProcessError):
+        shell(join)
+
+
+def shell(commands: str) -> None:
+    subprocess.run(["sh", "-ec", commands], check=True, capture_output=True)
+
+
+def test_the_commands_of_the_page_have_flags_that_exist():
+    commands = [words for block in blocks("benchmarks/gpu.md") for words in block.commands()]
+    trainings = [words[words.index("benchmarks.gpu") + 1 :] for words in commands if "benchmarks.gpu" in words]
+    assert len(trainings) == 3
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("benchmarks.gpu.__main__.existing", Path)
+        killed, resumed, run = (vars(parse(words)) for words in trainings)
+    assert killed == resumed
+    assert run["networks"] == settings.NETWORKS
 
 
 def process(folder: Path, total_minutes: float) -> subprocess.Popen:
