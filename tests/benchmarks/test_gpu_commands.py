@@ -17,7 +17,7 @@ from documents import blocks
 
 MAX_FILE = 16 * 2**20  # bytes
 NETWORKS = ("srmdnf_x2", "srmd_x4")
-SMALL = ["--train_data=pictures", "--batch_size=1", "--patch_size=8", "--lr=1e-4", "--networks", *NETWORKS]
+SMALL = ["--train_data=pictures", "--batch_size=8", "--patch_size=8", "--lr=1e-4", "--networks", *NETWORKS]
 # What a machine without this package's requirements may lack.
 MISSING = ("filelock", "gradio", "ncnn", "openvino", "playwright", "torchvision", "tornado", "visdom")
 
@@ -68,15 +68,15 @@ def process(folder: Path, total_minutes: float) -> subprocess.Popen:
 @pytest.mark.usefixtures("folder_with_pictures")
 def test_a_run_goes_on_after_a_kill_on_a_bare_machine_and_ends_with_its_time():
     Path("weights").symlink_to(ROOT / "weights")
-    with process(Path.cwd(), 1.5) as killed:
-        deadline = time.monotonic() + 85
+    with process(Path.cwd(), 2) as killed:
+        deadline = time.monotonic() + 110
         while time.monotonic() < deadline and not (Path("run/metrics.jsonl").exists() and rows_of_steps()):
             time.sleep(0.05)
         killed.send_signal(signal.SIGKILL)
         killed.communicate()
     before = rows_of_steps()
     assert before, "the first sitting saved nothing"
-    with process(Path.cwd(), 1.5) as resumed:
+    with process(Path.cwd(), 2) as resumed:
         output, _ = resumed.communicate(timeout=300)
     assert resumed.returncode == 0, output
     assert "the run is finished" in output
@@ -85,7 +85,7 @@ def test_a_run_goes_on_after_a_kill_on_a_bare_machine_and_ends_with_its_time():
     assert rows[len(before)]["elapsed"] > before[-1]["elapsed"]
     steps = [row["step"] for row in rows if row["network"] == "srmd_x4"]
     assert steps == sorted(set(steps))
-    assert rows[-1]["elapsed"] >= 90
+    assert rows[-1]["elapsed"] >= 120
     assert rows[-1]["lr"] < 0.01 * max(row["lr"] for row in rows)
     assert all(path.stat().st_size <= MAX_FILE for path in Path("run").iterdir())
 

@@ -64,8 +64,8 @@ NOT_RUN: dict[str, tuple[str, Callable[[list[str]], None]]] = {
     r"\. \.venv/bin/activate$": ("needs the .venv that make creates", no_check),
     r"python -m benchmarks\.": ("takes minutes; tests/benchmarks/ has tests of its own", check_module),
     r"(tar|mkdir|split|sha256sum|cat) ": ("files of pictures; tests/benchmarks/test_gpu_commands.py", no_check),
-    r"timeout -s KILL 60 python -m benchmarks\.gpu ": (
-        "takes a minute; tests/benchmarks/test_gpu_commands.py",
+    r"timeout -s KILL 120 python -m benchmarks\.gpu ": (
+        "takes minutes; tests/benchmarks/test_gpu_commands.py",
         no_check,
     ),
     r"python -m docs\.generate$": ("would change the documents; tests/docs/test_generated.py", check_module),
