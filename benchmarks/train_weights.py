@@ -15,7 +15,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.ship import ROOT, ship
+from benchmarks.plans import PATCH_SIZE, PLANS, ROOT, Plan, shipped
+from benchmarks.ship import ship
 from srmd.backends.device import choose_device
 from srmd.base.errors import InputError, Stopped
 from srmd.cli import main
@@ -28,7 +29,6 @@ from srmd.train.soap import PRECONDITION_FREQUENCY
 
 RUNS = Path("runs") / "weights"
 STEPS = 50_000
-PATCH_SIZE = 48
 SPARE = 0.05  # share of the time for validation, saving and scoring
 
 
@@ -45,33 +45,6 @@ class Recipe:
 RECIPES = {"cpu": Recipe(4, 7e-4, 4e-4, 100), "cuda": Recipe(64, 1e-3, 1e-3, 2000)}
 
 
-@dataclass(frozen=True)
-class Plan:
-    """A network to train."""
-
-    name: str
-    scale: int
-    noise_free: bool
-    sources: tuple[str, ...]  # shipped networks that it may start from, the best one first
-    time_weight: float  # its share of the time budget is this, divided by the sum over the networks that are left
-
-
-PLANS = (
-    Plan("srmd_x2", 2, False, ("srmd_x2", "srmdnf_x2"), 4),
-    Plan("srmd_x4", 4, False, ("srmd_x4", "srmd_x2"), 3),
-    Plan("srmdnf_x2", 2, True, ("srmdnf_x2", "srmd_x2"), 2),
-    Plan("srmdnf_x4", 4, True, ("srmdnf_x4", "srmd_x4"), 2),
-    Plan("srmd_x3", 3, False, ("srmd_x3", "srmd_x2"), 2.5),
-    Plan("srmdnf_x3", 3, True, ("srmdnf_x3", "srmd_x3"), 1.5),
-    Plan("srmd_x1", 1, False, ("srmd_x1", "srmd_x2"), 1),
-)
-
-
-def shipped(name: str) -> Path:
-    """The path of a shipped network."""
-    return ROOT / "weights" / f"{name}.safetensors"
-
-
 def recipe() -> Recipe:
     """The recipe for the device of this machine."""
     return RECIPES[choose_device("auto").type]
@@ -80,7 +53,7 @@ def recipe() -> Recipe:
 def flags(plan: Plan, steps: int, train_data: Path | None) -> list[str]:
     """The flags of main.py that start the training of a network."""
     settings = recipe()
-    source = next((name for name in plan.sources if shipped(name).exists()), None)
+    source = plan.source()
     lr = settings.lr_continued if source == plan.name else settings.lr
     arguments = ["--mode=train", f"--scale_factor={plan.scale}", f"--steps={steps}", f"--lr={lr}"]
     arguments += [f"--save_every={settings.save_every}", f"--batch_size={settings.batch_size}"]

@@ -103,11 +103,11 @@ def step_operations(network: SRMD, config: TrainConfig) -> float:
     return 2 * (3 * sum(weights) - weights[0]) * config.batch_size * config.patch_size**2
 
 
-def matrix_product_rate(device: torch.device) -> float:
-    """Operations per second of a large matrix product in bfloat16."""
-    matrix = torch.randn(MATRIX_SIDE, MATRIX_SIDE, device=device, dtype=torch.bfloat16)
+def matrix_product_rate(device: torch.device, side: int = MATRIX_SIDE) -> float:
+    """Operations per second of a product of large matrices, side×side, in bfloat16."""
+    matrix = torch.randn(side, side, device=device, dtype=torch.bfloat16)
     times = time_alternately({"product": lambda: matrix @ matrix}, calls=10)
-    return 2 * MATRIX_SIDE**3 / statistics.median(times["product"])
+    return 2 * side**3 / statistics.median(times["product"])
 
 
 def time_steps(solver: Solver) -> Times:

@@ -151,7 +151,7 @@ class Solver:
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate()
         self.optimizer.step()
-        self._update_ema()
+        self.update_ema()
 
     def learning_rate(self) -> float:
         """Return the learning rate of the current step: a linear warm-up, then half a cosine down to zero."""
@@ -163,7 +163,8 @@ class Solver:
         return self.config.lr * (1 + math.cos(angle)) / 2
 
     @torch.no_grad()
-    def _update_ema(self) -> None:
+    def update_ema(self) -> None:
+        """Move the EMA a step towards the network."""
         # A constant decay would keep the untrained weights in the average for a long time.
         decay = min(EMA_DECAY, (1 + self.step) / (10 + self.step))
         torch._foreach_lerp_(list(self.ema.parameters()), list(self.network.parameters()), 1 - decay)

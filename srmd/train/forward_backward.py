@@ -34,8 +34,10 @@ class ForwardBackward:
         loss = self.compute_loss(batch.lr, batch.degradation_map, batch.hr)
         if self.precision == "fp16":
             loss.backward(torch.full_like(loss, FLOAT16_LOSS_SCALE))
-            for parameter in self.network.parameters():  # gradients that overflow become 0
-                parameter.grad.div_(FLOAT16_LOSS_SCALE).nan_to_num_(0, 0, 0)
+            gradients = [parameter.grad for parameter in self.network.parameters()]
+            torch._foreach_div_(gradients, FLOAT16_LOSS_SCALE)  # one kernel launch for all of them
+            for gradient in gradients:
+                gradient.nan_to_num_(0, 0, 0)  # gradients that overflow become 0
         else:
             loss.backward()
         return loss.detach()

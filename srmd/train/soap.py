@@ -29,8 +29,8 @@ class Soap(torch.optim.Optimizer):
     "SOAP: Improving and Stabilizing Shampoo using Adam", 2024, algorithm 3; without weight decay, and without
     eigenbases for the axes of the 3×3 filter taps.)
 
-    All parameters of one shape are stacked and updated together, which takes a third of the kernel launches. The state
-    of a stack belongs to its first parameter.
+    All parameters of one shape are stacked and updated together, which takes a third of the kernel launches. They may
+    belong to several networks that are trained side by side. The state of a stack belongs to its first parameter.
     """
 
     def __init__(self, parameters: Iterable[Tensor], lr: float):
@@ -40,13 +40,39 @@ class Soap(torch.optim.Optimizer):
     def step(self) -> None:
         """Update all parameters from their gradients."""
         for group in self.param_groups:
-            by_shape: dict[torch.Size, list[Tensor]] = {}
-            for parameter in group["params"]:
-                by_shape.setdefault(parameter.shape, []).append(parameter)
-            for parameters in by_shape.values():
+            for parameters in _stacks(group["params"]):
                 compute_updates = self._soap_updates if parameters[0].ndim == 4 else self._adam_updates
                 updates, factor = compute_updates(parameters)
                 torch._foreach_sub_(parameters, updates.unbind(), alpha=factor * group["lr"])
+
+    def state_by_parameter(self) -> list[dict]:
+        """Return the state of each parameter, in the order of the parameters: its part of its stack's tensors.
+
+        Unlike that of `state_dict`, its form does not depend on which parameters are updated together.
+        """
+        states: dict[Tensor, dict] = {}
+        for parameters in self._all_stacks():
+            stack = self.state[parameters[0]]
+            for index, parameter in enumerate(parameters):
+                states[parameter] = {name: value if name == "step" else value[index] for name, value in stack.items()}
+        return [states[parameter] for parameter in self._parameters()]
+
+    def load_state_by_parameter(self, states: list[dict]) -> None:
+        """Continue from the states that `state_by_parameter` returned. A stack gets the highest of its steps."""
+        of_parameter = dict(zip(self._parameters(), states, strict=True))
+        for parameters in self._all_stacks():
+            parts = [of_parameter[parameter] for parameter in parameters]
+            device = parameters[0].device
+            stack = {
+                name: torch.stack([part[name] for part in parts]).to(device) for name in parts[0].keys() - {"step"}
+            }
+            self.state[parameters[0]] = stack | {"step": max(part["step"] for part in parts)}
+
+    def _parameters(self) -> list[Tensor]:
+        return [parameter for group in self.param_groups for parameter in group["params"]]
+
+    def _all_stacks(self) -> list[list[Tensor]]:
+        return [stack for group in self.param_groups for stack in _stacks(group["params"])]
 
     def _adam_updates(self, parameters: list[Tensor]) -> tuple[Tensor, float]:
         return _adam(self.state[parameters[0]], torch.stack([parameter.grad for parameter in parameters]))
@@ -68,6 +94,14 @@ class Soap(torch.optim.Optimizer):
         if state["step"] % PRECONDITION_FREQUENCY[gradient.device.type] == 0:
             _update_bases(state)
         return updates, factor
+
+
+def _stacks(parameters: list[Tensor]) -> list[list[Tensor]]:
+    """Return the parameters that are updated together: those of one shape."""
+    by_shape: dict[torch.Size, list[Tensor]] = {}
+    for parameter in parameters:
+        by_shape.setdefault(parameter.shape, []).append(parameter)
+    return list(by_shape.values())
 
 
 def _adam(state: dict, gradient: Tensor) -> tuple[Tensor, float]:

@@ -19,6 +19,7 @@ OLD_NAMES = "CHANGELOG.md"  # lists names that are gone
 PLACEHOLDERS = {"srmd/backends/NAME.py"}
 # Flags of other programs, or of all modes.
 OTHER_FLAGS = {"--mode", "--help", "--version", "--count", "--size"}
+GPU_FLAG = re.compile(r'add\("(--\w+)"')  # in the module that reads the flags of `python -m benchmarks.gpu`
 # What is quoted and is neither a name of code nor a path of this repository.
 OTHER_WORDS = {
     "npm", "cc", "bash", "python", "text", "engines", "slow", "runs", "models", "srmdnf", "make",
@@ -56,6 +57,8 @@ def test_modules_exist(name: str):
 @pytest.mark.parametrize("name", NAMES)
 def test_flags_exist(name: str):
     known = {f"--{flag.name}" for flag in FLAGS} | OTHER_FLAGS
+    if name == "benchmarks/gpu.md":
+        known |= set(GPU_FLAG.findall(read("benchmarks/gpu/__main__.py")))
     for text in quoted(name):
         assert set(re.findall(r"(?<![\w-])--[a-z][a-z_]*", text)) <= known, text
 

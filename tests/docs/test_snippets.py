@@ -63,6 +63,11 @@ NOT_RUN: dict[str, tuple[str, Callable[[list[str]], None]]] = {
     r"(PIP_\w+=\S+ )*pip install ": ("installs packages", check_pip),
     r"\. \.venv/bin/activate$": ("needs the .venv that make creates", no_check),
     r"python -m benchmarks\.": ("takes minutes; tests/benchmarks/ has tests of its own", check_module),
+    r"(tar|mkdir|split|sha256sum|cat) ": ("files of pictures; tests/benchmarks/test_gpu_commands.py", no_check),
+    r"timeout -s KILL 120 python -m benchmarks\.gpu ": (
+        "takes minutes; tests/benchmarks/test_gpu_commands.py",
+        no_check,
+    ),
     r"python -m docs\.generate$": ("would change the documents; tests/docs/test_generated.py", check_module),
     r"python -m srmd\.show\.visdom_server$": ("serves until Ctrl-C; tests/show/", check_module),
     r"python -m pytest ": ("runs the tests inside the tests", check_pytest),

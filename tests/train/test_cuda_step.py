@@ -1,6 +1,8 @@
 """A GPU's training step. On a CPU, functions of this file stand in for CUDA graphs; the whole step needs a GPU."""
 
 import copy
+import functools
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -89,6 +91,26 @@ def test_without_a_compiler_the_function_itself_is_used(
     monkeypatch.setattr(cuda_step.torch, "compile", failing)
     assert torch_compiled(torch.sum, torch.ones(2, requires_grad=True)) is torch.sum
     assert caplog.messages == ["the training step is not compiled (Failed to find C compiler.): it will be slower"]
+
+
+def test_a_compiler_that_fails_in_another_way_does_not_end_the_training(monkeypatch: pytest.MonkeyPatch):
+    def failing(function: Callable, **_: object) -> Callable:
+        raise subprocess.CalledProcessError(1, "cc")
+
+    monkeypatch.setattr(cuda_step.torch, "compile", lambda function, **_: functools.partial(failing, function))
+    assert torch_compiled(torch.sum, torch.ones(2, requires_grad=True)) is torch.sum
+
+
+@pytest.mark.slow
+def test_the_steps_of_several_networks_are_compiled_in_one_process(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
+    torch.compiler.reset()
+    with torch._dynamo.config.patch(recompile_limit=1):  # torch's own limit is 8 networks
+        for features in (4, 5):
+            step = ForwardBackward(SRMD(NetworkConfig(features=features, layers=2)), "l1", CPU, "fp32")
+            example = batch(0)
+            compiled = torch_compiled(step.loss, example.lr, example.degradation_map, example.hr)
+            assert compiled != step.loss
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])

@@ -5,6 +5,7 @@ import functools
 
 import torch
 
+from srmd.model import SRMD, NetworkConfig
 from srmd.train.soap import Soap
 
 
@@ -83,6 +84,54 @@ def test_a_stack_of_weights_is_updated_like_each_weight_alone():
         for optimizer in optimizers:
             optimizer.step()
     for one, other in zip(stacked, alone, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_networks_that_share_an_optimizer_are_updated_like_each_with_its_own():
+    configs = [NetworkConfig(2, features=8, layers=4), NetworkConfig(3, conditions=("kernel",), features=8, layers=4)]
+    networks = [SRMD(config) for config in configs]
+    copies = copy.deepcopy(networks)
+    shared = Soap([parameter for network in networks for parameter in network.parameters()], lr=0.01)
+    optimizers = [Soap(network.parameters(), lr=0.01) for network in copies]
+    generator = torch.Generator().manual_seed(6)
+    for _ in range(25):  # with two updates of the bases
+        for one, other in zip(parameters_of(networks), parameters_of(copies), strict=True):
+            one.grad = torch.randn(one.shape, generator=generator)
+            other.grad = one.grad.clone()
+        for optimizer in (shared, *optimizers):
+            optimizer.step()
+    for one, other in zip(parameters_of(networks), parameters_of(copies), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def parameters_of(networks: list[SRMD]) -> list[torch.nn.Parameter]:
+    return [parameter for network in networks for parameter in network.parameters()]
+
+
+def test_states_of_single_parameters_continue_a_training_also_in_other_stacks():
+    generator = torch.Generator().manual_seed(7)
+    shapes = [(8, 6, 3, 3), (8,), (8, 6, 3, 3), (4, 6, 3, 3), (8,)]
+    parameters = [torch.nn.Parameter(torch.randn(shape, generator=generator)) for shape in shapes]
+    optimizer = Soap(parameters, lr=0.01)
+
+    def step(optimizer: Soap, parameters: list, gradients: list[torch.Tensor]) -> None:
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient.clone()
+        optimizer.step()
+
+    gradients = [[torch.randn(shape, generator=generator) for shape in shapes] for _ in range(24)]
+    for each in gradients[:12]:
+        step(optimizer, parameters, each)
+    states = optimizer.state_by_parameter()
+    resumed = [torch.nn.Parameter(parameter.detach().clone()) for parameter in parameters]
+    optimizers = [(part, Soap(resumed[part], lr=0.01)) for part in (slice(0, 2), slice(2, 5))]
+    for part, other in optimizers:
+        other.load_state_by_parameter(copy.deepcopy(states[part]))
+    for each in gradients[12:]:
+        step(optimizer, parameters, each)
+        for part, other in optimizers:
+            step(other, resumed[part], each[part])
+    for one, other in zip(parameters, resumed, strict=True):
         torch.testing.assert_close(one, other)
 
 
