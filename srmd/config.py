@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+STANDARD_STREAM = Path("-")  # as `input` standard input, as `output` standard output
+
 
 @dataclass(frozen=True)
 class NamedKernel:
@@ -84,13 +86,21 @@ class TrainConfig:
 class TestRequest:
     """The request of `--mode=test`."""
 
-    weights: Path
+    weights: Path | None  # None: for each LR picture the shipped network whose scale reaches `size`
     output: Path
     kernel: list[NamedKernel]
     scale_factor: int | None = None  # None: the scale of the weights
     pca: Path | None = None  # file of P, for weights without P
     test_data: Path | None = None  # HR pictures; None: the built-in photos, unless there is `input`
     input: list[Path] = field(default_factory=list)  # LR pictures, files and folders
+    recursive: bool = False  # whether the pictures in subfolders of `input` are restored too
+    format: str = "png"  # of restored pictures: png, jpg, webp, tiff, avif, or keep, that of the LR picture
+    quality: int | None = None  # of jpg, webp and avif, 1 to 100; None: DEFAULT_QUALITY
+    suffix: str = ""  # appended to the names of restored pictures
+    overwrite: bool = False  # whether restored pictures that exist are made again
+    outscale: float | None = None  # final size of restored pictures, relative to LR; None: the network's scale
+    size: tuple[int, int] | None = None  # final width and height of restored pictures
+    dry_run: bool = False  # whether to list only what would be restored
     save_kernel: Path | None = None  # picture file to write
     regions: NamedMap | None = None
     region_blend: float = 0.0  # LR pixels
@@ -136,4 +146,12 @@ class PrepareRequest:
 
     output: Path
     train_data: Path | None = None
+    debug: bool = False
+
+
+@dataclass(frozen=True)
+class PackageRequest:
+    """The request of a command on the package itself."""
+
+    command: str  # list_weights or clear_cache
     debug: bool = False

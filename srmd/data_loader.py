@@ -21,7 +21,8 @@ from srmd.base.errors import InputError, Stopped
 from srmd.base.files import atomic_write, make_folder
 from srmd.base.signals import stop_requests
 from srmd.pictures.dihedral import VIEWS, turn_array
-from srmd.pictures.files import list_pictures, over_white, read_picture
+from srmd.pictures.files import over_white, read_picture
+from srmd.pictures.folders import list_pictures
 from srmd.pictures.photos import builtin_training_pictures
 from srmd.pictures.picture import Picture
 

@@ -116,6 +116,17 @@ def imresize(pictures: Tensor, height: int, width: int) -> Tensor:
 @lru_cache(maxsize=8)
 def resize_matrix(size: int, new_size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """The matrix (new_size, size) of `imresize` along one axis: the weight of each old pixel in each new pixel."""
+    taps, weights = resize_taps(size, new_size)
+    matrix = np.zeros((new_size, size))
+    np.add.at(matrix, (np.arange(new_size)[:, None], taps), weights)
+    return torch.from_numpy(matrix).to(device, dtype)
+
+
+def resize_taps(size: int, new_size: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """The old pixels that each new pixel of `imresize` is a mean of, and their weights, both (new_size, taps).
+
+    At a border the same old pixel can appear twice.
+    """
     stretch = max(size / new_size, 1)  # antialiasing: when the picture shrinks, the kernel is wider
     centre = (np.arange(new_size) + 0.5) * size / new_size - 0.5
     taps = np.floor(centre - 2 * stretch)[:, None] + np.arange(int(4 * stretch) + 2)
@@ -124,9 +135,7 @@ def resize_matrix(size: int, new_size: int, dtype: torch.dtype, device: torch.de
     weights = np.where(x < 1, near, np.where(x < 2, far, 0))
     taps = taps.astype(int) % (2 * size)
     mirrored = np.minimum(taps, 2 * size - 1 - taps)
-    matrix = np.zeros((new_size, size))
-    np.add.at(matrix, (np.arange(new_size)[:, None], mirrored), weights / weights.sum(1, keepdims=True))
-    return torch.from_numpy(matrix).to(device, dtype)
+    return mirrored, weights / weights.sum(1, keepdims=True)
 
 
 def downsample(pictures: Tensor, scale: int, downsampler: str = "bicubic") -> Tensor:

@@ -3,10 +3,13 @@
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from srmd.base.errors import InputError
+
+# What the package keeps in its cache folder: benchmark results and compiled libraries; and what a killed process left.
+CACHED_FILES = ("engines.json", "convolution-*.so", f".{'[0-9a-f]' * 32}.*")
 
 
 @contextmanager
@@ -43,6 +46,20 @@ def cache_folder() -> Path:
     if not user_cache.is_absolute():  # the XDG specification says to ignore a relative path
         user_cache = Path.home() / ".cache"
     return user_cache / "srmd"
+
+
+def clear_cache() -> list[Path]:
+    """Removes the files of this package from its cache folder, and the folder if it is then empty.
+
+    Returns the paths of what was removed. Raises RuntimeError if the user has no home folder.
+    """
+    folder = cache_folder()
+    removed = sorted(path for pattern in CACHED_FILES for path in folder.glob(pattern))
+    for path in removed:
+        path.unlink()
+    with suppress(OSError):  # it is missing, or holds something else
+        folder.rmdir()
+    return removed
 
 
 def _sync(path: Path, flags: int) -> None:

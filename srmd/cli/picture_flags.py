@@ -8,7 +8,8 @@ from srmd.cli.values import (
     kernel_output,
     named_map,
     number,
-    output_path,
+    output_place,
+    picture_source,
     whole,
     words,
 )
@@ -19,8 +20,8 @@ PICTURE_GROUPS: dict[str, tuple[Flag, ...]] = {
         Flag(
             "input",
             ("test",),
-            "LR pictures, or folders of them, to restore",
-            {"type": existing, "nargs": "+", "action": "extend", "metavar": "PATH"},
+            "LR pictures, or folders of them, to restore; - is standard input",
+            {"type": picture_source, "nargs": "+", "action": "extend", "metavar": "PATH"},
         ),
         Flag(
             "test_data",
@@ -31,8 +32,9 @@ PICTURE_GROUPS: dict[str, tuple[Flag, ...]] = {
         Flag(
             "output",
             ALL_MODES,
-            "folder for the results; with --mode=prepare, the HDF5 file to write",
-            {"type": output_path, "metavar": "PATH"},
+            "folder for the results; with --mode=prepare, the HDF5 file to write; for one restored picture, - is "
+            "standard output, and messages go to standard error",
+            {"type": output_place, "metavar": "PATH"},
         ),
         Flag("save_lr", ("test",), "also save the LR pictures, clipped and rounded to 8 bits", ON),
     ),

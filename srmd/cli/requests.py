@@ -3,22 +3,34 @@
 import argparse
 import os
 import shlex
+import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
 from srmd import __version__
 from srmd.base.errors import InputError, prefix_errors
-from srmd.base.paths import shipped_folder
 from srmd.cli.flags import FLAGS, MODES, Parser, mode_parser
-from srmd.cli.values import KernelChoice, existing, words
-from srmd.config import NamedDegradation, NamedKernel, PrepareRequest, TestRequest, TrainConfig
+from srmd.cli.restoring_flags import RESTORING_FLAGS
+from srmd.cli.values import KernelChoice, picture_source, words
+from srmd.config import (
+    STANDARD_STREAM,
+    NamedDegradation,
+    NamedKernel,
+    PackageRequest,
+    PrepareRequest,
+    TestRequest,
+    TrainConfig,
+)
 from srmd.kernel.families import delta
 from srmd.kernel.window import recentre_kernel
+from srmd.pictures.formats import check_writable
 from srmd.pictures.maps import check_labels
 from srmd.train.run_folder import run_config
+from srmd.weights.shipped import shipped_weights, weights_for_enlargement
 
-Request = TrainConfig | TestRequest | PrepareRequest
+Request = TrainConfig | TestRequest | PrepareRequest | PackageRequest
+PACKAGE_COMMANDS = ("list_weights", "clear_cache")
 HELP = """SRMD: super-resolution of pictures with a known blur kernel and noise level.
 
     python main.py photo.png --kernel=gaussian:1.3 --noise_level=5              # restore a picture
@@ -26,8 +38,9 @@ HELP = """SRMD: super-resolution of pictures with a known blur kernel and noise 
     python main.py --mode=train --scale_factor=2                                # train a network
     python main.py --mode=prepare --train_data=pictures --output=pictures.h5    # pack pictures for training
 
---mode=MODE --help lists the flags of a mode: train, test (which also restores) or prepare. --version prints the
-version. The installed command srmd takes the same flags as python main.py."""
+--mode=MODE --help lists the flags of a mode: train, test (which also restores) or prepare. --list_weights shows the
+networks of the package, --clear_cache empties its cache folder, --version prints the version. The installed command
+srmd takes the same flags as python main.py."""
 
 
 def parse(arguments: list[str]) -> Request:
@@ -41,12 +54,17 @@ def parse(arguments: list[str]) -> Request:
     mode = first_parser.parse_known_args(arguments)[0].mode
     if mode is None and not pictures:
         _print_help_or_version(arguments)
+        if request := _package_request(arguments):
+            return request
     values, unknown = _parse_mode(mode, arguments, pictures)
     if unknown:
         raise InputError(_explain_unknown(unknown[0].split("=")[0], mode or "test"))
+    is_stream = values.get("output") == STANDARD_STREAM
+    if is_stream and not values.get("input"):
+        raise InputError("expected a path, because only --input writes to standard output, found '-'", "output")
     if mode == "prepare":
         return _prepare_request(values)
-    if "output" in values and values["output"].is_file():
+    if "output" in values and not is_stream and values["output"].is_file():
         raise InputError(f"expected a folder, found the file {values['output']}", "output")
     values["command"] = shlex.join(["python", "main.py", *arguments, *(["--", *pictures] if pictures else [])])
     return _train_config(values) if mode == "train" else _test_request(values)
@@ -70,6 +88,17 @@ def _print_help_or_version(arguments: list[str]) -> None:
         raise SystemExit(0)
 
 
+def _package_request(arguments: list[str]) -> PackageRequest | None:
+    """The request of a command on the package itself; raises InputError if it comes with other arguments."""
+    for command in PACKAGE_COMMANDS:
+        if f"--{command}" in arguments:
+            others = [argument for argument in arguments if argument not in (f"--{command}", "--debug")]
+            if others:
+                raise InputError(f"--{command}: expected no other argument, found {others[0]}")
+            return PackageRequest(command, "--debug" in arguments)
+    return None
+
+
 def _parse_mode(mode: str | None, arguments: list[str], pictures_after_dashes: list[str]) -> tuple[dict, list[str]]:
     """The values of flags by name, and the unknown arguments. Without a mode, pictures are restored."""
     if mode is None:
@@ -88,7 +117,7 @@ def _parse_pictures(arguments: list[str], pictures_after_dashes: list[str]) -> t
     if not pictures and not values.get("input"):
         raise InputError("expected train, test or prepare, or pictures to restore, found neither", "mode")
     try:
-        values["input"] = [*map(existing, pictures), *values.get("input", [])]
+        values["input"] = [*map(picture_source, pictures), *values.get("input", [])]
     except argparse.ArgumentTypeError as error:
         raise InputError(str(error), "input") from error
     return values, unknown
@@ -127,11 +156,14 @@ def _test_request(values: dict) -> TestRequest:
         if not values["kernel"]:
             example = "--kernel=gaussian:1.3, or --kernel=delta for no blur"
             raise InputError(f"required for LR pictures, found none; for example {example}", "kernel")
+        _check_streams(values)
+    _check_results(values)
     values["kernel"] = values["kernel"] or [NamedKernel("delta", delta())]
     _check_maps(values)
     if "weights" not in values:
         values["weights"] = _shipped_weights(values)
-    name = f"{values['weights'].stem}_{datetime.now():%Y%m%d-%H%M%S-%f}"  # unique, even for two tests in one second
+    network = values["weights"].stem if values["weights"] else "srmd"
+    name = f"{network}_{datetime.now():%Y%m%d-%H%M%S-%f}"  # unique, even for two tests in one second
     request = TestRequest(**{"output": Path("results") / name} | values)
     if request.save_kernel:
         _check_kernel_overwrites_nothing(request)
@@ -153,6 +185,40 @@ def _check_maps(values: dict) -> None:
             check_labels(regions.values, count)
     if "noise_map" in values and "noise_level" in values:
         raise InputError("expected either --noise_map or --noise_level, found both", "noise_map")
+
+
+def _check_streams(values: dict) -> None:
+    """Raises InputError for flags that standard input or output does not take."""
+    if STANDARD_STREAM in values["input"]:
+        if len(values["input"]) > 1:
+            raise InputError("expected only -, standard input, or other pictures, found both", "input")
+        if sys.stdin is None or sys.stdin.isatty():
+            found = "that it is closed" if sys.stdin is None else "a terminal"
+            raise InputError(f"expected a picture on standard input, found {found}", "input")
+    if values.get("output") != STANDARD_STREAM:
+        return
+    for name in ("recursive", "suffix", "overwrite"):
+        if name in values:
+            raise InputError("not used with --output=-, which writes one picture to standard output", name)
+    if sys.stdout.isatty() and "dry_run" not in values:
+        raise InputError("expected a pipe or a file as standard output, found a terminal", "output")
+
+
+def _check_results(values: dict) -> None:
+    """Raises InputError if flags of restored pictures are used in vain or contradict each other."""
+    for flag in RESTORING_FLAGS:
+        if flag.name in values and not values.get("input"):
+            raise InputError("only for LR pictures, expected --input, found none", flag.name)
+    if "recursive" in values and not any(path.is_dir() for path in values["input"]):
+        raise InputError("expected a folder in --input, found none", "recursive")
+    if "size" in values and "outscale" in values:
+        raise InputError("expected either --size or --outscale, found both", "size")
+    file_format = values.get("format", "png")
+    if "quality" in values and file_format in ("png", "tiff"):
+        raise InputError(
+            f"expected --format=jpg, webp, avif or keep, found {file_format}, which loses nothing", "quality"
+        )
+    check_writable(file_format)
 
 
 def _check_kernel_overwrites_nothing(request: TestRequest) -> None:
@@ -216,19 +282,24 @@ def _chosen_kernel(choice: KernelChoice, indices: Iterator[int], recentre: bool)
     return NamedKernel(spec, kernel, Path(choice.spec) if os.path.isfile(choice.spec) else None)
 
 
-def _shipped_weights(values: dict) -> Path:
-    """The path of the shipped network for the scale: SRMDNF if it exists and no noise is assumed, otherwise SRMD."""
-    scale = values.get("scale_factor") or 2
+def _shipped_weights(values: dict) -> Path | None:
+    """The path of the shipped network for scale and assumed noise; None if `size` needs one for each picture."""
     noise = values.get("assumed_noise_level", values.get("noise_map", values.get("noise_level", 0.0)))
     noisy = NamedDegradation([], noise).has_noise
-    kinds = ["srmd"] if noisy else ["srmdnf", "srmd"]
-    for kind in kinds:
-        path = shipped_folder("weights") / f"{kind}_x{scale}.safetensors"
-        if path.exists():
-            return path
+    scale = values.get("scale_factor")
+    if scale is None and "size" in values:
+        return None
+    if scale is None and "outscale" in values:
+        path, scale = weights_for_enlargement(values["outscale"], noisy), 2
+    else:
+        scale = scale or 2
+        path = shipped_weights(scale, noisy)
+    if path:
+        return path
+    kinds = "srmd" if noisy else "srmdnf or srmd"
     noise_free = "" if noisy else " --noise_free"
     train = f"python main.py --mode=train --scale_factor={scale}{noise_free}"
-    raise InputError(f"no {' or '.join(kinds)} network for x{scale} is shipped; train one: {train}", "weights")
+    raise InputError(f"no {kinds} network for x{scale} is shipped; train one: {train}", "weights")
 
 
 def _prepare_request(values: dict) -> PrepareRequest:

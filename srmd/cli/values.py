@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from srmd.base.errors import InputError
-from srmd.config import NamedMap
+from srmd.config import STANDARD_STREAM, NamedMap
 from srmd.kernel.specs import parse_kernels
 from srmd.show.dashboard import check_address
 
 MAX_NAME_BYTES = 255  # of a file name, on most file systems
+MAX_SIDE = 65535  # of a result, in pixels
 MAX_WHOLE = 10**12  # largest whole number of a flag without a smaller maximum
 
 
@@ -84,6 +85,38 @@ def one_of(pattern: str, expected: str) -> Callable[[str], str]:
 def tile_side(text: str) -> int | None:
     """Parses `auto`, as None, or the side of a tile in LR pixels."""
     return None if text == "auto" else whole(16)(text)
+
+
+def picture_source(text: str) -> Path:
+    """Parses `-`, standard input, or the path of a file or folder that can be read."""
+    return STANDARD_STREAM if text == "-" else _not_a_stream(existing(text))
+
+
+def output_place(text: str) -> Path:
+    """Parses `-`, standard output, or a path to write to."""
+    return STANDARD_STREAM if text == "-" else _not_a_stream(output_path(text))
+
+
+def _not_a_stream(path: Path) -> Path:
+    """The path; ./- is made absolute, because `Path` turns it into -, which stands for a stream."""
+    return path.absolute() if path == STANDARD_STREAM else path
+
+
+def final_size(text: str) -> tuple[int, int]:
+    """Parses a width and a height in pixels, such as 1920x1080 or 1920×1080."""
+    match = re.fullmatch(r"(\d{1,5})[x×](\d{1,5})", text)
+    sides = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not all(1 <= side <= MAX_SIDE for side in sides):
+        expected = f"expected width and height from 1 to {MAX_SIDE}, such as 1920x1080"
+        raise argparse.ArgumentTypeError(f"{expected}, found {text!r}")
+    return sides
+
+
+def name_suffix(text: str) -> str:
+    """Parses a part of a file name."""
+    if not text or re.search(r'[/\\:*?"<>|\x00-\x1f]', text):  # what Windows allows in no name, and / nowhere
+        raise argparse.ArgumentTypeError(f"expected a part of a file name, such as _x2, found {text!r}")
+    return text
 
 
 def existing(text: str) -> Path:

@@ -1,4 +1,4 @@
-"""Degrades, restores, scores and writes one picture of a test."""
+"""Degrades, restores and scores one picture of a test."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +12,7 @@ from srmd.base.background import BackgroundWriter
 from srmd.base.errors import prefix_errors
 from srmd.config import NamedDegradation, NamedMap, TestSettings
 from srmd.degradation import Degradation, degrade, modcrop, seeded_noise, upsample
+from srmd.evaluate.resize import final_size, resize_picture
 from srmd.kernel.window import fit_kernel, stack_kernels
 from srmd.pictures.files import write_picture
 from srmd.pictures.maps import region_weights, to_lr_grid
@@ -34,19 +35,24 @@ class PictureEvaluation:
         fitted = [fit_kernel(kernel.array, size) for kernel in settings.assumed.kernels]
         self.assumed_kernels = torch.from_numpy(np.stack(fitted))
 
-    def restore(self, name: str, picture: Picture, progress: Progress, writer: BackgroundWriter) -> dict:
-        """Restores an LR picture and writes the result.
+    def restore(self, name: str, picture: Picture, progress: Progress) -> tuple[np.ndarray, float]:
+        """Restores an LR picture.
 
-        Returns `seconds`: the time without reading and writing files.
+        Returns the result, (height, width, 3 or 1) in the dtype of the picture and in the size that is asked for, and
+        the seconds that this took. `name` is for error messages.
         """
         start = time.perf_counter()
+        size = final_size(picture.pixels.shape[:2], self.scale, self.request.outscale, self.request.size)
         sr = picture.empty_result(self.scale)
+        is_resized = sr.shape[:2] != size
+        if is_resized:
+            sr = np.empty(sr.shape, np.uint16)  # finer than 8 bits, so that resizing adds no second rounding
         for rows, columns, sr_tile in self._tiles(name, picture.pixels, sr.shape[:2]):
             sr[rows, columns] = quantise(sr_tile, sr.dtype, picture.grey)
             progress(sr_tile.shape[0] * sr_tile.shape[1] // self.scale**2)
-        seconds = time.perf_counter() - start
-        writer.submit(write_picture, self.request.output / f"{name}.png", sr, picture)
-        return {"seconds": seconds}
+        if is_resized:
+            sr = resize_picture(sr, size, picture.pixels.dtype)
+        return sr, time.perf_counter() - start
 
     def score(
         self, name: str, picture: Picture, dashboard: Dashboard, progress: Progress, writer: BackgroundWriter

@@ -6,10 +6,8 @@ always has 8 bits.
 """
 
 import io
-import re
 import threading
 import warnings
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +18,7 @@ from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from srmd.base.errors import InputError
 from srmd.base.files import atomic_write
+from srmd.pictures.formats import ALPHA_FORMATS, DEFAULT_QUALITY, LOSSY_FORMATS, format_of, holds_16_bits
 from srmd.pictures.picture import Picture, quantise
 from srmd.pictures.png16 import encode_16_bit_png, is_16_bit_png, resize_alpha, with_16_bits
 
@@ -29,15 +28,6 @@ _limit_lock = threading.RLock()  # Pillow's limit is a global variable, which `o
 # Formats that are never read or written: Pillow renders EPS and WMF with another program; the others are data or video.
 REFUSED_FORMATS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 ICON_FORMATS = {"ICO", "ICNS"}  # never written: their writers shrink a picture that is too large
-# Formats whose Pillow writer keeps 16-bit grey, or alpha. The other writers drop it, or write a wrong picture, without
-# an error.
-GREY16_FORMATS = {"PNG", "TIFF", "JPEG2000", "PPM"}
-ALPHA_FORMATS = {"PNG", "WEBP", "TIFF", "AVIF", "GIF", "JPEG2000", "TGA"}
-SAVE_OPTIONS = {  # the default quality of these lossy formats would remove fine detail
-    "JPEG": {"quality": 95, "subsampling": 0},
-    "WEBP": {"quality": 95},
-    "AVIF": {"quality": 95},
-}
 EXIF_SUB_IFDS = (34665, 34853)  # camera settings (Exif IFD) and position (GPS IFD)
 # The tags of a TIFF that describe the picture, such as its artist; the others describe the layout of the file.
 TIFF_EXIF_TAGS = (270, 271, 272, 305, 306, 315, 33432, *EXIF_SUB_IFDS)
@@ -79,6 +69,18 @@ def count_pixels(path: Path) -> int:
                 return image.width * image.height
     except Exception:  # any exception, as in `read_picture`, which then reports the error
         return 0
+
+
+def upright_size(path: Path) -> tuple[int, int] | None:
+    """Height and width of the picture in a file as `read_picture` would return it; None if it cannot be read."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with open_image(path) as image:
+                is_turned = image.getexif().get(ORIENTATION, 1) >= 5  # by 90°
+                return (image.width, image.height) if is_turned else (image.height, image.width)
+    except Exception:  # any exception, as in `read_picture`, which then reports the error
+        return None
 
 
 @contextmanager
@@ -171,30 +173,38 @@ def _cmyk_to_rgb(image: Image.Image, icc: bytes | None) -> Image.Image:
         return image.convert("RGB")
 
 
-def write_picture(path: Path, picture: NDArray, source: Picture | None = None) -> None:
-    """Writes a picture, atomically, in the format of the path's suffix.
-
-    `picture` is (H, W, 3), floats in 0 to 1, which are clipped and rounded, or uint8 or uint16 from `quantise`, which
-    are written unchanged. The file gets the properties of `source`, the picture that was restored: grey, 16 bits, alpha
-    (resized), ICC profile and EXIF. If the format has no 16 bits, 8 are written; if it has no alpha, the picture is
-    composited over white. Raises InputError for a suffix or a size that cannot be written.
-    """
-    encoded = _encode(Path(path), picture, source or Picture(np.empty((0, 0, 3), np.uint8)))
+def write_picture(path: Path, picture: NDArray, source: Picture | None = None, quality: int = DEFAULT_QUALITY) -> None:
+    """Writes a picture, atomically, in the format of the path's suffix; arguments and errors as in `encode_picture`."""
+    encoded = encode_picture(path, picture, source, quality)
     with atomic_write(Path(path)) as temporary:
         temporary.write_bytes(encoded)
 
 
-def _encode(path: Path, picture: NDArray, source: Picture) -> bytes | memoryview:
-    name = Image.registered_extensions().get(path.suffix.lower())
+def encode_picture(
+    path: Path, picture: NDArray, source: Picture | None = None, quality: int = DEFAULT_QUALITY
+) -> bytes | memoryview:
+    """The content of a picture file in the format of the path's suffix.
+
+    `picture` is (H, W, 3), floats in 0 to 1, which are clipped and rounded, or uint8 or uint16 from `quantise`. The
+    file gets the properties of `source`, the picture that was restored: grey, 16 bits, alpha (resized), ICC profile and
+    EXIF. If the format has no 16 bits, 8 are written; if it has no alpha, the picture is composited over white.
+    `quality`, 1 to 100, is for LOSSY_FORMATS. Raises InputError for a suffix or a size that cannot be written.
+    """
+    path, source = Path(path), source or Picture(np.empty((0, 0, 3), np.uint8))
+    name = format_of(path)
     if name not in Image.SAVE or name in REFUSED_FORMATS | ICON_FORMATS:
         raise InputError(f"{path}: expected a suffix of a picture format, such as .png, found {path.suffix!r}")
     if name == "PNG" and source.pixels.dtype == np.uint16 and (source.alpha is not None or not source.grey):
         pixels = quantise(picture, np.uint16, source.grey) if picture.dtype.kind == "f" else picture
         return encode_16_bit_png(pixels, source)
-    metadata = {key: value for key, value in (("icc_profile", source.icc), ("exif", source.exif)) if value}
+    options = {key: value for key, value in (("icc_profile", source.icc), ("exif", source.exif)) if value}
+    if name in LOSSY_FORMATS:
+        options["quality"] = quality
+    if name == "JPEG":
+        options["subsampling"] = 0  # the writer's default would halve the resolution of colours
     buffer = io.BytesIO()
     try:
-        to_image(picture, source, name).save(buffer, name, **SAVE_OPTIONS.get(name, {}), **metadata)
+        to_image(picture, source, name).save(buffer, name, **options)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: {name} can't hold this picture ({error})") from error
     return buffer.getbuffer()
@@ -202,14 +212,15 @@ def _encode(path: Path, picture: NDArray, source: Picture) -> bytes | memoryview
 
 def to_image(picture: NDArray, source: Picture, name: str) -> Image.Image:
     """The Pillow image that `write_picture` saves for its arguments; `name` is Pillow's name of the format."""
+    if picture.dtype == np.uint16 and not holds_16_bits(name, source):
+        picture = ((picture.astype(np.uint32) + 128) // 257).astype(np.uint8)  # the nearest of 256 levels
     alpha = None if source.alpha is None else resize_alpha(source.alpha, picture)
     if alpha is not None and name not in ALPHA_FORMATS:
         rgb = np.clip(picture, 0, 1) if picture.dtype.kind == "f" else picture / 255
         picture, alpha = over_white(rgb, np.asarray(alpha)), None
     if picture.dtype.kind == "f":
-        is_grey16 = source.grey and source.pixels.dtype == np.uint16 and source.alpha is None
-        dtype = np.uint16 if is_grey16 and name in GREY16_FORMATS else np.uint8
-        picture = quantise(picture, np.dtype(dtype), source.grey)
+        is_16_bit = source.pixels.dtype == np.uint16 and holds_16_bits(name, source)
+        picture = quantise(picture, np.dtype(np.uint16 if is_16_bit else np.uint8), source.grey)
     image = Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture)
     if alpha is not None:
         image.putalpha(alpha)
@@ -220,31 +231,3 @@ def over_white(rgb: NDArray, alpha: NDArray[np.uint8]) -> NDArray:
     """A picture (H, W, C), 0 to 1, composited over white with alpha (H, W), 0 to 255; result: (H, W, C), 0 to 1."""
     opacity = alpha[..., None] / 255
     return rgb * opacity + 1 - opacity
-
-
-def list_pictures(folder: Path) -> list[Path]:
-    """The picture files in a folder, recognised by their suffix, in natural order: img2 before img10.
-
-    Hidden files and subfolders are ignored. Raises InputError if there is no such folder, or no picture in it.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        found = "a file" if folder.exists() else "no such folder"
-        raise InputError(f"{folder}: expected a folder of pictures, found {found}")
-    files = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
-    readable, suffixes = readable_formats(), Image.registered_extensions()
-    pictures = [path for path in files if suffixes.get(path.suffix.lower()) in readable]
-    if not pictures:
-        suffix_counts = Counter(path.suffix or "without a suffix" for path in files)
-        found = ", ".join(f"{count} {suffix}" for suffix, count in suffix_counts.most_common(3))
-        raise InputError(f"{folder}: expected pictures directly inside it, found {found or 'no file'}")
-    return sorted(pictures, key=_natural_order)
-
-
-def _natural_order(path: Path) -> tuple:
-    """A key that sorts numbers in names by their value.
-
-    In the split name text and numbers alternate, so that text is compared with text and numbers with numbers.
-    """
-    parts = re.split(r"(\d+)", path.name.lower())
-    return [int(part) if index % 2 else part for index, part in enumerate(parts)], path.name

@@ -19,7 +19,8 @@ from example_pictures import (
     srgb_profile,
 )
 from srmd.base.errors import InputError
-from srmd.pictures.files import list_pictures, read_picture, write_picture
+from srmd.pictures.files import read_picture, write_picture
+from srmd.pictures.folders import list_pictures
 from srmd.pictures.picture import Picture
 
 
