@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+MAX_PIXELS = 2**28  # by default, of a picture that is read
+
 
 @dataclass(frozen=True)
 class NamedKernel:
@@ -102,6 +104,8 @@ class TestRequest:
     self_ensemble: bool = False
     tile: int | None = None  # maximum side in LR pixels; None: the backend's default
     save_lr: bool = False
+    result: Path | None = None  # file of the only result of `input`; None: a file in `output` for each
+    max_pixels: int = MAX_PIXELS  # of a picture; larger ones are left out
     device: str = "auto"
     engine: str = "auto"
     precision: str = "auto"
@@ -110,6 +114,10 @@ class TestRequest:
     visdom: str = "auto"
     debug: bool = False
     command: str = ""  # the command line as the user typed it
+
+    def result_path(self, name: str) -> Path:
+        """The file of a restored picture."""
+        return self.result or self.output / f"{name}.png"
 
     @property
     def input_paths(self) -> list[Path]:
@@ -136,4 +144,5 @@ class PrepareRequest:
 
     output: Path
     train_data: Path | None = None
+    max_pixels: int = MAX_PIXELS  # of a picture; larger ones are left out
     debug: bool = False

@@ -12,14 +12,14 @@ from srmd.base.errors import InputError
 SPECIAL_FILES = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
 
 
-def describe_path(path: str | Path) -> str:
-    """What lies at a path, without opening it: a file, a folder, a pipe, a socket, a device or no such file."""
+def describe_path(path: str | Path, missing: str = "no such file") -> str:
+    """What lies at a path, without opening it: a file, a folder, a pipe, a socket, a device, or `missing`."""
     try:
         mode = os.stat(path).st_mode
     except PermissionError:
         return "no permission"
     except (OSError, ValueError):  # ValueError: a null character
-        return "no such file"
+        return missing
     if stat.S_ISDIR(mode):
         return "a folder"
     return SPECIAL_FILES.get(stat.S_IFMT(mode), "a file")

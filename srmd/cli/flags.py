@@ -15,7 +15,6 @@ from srmd.cli.values import (
     existing,
     kernel_choice,
     kernel_output,
-    named_map,
     number,
     odd,
     one_of,
@@ -25,7 +24,6 @@ from srmd.cli.values import (
     words,
 )
 from srmd.config import PrepareRequest, TestRequest, TrainConfig
-from srmd.pictures.maps import read_labels, read_noise_map
 from srmd.train.kernels import MAX_WINDOW
 
 MAX_SCALE = 8  # a larger scale makes the last layer and the crops of a batch too large for memory
@@ -78,8 +76,14 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
         Flag(
             "output",
             ALL_MODES,
-            "folder for the results; with --mode=prepare, the HDF5 file to write",
+            "folder for the results, or the file for the result of one --input; with --mode=prepare, the HDF5 file",
             {"type": output_path, "metavar": "PATH"},
+        ),
+        Flag(
+            "max_pixels",
+            ("test", "prepare"),
+            "most pixels of a picture; larger pictures are left out",
+            {"type": whole(1), "metavar": "N"},
         ),
         Flag("save_lr", ("test",), "also save the LR pictures, clipped and rounded to 8 bits", ON),
     ),
@@ -117,14 +121,14 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
             ("test",),
             "a noise level for each pixel, in place of --noise_level: a grey picture or .npy file of LR's or HR's "
             "size, values 0 to 255",
-            {"type": checked(named_map(read_noise_map)), "metavar": "FILE"},
+            {"type": existing, "metavar": "FILE"},
         ),
         Flag(
             "regions",
             ("test",),
             "label picture of LR's or HR's size: where a pixel has the value i, the i-th --kernel applies, counted "
             "from 0",
-            {"type": checked(named_map(read_labels)), "metavar": "FILE"},
+            {"type": existing, "metavar": "FILE"},
         ),
         Flag(
             "region_blend",

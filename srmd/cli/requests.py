@@ -12,10 +12,19 @@ from srmd.base.errors import InputError, prefix_errors
 from srmd.base.paths import shipped_folder
 from srmd.cli.flags import FLAGS, MODES, Parser, mode_parser
 from srmd.cli.values import KernelChoice, existing, words
-from srmd.config import NamedDegradation, NamedKernel, PrepareRequest, TestRequest, TrainConfig
+from srmd.config import (
+    MAX_PIXELS,
+    NamedDegradation,
+    NamedKernel,
+    NamedMap,
+    PrepareRequest,
+    TestRequest,
+    TrainConfig,
+)
 from srmd.kernel.families import delta
 from srmd.kernel.window import recentre_kernel
-from srmd.pictures.maps import check_labels
+from srmd.pictures.files import is_picture_name, picture_format
+from srmd.pictures.maps import check_labels, read_labels, read_noise_map
 from srmd.train.run_folder import run_config
 
 Request = TrainConfig | TestRequest | PrepareRequest
@@ -46,10 +55,27 @@ def parse(arguments: list[str]) -> Request:
         raise InputError(_explain_unknown(unknown[0].split("=")[0], mode or "test"))
     if mode == "prepare":
         return _prepare_request(values)
-    if "output" in values and values["output"].is_file():
-        raise InputError(f"expected a folder, found the file {values['output']}", "output")
+    _check_output(values)
     values["command"] = shlex.join(["python", "main.py", *arguments, *(["--", *pictures] if pictures else [])])
     return _train_config(values) if mode == "train" else _test_request(values)
+
+
+def _check_output(values: dict) -> None:
+    """Replaces `output` by its folder and `result` where it names the file of a result.
+
+    Raises InputError if it names a file where a folder is expected.
+    """
+    output = values.get("output")
+    if output is None:
+        return
+    if is_picture_name(output) and not output.is_dir():
+        if not values.get("input"):
+            raise InputError(f"expected a folder, found the name of a picture, {output}", "output")
+        with prefix_errors("output"):
+            picture_format(output)
+        values |= {"output": output.parent, "result": output}
+    elif output.is_file():
+        raise InputError(f"expected a folder, found the file {output}", "output")
 
 
 def _split_at_dashes(arguments: list[str]) -> tuple[list[str], list[str]]:
@@ -128,6 +154,7 @@ def _test_request(values: dict) -> TestRequest:
             example = "--kernel=gaussian:1.3, or --kernel=delta for no blur"
             raise InputError(f"required for LR pictures, found none; for example {example}", "kernel")
     values["kernel"] = values["kernel"] or [NamedKernel("delta", delta())]
+    values |= _read_maps(values)
     _check_maps(values)
     if "weights" not in values:
         values["weights"] = _shipped_weights(values)
@@ -136,6 +163,16 @@ def _test_request(values: dict) -> TestRequest:
     if request.save_kernel:
         _check_kernel_overwrites_nothing(request)
     return request
+
+
+def _read_maps(values: dict) -> dict[str, NamedMap]:
+    """The maps of `regions` and `noise_map`, read from their files."""
+    maps, max_pixels = {}, values.get("max_pixels", MAX_PIXELS)
+    for name, read in (("regions", read_labels), ("noise_map", read_noise_map)):
+        if name in values:
+            with prefix_errors(name):
+                maps[name] = NamedMap(values[name], read(values[name], max_pixels))
+    return maps
 
 
 def _check_maps(values: dict) -> None:

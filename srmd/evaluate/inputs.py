@@ -25,7 +25,7 @@ class Inputs:
     """
 
     def __init__(self, request: TestRequest, min_side: int = 1):
-        self.min_side = min_side
+        self.min_side, self.max_pixels = min_side, request.max_pixels
         self.argument = "input" if request.input else "test_data"
         files_and_folders = request.input or ([request.test_data] if request.test_data else [])
         paths = []
@@ -46,15 +46,20 @@ class Inputs:
         if request.save_kernel:  # the kernel is written before the results
             protected.add(request.save_kernel.resolve())
         names = list(self.paths or builtin_test_pictures())
-        for folder in folders:
-            for name in names:
-                if (folder / f"{name}.png").resolve() in protected:
-                    raise InputError(f"the result {folder / name}.png would overwrite another file", "output")
+        results = [folder / f"{name}.png" for folder in folders for name in names]
+        if request.result:
+            if len(names) > 1:
+                found = f"found the name of a picture, {request.result}"
+                raise InputError(f"expected a folder for {len(names)} results, {found}", "output")
+            results = [request.result]
+        for path in results:
+            if path.resolve() in protected:
+                raise InputError(f"the result {path} would overwrite another file", "output")
 
     def cumulative_pixels(self) -> dict[str, int]:
         """For each name, the number of pixels of all pictures up to and including that one; broken ones count as 0."""
         if self.paths:
-            counts = {name: count_pixels(path) for name, path in self.paths.items()}
+            counts = {name: count_pixels(path, self.max_pixels) for name, path in self.paths.items()}
         else:
             counts = {name: pixels.shape[0] * pixels.shape[1] for name, pixels in builtin_test_pictures().items()}
         return dict(zip(counts, accumulate(counts.values()), strict=True))
@@ -77,10 +82,12 @@ class Inputs:
                 yield name, picture
 
     def _read(self, path: Path) -> Picture:
-        picture = read_picture(path)
+        picture = read_picture(path, self.max_pixels)
         if min(picture.pixels.shape[:2]) < self.min_side:
             height, width = picture.pixels.shape[:2]
             raise InputError(f"{path}: expected sides of at least {self.min_side} pixels, found {width}×{height}")
+        for warning in picture.warnings:
+            logger.warning("%s: %s", path, warning)
         return picture
 
 

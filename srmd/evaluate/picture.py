@@ -52,7 +52,7 @@ class PictureEvaluation:
             sr[rows, columns] = quantise(sr_tile, sr.dtype, one_channel)
             progress(sr_tile.shape[0] * sr_tile.shape[1] // self.scale**2)
         seconds = time.perf_counter() - start
-        writer.submit(write_picture, self.request.output / f"{name}.png", sr, picture, alpha)
+        writer.submit(write_picture, self.request.result_path(name), sr, picture, alpha)
         return {"seconds": seconds}
 
     def score(

@@ -44,8 +44,11 @@ def evaluate(request: TestRequest, progress: Callable[[int, int], object] = lamb
     for line in warnings(settings, restorer):
         logger.warning(line)
     rows = _evaluate_all(settings, PictureEvaluation(settings, restorer), inputs, progress)
-    write_metrics(settings, restorer, rows)
-    logger.info("%s\nPictures and metrics.json are in %s", table(rows), request.output)
+    if request.result:
+        logger.info("The result is %s", request.result)
+    else:
+        write_metrics(settings, restorer, rows)
+        logger.info("%s\nPictures and metrics.json are in %s", table(rows), request.output)
     if inputs.left_out:
         names = ", ".join(inputs.left_out)
         raise RuntimeError(f"{len(inputs.left_out)} of {len(inputs.paths)} pictures were left out: {names}")
@@ -74,7 +77,8 @@ def _evaluate_all(
         done += pixels
         progress(done, total)
 
-    dashboard = open_dashboard(request.visdom, f"srmd_{request.output.name}", start_server=False, log=logger.info)
+    name = request.result.stem if request.result else request.output.name
+    dashboard = open_dashboard(request.visdom, f"srmd_{name}", start_server=False, log=logger.info)
     with dashboard, BackgroundWriter() as writer:
         for window, (picture, caption) in degradation_pictures(settings).items():
             dashboard.image(window, picture, caption)

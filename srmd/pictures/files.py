@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from srmd.base.errors import InputError
-from srmd.base.files import atomic_write, check_is_file
+from srmd.base.files import atomic_write, describe_path
+from srmd.config import MAX_PIXELS
 from srmd.pictures.decode import to_picture
 from srmd.pictures.metadata import count_frames, fit_metadata, load_image, read_metadata, save_options
 from srmd.pictures.picture import Metadata, Picture, as_floats, change_depth, quantise
@@ -31,7 +32,6 @@ from srmd.pictures.tiff import check_tiff, correct_tiff, describe_tiff
 logger = logging.getLogger("srmd")
 
 ORIENTATION = ExifTags.Base.Orientation
-MAX_PIXELS = 2**28  # by default, of a picture that is read
 _limit_lock = threading.RLock()  # Pillow's limit is a global variable, which `open_image` changes
 # Formats that are never read or written: Pillow renders EPS and WMF with another program; the others are data or video.
 REFUSED_FORMATS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
@@ -54,7 +54,6 @@ def read_picture(path: Path, max_pixels: int = MAX_PIXELS) -> Picture:
     has more than `max_pixels` pixels.
     """
     path = Path(path)
-    check_is_file(path, "a picture")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of small defects, but reads the picture
@@ -102,28 +101,33 @@ def _complete_png(picture: Picture, png: PngHeader, path: Path, orientation: int
     return with_16_bits(picture, png, path, orientation)
 
 
-def count_pixels(path: Path) -> int:
-    """The number of pixels that the header of a picture file states; 0 if the header cannot be read."""
+def count_pixels(path: Path, max_pixels: int = MAX_PIXELS) -> int:
+    """The number of pixels that the header of a picture file states; 0 if it is above `max_pixels` or unreadable."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with open_image(path, max_pixels=None) as image:
+            with open_image(path, max_pixels) as image:
                 return image.width * image.height
     except Exception:  # any exception, as in `read_picture`, which then reports the error
         return 0
 
 
 @contextmanager
-def open_image(path: Path, max_pixels: int | None = MAX_PIXELS) -> Iterator[Image.Image]:
+def open_image(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
     """Opens a picture file with Pillow; inside the `with` block Pillow's limit of pixels is `max_pixels`.
 
-    Raises InputError if the picture has more pixels.
+    Raises InputError if the path is no file, or if the picture has more pixels.
     """
+    if (found := describe_path(path)) != "a file":  # opening a pipe, for example, could block for ever
+        raise InputError(f"expected a picture, found {found}")
     with _limit_lock:
         old_limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, max_pixels
         try:
-            with Image.open(path, formats=readable_formats()) as image:
-                if max_pixels is not None and image.width * image.height > max_pixels:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit is checked below
+                image = Image.open(path, formats=readable_formats())
+            with image:
+                if image.width * image.height > max_pixels:
                     raise _too_large(image.width * image.height, max_pixels)
                 yield image
         except Image.DecompressionBombError as error:  # raised above twice the limit
@@ -175,6 +179,12 @@ def _encode(path: Path, picture: NDArray, alpha: NDArray | None, source: Picture
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: {name} can't hold this picture ({error})") from error
     return [buffer.getbuffer()]
+
+
+def is_picture_name(path: Path) -> bool:
+    """Whether a path has the suffix of a picture format."""
+    Image.init()
+    return path.suffix.lower() in Image.registered_extensions()
 
 
 def picture_format(path: Path) -> str:
@@ -234,8 +244,7 @@ def list_pictures(folder: Path) -> list[Path]:
     Hidden files and subfolders are ignored. Raises InputError if there is no such folder, or no picture in it.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        found = "a file" if folder.exists() else "no such folder"
+    if (found := describe_path(folder, missing="no such folder")) != "a folder":
         raise InputError(f"{folder}: expected a folder of pictures, found {found}")
     files = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
     readable, suffixes = readable_formats(), Image.registered_extensions()

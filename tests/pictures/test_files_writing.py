@@ -1,5 +1,7 @@
 """Written picture files have the values and the properties that they should have."""
 
+import errno
+
 import numpy as np
 import pytest
 from PIL import Image, JpegImagePlugin
@@ -95,10 +97,10 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_no_other(tmp_path, monkeyp
     before = (tmp_path / "a.png").read_bytes()
 
     def full_disk(*_):
-        raise OSError("No space left on device")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full_disk)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match=r"a\.png: No space left on device"):
         write_picture(tmp_path / "a.png", np.ones((4, 4, 3)))
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [before]
 
