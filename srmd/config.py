@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 STANDARD_STREAM = Path("-")  # as `input` standard input, as `output` standard output
+MAX_PIXELS = 2**28  # by default, of a picture that is read
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,8 @@ class TestRequest:
     self_ensemble: bool = False
     tile: int | None = None  # maximum side in LR pixels; None: the backend's default
     save_lr: bool = False
+    result: Path | None = None  # file of the only result of `input`; None: a file in `output` for each
+    max_pixels: int = MAX_PIXELS  # of a picture; larger ones are left out
     device: str = "auto"
     engine: str = "auto"
     precision: str = "auto"
@@ -120,6 +123,11 @@ class TestRequest:
     visdom: str = "auto"
     debug: bool = False
     command: str = ""  # the command line as the user typed it
+
+    @property
+    def has_metrics_file(self) -> bool:
+        """Whether the results are written to a folder with metrics.json, and not to one named file or a stream."""
+        return self.result is None and self.output != STANDARD_STREAM
 
     @property
     def input_paths(self) -> list[Path]:
@@ -146,6 +154,7 @@ class PrepareRequest:
 
     output: Path
     train_data: Path | None = None
+    max_pixels: int = MAX_PIXELS  # of a picture; larger ones are left out
     debug: bool = False
 
 

@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srmd.base.errors import InputError, Stopped
-from srmd.base.files import atomic_write, make_folder
+from srmd.base.files import atomic_write, check_is_file, make_folder
 from srmd.base.signals import stop_requests
+from srmd.config import MAX_PIXELS
 from srmd.pictures.dihedral import VIEWS, turn_array
 from srmd.pictures.files import over_white, read_picture
 from srmd.pictures.folders import list_pictures
@@ -62,27 +63,35 @@ def _pictures(count: int) -> str:
     return f"{count} picture{'' if count == 1 else 's'}"
 
 
-def pack(source: Path | None, output: Path, progress: PackingProgress = lambda done, total: None) -> PackSummary:
+def pack(
+    source: Path | None,
+    output: Path,
+    progress: PackingProgress = lambda done, total: None,
+    max_pixels: int = MAX_PIXELS,
+) -> PackSummary:
     """Pack the pictures of a folder, or the built-in set (None), into one file. After an error no file is left.
 
-    Broken pictures are left out with a warning. Raises InputError if no picture of the folder can be read, and Stopped
-    on a signal. `progress` is called after each picture of a folder.
+    Broken pictures, and those of more than `max_pixels` pixels, are left out with a warning. Raises InputError if no
+    picture of the folder can be read, and Stopped on a signal. `progress` is called after each picture of a folder.
     """
     summary = PackSummary(output)
     if output.is_dir():
         raise InputError(f"{output}: expected the name of a file to write, found a folder")
-    pictures = _read_all(list_pictures(source), summary, progress) if source else builtin_training_pictures()
+    if source:
+        pictures = _read_all(list_pictures(source), summary, progress, max_pixels)
+    else:
+        pictures = builtin_training_pictures()
     _write_pack(pictures, summary)
     return summary
 
 
 def _read_all(
-    paths: list[Path], summary: PackSummary, progress: PackingProgress
+    paths: list[Path], summary: PackSummary, progress: PackingProgress, max_pixels: int
 ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
     """Yield name and pixels of each picture that can be read, and add the others to the summary."""
     for number, path in enumerate(paths, start=1):
         try:
-            pixels = _training_pixels(read_picture(path))
+            pixels = _training_pixels(read_picture(path, max_pixels))
         except InputError as error:
             summary.left_out.append((path.name, str(error)))
             logger.warning("left out: %s", error)
@@ -140,9 +149,7 @@ class PackedPictures:
         import h5py
 
         self.path = Path(path)
-        if not self.path.is_file():
-            found = "a folder" if self.path.is_dir() else "no such file"
-            raise InputError(f"{path}: expected a file of packed pictures (.h5), found {found}")
+        check_is_file(self.path, "a file of packed pictures (.h5)")
         # HDF5 caches chunks for each dataset. Consecutive crops rarely share a chunk: one chunk is enough.
         cache_bytes = CHUNK_SIDE * CHUNK_SIDE * 3
         try:

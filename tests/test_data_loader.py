@@ -302,11 +302,11 @@ def test_a_signal_ends_packing_and_leaves_no_file(tmp_path, monkeypatch, number)
     folder_of(tmp_path / "pictures", (20, 20), (20, 20), (20, 20))
     reads = []
 
-    def read_and_signal(path: Path) -> Picture:
+    def read_and_signal(path: Path, max_pixels: int) -> Picture:
         reads.append(path)
         if len(reads) == 2:
             signal.getsignal(number)(number, None)
-        return read_picture(path)
+        return read_picture(path, max_pixels)
 
     monkeypatch.setattr(data_loader, "read_picture", read_and_signal)
     with pytest.raises(Stopped):

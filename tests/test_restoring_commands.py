@@ -97,14 +97,12 @@ def test_what_is_no_picture_on_standard_input_is_refused(stdin: bytes, message: 
 
 
 def test_too_much_on_standard_input_is_refused_and_not_kept(tmp_path: Path):
-    program = "import sys; import srmd.evaluate.streams as streams; streams.MAX_BYTES = 3_000_000\n"
-    program += "from srmd.__main__ import command; command()"
     (tmp_path / "temporary").mkdir()
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path / "temporary")}
-    command = [sys.executable, "-c", program, *COMMAND[2:], "-", "--output=-"]
+    environment = os.environ | {"TMPDIR": str(tmp_path / "temporary")}
+    command = [*COMMAND, "-", "--output=-", "--max_pixels=375000"]
     done = subprocess.run(command, input=bytes(4_000_000), capture_output=True, env=environment, check=False)
     assert done.returncode == 2
-    assert b"--input: expected at most " in done.stderr
+    assert done.stderr == b"--input: expected at most 3 MB on standard input (--max_pixels), found more\n"
     assert not list((tmp_path / "temporary").iterdir())
 
 

@@ -1,6 +1,7 @@
-"""Atomic file writes, output folders and the cache folder."""
+"""Kinds of paths, atomic file writes, output folders and the cache folder."""
 
 import os
+import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,6 +11,26 @@ from srmd.base.errors import InputError
 
 # What the package keeps in its cache folder: benchmark results and compiled libraries; and what a killed process left.
 CACHED_FILES = ("engines.json", "convolution-*.so", f".{'[0-9a-f]' * 32}.*")
+SPECIAL_FILES = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
+
+
+def describe_path(path: str | Path, missing: str = "no such file") -> str:
+    """What lies at a path, without opening it: a file, a folder, a pipe, a socket, a device, or `missing`."""
+    try:
+        mode = os.stat(path).st_mode
+    except PermissionError:
+        return "no permission"
+    except (OSError, ValueError):  # ValueError: a null character
+        return missing
+    if stat.S_ISDIR(mode):
+        return "a folder"
+    return SPECIAL_FILES.get(stat.S_IFMT(mode), "a file")
+
+
+def check_is_file(path: str | Path, expected: str = "a file") -> None:
+    """Raises InputError unless a file lies at a path; opening a pipe, for example, could block for ever."""
+    if (found := describe_path(path)) != "a file":
+        raise InputError(f"{path}: expected {expected}, found {found}")
 
 
 @contextmanager
@@ -17,7 +38,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
     """A context that gives a temporary path in the folder of `path`, with its suffix; the caller writes the file there.
 
     At the end of the `with` block the temporary file is synced to disk and renamed to `path`. After an exception it is
-    removed, and an old file at `path` stays: `path` never holds half a file.
+    removed, and an old file at `path` stays: `path` never holds half a file. An OSError, such as of a full disk, names
+    `path`.
     """
     temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
     try:
@@ -26,6 +48,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
         temporary.replace(path)
         if os.name != "nt":  # the rename is on disk once its folder is synced; Windows cannot open a folder
             _sync(path.parent, os.O_RDONLY)
+    except OSError as error:
+        raise OSError(f"{path}: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
 

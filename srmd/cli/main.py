@@ -82,7 +82,7 @@ def _prepare(request: PrepareRequest) -> None:
     with prefix_errors("output"):
         make_folder(request.output.parent)
     with prefix_errors("train_data"), progress_bar(**PACKING) as progress:
-        summary = pack(request.train_data, request.output, progress)
+        summary = pack(request.train_data, request.output, progress, request.max_pixels)
     print(summary)
 
 

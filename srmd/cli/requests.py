@@ -14,9 +14,11 @@ from srmd.cli.flags import FLAGS, MODES, Parser, mode_parser
 from srmd.cli.restoring_flags import RESTORING_FLAGS
 from srmd.cli.values import KernelChoice, picture_source, words
 from srmd.config import (
+    MAX_PIXELS,
     STANDARD_STREAM,
     NamedDegradation,
     NamedKernel,
+    NamedMap,
     PackageRequest,
     PrepareRequest,
     TestRequest,
@@ -24,8 +26,9 @@ from srmd.config import (
 )
 from srmd.kernel.families import delta
 from srmd.kernel.window import recentre_kernel
-from srmd.pictures.formats import check_writable
-from srmd.pictures.maps import check_labels
+from srmd.pictures.files import is_picture_name, picture_format
+from srmd.pictures.formats import LOSSY_FORMATS, check_writable, format_of
+from srmd.pictures.maps import check_labels, read_labels, read_noise_map
 from srmd.train.run_folder import run_config
 from srmd.weights.shipped import shipped_weights, weights_for_enlargement
 
@@ -59,15 +62,34 @@ def parse(arguments: list[str]) -> Request:
     values, unknown = _parse_mode(mode, arguments, pictures)
     if unknown:
         raise InputError(_explain_unknown(unknown[0].split("=")[0], mode or "test"))
-    is_stream = values.get("output") == STANDARD_STREAM
-    if is_stream and not values.get("input"):
+    if values.get("output") == STANDARD_STREAM and not values.get("input"):
         raise InputError("expected a path, because only --input writes to standard output, found '-'", "output")
     if mode == "prepare":
         return _prepare_request(values)
-    if "output" in values and not is_stream and values["output"].is_file():
-        raise InputError(f"expected a folder, found the file {values['output']}", "output")
+    _check_output(values)
     values["command"] = shlex.join(["python", "main.py", *arguments, *(["--", *pictures] if pictures else [])])
     return _train_config(values) if mode == "train" else _test_request(values)
+
+
+def _check_output(values: dict) -> None:
+    """Replaces `output` by its folder and `result` where it names the file of a result.
+
+    Raises InputError if it names a file where a folder is expected.
+    """
+    output = values.get("output")
+    if output is None or output == STANDARD_STREAM:
+        return
+    if is_picture_name(output) and not output.is_dir():
+        if not values.get("input"):
+            raise InputError(f"expected a folder, found the name of a picture, {output}", "output")
+        with prefix_errors("output"):
+            picture_format(output)
+        for name in ("recursive", "format", "suffix", "overwrite"):
+            if name in values:
+                raise InputError(f"expected a folder in --output with it, found the name of a picture, {output}", name)
+        values |= {"output": output.parent, "result": output}
+    elif output.is_file():
+        raise InputError(f"expected a folder, found the file {output}", "output")
 
 
 def _split_at_dashes(arguments: list[str]) -> tuple[list[str], list[str]]:
@@ -159,6 +181,7 @@ def _test_request(values: dict) -> TestRequest:
         _check_streams(values)
     _check_results(values)
     values["kernel"] = values["kernel"] or [NamedKernel("delta", delta())]
+    values |= _read_maps(values)
     _check_maps(values)
     if "weights" not in values:
         values["weights"] = _shipped_weights(values)
@@ -168,6 +191,16 @@ def _test_request(values: dict) -> TestRequest:
     if request.save_kernel:
         _check_kernel_overwrites_nothing(request)
     return request
+
+
+def _read_maps(values: dict) -> dict[str, NamedMap]:
+    """The maps of `regions` and `noise_map`, read from their files."""
+    maps, max_pixels = {}, values.get("max_pixels", MAX_PIXELS)
+    for name, read in (("regions", read_labels), ("noise_map", read_noise_map)):
+        if name in values:
+            with prefix_errors(name):
+                maps[name] = NamedMap(values[name], read(values[name], max_pixels))
+    return maps
 
 
 def _check_maps(values: dict) -> None:
@@ -214,7 +247,10 @@ def _check_results(values: dict) -> None:
     if "size" in values and "outscale" in values:
         raise InputError("expected either --size or --outscale, found both", "size")
     file_format = values.get("format", "png")
-    if "quality" in values and file_format in ("png", "tiff"):
+    if "quality" in values and "result" in values:
+        if format_of(values["result"]) not in LOSSY_FORMATS:
+            raise InputError(f"expected jpg, webp or avif, found {values['result']}", "quality")
+    elif "quality" in values and file_format in ("png", "tiff"):
         raise InputError(
             f"expected --format=jpg, webp, avif or keep, found {file_format}, which loses nothing", "quality"
         )

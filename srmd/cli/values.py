@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from srmd.base.errors import InputError
-from srmd.config import STANDARD_STREAM, NamedMap
+from srmd.base.files import SPECIAL_FILES, describe_path
+from srmd.config import STANDARD_STREAM
 from srmd.kernel.specs import parse_kernels
 from srmd.show.dashboard import check_address
 
@@ -123,8 +124,11 @@ def existing(text: str) -> Path:
     """Parses the path of a file or folder that exists and can be read."""
     if not text:
         raise argparse.ArgumentTypeError("expected a path, found nothing")
-    if not os.path.exists(text):  # Path.exists would raise OSError for a name that is too long
+    found = describe_path(text)
+    if found == "no such file":
         raise argparse.ArgumentTypeError(f"{text}: expected a file or folder, found neither")
+    if found not in ("a file", "a folder"):
+        raise argparse.ArgumentTypeError(f"{text}: expected a file or folder, found {found}")
     if not os.access(text, os.R_OK):
         raise argparse.ArgumentTypeError(f"{text}: expected a file or folder that can be read, found no permission")
     return Path(text)
@@ -136,6 +140,8 @@ def output_path(text: str) -> Path:
         raise argparse.ArgumentTypeError("expected a path, found nothing")
     if any(len(os.fsencode(part)) > MAX_NAME_BYTES for part in Path(text).parts):
         raise argparse.ArgumentTypeError(f"expected file names of up to {MAX_NAME_BYTES} bytes, found {text!r}")
+    if (found := describe_path(text)) in SPECIAL_FILES.values():
+        raise argparse.ArgumentTypeError(f"{text}: expected a path to write to, found {found}")
     return Path(text)
 
 
@@ -162,11 +168,6 @@ def kernel_output(text: str) -> Path:
     if path.suffix.lower() not in (".png", ".mat") or path.is_dir():
         raise argparse.ArgumentTypeError(f"expected a .png or .mat file, found {text!r}")
     return path
-
-
-def named_map(read: Callable[[Path], np.ndarray]) -> Callable[[str], NamedMap]:
-    """A parser of the path of a map; `read` reads the file."""
-    return lambda text: NamedMap(Path(text), read(existing(text)))
 
 
 def dashboard_server(text: str) -> str:

@@ -26,7 +26,7 @@ class Inputs:
     """
 
     def __init__(self, request: TestRequest, min_side: int = 1):
-        self.min_side = min_side
+        self.min_side, self.max_pixels = min_side, request.max_pixels
         paths = []
         if request.test_data:
             with prefix_errors("test_data"):
@@ -51,7 +51,7 @@ class Inputs:
     def cumulative_pixels(self) -> dict[str, int]:
         """For each name, the number of pixels of all pictures up to and including that one; broken ones count as 0."""
         if self.paths:
-            counts = {name: count_pixels(path) for name, path in self.paths.items()}
+            counts = {name: count_pixels(path, self.max_pixels) for name, path in self.paths.items()}
         else:
             counts = {name: pixels.shape[0] * pixels.shape[1] for name, pixels in builtin_test_pictures().items()}
         return dict(zip(counts, accumulate(counts.values()), strict=True))
@@ -74,10 +74,12 @@ class Inputs:
                 yield name, picture
 
     def _read(self, path: Path) -> Picture:
-        picture = read_picture(path)
+        picture = read_picture(path, self.max_pixels)
         if min(picture.pixels.shape[:2]) < self.min_side:
             height, width = picture.pixels.shape[:2]
             raise InputError(f"{path}: expected sides of at least {self.min_side} pixels, found {width}×{height}")
+        for warning in picture.warnings:
+            logger.warning("%s: %s", path, warning)
         return picture
 
 

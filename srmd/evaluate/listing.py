@@ -29,7 +29,7 @@ def log_dry_run(networks: list[NetworkJobs], plan: RestoringPlan) -> None:
         for job in network.skipped:
             logger.info("skipped: %s, restored before to %s", job.source, target_of(request, job))
         for job in network.jobs:
-            if size := upright_size(job.source):
+            if size := upright_size(job.source, request.max_pixels):
                 restored += 1
                 (height, width), (new_height, new_width) = size, final_size(size, scale, request.outscale, request.size)
                 sizes = (width, height, new_width, new_height)

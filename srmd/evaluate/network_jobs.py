@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from srmd.base.errors import InputError
-from srmd.config import STANDARD_STREAM, NamedDegradation, TestRequest, TestSettings
+from srmd.config import NamedDegradation, TestRequest, TestSettings
 from srmd.evaluate.records import ResultRecords, differences, input_entry, settings_entry
 from srmd.evaluate.results import RestoringJob
 from srmd.evaluate.settings import resolve_settings
@@ -44,7 +44,7 @@ def divide_by_network(request: TestRequest, jobs: list[RestoringJob]) -> list[Ne
 
 def _weights_for_size(request: TestRequest, source: Path) -> Path:
     """The shipped network of the smallest scale that makes a picture as large as `size`."""
-    height, width = upright_size(source) or (1, 1)  # a broken picture is left out when it is read
+    height, width = upright_size(source, request.max_pixels) or (1, 1)  # a broken picture is left out when it is read
     factor = max(request.size[0] / width, request.size[1] / height)
     noisy = NamedDegradation([], request.noise_map or request.noise_level).has_noise
     weights = weights_for_enlargement(factor, noisy)
@@ -75,7 +75,8 @@ def skip_existing(networks: list[NetworkJobs], records: ResultRecords) -> None:
 
 
 def _result_exists(request: TestRequest, job: RestoringJob) -> bool:
-    return request.output != STANDARD_STREAM and not request.overwrite and (request.output / job.file).exists()
+    """Whether a result exists that may not be replaced; a file that was named is replaced."""
+    return request.has_metrics_file and not request.overwrite and (request.output / job.file).exists()
 
 
 def _difference(network: NetworkJobs, job: RestoringJob, records: ResultRecords) -> str:

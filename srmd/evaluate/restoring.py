@@ -50,7 +50,7 @@ def restore_pictures(
 ) -> list[dict]:
     """Restores the LR pictures of a request; arguments, result and errors as in `evaluate`."""
     from_stream = STANDARD_STREAM in request.input
-    with picture_file(standard_input) if from_stream else nullcontext() as streamed:
+    with picture_file(standard_input, request.max_pixels) if from_stream else nullcontext() as streamed:
         records = ResultRecords(request.output)
         plan = plan_results(request, records, streamed)
         networks = divide_by_network(request, plan.jobs)
@@ -81,7 +81,7 @@ class Restoring:
         self._backend: Backend | None = None  # the last one that was used
         self._folders: set[Path] = set()  # those that were made
         jobs = [job for network in networks for job in network.jobs]
-        pixels = [count_pixels(job.source) if progress else 0 for job in jobs]
+        pixels = [count_pixels(job.source, request.max_pixels) if progress else 0 for job in jobs]
         self._cumulative_pixels = dict(zip(jobs, accumulate(pixels), strict=True))
         self._done_pixels, self._all_pixels = 0, sum(pixels)
 
@@ -119,7 +119,7 @@ class Restoring:
             save_kernels([kernel.array for kernel in kernels], self.request.save_kernel)
 
     def _open_dashboard(self) -> Dashboard:
-        name = "stdout" if self.request.output == STANDARD_STREAM else self.request.output.name
+        name = self.request.result.stem if self.request.result else self.request.output.name
         return open_dashboard(self.request.visdom, f"srmd_{name}", start_server=False, log=logger.info)
 
     def _restore_all(self, network: NetworkJobs, dashboard: Dashboard, writer: BackgroundWriter) -> None:
@@ -137,9 +137,9 @@ class Restoring:
             dashboard.image(window, picture, caption)
         evaluation = PictureEvaluation(network.settings, restorer)
         for job, picture, source in prefetch(self._read_all(network)):
-            sr, seconds = evaluation.restore(job.name, picture, self._advance)
+            sr, alpha, seconds = evaluation.restore(job.name, picture, self._advance)
             row = {"name": job.name, "file": job.file, "seconds": seconds, "settings": network.entry, "input": source}
-            writer.submit(self._write, job, sr, picture, row, size=sr.nbytes + picture.pixels.nbytes)
+            writer.submit(self._write, job, sr, alpha, picture, row, size=sr.nbytes + picture.pixels.nbytes)
             self._advance(self._cumulative_pixels[job] - self._done_pixels)  # also counts pictures that were left out
 
     def _read_all(self, network: NetworkJobs) -> Iterator[tuple[RestoringJob, Picture, dict]]:
@@ -148,46 +148,54 @@ class Restoring:
         for job in network.jobs:
             try:
                 source = input_entry(job.source)
-                picture = read_picture(job.source)
+                picture = read_picture(job.source, self.request.max_pixels)
                 size = picture.pixels.shape[:2]
                 new_size = final_size(size, scale, self.request.outscale, self.request.size)
                 check_size(format_of(Path(job.file)), width=new_size[1], height=new_size[0])
             except (InputError, OSError) as error:
                 self.report.leave_out(job, error)
                 continue
+            for warning in picture.warnings:
+                logger.warning("%s: %s", job.source, warning)
             self.report.warn_of_size(job, size, new_size, scale)
             if STANDARD_STREAM in self.request.input:
                 source["path"] = str(STANDARD_STREAM)
             yield job, picture, source
 
-    def _write(self, job: RestoringJob, sr: NDArray, picture: Picture, row: dict) -> None:
+    def _write(self, job: RestoringJob, sr: NDArray, alpha: NDArray | None, picture: Picture, row: dict) -> None:
         """Writes a result and records it; a result that its format cannot hold is left out."""
         path, quality = self.request.output / job.file, quality_of(self.request, job)
         lost = lost_properties(format_of(path), picture)
         row |= {key: value for key, value in (("quality", quality), ("lost", lost)) if value}
+        arguments = path, sr, picture, alpha, quality or DEFAULT_QUALITY
         try:
             if self.request.output == STANDARD_STREAM:
-                self._standard_output.write(encode_picture(path, sr, picture, quality or DEFAULT_QUALITY))
+                self._standard_output.writelines(encode_picture(*arguments))
                 self._standard_output.flush()
             else:
-                self._write_file(path, sr, picture, quality or DEFAULT_QUALITY, row)
+                self._make_folder(path.parent)
+                self._write_file(row, *arguments)
         except InputError as error:
             self.report.leave_out(job, error)
         else:
             self.report.warn_of_loss(job, lost)
             self.report.restored.append(row)
 
-    def _write_file(self, path: Path, sr: NDArray, picture: Picture, quality: int, row: dict) -> None:
+    def _write_file(self, row: dict, path: Path, *arguments: object) -> None:
         """Writes and records a result so that a process that is killed leaves no result without or with a false record.
 
         The record of a file that does not exist does no harm.
         """
-        self._make_folder(path.parent)
         is_replaced = path.exists()
         if not is_replaced:
-            self.records.add(row)
-        write_picture(path, sr, picture, quality)
+            self._record(row)
+        write_picture(path, *arguments)
         if is_replaced:
+            self._record(row)
+
+    def _record(self, row: dict) -> None:
+        """Records a result; one in a file that was named only if there is a record, which would otherwise be false."""
+        if self.request.has_metrics_file or row["file"] in self.records.rows:
             self.records.add(row)
 
     def _make_folder(self, folder: Path) -> None:
@@ -203,16 +211,20 @@ class Restoring:
 
     def _write_metrics(self) -> None:
         """Writes metrics.json, if there is a result of this run or of an earlier one."""
-        rows, settings = _with_indices(self.records.existing_rows())
-        if not rows:
+        if not self.request.has_metrics_file:
             return
+        rows, settings = _with_indices(self.records.existing_rows())
+        if rows:
+            self._write_metrics_of(rows, settings)
+        self.records.remove_journals()
+
+    def _write_metrics_of(self, rows: list[dict], settings: list[dict]) -> None:
         network = next((network for network in self.networks if network.jobs), self.networks[0])
         left_out = left_out_entries(self.report.left_out)
         further = {"summary": self.report.counts, "left_out": left_out, "settings": settings}
         mean_rows = [{"name": row["name"], "seconds": row["seconds"]} for row in self.report.restored]
         config = network.weights.network.config
         write_metrics(network.settings, config, self._backend, rows, mean_rows, further)
-        self.records.remove_journals()
 
 
 def _with_indices(rows: list[dict]) -> tuple[list[dict], list[dict]]:

@@ -87,7 +87,9 @@ class RestoringReport:
             lines += [f"  {path}: {reason}" for path, reason in list(self.left_out.items())[:MAX_NAMED]]
         if len(self.left_out) > MAX_NAMED:
             lines.append(f"  and {len(self.left_out) - MAX_NAMED} more")
-        if self._request.output != STANDARD_STREAM:
+        if self._request.result:
+            lines.append(f"The result is {self._request.result}")
+        elif self._request.output != STANDARD_STREAM:
             lines.append(f"Pictures and metrics.json are in {self._request.output}")
         return "\n".join(lines)
 

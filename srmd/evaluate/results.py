@@ -65,6 +65,9 @@ def plan_results(request: TestRequest, records: ResultRecords, standard_input: P
             relative_paths.setdefault(path, Path(path.name))
     plan.jobs = [RestoringJob(source, _result_file(request, source, path)) for source, path in relative_paths.items()]
     _check_names(plan.jobs)
+    if request.result and len(plan.jobs) > 1:
+        found = f"found the name of a picture, {request.result}"
+        raise InputError(f"expected a folder for {len(plan.jobs)} results, {found}", "output")
     if request.output != STANDARD_STREAM:
         _check_nothing_is_overwritten(request, plan.jobs)
     elif len(plan.jobs) > 1:
@@ -94,6 +97,8 @@ def _pictures_of_folder(folder: Path, request: TestRequest, results: set[str], p
 
 def _result_file(request: TestRequest, source: Path, named_after: Path) -> str:
     """The result's path in the output folder."""
+    if request.result:
+        return request.result.name
     name = f"{named_after.stem}{request.suffix}{result_suffix(request.format, source)}"
     if len(os.fsencode(name)) > MAX_NAME_BYTES:
         raise InputError(f"{source}: expected names of results of up to {MAX_NAME_BYTES} bytes, found {name}", "input")

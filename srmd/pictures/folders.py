@@ -10,6 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from srmd.base.errors import InputError
+from srmd.base.files import describe_path
 from srmd.pictures.files import readable_formats
 
 
@@ -49,8 +50,7 @@ def scan_folder(
     Hidden files and folders are ignored, and so are subfolders for which `is_excluded` is true. A subfolder that can be
     reached by several paths, as through a symbolic link, is read once. Raises InputError if there is no such folder.
     """
-    if not folder.is_dir():
-        found = "a file" if folder.exists() else "no such folder"
+    if (found := describe_path(folder, missing="no such folder")) != "a folder":
         raise InputError(f"{folder}: expected a folder of pictures, found {found}")
     scan = FolderScan()
     readable, suffixes = set(readable_formats()), Image.registered_extensions()
