@@ -3,7 +3,6 @@
 import argparse
 import os
 import shlex
-import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 from srmd import __version__
 from srmd.base.errors import InputError, prefix_errors
 from srmd.cli.flags import FLAGS, MODES, Parser, mode_parser
-from srmd.cli.restoring_flags import RESTORING_FLAGS
+from srmd.cli.restoring_checks import check_output, check_results, check_streams
 from srmd.cli.values import KernelChoice, picture_source, words
 from srmd.config import (
     MAX_PIXELS,
@@ -26,8 +25,6 @@ from srmd.config import (
 )
 from srmd.kernel.families import delta
 from srmd.kernel.window import recentre_kernel
-from srmd.pictures.files import is_picture_name, picture_format
-from srmd.pictures.formats import LOSSY_FORMATS, check_writable, format_of
 from srmd.pictures.maps import check_labels, read_labels, read_noise_map
 from srmd.train.run_folder import run_config
 from srmd.weights.shipped import shipped_weights, weights_for_enlargement
@@ -66,30 +63,9 @@ def parse(arguments: list[str]) -> Request:
         raise InputError("expected a path, because only --input writes to standard output, found '-'", "output")
     if mode == "prepare":
         return _prepare_request(values)
-    _check_output(values)
+    check_output(values)
     values["command"] = shlex.join(["python", "main.py", *arguments, *(["--", *pictures] if pictures else [])])
     return _train_config(values) if mode == "train" else _test_request(values)
-
-
-def _check_output(values: dict) -> None:
-    """Replaces `output` by its folder and `result` where it names the file of a result.
-
-    Raises InputError if it names a file where a folder is expected.
-    """
-    output = values.get("output")
-    if output is None or output == STANDARD_STREAM:
-        return
-    if is_picture_name(output) and not output.is_dir():
-        if not values.get("input"):
-            raise InputError(f"expected a folder, found the name of a picture, {output}", "output")
-        with prefix_errors("output"):
-            picture_format(output)
-        for name in ("recursive", "format", "suffix", "overwrite"):
-            if name in values:
-                raise InputError(f"expected a folder in --output with it, found the name of a picture, {output}", name)
-        values |= {"output": output.parent, "result": output}
-    elif output.is_file():
-        raise InputError(f"expected a folder, found the file {output}", "output")
 
 
 def _split_at_dashes(arguments: list[str]) -> tuple[list[str], list[str]]:
@@ -178,8 +154,8 @@ def _test_request(values: dict) -> TestRequest:
         if not values["kernel"]:
             example = "--kernel=gaussian:1.3, or --kernel=delta for no blur"
             raise InputError(f"required for LR pictures, found none; for example {example}", "kernel")
-        _check_streams(values)
-    _check_results(values)
+        check_streams(values)
+    check_results(values)
     values["kernel"] = values["kernel"] or [NamedKernel("delta", delta())]
     values |= _read_maps(values)
     _check_maps(values)
@@ -218,43 +194,6 @@ def _check_maps(values: dict) -> None:
             check_labels(regions.values, count)
     if "noise_map" in values and "noise_level" in values:
         raise InputError("expected either --noise_map or --noise_level, found both", "noise_map")
-
-
-def _check_streams(values: dict) -> None:
-    """Raises InputError for flags that standard input or output does not take."""
-    if STANDARD_STREAM in values["input"]:
-        if len(values["input"]) > 1:
-            raise InputError("expected only -, standard input, or other pictures, found both", "input")
-        if sys.stdin is None or sys.stdin.isatty():
-            found = "that it is closed" if sys.stdin is None else "a terminal"
-            raise InputError(f"expected a picture on standard input, found {found}", "input")
-    if values.get("output") != STANDARD_STREAM:
-        return
-    for name in ("recursive", "suffix", "overwrite"):
-        if name in values:
-            raise InputError("not used with --output=-, which writes one picture to standard output", name)
-    if sys.stdout.isatty() and "dry_run" not in values:
-        raise InputError("expected a pipe or a file as standard output, found a terminal", "output")
-
-
-def _check_results(values: dict) -> None:
-    """Raises InputError if flags of restored pictures are used in vain or contradict each other."""
-    for flag in RESTORING_FLAGS:
-        if flag.name in values and not values.get("input"):
-            raise InputError("only for LR pictures, expected --input, found none", flag.name)
-    if "recursive" in values and not any(path.is_dir() for path in values["input"]):
-        raise InputError("expected a folder in --input, found none", "recursive")
-    if "size" in values and "outscale" in values:
-        raise InputError("expected either --size or --outscale, found both", "size")
-    file_format = values.get("format", "png")
-    if "quality" in values and "result" in values:
-        if format_of(values["result"]) not in LOSSY_FORMATS:
-            raise InputError(f"expected jpg, webp or avif, found {values['result']}", "quality")
-    elif "quality" in values and file_format in ("png", "tiff"):
-        raise InputError(
-            f"expected --format=jpg, webp, avif or keep, found {file_format}, which loses nothing", "quality"
-        )
-    check_writable(file_format)
 
 
 def _check_kernel_overwrites_nothing(request: TestRequest) -> None:
