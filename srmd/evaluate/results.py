@@ -64,14 +64,10 @@ def plan_results(request: TestRequest, records: ResultRecords, standard_input: P
         else:
             relative_paths.setdefault(path, Path(path.name))
     plan.jobs = [RestoringJob(source, _result_file(request, source, path)) for source, path in relative_paths.items()]
+    _check_one_result(request, len(plan.jobs))
     _check_names(plan.jobs)
-    if request.result and len(plan.jobs) > 1:
-        found = f"found the name of a picture, {request.result}"
-        raise InputError(f"expected a folder for {len(plan.jobs)} results, {found}", "output")
     if request.output != STANDARD_STREAM:
         _check_nothing_is_overwritten(request, plan.jobs)
-    elif len(plan.jobs) > 1:
-        raise InputError(f"expected one picture for standard output, found {len(plan.jobs)}", "output")
     return plan
 
 
@@ -103,6 +99,15 @@ def _result_file(request: TestRequest, source: Path, named_after: Path) -> str:
     if len(os.fsencode(name)) > MAX_NAME_BYTES:
         raise InputError(f"{source}: expected names of results of up to {MAX_NAME_BYTES} bytes, found {name}", "input")
     return (named_after.parent / name).as_posix()
+
+
+def _check_one_result(request: TestRequest, count: int) -> None:
+    """Raises InputError if there are several pictures and the output is a stream or a file."""
+    if count > 1 and request.output == STANDARD_STREAM:
+        raise InputError(f"expected one picture for standard output, found {count}", "output")
+    if count > 1 and request.result:
+        found = f"found the name of a picture, {request.result}"
+        raise InputError(f"expected a folder for {count} results, {found}", "output")
 
 
 def _check_names(jobs: list[RestoringJob]) -> None:

@@ -99,7 +99,7 @@ def test_a_run_whose_config_is_a_pipe_is_refused(capsys: pytest.CaptureFixture):
     assert "config.json: expected a file, found a pipe" in capsys.readouterr().err
 
 
-def test_a_pipe_inside_a_folder_is_no_picture(capsys: pytest.CaptureFixture):
+def test_a_pipe_inside_a_folder_is_left_out_by_what_it_is(capsys: pytest.CaptureFixture):
     make("pipe", Path("empty/a.png"))
     assert main.main(["empty", "--kernel=delta"]) == 2
-    assert "empty: expected pictures" in capsys.readouterr().err
+    assert capsys.readouterr().err == "--input: empty/a.png: expected a picture, found a pipe\n"

@@ -55,7 +55,7 @@ def test_what_a_format_cannot_hold_is_named_and_what_is_written_agrees(
     path = tmp_path / f"a{suffix}"
     assert lost_properties(format_of(path), picture) == lost
     pixels = picture.pixels[..., :1] if picture.grey else picture.pixels
-    write_picture(path, pixels, picture)
+    write_picture(path, pixels, picture, picture.alpha)
     written = read_picture(path)
     has_16_bits = written.pixels.dtype == np.uint16
     assert has_16_bits == (picture.pixels.dtype == np.uint16 and "16 bits" not in lost)
@@ -72,7 +72,8 @@ def test_16_bits_become_the_nearest_of_256_levels(suffix: str, tmp_path: Path):
 
 def test_a_transparent_16_bit_picture_is_laid_on_white_in_jpeg(tmp_path: Path):
     pixels = np.zeros((16, 16, 3), np.uint16)  # black, half opaque
-    write_picture(tmp_path / "a.jpg", pixels, Picture(pixels, np.full((16, 16), 51, np.uint8)))
+    alpha = np.full((16, 16), 51, np.uint8)
+    write_picture(tmp_path / "a.jpg", pixels, Picture(pixels, alpha), alpha)
     assert np.abs(np.asarray(open_picture(tmp_path / "a.jpg")).astype(int) - 204).max() <= 1
 
 
