@@ -34,6 +34,15 @@ def check_is_file(path: str | Path, expected: str = "a file") -> None:
 
 
 @contextmanager
+def name_in_errors(path: Path) -> Iterator[None]:
+    """Puts a path in front of the message of an OSError raised inside: that of a full disk, for example, names none."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(f"{path}: {error.strerror or error}") from error
+
+
+@contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
     """A context that gives a temporary path in the folder of `path`, with its suffix; the caller writes the file there.
 
@@ -43,13 +52,12 @@ def atomic_write(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
     try:
-        yield temporary
-        _sync(temporary, os.O_RDWR)  # Windows syncs a file only if it is open for writing
-        temporary.replace(path)
-        if os.name != "nt":  # the rename is on disk once its folder is synced; Windows cannot open a folder
-            _sync(path.parent, os.O_RDONLY)
-    except OSError as error:
-        raise OSError(f"{path}: {error.strerror or error}") from error
+        with name_in_errors(path):
+            yield temporary
+            _sync(temporary, os.O_RDWR)  # Windows syncs a file only if it is open for writing
+            temporary.replace(path)
+            if os.name != "nt":  # the rename is on disk once its folder is synced; Windows cannot open a folder
+                _sync(path.parent, os.O_RDONLY)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -97,7 +97,7 @@ def _from_pil_floats(image: Image.Image) -> Pixels:
 
 def _with_info(result: Image.Image, source: Image.Image, icc: bytes | None) -> Image.Image:
     """The result with the metadata of its source in `info`; with `icc` as colour profile."""
-    metadata = fit_metadata(read_metadata(source, source), result.width, result.height)
+    metadata = fit_metadata(read_metadata(source), result.width, result.height)
     info = {"icc_profile": icc, "exif": metadata.exif, "xmp": metadata.xmp, "dpi": metadata.dpi}
     info |= {key: source.info.get(key) for key in ("gamma", "chromaticity", "srgb")}
     result.info |= {key: value for key, value in info.items() if value is not None}

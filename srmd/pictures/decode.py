@@ -27,7 +27,8 @@ def to_picture(image: Image.Image) -> Picture:
     if image.mode == "La":  # grey premultiplied by alpha, which Pillow converts to LA only
         image = image.convert("LA")
     has_alpha = image.has_transparency_data
-    channels = np.asarray(image.convert("RGBA" if has_alpha else "RGB"))
+    mode = "RGBA" if has_alpha else "RGB"
+    channels = np.asarray(image if image.mode == mode else image.convert(mode))
     pixels, alpha = channels[..., :3], channels[..., 3] if has_alpha else None
     return _with_profile(Picture(pixels, alpha, _is_grey(image.mode, pixels, icc)), icc)
 

@@ -70,12 +70,10 @@ def _read_picture(path: Path, max_pixels: int) -> Picture:
             # Pillow scales grey values of 2 and 4 bits to 8, but not the value that is transparent.
             image.info["transparency"] *= 255 // (2**png.bit_depth - 1)
         orientation = image.getexif().get(ORIENTATION, 1)
-        upright = ImageOps.exif_transpose(image)
-        if png and png.colour_type == PNG_GREY_ALPHA:
-            upright = upright.convert("LA")  # Pillow reads RGBA where it has 16 bits
-        picture = to_picture(upright)
-        metadata = replace(read_metadata(image, upright), icc=picture.metadata.icc)
-        picture = replace(picture, metadata=metadata)
+        ImageOps.exif_transpose(image, in_place=True)
+        is_grey_alpha = png and png.colour_type == PNG_GREY_ALPHA  # Pillow reads RGBA where it has 16 bits
+        picture = to_picture(image.convert("LA") if is_grey_alpha else image)
+        picture = replace(picture, metadata=replace(read_metadata(image), icc=picture.metadata.icc))
         if image.format == "TIFF":
             picture = correct_tiff(picture, image)
     if png:

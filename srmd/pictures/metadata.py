@@ -67,15 +67,12 @@ def count_frames(image: Image.Image) -> int:
         return 1
 
 
-def read_metadata(image: Image.Image, upright: Image.Image) -> Metadata:
-    """The metadata of a loaded picture without the colour profile, which `fitting_profile` checks.
-
-    `upright` is the picture after `ImageOps.exif_transpose`, whose EXIF and XMP state no orientation.
-    """
-    exif = upright.info.get("exif")
-    if not exif and "Raw profile type exif" in upright.info:  # ImageMagick wrote it so before PNG had the chunk eXIf
-        exif = upright.getexif().tobytes()
-    xmp = upright.info.get("xmp")
+def read_metadata(image: Image.Image) -> Metadata:
+    """The metadata of a loaded picture without the colour profile, which `fitting_profile` checks."""
+    exif = image.info.get("exif")
+    if not exif and "Raw profile type exif" in image.info:  # ImageMagick wrote it so before PNG had the chunk eXIf
+        exif = image.getexif().tobytes()
+    xmp = image.info.get("xmp")
     return Metadata(exif=exif or None, xmp=xmp if isinstance(xmp, bytes) else None, dpi=_dpi(image))
 
 

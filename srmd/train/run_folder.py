@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from srmd.base.errors import InputError, prefix_errors
-from srmd.base.files import atomic_write, check_is_file, describe_path, make_folder
+from srmd.base.files import atomic_write, check_is_file, describe_path, make_folder, name_in_errors
 from srmd.config import TrainConfig
 from srmd.pictures.metrics import non_finite_to_none
 
@@ -73,7 +73,7 @@ class RunFolder:
 
     def append(self, row: dict) -> None:
         """Append a row to metrics.jsonl."""
-        with self.metrics.open("a", encoding="utf-8") as file:
+        with name_in_errors(self.metrics), self.metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(non_finite_to_none(row), allow_nan=False) + "\n")
 
     def rows(self) -> list[dict]:

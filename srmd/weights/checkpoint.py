@@ -36,8 +36,10 @@ class Checkpoint:
 
 def save_checkpoint(path: Path, state: dict) -> None:
     """Writes a dictionary with the entries of `Checkpoint` atomically."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)  # in memory, because PyTorch's error does not say that the disk is full
     with atomic_write(path) as temporary:
-        torch.save(state, temporary)
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
