@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -150,6 +151,7 @@ def test_a_terminal_neither_gives_nor_gets_a_picture():
 def output_on_terminal(*flags: str) -> str:
     """What a command whose standard error is a terminal writes there."""
     primary, secondary = os.openpty()
+    termios.tcsetwinsize(secondary, (24, 100))  # a bar fills the width, which would be 0
     process = subprocess.Popen([*COMMAND, *flags], stdout=subprocess.DEVNULL, stderr=secondary)
     os.close(secondary)
     output = b""

@@ -281,6 +281,21 @@ def test_results_of_several_runs_share_a_folder():
     }
 
 
+def test_what_another_process_records_meanwhile_is_kept(monkeypatch: pytest.MonkeyPatch):
+    picture("one/a.png")
+    picture("two/b.png")
+    write = restoring.write_picture
+
+    def write_while_another_run_ends(path: Path, *arguments: object) -> None:
+        if path.name == "a.png":
+            assert restore("--input", "two") == 0
+        write(path, *arguments)
+
+    monkeypatch.setattr(restoring, "write_picture", write_while_another_run_ends)
+    assert restore("--input", "one") == 0
+    assert [row["name"] for row in metrics()["images"]] == ["a", "b"]
+
+
 def test_results_inside_the_input_folder_are_not_restored_again(capsys: pytest.CaptureFixture):
     picture("in/a.png")
     picture("in/sub/b.png")
@@ -365,6 +380,16 @@ def test_outscale_is_the_result_of_the_network_resized_by_bicubic():
     assert np.abs(resized - expected).max() < 1.2  # `whole` was rounded before it was resized
     assert restore("--input", "in", "--outscale=2", "--overwrite") == 0
     assert np.array_equal(np.asarray(open_picture("out/a.png")), np.rint(whole[0].permute(1, 2, 0).numpy() * 255))
+
+
+def test_a_resized_result_is_rounded_once():
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 40), np.uint8)
+    for name, values in (("8", pixels), ("16", pixels.astype(np.uint16) * 257)):
+        Path("in").mkdir(exist_ok=True)
+        Image.fromarray(values).save(f"in/{name}.png")
+    assert restore("--input", "in", "--outscale=1.5") == 0
+    coarse, fine = (np.asarray(open_picture(f"out/{name}.png")) for name in ("8", "16"))
+    assert np.abs(coarse - fine / 257).max() < 0.51
 
 
 @pytest.mark.parametrize(("mode", "bits"), [("L", 8), ("LA", 8), ("RGBA", 8), ("I;16", 16)])
