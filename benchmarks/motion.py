@@ -24,7 +24,8 @@ from srmd.evaluate.picture import to_array
 from srmd.kernel.families import delta
 from srmd.kernel.motion import motion_kernels
 from srmd.kernel.pca import code_error
-from srmd.pictures.files import list_pictures, read_picture, write_picture
+from srmd.pictures.files import read_picture, write_picture
+from srmd.pictures.folders import list_pictures
 from srmd.pictures.metrics import score
 from srmd.pictures.photos import builtin_test_pictures
 from srmd.restore.restorer import Restorer, open_restorer

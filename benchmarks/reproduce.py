@@ -24,7 +24,8 @@ from srmd.cli.console import one_line
 from srmd.degradation import Degradation, degrade, seeded_noise, upsample
 from srmd.evaluate.picture import hr_tensor, to_array
 from srmd.kernel.specs import parse_kernels
-from srmd.pictures.files import list_pictures, read_picture
+from srmd.pictures.files import read_picture
+from srmd.pictures.folders import list_pictures
 from srmd.pictures.metrics import score
 from srmd.restore.restorer import Restorer, open_restorer
 from srmd.weights.files import read_weights_with_pca

@@ -23,7 +23,8 @@ from srmd.cli.console import one_line
 from srmd.degradation import Degradation, degrade, modcrop, seeded_noise, upsample
 from srmd.evaluate.picture import to_array
 from srmd.kernel.families import gaussian
-from srmd.pictures.files import list_pictures, read_picture
+from srmd.pictures.files import read_picture
+from srmd.pictures.folders import list_pictures
 from srmd.pictures.metrics import score
 from srmd.pictures.photos import builtin_test_pictures
 from srmd.restore.restorer import Restorer, open_restorer

@@ -59,6 +59,7 @@ def main() -> None:
         picture = f"{folder}/picture.png"
         Image.fromarray(builtin_test_pictures()["astronaut"][:SIDE, :SIDE]).save(picture)
         flags = ["--mode=test", "--input", picture, "--kernel=delta", "--visdom=off", f"--output={folder}/result"]
+        flags += ["--overwrite"]  # otherwise only the first run would restore the picture
         command = shortest_seconds(lambda: run_python(str(ROOT / "main.py"), *flags))
         torch_import = shortest_seconds(lambda: run_python("-c", "import torch"))
         network = network_seconds(parse(flags).weights)

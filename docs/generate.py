@@ -28,13 +28,15 @@ USAGE = {  # the argument of a flag, by argparse's nargs
 INTRODUCTION = """# Flags
 
 This page is generated from the flags in `srmd/cli/` by `python -m docs.generate`.
-`python main.py --mode=MODE --help` prints the same texts for one mode, `python main.py` alone lists the modes, and
-`--version` prints the version. The installed command `srmd` takes the same flags.
+`python main.py --mode=MODE --help` prints the same texts for one mode, `python main.py` alone lists the modes. The
+installed command `srmd` takes the same flags. Three flags need no mode: `--version` prints the version,
+`--list_weights` the networks of the package with their scores, and `--clear_cache` empties the package's cache folder.
 
 - Flags and values are joined by `=` or a space: `--steps=100`, `--steps 100`.
 - A flag that the mode does not use is an error.
 - Pictures without a mode are restored: `python main.py photo.png --kernel=gaussian:1.3` is short for
   `python main.py --mode=test --input photo.png --kernel=gaussian:1.3`.
+- [restoring.md](restoring.md) explains the flags for folders of pictures.
 - Words such as LR, HR, kernel and width are explained in the [glossary](glossary.md).
 
 | exit code | meaning |
@@ -42,7 +44,7 @@ This page is generated from the flags in `srmd/cli/` by `python -m docs.generate
 | 0 | done |
 | 1 | the work failed, or some pictures were left out |
 | 2 | something is wrong with the request; one line on stderr names the flag and the value found |
-| 129, 130, 143 | stopped by SIGHUP, Ctrl-C or SIGTERM; training saves a checkpoint first |
+| 129, 130, 143 | stopped by SIGHUP, Ctrl-C or SIGTERM; training saves a checkpoint first, restoring can be continued |
 | 141 | the program that reads the output has closed the pipe |
 """
 

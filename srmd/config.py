@@ -8,6 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+STANDARD_STREAM = Path("-")  # as `input` standard input, as `output` standard output
+MAX_PIXELS = 2**28  # by default, of a picture that is read
+
 
 @dataclass(frozen=True)
 class NamedKernel:
@@ -51,6 +54,7 @@ class PackOptions:
     sizes: tuple[float, ...] = (1.0, 0.75, 0.5)
     sizes_lossy: tuple[float, ...] | None = None  # those of files in lossy formats; None: `sizes`
     recursive: bool = False  # whether the pictures in subfolders are packed too
+    max_pixels: int = MAX_PIXELS  # of a picture; larger ones are left out
 
     def sizes_of(self, lossy: bool) -> tuple[float, ...]:
         """The sizes at which a picture from a lossy or lossless file is stored."""
@@ -100,20 +104,28 @@ class TrainConfig:
     @property
     def pack_options(self) -> PackOptions:
         """How the pictures of a folder are packed."""
-        return PackOptions(self.pack_sizes, self.pack_sizes_lossy, self.recursive)
+        return PackOptions(self.pack_sizes, self.pack_sizes_lossy, self.recursive, self.max_pixels)
 
 
 @dataclass(frozen=True)
 class TestRequest:
     """The request of `--mode=test`."""
 
-    weights: Path
+    weights: Path | None  # None: for each LR picture the shipped network whose scale reaches `size`
     output: Path
     kernel: list[NamedKernel]
     scale_factor: int | None = None  # None: the scale of the weights
     pca: Path | None = None  # file of P, for weights without P
     test_data: Path | None = None  # HR pictures; None: the built-in photos, unless there is `input`
     input: list[Path] = field(default_factory=list)  # LR pictures, files and folders
+    recursive: bool = False  # whether the pictures in subfolders of `input` are restored too
+    format: str = "png"  # of restored pictures: png, jpg, webp, tiff, avif, or keep, that of the LR picture
+    quality: int | None = None  # of jpg, webp and avif, 1 to 100; None: DEFAULT_QUALITY
+    suffix: str = ""  # appended to the names of restored pictures
+    overwrite: bool = False  # whether restored pictures that exist are made again
+    outscale: float | None = None  # final size of restored pictures, relative to LR; None: the network's scale
+    size: tuple[int, int] | None = None  # final width and height of restored pictures
+    dry_run: bool = False  # whether to list only what would be restored
     save_kernel: Path | None = None  # picture file to write
     regions: NamedMap | None = None
     region_blend: float = 0.0  # LR pixels
@@ -125,6 +137,8 @@ class TestRequest:
     self_ensemble: bool = False
     tile: int | None = None  # maximum side in LR pixels; None: the backend's default
     save_lr: bool = False
+    result: Path | None = None  # file of the only result of `input`; None: a file in `output` for each
+    max_pixels: int = MAX_PIXELS  # of a picture; larger ones are left out
     device: str = "auto"
     engine: str = "auto"
     precision: str = "auto"
@@ -133,6 +147,11 @@ class TestRequest:
     visdom: str = "auto"
     debug: bool = False
     command: str = ""  # the command line as the user typed it
+
+    @property
+    def has_metrics_file(self) -> bool:
+        """Whether the results are written to a folder with metrics.json, and not to one named file or a stream."""
+        return self.result is None and self.output != STANDARD_STREAM
 
     @property
     def input_paths(self) -> list[Path]:
@@ -159,12 +178,21 @@ class PrepareRequest:
 
     output: Path
     train_data: Path | None = None
-    recursive: bool = False  # these three: see `PackOptions`
+    recursive: bool = False  # these four: see `PackOptions`
     pack_sizes: tuple[float, ...] = PackOptions.sizes
     pack_sizes_lossy: tuple[float, ...] | None = None
+    max_pixels: int = MAX_PIXELS
     debug: bool = False
 
     @property
     def pack_options(self) -> PackOptions:
         """How the pictures of the folder are packed."""
-        return PackOptions(self.pack_sizes, self.pack_sizes_lossy, self.recursive)
+        return PackOptions(self.pack_sizes, self.pack_sizes_lossy, self.recursive, self.max_pixels)
+
+
+@dataclass(frozen=True)
+class PackageRequest:
+    """The request of a command on the package itself."""
+
+    command: str  # list_weights or clear_cache
+    debug: bool = False

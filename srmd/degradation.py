@@ -5,7 +5,7 @@ weights on the LR grid; a uniform degradation has M = 1.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from numbers import Real
 from pathlib import Path
@@ -25,6 +25,7 @@ from srmd.kernel.specs import to_kernel
 from srmd.pictures.conversion import Pixels, to_pixels
 from srmd.pictures.dihedral import turn
 from srmd.pictures.picture import as_floats
+from srmd.pictures.transparency import spread_visible_colours
 
 MAX_TAP_BY_TAP_SIZE = 15  # maximum side of a kernel that is applied tap by tap; 101×101 would take minutes per photo
 
@@ -36,6 +37,10 @@ class Degradation:
     kernels: Tensor  # (N, M, k, k), sum 1, correlation orientation
     noise_levels: Tensor  # (N, M), or (N, M, h, w) if they vary within a part; 0 to 255
     weights: Tensor | None = None  # (N, M, h, w) on the LR grid, sum 1 over M; None if M = 1
+
+    def without_noise(self) -> "Degradation":
+        """This degradation with a noise level of 0 everywhere."""
+        return replace(self, noise_levels=torch.zeros_like(self.noise_levels))
 
     @classmethod
     def uniform(cls, kernels: Tensor, noise_levels: Tensor) -> "Degradation":
@@ -116,6 +121,17 @@ def imresize(pictures: Tensor, height: int, width: int) -> Tensor:
 @lru_cache(maxsize=8)
 def resize_matrix(size: int, new_size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """The matrix (new_size, size) of `imresize` along one axis: the weight of each old pixel in each new pixel."""
+    taps, weights = resize_taps(size, new_size)
+    matrix = np.zeros((new_size, size))
+    np.add.at(matrix, (np.arange(new_size)[:, None], taps), weights)
+    return torch.from_numpy(matrix).to(device, dtype)
+
+
+def resize_taps(size: int, new_size: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """The old pixels that each new pixel of `imresize` is a mean of, and their weights, both (new_size, taps).
+
+    At a border the same old pixel can appear twice.
+    """
     stretch = max(size / new_size, 1)  # antialiasing: when the picture shrinks, the kernel is wider
     centre = (np.arange(new_size) + 0.5) * size / new_size - 0.5
     taps = np.floor(centre - 2 * stretch)[:, None] + np.arange(int(4 * stretch) + 2)
@@ -124,9 +140,7 @@ def resize_matrix(size: int, new_size: int, dtype: torch.dtype, device: torch.de
     weights = np.where(x < 1, near, np.where(x < 2, far, 0))
     taps = taps.astype(int) % (2 * size)
     mirrored = np.minimum(taps, 2 * size - 1 - taps)
-    matrix = np.zeros((new_size, size))
-    np.add.at(matrix, (np.arange(new_size)[:, None], mirrored), weights / weights.sum(1, keepdims=True))
-    return torch.from_numpy(matrix).to(device, dtype)
+    return mirrored, weights / weights.sum(1, keepdims=True)
 
 
 def downsample(pictures: Tensor, scale: int, downsampler: str = "bicubic") -> Tensor:
@@ -230,8 +244,8 @@ def degrade_picture(
     kernels = torch.from_numpy(to_kernel(kernel))[None]
     degradation = Degradation.uniform(kernels, torch.tensor([float(noise_level)]))
     lr = degrade(hr, degradation, scale, downsampler, noise=noise)[0].permute(1, 2, 0).numpy()
-    alpha = None if pixels.alpha is None else _downsample_alpha(pixels.alpha, scale, downsampler)
-    return pixels.convert_back(pixels.to_dtype(lr), alpha)
+    alpha = None if pixels.alpha is None else degrade_alpha(pixels.alpha, degradation, scale, downsampler)
+    return pixels.convert_back(pixels.to_dtype(lr, pixels.grey), alpha)
 
 
 def _check_integer(name: str, value: Any, minimum: int) -> None:
@@ -244,7 +258,8 @@ def _hr_tensor(pixels: Pixels, scale: int) -> Tensor:
     height, width, _ = pixels.rgb.shape
     if min(height, width) < scale:
         raise InputError(f"expected sides of at least {scale} pixels, found {width}×{height}", "picture")
-    return modcrop(torch.from_numpy(as_floats(pixels.rgb).astype(np.float64)).permute(2, 0, 1)[None], scale)
+    rgb = pixels.rgb if pixels.alpha is None else spread_visible_colours(pixels.rgb, pixels.alpha)
+    return modcrop(torch.from_numpy(as_floats(rgb).astype(np.float64)).permute(2, 0, 1)[None], scale)
 
 
 def _noise(seed: int, hr: Tensor, scale: int, grey: bool) -> Tensor:
@@ -253,21 +268,18 @@ def _noise(seed: int, hr: Tensor, scale: int, grey: bool) -> Tensor:
     return noise[:, :1].expand_as(noise) if grey else noise
 
 
-def _downsample_alpha(alpha: NDArray[np.float64], scale: int, downsampler: str) -> NDArray[np.float64]:
-    """Alpha (H, W), cropped as `modcrop` does and downsampled to (h, w)."""
+def degrade_alpha(
+    alpha: NDArray[np.float64], degradation: Degradation, scale: int, downsampler: str = "bicubic"
+) -> NDArray[np.float64]:
+    """Alpha (H, W), 0 to 1, blurred and downsampled as the picture is, without noise, and clipped: (h, w)."""
     cropped = modcrop(torch.from_numpy(alpha)[None, None], scale)
-    return downsample(cropped, scale, downsampler)[0, 0].numpy()
+    return degrade(cropped, degradation, scale, downsampler)[0, 0].clamp(0, 1).numpy()
 
 
 def check_noise_level(noise_level: float) -> None:
     """Raises InputError unless the noise level is a number from 0 to 255."""
     if not isinstance(noise_level, Real) or not 0 <= noise_level <= 255:
         raise InputError(f"expected a number from 0 to 255, found {noise_level!r}", "noise_level")
-
-
-def upsample_alpha(alpha: NDArray[np.float64], scale: int) -> NDArray[np.float64]:
-    """Alpha (h, w) upsampled bicubically to (s·h, s·w) and clipped to 0 to 1."""
-    return upsample(torch.from_numpy(alpha)[None, None], scale)[0, 0].clamp(0, 1).numpy()
 
 
 def border(scale: int, kernel_size: int = KERNEL_SIZE) -> int:

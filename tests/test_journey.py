@@ -275,4 +275,6 @@ command()
     assert process.returncode == code
     assert "Traceback" not in errors
     assert not list(Path("restored").glob(".*"))
-    assert not Path("restored/metrics.json").exists()
+    finished = sorted(path.name for path in Path("restored").glob("*.png"))
+    rows = json.loads(Path("restored/metrics.json").read_text())["images"] if finished else []
+    assert sorted(row["file"] for row in rows) == finished

@@ -16,7 +16,7 @@ from srmd.backends.device import choose_device, processor_description
 from srmd.base.errors import Stopped
 from srmd.base.files import atomic_write, make_folder
 from srmd.base.signals import stop_requests
-from srmd.data_loader import open_training_data
+from srmd.packs.training_data import open_training_data
 from srmd.solver import Solver
 from srmd.train.memory import cache_pictures
 from srmd.train.run_folder import RunFolder

@@ -1,8 +1,9 @@
-"""Background threads that read the next picture and write the previous one while a picture is computed."""
+"""Background threads that read the next picture and write the previous ones while a picture is computed."""
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Self, TypeVar
 
 Item = TypeVar("Item")
@@ -44,26 +45,40 @@ def map_in_order(function: Callable[[Item], Result], items: Iterable[Item], thre
 
 
 class BackgroundWriter:
-    """Runs jobs one after another in a thread.
+    """Runs jobs in threads, by default one after another.
 
     The next `submit`, or the end of the `with` block, raises the error of a job that failed.
+
+    Args:
+        threads: maximum number of jobs that run at once.
+        max_bytes: maximum size of the data of all jobs that run at once; one job alone may have more.
     """
 
+    def __init__(self, threads: int = 1, max_bytes: float = math.inf):
+        self._threads, self._max_bytes = threads, max_bytes
+
     def __enter__(self) -> Self:
-        self._thread = ThreadPoolExecutor(1)
-        self._running: Future | None = None
+        self._pool = ThreadPoolExecutor(self._threads)
+        self._running: dict[Future, int] = {}  # the size of each job's data
         return self
 
-    def submit(self, job: Callable, *arguments: object) -> None:
-        """Waits for the previous job, then starts this one: at most one job and its data are in memory."""
-        self._wait()
-        self._running = self._thread.submit(job, *arguments)
+    def submit(self, job: Callable, *arguments: object, size: int = 0) -> None:
+        """Waits until there is room for a job whose data have `size` bytes, and starts it."""
+        self._remove(wait(self._running, timeout=0).done)
+        while self._running and not self._has_room(size):
+            self._remove(wait(self._running, return_when=FIRST_COMPLETED).done)
+        self._running[self._pool.submit(job, *arguments)] = size
 
-    def _wait(self) -> None:
-        if self._running is not None:
-            self._running.result()
+    def _has_room(self, size: int) -> bool:
+        return len(self._running) < self._threads and sum(self._running.values()) + size <= self._max_bytes
+
+    def _remove(self, finished: set[Future]) -> None:
+        """Forgets jobs that have finished, and raises the error of one that failed."""
+        for future in finished:
+            del self._running[future]
+            future.result()
 
     def __exit__(self, error_type: type | None, *_: object) -> None:
-        self._thread.shutdown()  # waits for the running job, so that its file is written completely
+        self._pool.shutdown()  # waits for the running jobs, so that their files are written completely
         if error_type is None:  # otherwise the exception of the block is raised, and not that of a job
-            self._wait()
+            self._remove(set(self._running))

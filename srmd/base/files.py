@@ -1,12 +1,45 @@
-"""Atomic file writes, output folders and the cache folder."""
+"""Kinds of paths, atomic file writes, output folders and the cache folder."""
 
 import os
+import stat
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from srmd.base.errors import InputError
+
+# What the package keeps in its cache folder: benchmark results and compiled libraries; and what a killed process left.
+CACHED_FILES = ("engines.json", "convolution-*.so", f".{'[0-9a-f]' * 32}.*")
+SPECIAL_FILES = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
+
+
+def describe_path(path: str | Path, missing: str = "no such file") -> str:
+    """What lies at a path, without opening it: a file, a folder, a pipe, a socket, a device, or `missing`."""
+    try:
+        mode = os.stat(path).st_mode
+    except PermissionError:
+        return "no permission"
+    except (OSError, ValueError):  # ValueError: a null character
+        return missing
+    if stat.S_ISDIR(mode):
+        return "a folder"
+    return SPECIAL_FILES.get(stat.S_IFMT(mode), "a file")
+
+
+def check_is_file(path: str | Path, expected: str = "a file") -> None:
+    """Raises InputError unless a file lies at a path; opening a pipe, for example, could block for ever."""
+    if (found := describe_path(path)) != "a file":
+        raise InputError(f"{path}: expected {expected}, found {found}")
+
+
+@contextmanager
+def name_in_errors(path: Path) -> Iterator[None]:
+    """Puts a path in front of the message of an OSError raised inside: that of a full disk, for example, names none."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(f"{path}: {error.strerror or error}") from error
 
 
 @contextmanager
@@ -14,20 +47,17 @@ def atomic_write(path: Path) -> Iterator[Path]:
     """A context that gives a temporary path in the folder of `path`, with its suffix; the caller writes the file there.
 
     At the end of the `with` block the temporary file is synced to disk and renamed to `path`. After an exception it is
-    removed, and an old file at `path` stays: `path` never holds half a file. An OSError of the temporary file, such as
-    that of a full disk, is raised with the name `path`.
+    removed, and an old file at `path` stays: `path` never holds half a file. An OSError, such as of a full disk, names
+    `path`.
     """
     temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
     try:
-        yield temporary
-        _sync(temporary, os.O_RDWR)  # Windows syncs a file only if it is open for writing
-        temporary.replace(path)
-        if os.name != "nt":  # the rename is on disk once its folder is synced; Windows cannot open a folder
-            _sync(path.parent, os.O_RDONLY)
-    except OSError as error:
-        if error.errno is None or error.filename not in (None, str(temporary), temporary):
-            raise  # an error of another file
-        raise OSError(error.errno, error.strerror, str(path)) from error
+        with name_in_errors(path):
+            yield temporary
+            _sync(temporary, os.O_RDWR)  # Windows syncs a file only if it is open for writing
+            temporary.replace(path)
+            if os.name != "nt":  # the rename is on disk once its folder is synced; Windows cannot open a folder
+                _sync(path.parent, os.O_RDONLY)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -48,6 +78,20 @@ def cache_folder() -> Path:
     if not user_cache.is_absolute():  # the XDG specification says to ignore a relative path
         user_cache = Path.home() / ".cache"
     return user_cache / "srmd"
+
+
+def clear_cache() -> list[Path]:
+    """Removes the files of this package from its cache folder, and the folder if it is then empty.
+
+    Returns the paths of what was removed. Raises RuntimeError if the user has no home folder.
+    """
+    folder = cache_folder()
+    removed = sorted(path for pattern in CACHED_FILES for path in folder.glob(pattern))
+    for path in removed:
+        path.unlink()
+    with suppress(OSError):  # it is missing, or holds something else
+        folder.rmdir()
+    return removed
 
 
 def _sync(path: Path, flags: int) -> None:

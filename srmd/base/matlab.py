@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from srmd.base.errors import InputError
+from srmd.base.files import check_is_file
 
 HDF5_MAJOR_VERSION = 2  # of MATLAB 7.3's files, which are HDF5 files; SciPy does not read them
 
@@ -18,8 +19,7 @@ def read_mat(path: Path) -> dict[str, Any]:
     """
     import scipy.io
 
-    if path.is_dir():
-        raise InputError(f"{path}: expected a MATLAB file, found a folder")
+    check_is_file(path, "a MATLAB file")
     try:
         major, _ = scipy.io.matlab.matfile_version(path)
         variables = None if major == HDF5_MAJOR_VERSION else scipy.io.loadmat(path)

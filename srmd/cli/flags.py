@@ -12,6 +12,7 @@ from srmd.base.errors import InputError
 from srmd.cli.device_flags import DEVICE_GROUPS
 from srmd.cli.flag import ON, Flag
 from srmd.cli.picture_flags import PICTURE_GROUPS
+from srmd.cli.restoring_flags import DEFAULT_TEXTS, RESTORING_GROUPS
 from srmd.cli.training_flags import TRAINING_GROUPS
 from srmd.config import PrepareRequest, TestRequest, TrainConfig
 
@@ -35,10 +36,11 @@ class Parser(argparse.ArgumentParser):
         print(self.format_help(), end="")
 
 
-GROUPS: dict[str, tuple[Flag, ...]] = PICTURE_GROUPS | TRAINING_GROUPS | DEVICE_GROUPS
+GROUPS: dict[str, tuple[Flag, ...]] = PICTURE_GROUPS | RESTORING_GROUPS | TRAINING_GROUPS | DEVICE_GROUPS
 NOTES = {  # below the titles of groups
     "Degradation": "What is applied to the HR pictures and told to the network; with --input, what the LR pictures are "
     "assumed to have gone through.",
+    "Results of --input": "Only with --input, which restores LR pictures.",
     "What the network is told": "Only for HR pictures. Without these flags the network is told what was applied.",
 }
 FLAGS = tuple(flag for flags in GROUPS.values() for flag in flags)
@@ -53,7 +55,7 @@ DEFAULTS = {  # those that are not the default of the request's field
     ("prepare", "train_data"): "the built-in set",
     ("train", "weights"): "none",
     ("test", "weights"): "the shipped network for the scale and the noise level",
-    ("test", "scale_factor"): "the scale of --weights, else 2",
+    ("test", "scale_factor"): "the scale of --weights, or that which --outscale or --size needs, else 2",
     ("test", "test_data"): "the held-out built-in photos",
     ("test", "kernel"): "delta; required with --input",
     ("test", "assumed_kernel"): "the value of --kernel",
@@ -62,6 +64,7 @@ DEFAULTS = {  # those that are not the default of the request's field
     ("train", "threads"): "PyTorch's default",
     ("test", "threads"): "PyTorch's default",
     ("test", "downsampler"): "the one that the weights were trained for",
+    **{("test", name): text for name, text in DEFAULT_TEXTS.items()},
 }
 
 

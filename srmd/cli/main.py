@@ -4,20 +4,26 @@ import os
 import signal
 import sys
 import traceback
-from typing import NoReturn
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import BinaryIO, NoReturn
 
 from srmd.base.errors import InputError, Stopped, prefix_errors
 from srmd.base.files import make_folder
 from srmd.base.signals import deferred_signals
 from srmd.cli.console import log_to_console, one_line, progress_bar, training_bar
+from srmd.cli.package import run_package_command
 from srmd.cli.requests import Request, parse
-from srmd.config import PrepareRequest, TestRequest, TrainConfig
+from srmd.config import STANDARD_STREAM, PackageRequest, PrepareRequest, TestRequest, TrainConfig
 
 PACKING = {"desc": "packing", "unit": "picture"}
 
 
 def run(request: Request) -> None:
     """Runs the mode of a request; imports only what the mode needs."""
+    if isinstance(request, PackageRequest):
+        run_package_command(request)
+        return
     if isinstance(request, PrepareRequest):
         _prepare(request)
         return
@@ -43,8 +49,30 @@ def _test(request: TestRequest) -> None:
     with deferred_signals():
         from srmd.evaluate.run import evaluate
 
-    with progress_bar(unit="px", unit_scale=True) as progress:
-        evaluate(request, progress)
+    standard_input = sys.stdin.buffer if STANDARD_STREAM in request.input else None
+    with ExitStack() as stack:
+        standard_output = None
+        if request.output == STANDARD_STREAM:
+            standard_output = stack.enter_context(standard_output_for_picture())
+        progress = stack.enter_context(progress_bar(unit="px", unit_scale=True, smoothing=0))
+        # Without a bar the sizes of all pictures need not be read.
+        evaluate(request, progress if sys.stderr.isatty() else None, standard_input, standard_output)
+
+
+@contextmanager
+def standard_output_for_picture() -> Iterator[BinaryIO]:
+    """Standard output as a binary stream; inside the `with` block all other output goes to standard error.
+
+    The file descriptors are exchanged, so that this also holds for what an engine's C code prints.
+    """
+    sys.stdout.flush()
+    with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as stream:
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        try:
+            yield stream
+        finally:
+            sys.stdout.flush()
+            os.dup2(stream.fileno(), sys.stdout.fileno())
 
 
 def _prepare(request: PrepareRequest) -> None:

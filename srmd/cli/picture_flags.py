@@ -6,21 +6,20 @@ from srmd.cli.values import (
     existing,
     kernel_choice,
     kernel_output,
-    named_map,
     number,
-    output_path,
+    output_place,
+    picture_source,
     whole,
     words,
 )
-from srmd.pictures.maps import read_labels, read_noise_map
 
 PICTURE_GROUPS: dict[str, tuple[Flag, ...]] = {
     "Pictures and output": (
         Flag(
             "input",
             ("test",),
-            "LR pictures, or folders of them, to restore",
-            {"type": existing, "nargs": "+", "action": "extend", "metavar": "PATH"},
+            "LR pictures, or folders of them, to restore; - is standard input",
+            {"type": picture_source, "nargs": "+", "action": "extend", "metavar": "PATH"},
         ),
         Flag(
             "test_data",
@@ -31,8 +30,15 @@ PICTURE_GROUPS: dict[str, tuple[Flag, ...]] = {
         Flag(
             "output",
             ALL_MODES,
-            "folder for the results; with --mode=prepare, the HDF5 file to write",
-            {"type": output_path, "metavar": "PATH"},
+            "folder for the results; with --mode=prepare, the HDF5 file; for the result of one LR picture, also the "
+            "file to write, or - for standard output, where messages go to standard error",
+            {"type": output_place, "metavar": "PATH"},
+        ),
+        Flag(
+            "max_pixels",
+            ("test", "prepare"),
+            "most pixels of a picture; larger pictures are left out",
+            {"type": whole(1), "metavar": "N"},
         ),
         Flag("save_lr", ("test",), "also save the LR pictures, clipped and rounded to 8 bits", ON),
     ),
@@ -70,14 +76,14 @@ PICTURE_GROUPS: dict[str, tuple[Flag, ...]] = {
             ("test",),
             "a noise level for each pixel, in place of --noise_level: a grey picture or .npy file of LR's or HR's "
             "size, values 0 to 255",
-            {"type": checked(named_map(read_noise_map)), "metavar": "FILE"},
+            {"type": existing, "metavar": "FILE"},
         ),
         Flag(
             "regions",
             ("test",),
             "label picture of LR's or HR's size: where a pixel has the value i, the i-th --kernel applies, counted "
             "from 0",
-            {"type": checked(named_map(read_labels)), "metavar": "FILE"},
+            {"type": existing, "metavar": "FILE"},
         ),
         Flag(
             "region_blend",

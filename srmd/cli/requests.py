@@ -9,16 +9,28 @@ from pathlib import Path
 
 from srmd import __version__
 from srmd.base.errors import InputError, prefix_errors
-from srmd.base.paths import shipped_folder
 from srmd.cli.flags import FLAGS, MODES, Parser, mode_parser
-from srmd.cli.values import KernelChoice, existing, words
-from srmd.config import NamedDegradation, NamedKernel, PrepareRequest, TestRequest, TrainConfig
+from srmd.cli.restoring_checks import check_output, check_results, check_streams
+from srmd.cli.values import KernelChoice, picture_source, words
+from srmd.config import (
+    MAX_PIXELS,
+    STANDARD_STREAM,
+    NamedDegradation,
+    NamedKernel,
+    NamedMap,
+    PackageRequest,
+    PrepareRequest,
+    TestRequest,
+    TrainConfig,
+)
 from srmd.kernel.families import delta
 from srmd.kernel.window import recentre_kernel
-from srmd.pictures.maps import check_labels
+from srmd.pictures.maps import check_labels, read_labels, read_noise_map
 from srmd.train.run_folder import run_config
+from srmd.weights.shipped import shipped_weights, weights_for_enlargement
 
-Request = TrainConfig | TestRequest | PrepareRequest
+Request = TrainConfig | TestRequest | PrepareRequest | PackageRequest
+PACKAGE_COMMANDS = ("list_weights", "clear_cache")
 HELP = """SRMD: super-resolution of pictures with a known blur kernel and noise level.
 
     python main.py photo.png --kernel=gaussian:1.3 --noise_level=5              # restore a picture
@@ -26,8 +38,9 @@ HELP = """SRMD: super-resolution of pictures with a known blur kernel and noise 
     python main.py --mode=train --scale_factor=2                                # train a network
     python main.py --mode=prepare --train_data=pictures --output=pictures.h5    # pack pictures for training
 
---mode=MODE --help lists the flags of a mode: train, test (which also restores) or prepare. --version prints the
-version. The installed command srmd takes the same flags as python main.py."""
+--mode=MODE --help lists the flags of a mode: train, test (which also restores) or prepare. --list_weights shows the
+networks of the package, --clear_cache empties its cache folder, --version prints the version. The installed command
+srmd takes the same flags as python main.py."""
 
 
 def parse(arguments: list[str]) -> Request:
@@ -41,13 +54,16 @@ def parse(arguments: list[str]) -> Request:
     mode = first_parser.parse_known_args(arguments)[0].mode
     if mode is None and not pictures:
         _print_help_or_version(arguments)
+        if request := _package_request(arguments):
+            return request
     values, unknown = _parse_mode(mode, arguments, pictures)
     if unknown:
         raise InputError(_explain_unknown(unknown[0].split("=")[0], mode or "test"))
+    if values.get("output") == STANDARD_STREAM and not values.get("input"):
+        raise InputError("expected a path, because only --input writes to standard output, found '-'", "output")
     if mode == "prepare":
         return _prepare_request(values)
-    if "output" in values and values["output"].is_file():
-        raise InputError(f"expected a folder, found the file {values['output']}", "output")
+    check_output(values)
     values["command"] = shlex.join(["python", "main.py", *arguments, *(["--", *pictures] if pictures else [])])
     return _train_config(values) if mode == "train" else _test_request(values)
 
@@ -70,6 +86,17 @@ def _print_help_or_version(arguments: list[str]) -> None:
         raise SystemExit(0)
 
 
+def _package_request(arguments: list[str]) -> PackageRequest | None:
+    """The request of a command on the package itself; raises InputError if it comes with other arguments."""
+    for command in PACKAGE_COMMANDS:
+        if f"--{command}" in arguments:
+            others = [argument for argument in arguments if argument not in (f"--{command}", "--debug")]
+            if others:
+                raise InputError(f"--{command}: expected no other argument, found {others[0]}")
+            return PackageRequest(command, "--debug" in arguments)
+    return None
+
+
 def _parse_mode(mode: str | None, arguments: list[str], pictures_after_dashes: list[str]) -> tuple[dict, list[str]]:
     """The values of flags by name, and the unknown arguments. Without a mode, pictures are restored."""
     if mode is None:
@@ -88,7 +115,7 @@ def _parse_pictures(arguments: list[str], pictures_after_dashes: list[str]) -> t
     if not pictures and not values.get("input"):
         raise InputError("expected train, test or prepare, or pictures to restore, found neither", "mode")
     try:
-        values["input"] = [*map(existing, pictures), *values.get("input", [])]
+        values["input"] = [*map(picture_source, pictures), *values.get("input", [])]
     except argparse.ArgumentTypeError as error:
         raise InputError(str(error), "input") from error
     return values, unknown
@@ -136,15 +163,29 @@ def _test_request(values: dict) -> TestRequest:
         if not values["kernel"]:
             example = "--kernel=gaussian:1.3, or --kernel=delta for no blur"
             raise InputError(f"required for LR pictures, found none; for example {example}", "kernel")
+        check_streams(values)
+    check_results(values)
     values["kernel"] = values["kernel"] or [NamedKernel("delta", delta())]
+    values |= _read_maps(values)
     _check_maps(values)
     if "weights" not in values:
         values["weights"] = _shipped_weights(values)
-    name = f"{values['weights'].stem}_{datetime.now():%Y%m%d-%H%M%S-%f}"  # unique, even for two tests in one second
+    network = values["weights"].stem if values["weights"] else "srmd"
+    name = f"{network}_{datetime.now():%Y%m%d-%H%M%S-%f}"  # unique, even for two tests in one second
     request = TestRequest(**{"output": Path("results") / name} | values)
     if request.save_kernel:
         _check_kernel_overwrites_nothing(request)
     return request
+
+
+def _read_maps(values: dict) -> dict[str, NamedMap]:
+    """The maps of `regions` and `noise_map`, read from their files."""
+    maps, max_pixels = {}, values.get("max_pixels", MAX_PIXELS)
+    for name, read in (("regions", read_labels), ("noise_map", read_noise_map)):
+        if name in values:
+            with prefix_errors(name):
+                maps[name] = NamedMap(values[name], read(values[name], max_pixels))
+    return maps
 
 
 def _check_maps(values: dict) -> None:
@@ -225,19 +266,24 @@ def _chosen_kernel(choice: KernelChoice, indices: Iterator[int], recentre: bool)
     return NamedKernel(spec, kernel, Path(choice.spec) if os.path.isfile(choice.spec) else None)
 
 
-def _shipped_weights(values: dict) -> Path:
-    """The path of the shipped network for the scale: SRMDNF if it exists and no noise is assumed, otherwise SRMD."""
-    scale = values.get("scale_factor") or 2
+def _shipped_weights(values: dict) -> Path | None:
+    """The path of the shipped network for scale and assumed noise; None if `size` needs one for each picture."""
     noise = values.get("assumed_noise_level", values.get("noise_map", values.get("noise_level", 0.0)))
     noisy = NamedDegradation([], noise).has_noise
-    kinds = ["srmd"] if noisy else ["srmdnf", "srmd"]
-    for kind in kinds:
-        path = shipped_folder("weights") / f"{kind}_x{scale}.safetensors"
-        if path.exists():
-            return path
+    scale = values.get("scale_factor")
+    if scale is None and "size" in values:
+        return None
+    if scale is None and "outscale" in values:
+        path, scale = weights_for_enlargement(values["outscale"], noisy), 2
+    else:
+        scale = scale or 2
+        path = shipped_weights(scale, noisy)
+    if path:
+        return path
+    kinds = "srmd" if noisy else "srmdnf or srmd"
     noise_free = "" if noisy else " --noise_free"
     train = f"python main.py --mode=train --scale_factor={scale}{noise_free}"
-    raise InputError(f"no {' or '.join(kinds)} network for x{scale} is shipped; train one: {train}", "weights")
+    raise InputError(f"no {kinds} network for x{scale} is shipped; train one: {train}", "weights")
 
 
 def _prepare_request(values: dict) -> PrepareRequest:

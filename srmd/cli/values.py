@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 
 from srmd.base.errors import InputError
-from srmd.config import NamedMap
+from srmd.base.files import SPECIAL_FILES, describe_path
+from srmd.config import STANDARD_STREAM
 from srmd.kernel.specs import parse_kernels
 from srmd.show.dashboard import check_address
 
 MAX_NAME_BYTES = 255  # of a file name, on most file systems
+MAX_SIDE = 65535  # of a result, in pixels
 MAX_WHOLE = 10**12  # largest whole number of a flag without a smaller maximum
 
 
@@ -95,12 +97,47 @@ def tile_side(text: str) -> int | None:
     return None if text == "auto" else whole(16)(text)
 
 
+def picture_source(text: str) -> Path:
+    """Parses `-`, standard input, or the path of a file or folder that can be read."""
+    return STANDARD_STREAM if text == "-" else _not_a_stream(existing(text))
+
+
+def output_place(text: str) -> Path:
+    """Parses `-`, standard output, or a path to write to."""
+    return STANDARD_STREAM if text == "-" else _not_a_stream(output_path(text))
+
+
+def _not_a_stream(path: Path) -> Path:
+    """The path; ./- is made absolute, because `Path` turns it into -, which stands for a stream."""
+    return path.absolute() if path == STANDARD_STREAM else path
+
+
+def final_size(text: str) -> tuple[int, int]:
+    """Parses a width and a height in pixels, such as 1920x1080 or 1920×1080."""
+    match = re.fullmatch(r"(\d{1,5})[x×](\d{1,5})", text)
+    sides = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not all(1 <= side <= MAX_SIDE for side in sides):
+        expected = f"expected width and height from 1 to {MAX_SIDE}, such as 1920x1080"
+        raise argparse.ArgumentTypeError(f"{expected}, found {text!r}")
+    return sides
+
+
+def name_suffix(text: str) -> str:
+    """Parses a part of a file name."""
+    if not text or re.search(r'[/\\:*?"<>|\x00-\x1f]', text):  # what Windows allows in no name, and / nowhere
+        raise argparse.ArgumentTypeError(f"expected a part of a file name, such as _x2, found {text!r}")
+    return text
+
+
 def existing(text: str) -> Path:
     """Parses the path of a file or folder that exists and can be read."""
     if not text:
         raise argparse.ArgumentTypeError("expected a path, found nothing")
-    if not os.path.exists(text):  # Path.exists would raise OSError for a name that is too long
+    found = describe_path(text)
+    if found == "no such file":
         raise argparse.ArgumentTypeError(f"{text}: expected a file or folder, found neither")
+    if found not in ("a file", "a folder"):
+        raise argparse.ArgumentTypeError(f"{text}: expected a file or folder, found {found}")
     if not os.access(text, os.R_OK):
         raise argparse.ArgumentTypeError(f"{text}: expected a file or folder that can be read, found no permission")
     return Path(text)
@@ -112,6 +149,8 @@ def output_path(text: str) -> Path:
         raise argparse.ArgumentTypeError("expected a path, found nothing")
     if any(len(os.fsencode(part)) > MAX_NAME_BYTES for part in Path(text).parts):
         raise argparse.ArgumentTypeError(f"expected file names of up to {MAX_NAME_BYTES} bytes, found {text!r}")
+    if (found := describe_path(text)) in SPECIAL_FILES.values():
+        raise argparse.ArgumentTypeError(f"{text}: expected a path to write to, found {found}")
     return Path(text)
 
 
@@ -138,11 +177,6 @@ def kernel_output(text: str) -> Path:
     if path.suffix.lower() not in (".png", ".mat") or path.is_dir():
         raise argparse.ArgumentTypeError(f"expected a .png or .mat file, found {text!r}")
     return path
-
-
-def named_map(read: Callable[[Path], np.ndarray]) -> Callable[[str], NamedMap]:
-    """A parser of the path of a map; `read` reads the file."""
-    return lambda text: NamedMap(Path(text), read(existing(text)))
 
 
 def dashboard_server(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The input pictures of a test, and the names of its result files."""
+"""The HR pictures of a test, and the names of their result files."""
 
 import logging
 from collections import Counter
@@ -8,7 +8,8 @@ from pathlib import Path
 
 from srmd.base.errors import InputError, prefix_errors
 from srmd.config import TestRequest
-from srmd.pictures.files import count_pixels, list_pictures, read_picture
+from srmd.pictures.files import count_pixels, read_picture
+from srmd.pictures.folders import list_pictures
 from srmd.pictures.photos import builtin_test_pictures
 from srmd.pictures.picture import Picture
 
@@ -16,7 +17,7 @@ logger = logging.getLogger("srmd")
 
 
 class Inputs:
-    """The input pictures of a test with the names of their results: files and folders, or the held-out photos.
+    """The HR pictures of a test with the names of their results: a file, those of a folder, or the held-out photos.
 
     Iterating gives name and picture of each. Raises InputError if a result would overwrite an input.
 
@@ -25,23 +26,19 @@ class Inputs:
     """
 
     def __init__(self, request: TestRequest, min_side: int = 1):
-        self.min_side = min_side
-        self.argument = "input" if request.input else "test_data"
-        files_and_folders = request.input or ([request.test_data] if request.test_data else [])
+        self.min_side, self.max_pixels = min_side, request.max_pixels
         paths = []
-        with prefix_errors(self.argument):
-            for path in files_and_folders:
-                paths += list_pictures(path) if path.is_dir() else [path]
-        self.paths = result_names(list(dict.fromkeys(paths)))
+        if request.test_data:
+            with prefix_errors("test_data"):
+                paths = list_pictures(request.test_data) if request.test_data.is_dir() else [request.test_data]
+        self.paths = result_names(paths)
         self._check_nothing_is_overwritten(request)
-        self.left_out: list[str] = []  # names of the broken pictures that the iteration has found so far
+        self.left_out: dict[Path, str] = {}  # the reason for each broken picture that the iteration has found so far
 
     def _check_nothing_is_overwritten(self, request: TestRequest) -> None:
-        folders = [request.output]
-        if not request.input:
-            folders.append(request.output / "compare")
-            if request.save_lr:
-                folders.append(request.output / "lr")
+        folders = [request.output, request.output / "compare"]
+        if request.save_lr:
+            folders.append(request.output / "lr")
         protected = {path.resolve() for path in (*self.paths.values(), *request.input_paths)}
         if request.save_kernel:  # the kernel is written before the results
             protected.add(request.save_kernel.resolve())
@@ -54,22 +51,22 @@ class Inputs:
     def cumulative_pixels(self) -> dict[str, int]:
         """For each name, the number of pixels of all pictures up to and including that one; broken ones count as 0."""
         if self.paths:
-            counts = {name: count_pixels(path) for name, path in self.paths.items()}
+            counts = {name: count_pixels(path, self.max_pixels) for name, path in self.paths.items()}
         else:
             counts = {name: pixels.shape[0] * pixels.shape[1] for name, pixels in builtin_test_pictures().items()}
         return dict(zip(counts, accumulate(counts.values()), strict=True))
 
     def __iter__(self) -> Iterator[tuple[str, Picture]]:
         """Name and picture of each. Leaves out broken pictures with a warning; raises InputError if all are broken."""
-        self.left_out = []
+        self.left_out = {}
         if not self.paths:
             yield from ((name, Picture(pixels)) for name, pixels in builtin_test_pictures().items())
         for name, path in self.paths.items():
             try:
-                with prefix_errors(self.argument):
+                with prefix_errors("test_data"):
                     picture = self._read(path)
             except InputError as error:
-                self.left_out.append(name)
+                self.left_out[path] = str(error).removeprefix(f"test_data: {path}: ")
                 if len(self.left_out) == len(self.paths):
                     raise
                 logger.warning("left out: %s", error)
@@ -77,28 +74,25 @@ class Inputs:
                 yield name, picture
 
     def _read(self, path: Path) -> Picture:
-        picture = read_picture(path)
+        picture = read_picture(path, self.max_pixels)
         if min(picture.pixels.shape[:2]) < self.min_side:
             height, width = picture.pixels.shape[:2]
             raise InputError(f"{path}: expected sides of at least {self.min_side} pixels, found {width}×{height}")
+        for warning in picture.warnings:
+            logger.warning("%s: %s", path, warning)
         return picture
 
 
 def result_names(paths: list[Path]) -> dict[str, Path]:
-    """The path of each picture by the name of its result, which is unique.
+    """The path of each picture of a folder by the name of its result, which is unique.
 
-    The name of a result is the stem of the file's name. If several files share the stem, it is the file's name with
-    suffix; if several files share that too, it is the path with underscores in place of slashes. A number is appended
-    if the result's name is still not unique.
+    The name of a result is the stem of the file's name, or the file's name if several files share the stem. A number is
+    appended if the result's name is still not unique.
     """
-    stems, names = Counter(path.stem for path in paths), Counter(path.name for path in paths)
+    stems = Counter(path.stem for path in paths)
     named: dict[str, Path] = {}
     for path in paths:
-        name = path.stem if stems[path.stem] == 1 else path.name
-        if names[path.name] > 1:
-            relative = path.relative_to(path.anchor).with_suffix("")  # the anchor is "/", or on Windows the drive
-            name = "_".join(part for part in relative.parts if part != "..")
-        number = 1
+        name, number = path.stem if stems[path.stem] == 1 else path.name, 1
         while (unique := name if number == 1 else f"{name}_{number}") in named:
             number += 1
         named[unique] = path

@@ -2,42 +2,69 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 from srmd import __version__
+from srmd.backends.backend import Backend
 from srmd.base.files import atomic_write
 from srmd.config import NamedDegradation, NamedMap, TestSettings
+from srmd.model import NetworkConfig
 from srmd.pictures.metrics import non_finite_to_none
-from srmd.restore.restorer import Restorer
 from srmd.show.tables import mean_row
 
+METRICS_FILE = "metrics.json"
 
-def write_metrics(settings: TestSettings, restorer: Restorer, rows: list[dict]) -> None:
-    """Writes metrics.json: the command, the network, the degradations and the scores; an infinite PSNR is null."""
-    request, assumed, backend = settings.request, settings.assumed, restorer.backend
-    mean = {key: value for key, value in mean_row(rows).items() if key != "name"}
-    if "noise" not in restorer.config.conditions:
-        assumed = replace(assumed, noise=0.0)
+
+def write_metrics(
+    settings: TestSettings,
+    config: NetworkConfig,
+    backend: Backend | None,
+    rows: list[dict],
+    mean_rows: list[dict],
+    further: dict,
+) -> None:
+    """Writes metrics.json: the command, the network, the degradations and a row for each picture.
+
+    Args:
+        config: the configuration of the network.
+        backend: what ran the network; None if no picture was restored.
+        mean_rows: the scores of the pictures that `mean` is computed from; an infinite PSNR is written as null.
+        further: more entries of the file.
+    """
+    request = settings.request
     applied = None
     if not request.input:
-        applied = _degradation_entry(settings.applied) | {"downsampler": settings.downsampler}
+        applied = degradation_entry(settings.applied) | {"downsampler": settings.downsampler}
+    mean = {key: value for key, value in mean_row(mean_rows).items() if key != "name"} if mean_rows else {}
     metrics = {
         "version": __version__,
         "command": request.command,
-        "scale": restorer.config.scale,
+        "scale": config.scale,
         "weights": str(request.weights),
-        "engine": backend.engine,
-        "precision": backend.precision,
+        "engine": backend and backend.engine,
+        "precision": backend and backend.precision,
         "degradation": applied,
-        "assumed": _degradation_entry(assumed),
+        "assumed": degradation_entry(settings.assumed, config.conditions),
+        **further,
         "images": [non_finite_to_none(row) for row in rows],
         "mean": non_finite_to_none(mean),
     }
-    with atomic_write(request.output / "metrics.json") as temporary:
+    with atomic_write(request.output / METRICS_FILE) as temporary:
         temporary.write_text(json.dumps(metrics, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def _degradation_entry(degradation: NamedDegradation) -> dict:
-    """A degradation as metrics.json states it; several kernels are a list and have regions, a noise map has a path."""
+def left_out_entries(left_out: dict[Path, str]) -> list[dict]:
+    """The pictures that were left out, each with the reason, as metrics.json states them."""
+    return [{"input": str(path), "reason": reason} for path, reason in left_out.items()]
+
+
+def degradation_entry(degradation: NamedDegradation, conditions: tuple[str, ...] = ("kernel", "noise")) -> dict:
+    """A degradation as metrics.json states it; several kernels are a list and have regions, a noise map has a path.
+
+    `conditions` are those of the network that is told the degradation: without `noise` the noise level counts as 0.
+    """
+    if "noise" not in conditions:
+        degradation = replace(degradation, noise=0.0)
     specs, noise = [kernel.spec for kernel in degradation.kernels], degradation.noise
     entry = {"kernel": specs[0], "noise_level": noise}
     if len(specs) > 1:

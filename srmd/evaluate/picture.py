@@ -1,4 +1,4 @@
-"""Degrades, restores, scores and writes one picture of a test."""
+"""Degrades, restores and scores one picture of a test."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -11,12 +11,14 @@ from torch import Tensor
 from srmd.base.background import BackgroundWriter
 from srmd.base.errors import prefix_errors
 from srmd.config import NamedDegradation, NamedMap, TestSettings
-from srmd.degradation import Degradation, degrade, modcrop, seeded_noise, upsample
+from srmd.degradation import Degradation, degrade, degrade_alpha, modcrop, seeded_noise, upsample
+from srmd.evaluate.resize import final_size, resize_picture
 from srmd.kernel.window import fit_kernel, stack_kernels
 from srmd.pictures.files import write_picture
 from srmd.pictures.maps import region_weights, to_lr_grid
 from srmd.pictures.metrics import score
-from srmd.pictures.picture import Picture, quantise
+from srmd.pictures.picture import Picture, as_floats, has_equal_channels, quantise
+from srmd.pictures.transparency import spread_visible_colours
 from srmd.restore.restorer import Restorer
 from srmd.show.dashboard import Dashboard
 from srmd.show.pictures import comparison, to_rgb8
@@ -34,19 +36,29 @@ class PictureEvaluation:
         fitted = [fit_kernel(kernel.array, size) for kernel in settings.assumed.kernels]
         self.assumed_kernels = torch.from_numpy(np.stack(fitted))
 
-    def restore(self, name: str, picture: Picture, progress: Progress, writer: BackgroundWriter) -> dict:
-        """Restores an LR picture and writes the result.
+    def restore(self, name: str, picture: Picture, progress: Progress) -> tuple[np.ndarray, np.ndarray | None, float]:
+        """Restores an LR picture.
 
-        Returns `seconds`: the time without reading and writing files.
+        Returns the result (height, width, 3 or 1) and its alpha (height, width), in the dtypes of the picture and in
+        the size that is asked for, and the seconds that this took. `name` is for error messages.
         """
         start = time.perf_counter()
-        sr = picture.empty_result(self.scale)
-        for rows, columns, sr_tile in self._tiles(name, picture.pixels, sr.shape[:2]):
-            sr[rows, columns] = quantise(sr_tile, sr.dtype, picture.grey)
+        lr, alpha = picture.pixels, picture.alpha
+        hr_size = self.scale * lr.shape[0], self.scale * lr.shape[1]
+        size = final_size(lr.shape[:2], self.scale, self.request.outscale, self.request.size)
+        if alpha is not None:
+            lr = spread_visible_colours(lr, alpha)
+            alpha = self._restore_alpha(name, alpha, hr_size)
+        one_channel = has_equal_channels(lr)
+        # Before it is resized, the result has 16 bits, so that it is not rounded to 8 bits twice.
+        sr = np.empty((*hr_size, 1 if one_channel else 3), lr.dtype if size == hr_size else np.uint16)
+        for rows, columns, sr_tile in self._tiles(name, lr, hr_size):
+            sr[rows, columns] = quantise(sr_tile, sr.dtype, one_channel)
             progress(sr_tile.shape[0] * sr_tile.shape[1] // self.scale**2)
-        seconds = time.perf_counter() - start
-        writer.submit(write_picture, self.request.output / f"{name}.png", sr, picture)
-        return {"seconds": seconds}
+        if size != hr_size:
+            sr = resize_picture(sr, size, lr.dtype)
+            alpha = None if alpha is None else resize_picture(alpha[..., None], size, alpha.dtype)[..., 0]
+        return sr, alpha, time.perf_counter() - start
 
     def score(
         self, name: str, picture: Picture, dashboard: Dashboard, progress: Progress, writer: BackgroundWriter
@@ -73,16 +85,25 @@ class PictureEvaluation:
         panels |= {f"SRMD {scores['psnr_y']:.2f} dB": sr, "HR": hr}
         sheet = comparison({label: to_rgb8(panel[0]) for label, panel in panels.items()})
         dashboard.image(f"picture {name}", sheet, f"{name}: {' | '.join(panels)}")
-        writer.submit(self._write, name, picture, to_array(sr), to_array(lr), sheet)
+        writer.submit(self._write, name, picture, to_array(sr), to_array(lr), sheet, applied)
         bicubic_scores = {f"bicubic_{key}": bicubic_scores[key] for key in ("psnr_y", "ssim_y")}
         return scores | bicubic_scores | {"seconds": seconds}
 
     def _tiles(self, name: str, lr: np.ndarray, hr_size: tuple[int, int]) -> Iterator[tuple[slice, slice, np.ndarray]]:
         """The rows and columns of each tile of SR, and its pixels, (tile height, tile width, 3)."""
-        assumed = self._degradation(self.assumed_kernels, self.settings.assumed, name, hr_size)
+        assumed = self._assumed(name, hr_size)
         tiles = self.restorer.restore_tiles(lr, assumed, self.request.tile, self.request.self_ensemble)
         for rows, columns, sr_tile in tiles:
             yield rows, columns, to_array(sr_tile)
+
+    def _restore_alpha(self, name: str, alpha: np.ndarray, hr_size: tuple[int, int]) -> np.ndarray:
+        """Alpha (h, w) restored to `hr_size`."""
+        request = self.request
+        return self.restorer.restore_alpha(alpha, self._assumed(name, hr_size), request.tile, request.self_ensemble)
+
+    def _assumed(self, name: str, hr_size: tuple[int, int]) -> Degradation:
+        """The degradation that the network is told of a picture whose HR has the height and width `hr_size`."""
+        return self._degradation(self.assumed_kernels, self.settings.assumed, name, hr_size)
 
     def _degradation(
         self, kernels: Tensor, named: NamedDegradation, name: str, hr_size: tuple[int, int]
@@ -104,12 +125,26 @@ class PictureEvaluation:
             noise_levels = torch.full((1, count), noise, dtype=torch.float64)
         return Degradation(kernels[None], noise_levels, weights)
 
-    def _write(self, name: str, picture: Picture, sr: np.ndarray, lr: np.ndarray, sheet: np.ndarray) -> None:
-        output, file = self.request.output, f"{name}.png"
-        write_picture(output / file, sr, source=picture)
+    def _write(
+        self,
+        name: str,
+        picture: Picture,
+        sr: np.ndarray,
+        lr: np.ndarray,
+        sheet: np.ndarray,
+        applied: Degradation,
+    ) -> None:
+        """Writes SR with the alpha of HR, the comparison, and LR with degraded alpha."""
+        output, file, alpha = self.request.output, f"{name}.png", picture.alpha
+        sr_alpha = None if alpha is None else alpha[: sr.shape[0], : sr.shape[1]]
+        write_picture(output / file, sr, picture, sr_alpha)
         write_picture(output / "compare" / file, sheet)
         if self.request.save_lr:
-            write_picture(output / "lr" / file, lr, source=picture)
+            lr_alpha = None
+            if alpha is not None:
+                degraded = degrade_alpha(as_floats(alpha), applied, self.scale, self.settings.downsampler)
+                lr_alpha = quantise(degraded, alpha.dtype)
+            write_picture(output / "lr" / file, lr, picture, lr_alpha)
 
 
 def hr_tensor(picture: Picture, scale: int) -> Tensor:

@@ -3,6 +3,7 @@
 import html
 import logging
 from collections.abc import Callable
+from typing import BinaryIO
 
 from srmd.base.background import BackgroundWriter, prefetch
 from srmd.base.errors import prefix_errors
@@ -10,8 +11,9 @@ from srmd.base.files import make_folder
 from srmd.config import TestRequest, TestSettings
 from srmd.evaluate.announcement import announcement, degradation_pictures, warnings
 from srmd.evaluate.inputs import Inputs
-from srmd.evaluate.metrics_file import write_metrics
+from srmd.evaluate.metrics_file import left_out_entries, write_metrics
 from srmd.evaluate.picture import PictureEvaluation
+from srmd.evaluate.restoring import restore_pictures
 from srmd.evaluate.settings import resolve_settings
 from srmd.pictures.metrics import min_side
 from srmd.restore.restorer import open_restorer
@@ -23,16 +25,27 @@ from srmd.weights.files import read_weights_with_pca
 logger = logging.getLogger("srmd")
 
 
-def evaluate(request: TestRequest, progress: Callable[[int, int], object] = lambda done, total: None) -> list[dict]:
+def evaluate(
+    request: TestRequest,
+    progress: Callable[[int, int], object] | None = None,
+    standard_input: BinaryIO | None = None,
+    standard_output: BinaryIO | None = None,
+) -> list[dict]:
     """Restores LR pictures, or degrades, restores and scores HR pictures; writes pictures and metrics.json.
 
     Returns a row for each picture: its name, scores and seconds. `progress` takes the number of finished pixels and
-    the number of all pixels. Raises InputError if the request can't be met. Raises RuntimeError, after all results are
-    written, if broken pictures were left out.
+    the number of all pixels. The streams are those that STANDARD_STREAM in the request stands for. Raises InputError if
+    the request can't be met. Raises RuntimeError, after all results are written, if pictures were left out.
     """
+    if request.input:
+        return restore_pictures(request, progress, standard_input, standard_output)
+    return _score_pictures(request, progress or (lambda done, total: None))
+
+
+def _score_pictures(request: TestRequest, progress: Callable[[int, int], object]) -> list[dict]:
     weights = read_weights_with_pca(request.weights, request.pca)
     settings = resolve_settings(request, weights)
-    inputs = Inputs(request, 1 if request.input else min_side(weights.network.config.scale))
+    inputs = Inputs(request, min_side(weights.network.config.scale))
     if request.save_kernel:
         with prefix_errors("save_kernel"):
             make_folder(request.save_kernel.parent)
@@ -44,17 +57,18 @@ def evaluate(request: TestRequest, progress: Callable[[int, int], object] = lamb
     for line in warnings(settings, restorer):
         logger.warning(line)
     rows = _evaluate_all(settings, PictureEvaluation(settings, restorer), inputs, progress)
-    write_metrics(settings, restorer, rows)
+    further = {"left_out": left_out_entries(inputs.left_out)}
+    write_metrics(settings, restorer.config, restorer.backend, rows, rows, further)
     logger.info("%s\nPictures and metrics.json are in %s", table(rows), request.output)
     if inputs.left_out:
-        names = ", ".join(inputs.left_out)
+        names = ", ".join(map(str, inputs.left_out))
         raise RuntimeError(f"{len(inputs.left_out)} of {len(inputs.paths)} pictures were left out: {names}")
     return rows
 
 
 def _make_folders(request: TestRequest) -> None:
     with prefix_errors("output"):
-        make_folder(request.output if request.input else request.output / "compare")
+        make_folder(request.output / "compare")
         if request.save_lr:
             make_folder(request.output / "lr")
 
@@ -79,10 +93,7 @@ def _evaluate_all(
         for window, (picture, caption) in degradation_pictures(settings).items():
             dashboard.image(window, picture, caption)
         for name, picture in prefetch(inputs):
-            if request.input:
-                row = evaluation.restore(name, picture, advance, writer)
-            else:
-                row = evaluation.score(name, picture, dashboard, advance, writer)
+            row = evaluation.score(name, picture, dashboard, advance, writer)
             rows.append({"name": name} | row)
             advance(cumulative_pixels[name] - done)  # also counts broken pictures between the last one and this one
         dashboard.text("scores", f"<pre>{html.escape(table(rows))}</pre>")

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srmd.base.errors import InputError
+from srmd.base.files import check_is_file
 from srmd.base.matlab import read_mat
 
 MAX_SIDE = 255  # pixels; a larger array is probably a photo, and blurring with it would take hours
@@ -33,8 +34,7 @@ def read_kernels(path: Path) -> list[NDArray[np.float64]]:
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise InputError(f"{path}: expected one of {', '.join(READERS)}, found {path.suffix or 'no suffix'}")
-    if not os.path.isfile(path):  # Path.is_file raises where a name is too long
-        raise InputError(f"{path}: expected a file, found {'a folder' if os.path.isdir(path) else 'no such file'}")
+    check_is_file(path)
     if not os.access(path, os.R_OK):
         raise InputError(f"{path}: expected a file that can be read, found no permission")
     arrays = reader(path)

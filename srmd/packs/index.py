@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srmd.base.errors import InputError
+from srmd.base.files import check_is_file
 from srmd.packs.layout import MAX_SIDE, PACK_FORMAT, PACK_VERSION, PICTURE_FIELDS, PackIndex
 
 if TYPE_CHECKING:
@@ -17,9 +18,7 @@ def open_hdf5(path: Path) -> "h5py.File":
     """Open an HDF5 file for reading; raises InputError if it is missing, damaged or no HDF5 file."""
     import h5py
 
-    if not path.is_file():
-        found = "a folder" if path.is_dir() else "no such file"
-        raise InputError(f"{path}: expected a file of packed pictures (.h5), found {found}")
+    check_is_file(path, "a file of packed pictures (.h5)")
     try:
         return h5py.File(path, "r", locking=False)
     except OSError as error:

@@ -18,7 +18,8 @@ from srmd.base.signals import stop_requests
 from srmd.config import PackOptions
 from srmd.packs.writer import EncodedFile, EncodedPicture, write_pack
 from srmd.pictures.compression import is_lossy
-from srmd.pictures.files import list_pictures, over_white, read_picture
+from srmd.pictures.files import over_white, read_picture
+from srmd.pictures.folders import list_pictures
 from srmd.pictures.photos import builtin_training_pictures
 from srmd.pictures.picture import Picture
 
@@ -127,10 +128,10 @@ def _read_folder(
 def _read_file(folder: Path, options: PackOptions, path: Path) -> EncodedFile | InputError:
     """The pictures made from a file, or the error if it is broken."""
     try:
-        pixels = _training_pixels(read_picture(path))
+        pixels = _training_pixels(read_picture(path, options.max_pixels))
     except InputError as error:
         return error
-    lossy = is_lossy(path)
+    lossy = is_lossy(path, options.max_pixels)
     versions = _shrink(pixels, options.sizes_of(lossy))
     return EncodedFile(_name(folder, path), lossy, [EncodedPicture.from_pixels(*version) for version in versions])
 

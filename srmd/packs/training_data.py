@@ -14,7 +14,7 @@ from srmd.packs.layout import PACK_VERSION
 from srmd.packs.reader import PackedPictures
 from srmd.packs.sources import DEFAULT_OPTIONS, PackingProgress, PackSummary, pack, write
 from srmd.packs.version_1 import read_version_1
-from srmd.pictures.files import list_pictures
+from srmd.pictures.folders import list_pictures
 
 logger = logging.getLogger("srmd")
 

@@ -4,18 +4,19 @@ from pathlib import Path
 
 from PIL import Image
 
+from srmd.config import MAX_PIXELS
 from srmd.pictures.files import open_image
 
 LOSSY_FORMATS = {"JPEG", "MPO", "JPEG2000", "AVIF"}  # JPEG 2000 and AVIF can be lossless, but hardly ever are
 LOSSY_TIFF = {"jpeg", "tiff_jpeg", "webp"}  # Pillow's names of compressions inside TIFF
 
 
-def is_lossy(path: Path) -> bool:
-    """Return whether a picture that can be read is stored in a lossy format.
+def is_lossy(path: Path, max_pixels: int = MAX_PIXELS) -> bool:
+    """Return whether a picture of at most `max_pixels` pixels that can be read is stored in a lossy format.
 
     What was done to the picture before is not in the file: a PNG that was made from a JPEG counts as lossless.
     """
-    with open_image(path) as image:
+    with open_image(path, max_pixels) as image:
         return _is_lossy(image, path)
 
 

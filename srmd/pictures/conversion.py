@@ -1,5 +1,6 @@
 """Converts arrays, tensors and PIL pictures to arrays of one layout, and results back to the type of the input."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -9,8 +10,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from srmd.base.errors import InputError, prefix_errors
-from srmd.pictures.files import to_image, to_picture
+from srmd.pictures.decode import float_white, to_picture
+from srmd.pictures.files import to_image
+from srmd.pictures.metadata import fit_metadata, read_metadata
 from srmd.pictures.picture import quantise
+
+logger = logging.getLogger("srmd")
 
 MAX_ABSOLUTE = 4.0  # larger floats are refused: they probably range from 0 to 255, not to 1 with unclipped noise
 
@@ -19,9 +24,10 @@ MAX_ABSOLUTE = 4.0  # larger floats are refused: they probably range from 0 to 2
 class Pixels:
     """The pixels of a picture, and a function that converts a result to the type of this picture.
 
-    `rgb` is (H, W, 3), uint8, uint16 or floats; a grey picture has three equal channels. `alpha` is (H, W) in 0 to 1.
-    `convert_back` takes a result from `to_dtype` and its alpha, (h, w) in 0 to 1 or None, and returns an array, a
-    tensor or a PIL picture, as the input was.
+    `rgb` is (H, W, 3), uint8, uint16 or floats; a picture of one channel is repeated in three, and `grey` is true.
+    `alpha` is (H, W) in 0 to 1. `convert_back` takes a result (h, w, 3), or (h, w, 1) if its channels are equal, in the
+    dtype of `rgb`, and its alpha, (h, w) in 0 to 1 or None. It returns an array, a tensor or a PIL picture, as the
+    input was.
     """
 
     rgb: NDArray
@@ -29,19 +35,14 @@ class Pixels:
     grey: bool
     convert_back: Callable[[NDArray, NDArray | None], Any]
 
-    def empty_result(self, scale: int) -> NDArray:
-        """An uninitialised array for a result of `to_dtype` that is `scale` times as large as this picture."""
-        height, width, _ = self.rgb.shape
-        return np.empty((scale * height, scale * width, 1 if self.grey else 3), self.rgb.dtype)
-
-    def to_dtype(self, rgb: NDArray) -> NDArray:
-        """A result (h, w, 3), floats in 0 to 1, in the dtype of this picture; (h, w, 1) if this picture is grey.
+    def to_dtype(self, rgb: NDArray, one_channel: bool) -> NDArray:
+        """A result (h, w, 3), floats in 0 to 1, in the dtype of this picture; if `one_channel`, its mean, (h, w, 1).
 
         For uint8 and uint16 it is clipped, scaled and rounded.
         """
         if self.rgb.dtype.kind == "u":
-            return quantise(rgb, self.rgb.dtype, self.grey)
-        if self.grey:
+            return quantise(rgb, self.rgb.dtype, one_channel)
+        if one_channel:
             rgb = rgb.mean(2, keepdims=True)
         return rgb.astype(self.rgb.dtype)
 
@@ -65,15 +66,42 @@ def to_pixels(picture: Any) -> Pixels:
 def _from_pil(image: Image.Image) -> Pixels:
     if 0 in image.size:
         raise InputError(f"expected pixels, found {image.width}×{image.height}")
+    if image.mode == "F":
+        return _from_pil_floats(image)
     picture = to_picture(image)
-    alpha = None if picture.alpha is None else picture.alpha / 255
+    for warning in picture.warnings:
+        logger.warning("picture: %s", warning)
+    alpha = None if picture.alpha is None else picture.alpha / np.iinfo(picture.alpha.dtype).max
 
-    def convert_back(values: NDArray, _alpha: NDArray | None) -> Image.Image:
-        result = to_image(values, picture, "PNG")  # resizes the alpha of `picture`; `_alpha` is not needed
-        result.info |= {key: image.info[key] for key in ("icc_profile", "exif") if image.info.get(key)}
-        return result
+    def convert_back(values: NDArray, alpha: NDArray | None) -> Image.Image:
+        alpha = None if alpha is None else quantise(alpha, np.dtype(np.uint8))
+        if image.mode == "I" and alpha is None:
+            result = Image.fromarray(values[..., 0].astype(np.int32))
+        else:
+            result = to_image(values, picture, alpha, "PNG")
+        return _with_info(result, image, picture.metadata.icc)
 
     return Pixels(picture.pixels, alpha, picture.grey, convert_back)
+
+
+def _from_pil_floats(image: Image.Image) -> Pixels:
+    """The pixels of a PIL picture of mode F; `float_white` says what its white is."""
+    values = np.asarray(image)
+    white = float_white(values)
+
+    def convert_back(values: NDArray, _alpha: NDArray | None) -> Image.Image:
+        return _with_info(Image.fromarray(values[..., 0] * np.float32(white)), image, None)
+
+    return Pixels(np.repeat(values[..., None] / np.float32(white), 3, 2), None, True, convert_back)
+
+
+def _with_info(result: Image.Image, source: Image.Image, icc: bytes | None) -> Image.Image:
+    """The result with the metadata of its source in `info`; with `icc` as colour profile."""
+    metadata = fit_metadata(read_metadata(source), result.width, result.height)
+    info = {"icc_profile": icc, "exif": metadata.exif, "xmp": metadata.xmp, "dpi": metadata.dpi}
+    info |= {key: source.info.get(key) for key in ("gamma", "chromaticity", "srgb")}
+    result.info |= {key: value for key, value in info.items() if value is not None}
+    return result
 
 
 def _from_array(array: NDArray) -> Pixels:
@@ -91,8 +119,11 @@ def _from_array(array: NDArray) -> Pixels:
     def convert_back(values: NDArray, alpha: NDArray | None) -> NDArray:
         if alpha is not None:
             alpha = quantise(alpha, dtype) if dtype.kind == "u" else alpha.astype(dtype)
-            return np.dstack([values, alpha])
-        return values[..., 0] if grey else values
+        if grey:
+            return values[..., 0]
+        if values.shape[2] == 1:
+            values = np.repeat(values, 3, axis=2)
+        return values if alpha is None else np.dstack([values, alpha])
 
     return Pixels(rgb, alpha, grey, convert_back)
 

@@ -1,97 +1,134 @@
-"""Reads and writes picture files; grey, 16 bits, alpha, ICC profile and EXIF of the input are kept in the result.
+"""Reads and writes picture files: pixels with 8 or 16 bits, grey or RGB, transparency and metadata.
 
 Inside the program every picture has three channels, RGB. Pillow reduces RGB of 16 bits, and 16-bit grey with alpha, to
-8 bits. For PNG `png16.py` reads and writes all 16 bits; from other formats such pictures are read as 8 bits. Alpha
-always has 8 bits.
+8 bits. For PNG `png16.py` reads and writes all 16 bits; from other formats such pictures are read as 8 bits.
 """
 
 import io
-import os
-import re
+import logging
 import threading
 import warnings
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from srmd.base.errors import InputError
-from srmd.base.files import atomic_write
-from srmd.pictures.picture import Picture, quantise
-from srmd.pictures.png16 import encode_16_bit_png, is_16_bit_png, resize_alpha, with_16_bits
+from srmd.base.files import atomic_write, describe_path
+from srmd.config import MAX_PIXELS
+from srmd.pictures.decode import to_picture
+from srmd.pictures.formats import ALPHA_FORMATS, DEFAULT_QUALITY, GREY16_FORMATS, LOSSY_FORMATS
+from srmd.pictures.metadata import count_frames, fit_metadata, load_image, read_metadata, save_options
+from srmd.pictures.picture import Metadata, Picture, as_floats, change_depth, quantise
+from srmd.pictures.png16 import encode_16_bit_png, with_16_bits
+from srmd.pictures.png_chunks import HEADER_END, PNG_GREY_ALPHA, PngHeader, metadata_chunks, read_png_header
+from srmd.pictures.tiff import check_tiff, correct_tiff, describe_tiff
+
+logger = logging.getLogger("srmd")
 
 ORIENTATION = ExifTags.Base.Orientation
-MAX_PIXELS = 2**28  # largest picture that is read; Pillow's own limit would refuse large results of this package
 _settings_lock = threading.Lock()
 _settings_users = 0  # how many `with pillow_settings()` blocks are running, in all threads
 _settings = ExitStack()  # restores what they have changed
 # Formats that are never read or written: Pillow renders EPS and WMF with another program; the others are data or video.
 REFUSED_FORMATS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 ICON_FORMATS = {"ICO", "ICNS"}  # never written: their writers shrink a picture that is too large
-# Formats whose Pillow writer keeps 16-bit grey, or alpha. The other writers drop it, or write a wrong picture, without
-# an error.
-GREY16_FORMATS = {"PNG", "TIFF", "JPEG2000", "PPM"}
-ALPHA_FORMATS = {"PNG", "WEBP", "TIFF", "AVIF", "GIF", "JPEG2000", "TGA"}
-SAVE_OPTIONS = {  # the default quality of these lossy formats would remove fine detail
-    "JPEG": {"quality": 95, "subsampling": 0},
-    "WEBP": {"quality": 95},
-    "AVIF": {"quality": 95},
-}
-EXIF_SUB_IFDS = (34665, 34853)  # camera settings (Exif IFD) and position (GPS IFD)
-# The tags of a TIFF that describe the picture, such as its artist; the others describe the layout of the file.
-TIFF_EXIF_TAGS = (270, 271, 272, 305, 306, 315, 33432, *EXIF_SUB_IFDS)
 
 
-def read_picture(path: Path) -> Picture:
-    """The picture in a file, upright; of an animation the first frame.
+def read_picture(path: Path, max_pixels: int = MAX_PIXELS) -> Picture:
+    """The picture in a file, upright; of an animation or a file of several pages the first.
 
-    Raises InputError if the file does not exist, is no picture, is damaged, or has more than MAX_PIXELS pixels.
+    Raises InputError if the file does not exist, is no picture, is damaged, has values that can't be read correctly, or
+    has more than `max_pixels` pixels.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: expected a picture, found {'a folder' if path.is_dir() else 'no such file'}")
     try:
-        with open_image(path) as image:
-            load_image(image)
-            orientation = image.getexif().get(ORIENTATION, 1)
-            picture = to_picture(ImageOps.exif_transpose(image))
-            return with_16_bits(picture, path, orientation) if is_16_bit_png(path) else picture
+        return _read_picture(path, max_pixels)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except UnidentifiedImageError as error:
-        raise InputError(f"{path}: not a picture of a known format") from error
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: expected at most {MAX_PIXELS / 1e6:.0f} megapixels") from error
+        variant = describe_tiff(path)
+        found = f": this kind of TIFF can't be read: {variant}" if variant else ": not a picture of a known format"
+        raise InputError(f"{path}{found}") from error
     except Exception as error:  # a damaged file can raise any exception in Pillow's readers
         raise InputError(f"{path}: a broken picture ({error})") from error
 
 
-def count_pixels(path: Path) -> int:
-    """The number of pixels that the header of a picture file states; 0 if the header cannot be read."""
+def _read_picture(path: Path, max_pixels: int) -> Picture:
+    with open_image(path, max_pixels) as image:
+        frames = count_frames(image)
+        if image.format == "TIFF":
+            check_tiff(image)
+        load_image(image)
+        png = read_png_header(path) if image.format == "PNG" else None
+        if png and png.bit_depth < 8 and "transparency" in image.info and image.mode == "L":
+            # Pillow scales grey values of 2 and 4 bits to 8, but not the value that is transparent.
+            image.info["transparency"] *= 255 // (2**png.bit_depth - 1)
+        orientation = image.getexif().get(ORIENTATION, 1)
+        ImageOps.exif_transpose(image, in_place=True)
+        is_grey_alpha = png and png.colour_type == PNG_GREY_ALPHA  # Pillow reads RGBA where it has 16 bits
+        picture = to_picture(image.convert("LA") if is_grey_alpha else image)
+        picture = replace(picture, metadata=replace(read_metadata(image), icc=picture.metadata.icc))
+        if image.format == "TIFF":
+            picture = correct_tiff(picture, image)
+    if png:
+        picture = _complete_png(picture, png, path, orientation)
+    if frames > 1:
+        warning = f"it holds {frames} pictures (frames or pages), of which the first is used"
+        picture = replace(picture, warnings=(warning, *picture.warnings))
+    return picture
+
+
+def _complete_png(picture: Picture, png: PngHeader, path: Path, orientation: int) -> Picture:
+    """The picture with what Pillow does not read from a PNG: 16 bits, and chunks that describe colours or hold text."""
+    picture = replace(picture, metadata=replace(picture.metadata, png_chunks=png.kept_chunks))
+    return with_16_bits(picture, png, path, orientation)
+
+
+def count_pixels(path: Path, max_pixels: int = MAX_PIXELS) -> int:
+    """The number of pixels that the header of a picture file states; 0 if it is above `max_pixels` or unreadable."""
     try:
-        with open_image(path) as image:
+        with open_image(path, max_pixels) as image:
             return image.width * image.height
     except Exception:  # any exception, as in `read_picture`, which then reports the error
         return 0
 
 
+def upright_size(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int] | None:
+    """Height and width of the picture in a file as `read_picture` would return it; None if it cannot be read."""
+    try:
+        with open_image(path, max_pixels) as image:
+            is_turned = image.getexif().get(ORIENTATION, 1) >= 5  # by 90°
+            return (image.width, image.height) if is_turned else (image.height, image.width)
+    except Exception:  # any exception, as in `read_picture`, which then reports the error
+        return None
+
+
 @contextmanager
-def open_image(path: Path) -> Iterator[Image.Image]:
-    """Opens a picture file with Pillow, whose settings are those of `pillow_settings` inside the `with` block."""
+def open_image(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
+    """Opens a picture file with Pillow, whose settings are those of `pillow_settings` inside the `with` block.
+
+    Raises InputError if the path is no file, or if the picture has more than `max_pixels` pixels.
+    """
+    if (found := describe_path(path)) != "a file":  # opening a pipe, for example, could block for ever
+        raise InputError(f"expected a picture, found {found}")
     with pillow_settings(), Image.open(path, formats=readable_formats()) as image:
+        pixels = image.width * image.height
+        if pixels > max_pixels:
+            raise InputError(f"expected at most {max_pixels:,} pixels (`max_pixels`), found {pixels:,}")
         yield image
 
 
 @contextmanager
 def pillow_settings() -> Iterator[None]:
-    """Sets what Pillow knows as global variables: its limit of pixels is MAX_PIXELS, and it does not warn.
+    """Sets what Pillow knows as global variables: it has no limit of pixels, and does not warn.
 
-    A picture of more pixels raises DecompressionBombWarning. Several threads may read pictures at once: the first one
-    that enters changes the settings, and the last one that leaves restores them.
+    Several threads may read pictures at once: the first one that enters changes the settings, and the last one that
+    leaves restores them.
     """
     global _settings_users
     with _settings_lock:
@@ -109,11 +146,10 @@ def pillow_settings() -> Iterator[None]:
 
 @contextmanager
 def _changed_settings() -> Iterator[None]:
-    old_limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS
+    old_limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of small defects, but reads the picture
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
             yield
     finally:
         Image.MAX_IMAGE_PIXELS = old_limit
@@ -125,161 +161,108 @@ def readable_formats() -> list[str]:
     return [name for name in Image.OPEN if name not in REFUSED_FORMATS]
 
 
-def load_image(image: Image.Image) -> None:
-    """Reads pixels and EXIF of an opened picture into memory, and drops EXIF that is damaged."""
-    image.load()  # also reads the EXIF that a PNG stores after its pixels
-    if image.format == "TIFF":  # Pillow keeps the EXIF of a TIFF among its tags, not in `info`
-        image.info["exif"] = _tiff_exif(image)
-    elif not _is_valid_exif(image.info.get("exif", b"")):  # damaged EXIF could not be written
-        image.info.pop("exif", None)
+def write_picture(
+    path: Path,
+    picture: NDArray,
+    source: Picture | None = None,
+    alpha: NDArray[np.unsignedinteger] | None = None,
+    quality: int = DEFAULT_QUALITY,
+) -> None:
+    """Writes a picture, atomically, in the format of the path's suffix; arguments and errors as in `encode_picture`."""
+    path = Path(path)
+    parts = encode_picture(path, picture, source, alpha, quality)
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        file.writelines(parts)
 
 
-def _tiff_exif(image: Image.Image) -> bytes:
-    tags, exif = image.getexif(), Image.Exif()
-    for tag in TIFF_EXIF_TAGS:
-        if tag in tags:
-            exif[tag] = tags.get_ifd(tag) if tag in EXIF_SUB_IFDS else tags[tag]
-    return exif.tobytes() if exif else b""
+def encode_picture(
+    path: Path,
+    picture: NDArray,
+    source: Picture | None = None,
+    alpha: NDArray[np.unsignedinteger] | None = None,
+    quality: int = DEFAULT_QUALITY,
+) -> list[bytes | memoryview]:
+    """The content of a picture file in the format of the path's suffix, in parts.
 
-
-def _is_valid_exif(data: bytes) -> bool:
-    exif = Image.Exif()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            exif.load(data)
-            return all(isinstance(exif.get_ifd(tag), dict) for tag in EXIF_SUB_IFDS) and bool(exif.tobytes())
-    except Exception:  # damaged EXIF can raise any exception
-        return False
-
-
-def to_picture(image: Image.Image) -> Picture:
-    """A Pillow image as a `Picture`. Raises InputError if grey values are not in 0 to 65535."""
-    icc, exif = image.info.get("icc_profile"), image.info.get("exif") or None
-    if image.mode[0] in "IF":  # grey of more than 8 bits: modes I;16 (in either byte order), I and F
-        pixels = _to_uint16(np.asarray(image))
-        return Picture(np.repeat(pixels[..., None], 3, axis=2), grey=True, icc=icc, exif=exif)
-    if image.mode == "CMYK":
-        return Picture(np.asarray(_cmyk_to_rgb(image, icc)), exif=exif)
-    has_alpha = image.has_transparency_data
-    channels = np.asarray(image.convert("RGBA" if has_alpha else "RGB"))
-    pixels, alpha = channels[..., :3], channels[..., 3] if has_alpha else None
-    return Picture(pixels, alpha, _is_grey(image.mode, pixels), icc, exif)
-
-
-def _is_grey(mode: str, pixels: NDArray) -> bool:
-    if mode in ("P", "PA"):  # scanned pages are often stored with a palette of greys
-        return bool((pixels == pixels[..., :1]).all())
-    return mode in ("1", "L", "LA", "La")
-
-
-def _to_uint16(values: NDArray) -> NDArray[np.uint16]:
-    """Grey values (H, W) as uint16. Raises InputError if a value is not in 0 to 65535.
-
-    Integers are not scaled. White among floats is 1, 255 or 65535, the smallest of these that no value exceeds; floats
-    are scaled so that white becomes 65535.
+    `picture` is (H, W, 3), floats in 0 to 1, which are clipped and rounded, or (H, W, 3 or 1), uint8 or uint16 from
+    `quantise`, which are written unchanged. `alpha` is (H, W). The file gets the properties of `source`, the picture
+    that was restored: grey, 16 bits and metadata, in which sizes are those of `picture`. If the format has no 16 bits,
+    8 are written; if it has no alpha, the picture is composited over white. `quality`, 1 to 100, is for LOSSY_FORMATS.
+    A warning is logged for each colour description that the format can't hold. Raises InputError for a suffix or a size
+    that cannot be written.
     """
-    low, high = values.min(), values.max()
-    if not (low >= 0 and high <= 65535):
-        raise InputError(f"expected grey values of 0 to 65535, found {low:g} to {high:g}")
-    if values.dtype.kind == "f":
-        white = next(value for value in (1, 255, 65535) if high <= value)
-        values = np.rint(values * (65535 // white))
-    return values.astype(np.uint16)
-
-
-def _cmyk_to_rgb(image: Image.Image, icc: bytes | None) -> Image.Image:
-    """A CMYK picture converted to sRGB with its ICC profile, or by Pillow's formula if it has no valid profile."""
+    name, source = picture_format(path), source or Picture(np.empty((0, 0, 3), np.uint8))
+    height, width = picture.shape[:2]
+    metadata = fit_metadata(source.metadata, width, height)
+    buffer = io.BytesIO()
     try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc or b""))
-        return ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except (OSError, ImageCms.PyCMSError):  # no profile, or a damaged one
-        return image.convert("RGB")
+        if name == "PNG":
+            return _encode_png(picture, alpha, source, metadata)
+        options, lost = save_options(metadata, name)
+        for warning in lost:
+            logger.warning("%s: %s", path, warning)
+        if name in LOSSY_FORMATS:
+            options["quality"] = quality
+        if name == "JPEG":
+            options["subsampling"] = 0  # the writer's default would halve the resolution of colours
+        to_image(picture, source, alpha, name).save(buffer, name, **options)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: {name} can't hold this picture ({error})") from error
+    return [buffer.getbuffer()]
 
 
-def write_picture(path: Path, picture: NDArray, source: Picture | None = None) -> None:
-    """Writes a picture, atomically, in the format of the path's suffix.
-
-    `picture` is (H, W, 3), floats in 0 to 1, which are clipped and rounded, or uint8 or uint16 from `quantise`, which
-    are written unchanged. The file gets the properties of `source`, the picture that was restored: grey, 16 bits, alpha
-    (resized), ICC profile and EXIF. If the format has no 16 bits, 8 are written; if it has no alpha, the picture is
-    composited over white. Raises InputError for a suffix or a size that cannot be written.
-    """
-    encoded = _encode(Path(path), picture, source or Picture(np.empty((0, 0, 3), np.uint8)))
-    with atomic_write(Path(path)) as temporary:
-        temporary.write_bytes(encoded)
+def is_picture_name(path: Path) -> bool:
+    """Whether a path has the suffix of a picture format."""
+    Image.init()
+    return path.suffix.lower() in Image.registered_extensions()
 
 
-def _encode(path: Path, picture: NDArray, source: Picture) -> bytes | memoryview:
+def picture_format(path: Path) -> str:
+    """Pillow's name of the format that the suffix of a path to write selects. Raises InputError if there is none."""
+    Image.init()
     name = Image.registered_extensions().get(path.suffix.lower())
     if name not in Image.SAVE or name in REFUSED_FORMATS | ICON_FORMATS:
         raise InputError(f"{path}: expected a suffix of a picture format, such as .png, found {path.suffix!r}")
-    if name == "PNG" and source.pixels.dtype == np.uint16 and (source.alpha is not None or not source.grey):
+    return name
+
+
+def _encode_png(
+    picture: NDArray, alpha: NDArray | None, source: Picture, metadata: Metadata
+) -> list[bytes | memoryview]:
+    chunks = metadata_chunks(metadata)
+    if source.pixels.dtype == np.uint16 and (alpha is not None or not source.grey):
         pixels = quantise(picture, np.uint16, source.grey) if picture.dtype.kind == "f" else picture
-        return encode_16_bit_png(pixels, source)
-    metadata = {key: value for key, value in (("icc_profile", source.icc), ("exif", source.exif)) if value}
+        return encode_16_bit_png(_with_channels(pixels, source.grey), alpha, chunks)
     buffer = io.BytesIO()
-    try:
-        to_image(picture, source, name).save(buffer, name, **SAVE_OPTIONS.get(name, {}), **metadata)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: {name} can't hold this picture ({error})") from error
-    return buffer.getbuffer()
+    to_image(picture, source, alpha, "PNG").save(buffer, "PNG")
+    encoded = buffer.getbuffer()
+    return [encoded[:HEADER_END], chunks, encoded[HEADER_END:]]
 
 
-def to_image(picture: NDArray, source: Picture, name: str) -> Image.Image:
+def to_image(picture: NDArray, source: Picture, alpha: NDArray | None, name: str) -> Image.Image:
     """The Pillow image that `write_picture` saves for its arguments; `name` is Pillow's name of the format."""
-    alpha = None if source.alpha is None else resize_alpha(source.alpha, picture)
     if alpha is not None and name not in ALPHA_FORMATS:
-        rgb = np.clip(picture, 0, 1) if picture.dtype.kind == "f" else picture / 255
-        picture, alpha = over_white(rgb, np.asarray(alpha)), None
+        rgb = np.clip(picture, 0, 1) if picture.dtype.kind == "f" else as_floats(picture)
+        picture, alpha = over_white(rgb, alpha), None
     if picture.dtype.kind == "f":
-        is_grey16 = source.grey and source.pixels.dtype == np.uint16 and source.alpha is None
+        is_grey16 = source.grey and source.pixels.dtype == np.uint16 and alpha is None
         dtype = np.uint16 if is_grey16 and name in GREY16_FORMATS else np.uint8
         picture = quantise(picture, np.dtype(dtype), source.grey)
+    elif picture.dtype == np.uint16 and not (source.grey and alpha is None and name in GREY16_FORMATS):
+        picture = change_depth(picture, np.uint8)
+    picture = _with_channels(picture, source.grey)
     image = Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture)
     if alpha is not None:
-        image.putalpha(alpha)
+        image.putalpha(Image.fromarray(change_depth(alpha, np.uint8)))
     return image
 
 
-def over_white(rgb: NDArray, alpha: NDArray[np.uint8]) -> NDArray:
-    """A picture (H, W, C), 0 to 1, composited over white with alpha (H, W), 0 to 255; result: (H, W, C), 0 to 1."""
-    opacity = alpha[..., None] / 255
+def _with_channels(pixels: NDArray, grey: bool) -> NDArray:
+    """Pixels (H, W, 1) as (H, W, 3), unless the file has one channel."""
+    return pixels if grey or pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)
+
+
+def over_white(rgb: NDArray, alpha: NDArray[np.unsignedinteger]) -> NDArray:
+    """A picture (H, W, C), 0 to 1, composited over white with alpha (H, W), uint8 or uint16; result: (H, W, C)."""
+    opacity = as_floats(alpha)[..., None]
     return rgb * opacity + 1 - opacity
-
-
-def list_pictures(folder: Path, recursive: bool = False) -> list[Path]:
-    """The picture files in a folder, and with `recursive` in its subfolders, in natural order: img2 before img10.
-
-    They are recognised by their suffix. Hidden files and folders are ignored. Raises InputError if there is no such
-    folder, or no picture in it.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        found = "a file" if folder.exists() else "no such folder"
-        raise InputError(f"{folder}: expected a folder of pictures, found {found}")
-    files = [path for path in _walk(folder, recursive) if path.is_file()]
-    readable, suffixes = readable_formats(), Image.registered_extensions()
-    pictures = [path for path in files if suffixes.get(path.suffix.lower()) in readable]
-    if not pictures:
-        suffix_counts = Counter(path.suffix or "without a suffix" for path in files)
-        found = ", ".join(f"{count} {suffix}" for suffix, count in suffix_counts.most_common(3))
-        where = "inside it or its subfolders" if recursive else "directly inside it"
-        raise InputError(f"{folder}: expected pictures {where}, found {found or 'no file'}")
-    return sorted(pictures, key=lambda path: [_natural_order(part) for part in path.relative_to(folder).parts])
-
-
-def _walk(folder: Path, recursive: bool) -> Iterator[Path]:
-    """The files in a folder, and with `recursive` in its subfolders, without hidden ones."""
-    for current, subfolders, files in os.walk(folder):
-        yield from (Path(current, name) for name in files if not name.startswith("."))
-        subfolders[:] = [name for name in subfolders if recursive and not name.startswith(".")]
-
-
-def _natural_order(name: str) -> tuple:
-    """A key that sorts numbers in names by their value.
-
-    In the split name text and numbers alternate, so that text is compared with text and numbers with numbers.
-    """
-    parts = re.split(r"(\d+)", name.lower())
-    return [int(part) if index % 2 else part for index, part in enumerate(parts)], name

@@ -11,18 +11,21 @@ from numpy.typing import NDArray
 from PIL import ImageOps
 
 from srmd.base.errors import InputError
-from srmd.pictures.files import load_image, open_image, read_picture
+from srmd.base.files import check_is_file
+from srmd.config import MAX_PIXELS
+from srmd.pictures.files import open_image, read_picture
+from srmd.pictures.metadata import load_image
 
 ONE_CHANNEL_MODES = ("1", "L", "P", "I", "I;16", "I;16B")  # Pillow's modes with one number per pixel (P: its index)
 
 
-def read_labels(path: Path) -> NDArray:
+def read_labels(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray:
     """The labels in a picture file, (H, W): grey values or palette indices.
 
-    Raises InputError if the file is not a picture or has colours.
+    Raises InputError if the file is not a picture, has colours, or has more than `max_pixels` pixels.
     """
     try:
-        with open_image(path) as file:
+        with open_image(path, max_pixels) as file:
             load_image(file)
             image = ImageOps.exif_transpose(file)  # turned upright, as pictures are in `read_picture`
             labels = np.asarray(image if image.mode in ONE_CHANNEL_MODES else image.convert("RGB"))
@@ -31,14 +34,15 @@ def read_labels(path: Path) -> NDArray:
     return _one_channel(labels, path) if labels.ndim == 3 else labels
 
 
-def read_noise_map(path: Path) -> NDArray[np.float64]:
+def read_noise_map(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.float64]:
     """The noise levels in a file, (H, W), 0 to 255: an array in .npy format, or the grey values of an 8-bit picture.
 
     Raises InputError for any other file.
     """
+    check_is_file(path)
     if path.suffix.lower() == ".npy":
         return _read_npy(path)
-    pixels = read_picture(path).pixels
+    pixels = read_picture(path, max_pixels).pixels
     if pixels.dtype != np.uint8:
         raise InputError(f"{path}: expected a picture of 8 bits, or an .npy file, found 16 bits")
     return _one_channel(pixels, path).astype(np.float64)

@@ -1,37 +1,47 @@
 """`Picture`: the content of a picture file; conversion of pixels between integers and floats."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+
+ROWS_PER_STRIP = 256  # rows that are compared at once, so that no copy of a large picture is made
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What a picture file says besides its pixels, as far as it is written to a result.
+
+    `icc` is the colour profile, which fits the picture's channels; `exif` the EXIF data without the orientation; `xmp`
+    the XMP packet; `dpi` the resolution in pixels per inch along both axes. `png_chunks` are the name and the data of
+    the chunks of a PNG that describe colours or hold text.
+    """
+
+    icc: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    png_chunks: tuple[tuple[bytes, bytes], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
     """The content of a picture file, turned upright by its EXIF orientation.
 
-    `pixels` is (H, W, 3), RGB, uint8 or uint16; `alpha` is (H, W) uint8, None if the picture is opaque. `grey` says
-    that the file has one colour channel; the three channels of `pixels` are then equal. `icc` is the colour profile,
-    `exif` the EXIF data without the orientation.
+    `pixels` is (H, W, 3), RGB, uint8 or uint16; `alpha` is (H, W) uint8 or uint16, None if the picture is opaque.
+    `grey` says that the file has one colour channel; the three channels of `pixels` are then equal. `warnings` say what
+    of the file was left out or converted.
     """
 
     pixels: NDArray
-    alpha: NDArray[np.uint8] | None = None
+    alpha: NDArray | None = None
     grey: bool = False
-    icc: bytes | None = None
-    exif: bytes | None = None
+    metadata: Metadata = field(default_factory=Metadata)
+    warnings: tuple[str, ...] = ()
 
     def as_floats(self) -> NDArray[np.float64]:
         """The pixels as floats, (H, W, 3) in 0 to 1, without alpha."""
         return as_floats(self.pixels)
-
-    def empty_result(self, scale: int) -> NDArray:
-        """An uninitialised array for the restored picture, in the dtype of `pixels`.
-
-        Its shape is (s·H, s·W, 3), or (s·H, s·W, 1) if the picture is grey.
-        """
-        height, width, _ = self.pixels.shape
-        return np.empty((scale * height, scale * width, 1 if self.grey else 3), self.pixels.dtype)
 
 
 def as_floats(pixels: NDArray) -> NDArray[np.floating]:
@@ -39,12 +49,23 @@ def as_floats(pixels: NDArray) -> NDArray[np.floating]:
     return pixels / np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else pixels
 
 
-def quantise(rgb: NDArray, dtype: np.dtype, grey: bool = False) -> NDArray:
-    """Floats (H, W, 3), clipped to 0 to 1, scaled and rounded to uint8 or uint16.
+def has_equal_channels(pixels: NDArray) -> bool:
+    """Whether the channels of a picture (H, W, C) are equal in every pixel."""
+    strips = (pixels[top : top + ROWS_PER_STRIP] for top in range(0, len(pixels), ROWS_PER_STRIP))
+    return all((strip == strip[..., :1]).all() for strip in strips)
 
-    If `grey`, the result is the mean of the three channels, (H, W, 1).
+
+def quantise(rgb: NDArray, dtype: np.dtype, grey: bool = False) -> NDArray:
+    """Floats (H, W, C) or (H, W), clipped to 0 to 1, scaled and rounded to uint8 or uint16.
+
+    If `grey`, the result is the mean of the channels, (H, W, 1).
     """
     colours = np.clip(rgb, 0, 1)
     if grey:
         colours = colours.mean(2, keepdims=True)
     return np.rint(colours * np.iinfo(dtype).max).astype(dtype)
+
+
+def change_depth(values: NDArray, dtype: np.dtype) -> NDArray:
+    """Unsigned integers scaled to the range of another unsigned type, uint8 or uint16, and rounded."""
+    return values if values.dtype == dtype else quantise(as_floats(values), dtype)

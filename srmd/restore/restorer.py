@@ -16,12 +16,13 @@ from srmd.backends.choice import choose_backend
 from srmd.backends.device import choose_device
 from srmd.base.errors import InputError, prefix_errors
 from srmd.base.paths import shipped_folder
-from srmd.degradation import Degradation, check_noise_level, degradation_map, upsample_alpha
+from srmd.degradation import Degradation, check_noise_level, degradation_map
 from srmd.kernel.specs import to_kernel
 from srmd.kernel.window import fit_kernel
 from srmd.pictures.conversion import to_pixels
 from srmd.pictures.dihedral import VIEWS, turn, turn_back
-from srmd.pictures.picture import as_floats
+from srmd.pictures.picture import as_floats, has_equal_channels, quantise
+from srmd.pictures.transparency import is_constant, spread_visible_colours
 from srmd.restore.tiles import tile_spans
 from srmd.weights.files import Weights, read_weights_with_pca
 from srmd.weights.surgery import merge_batch_norm
@@ -88,18 +89,47 @@ class Restorer:
             raise InputError(f"expected auto or a whole number of LR pixels, found {tile!r}", "tile")
         assumed = Degradation.uniform(torch.from_numpy(kernel)[None], torch.tensor([float(noise_level)]))
         tile = None if tile == "auto" else tile
-        sr = pixels.empty_result(scale)
-        for rows, columns, sr_tile in self.restore_tiles(pixels.rgb, assumed, tile, self_ensemble):
-            sr[rows, columns] = pixels.to_dtype(sr_tile[0].permute(1, 2, 0).clamp(0, 1).numpy())
-        alpha = None if pixels.alpha is None else upsample_alpha(pixels.alpha, scale)
+        rgb, alpha = pixels.rgb, pixels.alpha
+        if alpha is not None:
+            rgb = spread_visible_colours(rgb, alpha)
+            alpha = self.restore_alpha(alpha, assumed, tile, self_ensemble)
+        one_channel = has_equal_channels(rgb)
+        sr = np.empty((scale * rgb.shape[0], scale * rgb.shape[1], 1 if one_channel else 3), rgb.dtype)
+        for rows, columns, sr_tile in self.restore_tiles(rgb, assumed, tile, self_ensemble):
+            sr[rows, columns] = pixels.to_dtype(sr_tile[0].permute(1, 2, 0).clamp(0, 1).numpy(), one_channel)
         return pixels.convert_back(sr, alpha)
+
+    def restore_alpha(
+        self, alpha: NDArray, assumed: Degradation, tile: int | None = None, self_ensemble: bool = False
+    ) -> NDArray:
+        """Restores alpha (h, w), unsigned integers or floats in 0 to 1, to (s·h, s·w) of the same type.
+
+        It is restored as a grey picture with the kernels of `assumed`, but without noise, so that its edges are as
+        sharp as those of the colours. Where it is constant it stays so, above all fully opaque or transparent.
+        """
+        scale, varies = self.config.scale, ~is_constant(alpha)
+        sr = alpha.repeat(scale, axis=0).repeat(scale, axis=1)
+        lr = np.broadcast_to(alpha[..., None], (*alpha.shape, 3))
+        tiles = self.restore_tiles(lr, assumed.without_noise(), tile, self_ensemble, where=varies)
+        for rows, columns, sr_tile in tiles:
+            restored = sr_tile[0].mean(0).clamp(0, 1).numpy()
+            restored = quantise(restored, alpha.dtype) if alpha.dtype.kind == "u" else restored
+            lr_rows, lr_columns = (slice(span.start // scale, span.stop // scale) for span in (rows, columns))
+            varies_in_tile = varies[lr_rows, lr_columns].repeat(scale, axis=0).repeat(scale, axis=1)
+            sr[rows, columns] = np.where(varies_in_tile, restored, sr[rows, columns])
+        return sr
 
     def restore_whole(self, lr: Tensor, assumed: Degradation) -> Tensor:
         """Restores LR (1, 3, h, w), floats in 0 to 1, without tiles; returns SR (1, 3, s·h, s·w) float32, unclipped."""
         return self.run(lr.float(), degradation_map(assumed, self.pca, self.config.conditions))
 
     def restore_tiles(
-        self, lr: NDArray, assumed: Degradation, tile: int | None = None, self_ensemble: bool = False
+        self,
+        lr: NDArray,
+        assumed: Degradation,
+        tile: int | None = None,
+        self_ensemble: bool = False,
+        where: NDArray[np.bool_] | None = None,
     ) -> Iterator[Tile]:
         """Restores LR (h, w, 3), uint8, uint16 or floats in 0 to 1, tile by tile.
 
@@ -112,6 +142,7 @@ class Restorer:
                 the tile with a halo, which covers the receptive field: the result does not depend on the tiles.
             self_ensemble: whether to yield the mean of the results for the picture's 8 flips and rotations; the
                 kernels and maps of `assumed` are turned with the picture.
+            where: (h, w); only the tiles in which it is true for any pixel are computed and yielded. None: all tiles.
         """
         if self_ensemble:
             check_self_ensemble(self.config.scale, self.downsampler)
@@ -122,6 +153,8 @@ class Restorer:
         views = VIEWS if self_ensemble else 1
         for rows in tile_spans(height, tile, halo):
             for columns in tile_spans(width, tile, halo):
+                if where is not None and not where[rows.start : rows.end, columns.start : columns.end].any():
+                    continue
                 lr_tile = _to_tensor(lr[rows.input, columns.input])
                 sr = self._mean_of_views(lr_tile, assumed.crop(rows.input, columns.input), views)
                 sr_tile = sr[..., rows.in_output(scale), columns.in_output(scale)]

@@ -9,11 +9,9 @@ def mean_row(rows: list[dict]) -> dict:
 
 
 def table(rows: list[dict]) -> str:
-    """A line for each picture and one for the mean: PSNR and SSIM of Y, or where there was no HR picture, seconds."""
+    """A line for each picture and one for the mean: PSNR and SSIM of Y."""
     rows = [*rows, mean_row(rows)]
     width = max(len(row["name"]) for row in rows)
-    if "psnr_y" not in rows[0]:
-        return "\n".join(f"{row['name']:{width}}  {row['seconds']:7.2f} s" for row in rows)
     header = f"{'':{width}}  bicubic PSNR / SSIM   network PSNR / SSIM   gain [dB]"
     return "\n".join([header, *(_table_row(row, width) for row in rows)])
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from srmd.base.errors import InputError, prefix_errors
-from srmd.base.files import atomic_write, make_folder
+from srmd.base.files import atomic_write, check_is_file, describe_path, make_folder, name_in_errors
 from srmd.config import TrainConfig
 from srmd.pictures.metrics import non_finite_to_none
 
@@ -73,7 +73,7 @@ class RunFolder:
 
     def append(self, row: dict) -> None:
         """Append a row to metrics.jsonl."""
-        with self.metrics.open("a", encoding="utf-8") as file:
+        with name_in_errors(self.metrics), self.metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(non_finite_to_none(row), allow_nan=False) + "\n")
 
     def rows(self) -> list[dict]:
@@ -152,8 +152,8 @@ def _folder_to_resume(requested: TrainConfig) -> Path | None:
     folder = Path(requested.resume)
     if requested.output and folder != requested.output:
         raise InputError(f"expected {requested.output}, the folder in `output`, found {folder}", "resume")
-    if not folder.is_dir():
-        raise InputError(f"{folder}: expected a run, found no such folder", "resume")
+    if (found := describe_path(folder, missing="no such folder")) != "a folder":
+        raise InputError(f"{folder}: expected a run, found {found}", "resume")
     if not (folder / "config.json").exists():
         raise InputError(f"{folder}: expected a run, found a folder without its config.json", "resume")
     return folder
@@ -171,6 +171,8 @@ def _newest_run() -> Path | None:
 
 def _read_config(path: Path) -> TrainConfig:
     """The configuration in config.json. Raises InputError if the file holds anything else."""
+    with prefix_errors("resume"):
+        check_is_file(path)
     try:
         stored = NEW_FIELDS | json.loads(path.read_text(encoding="utf-8"))
         values = {field.name: stored[field.name] for field in fields(TrainConfig)}

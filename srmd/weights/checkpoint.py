@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from srmd.base.errors import InputError
-from srmd.base.files import atomic_write
+from srmd.base.files import atomic_write, check_is_file
 
 # Entries of checkpoints of every version of this project.
 REQUIRED_FIELDS = ("version", "step", "network_config", "network", "ema", "optimizer", "pca")
@@ -37,8 +37,10 @@ class Checkpoint:
 
 def save_checkpoint(path: Path, state: dict) -> None:
     """Writes a dictionary with the entries of `Checkpoint` atomically."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)  # in memory, because PyTorch's error does not say that the disk is full
     with atomic_write(path) as temporary:
-        torch.save(state, temporary)
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -65,6 +67,7 @@ def load_pytorch_file(path: Path) -> Any:
 
     Raises InputError if the file is damaged or could run code, and OSError if it cannot be read from disk.
     """
+    check_is_file(path, "a checkpoint")
     data = io.BytesIO(path.read_bytes())  # outside of `try`: an error of the disk is not an error in the file
     try:
         if zipfile.is_zipfile(data) and (damaged := zipfile.ZipFile(data).testzip()):  # PyTorch ignores checksums

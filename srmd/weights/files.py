@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from srmd.base.errors import InputError, prefix_errors
-from srmd.base.files import atomic_write
+from srmd.base.files import atomic_write, check_is_file
 from srmd.base.paths import shipped_folder
 from srmd.kernel.pca import read_pca
 from srmd.model import CONDITIONS, SRMD, NetworkConfig
@@ -59,8 +59,7 @@ class Weights:
 
 def read_weights(path: Path) -> Weights:
     """The weights in a file of any readable format; raises InputError for any other file."""
-    if not path.is_file():
-        raise InputError(f"{path}: expected a file, found {'a folder' if path.is_dir() else 'no such file'}")
+    check_is_file(path)
     with path.open("rb") as file:
         start = file.read(16)
     if start.startswith(MATLAB_STARTS):

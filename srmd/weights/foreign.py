@@ -18,6 +18,7 @@ from torch import Tensor
 
 from srmd.base.arithmetic import ceil_div
 from srmd.base.errors import InputError
+from srmd.base.files import check_is_file
 from srmd.base.matlab import read_mat
 from srmd.kernel.families import KERNEL_SIZE
 from srmd.kernel.pca import PCA_DIM
@@ -59,8 +60,7 @@ def read_ncnn(path: Path) -> ForeignNetwork:
     is_param = path.read_bytes()[: len(NCNN_PARAM)] == NCNN_PARAM
     param, binary = (path, path.with_suffix(".bin")) if is_param else (path.with_suffix(".param"), path)
     for file in (param, binary):
-        if not file.is_file():
-            raise InputError(f"{file}: expected this file, because ncnn's .param and .bin belong together, found none")
+        check_is_file(file, "this file, because ncnn's .param and .bin belong together")
     shapes, scale = _ncnn_layers(param)
     data, offset, convolutions = binary.read_bytes(), 0, []
     for shape in shapes:

@@ -65,6 +65,34 @@ def test_jobs_run_in_the_background_one_at_a_time():
     assert done == ["slow", ("after", "slow")]
 
 
+def test_as_many_jobs_run_at_once_as_there_are_threads():
+    all_run = threading.Barrier(3, timeout=SECONDS)
+    with BackgroundWriter(threads=3) as writer:
+        for _ in range(6):
+            writer.submit(all_run.wait)  # ends when three jobs wait
+
+
+def test_the_data_of_jobs_are_limited_but_one_job_may_always_run():
+    may_finish, running, most = threading.Event(), [], []
+
+    def job() -> None:
+        running.append(1)
+        most.append(len(running))
+        assert may_finish.wait(SECONDS)
+        running.pop()
+
+    def submit_all() -> None:
+        with BackgroundWriter(threads=4, max_bytes=100) as writer:
+            for size in (50, 50, 60, 500, 10):
+                writer.submit(job, size=size)
+                if size == 50 and len(writer._running) == 2:
+                    may_finish.set()
+
+    submit_all()
+    assert len(most) == 5
+    assert max(most) == 2
+
+
 @pytest.mark.parametrize("later_jobs", [0, 1])
 def test_the_error_of_a_job_is_raised_to_the_caller(later_jobs: int):
     def fail() -> None:

@@ -20,9 +20,9 @@ from benchmarks.gpu.timing import BATCH, FORWARD_BACKWARD, OPTIMIZER, table
 from benchmarks.plans import ROOT
 from small_runs import read_rows
 from small_solvers import photos, small_solver
-from srmd.data_loader import PackedPictures
 from srmd.kernel.pca import pca_matrix
 from srmd.model import SRMD, NetworkConfig
+from srmd.packs.reader import PackedPictures
 from srmd.solver import Solver
 from srmd.weights.files import Weights, read_weights, write_weights
 

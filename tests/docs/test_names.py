@@ -18,7 +18,7 @@ NAME = re.compile(r"(?:\w+\.)*(\w+)(?:\(.*\))?")
 OLD_NAMES = "CHANGELOG.md"  # lists names that are gone
 PLACEHOLDERS = {"srmd/backends/NAME.py"}
 # Flags of other programs, or of all modes.
-OTHER_FLAGS = {"--mode", "--help", "--version", "--count", "--size"}
+OTHER_FLAGS = {"--mode", "--help", "--version", "--list_weights", "--clear_cache", "--count"}
 GPU_FLAG = re.compile(r'add\("(--\w+)"')  # in the module that reads the flags of `python -m benchmarks.gpu`
 # What is quoted and is neither a name of code nor a path of this repository.
 OTHER_WORDS = {

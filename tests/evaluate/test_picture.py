@@ -44,7 +44,7 @@ def test_the_tile_size_does_not_change_the_result(untrained: str, mode: str):
     (image if mode == "I;16" else image.convert(mode)).save("photo.png")
     results = []
     for tile in ("auto", "16", "31"):
-        assert check(untrained, "--input", "photo.png", "--kernel=gaussian:1", f"--tile={tile}") == 0
+        assert check(untrained, "--input", "photo.png", "--kernel=gaussian:1", f"--tile={tile}", "--overwrite") == 0
         results.append(open_picture("result/photo.png"))
         assert results[-1].mode == mode
         assert results[-1].size == (168, 144)
@@ -70,7 +70,8 @@ def test_scale_1_deblurs_and_denoises(untrained: str):
     bicubic = metrics()["mean"]["bicubic_psnr_y"]  # at scale 1 the LR picture itself
     assert check(untrained, "--test_data=pictures", "--downsampler=direct", *flags) == 0
     assert metrics()["mean"]["bicubic_psnr_y"] == pytest.approx(bicubic)
-    assert check(untrained, "--input", "pictures/a.png", "--kernel=gaussian:1.3", "--noise_level=5") == 0
+    flags = ["--input", "pictures/a.png", "--kernel=gaussian:1.3", "--noise_level=5", "--overwrite"]
+    assert check(untrained, *flags) == 0
     assert open_picture("result/a.png").size == (84, 72)
 
 
@@ -78,7 +79,7 @@ def test_a_result_that_cannot_be_written_fails_the_test(untrained: str, monkeypa
     def fail(*_: object, **__: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("srmd.evaluate.picture.write_picture", fail)
+    monkeypatch.setattr("srmd.evaluate.restoring.write_picture", fail)
     assert check(untrained, "--input", "pictures", "--kernel=delta") == 1
     assert capsys.readouterr().err == "disk full\n"
 
@@ -93,7 +94,7 @@ def test_a_network_for_bicubic_is_told_an_equivalent_kernel_for_direct_downsampl
     assert "assumed: kernel equivalent to gaussian:1.6" in printed
     assert written["degradation"] == {"kernel": "gaussian:1.6", "noise_level": 0, "downsampler": "direct"}
     assert written["assumed"]["kernel"] == "equivalent to gaussian:1.6"
-    assert check(untrained, "--input", "pictures/a.png", *flags) == 0
+    assert check(untrained, "--input", "pictures/a.png", "--overwrite", *flags) == 0
     assert metrics()["assumed"]["kernel"] == "equivalent to gaussian:1.6"
     assert check(untrained, "--test_data=pictures", *flags, "--assumed_kernel=gaussian:1.6") == 0
     assert metrics()["assumed"]["kernel"] == "gaussian:1.6"

@@ -96,8 +96,20 @@ def test_a_picture_that_is_left_out_makes_the_test_fail(trained: str, capsys: py
     Path("broken.png").write_bytes(b"\x89PNG")
     assert check(trained, "--input", "broken.png", "pictures/a.png", "--kernel=delta") == 1
     assert [image["name"] for image in metrics()["images"]] == ["a"]
+    assert metrics()["summary"] == {"restored": 1, "skipped": 0, "left_out": 1}
+    (left_out,) = metrics()["left_out"]
+    assert left_out["input"] == "broken.png"
+    assert "broken picture" in left_out["reason"] or "not a picture" in left_out["reason"]
     assert Path("result/a.png").exists()
-    assert capsys.readouterr().err == "1 of 2 pictures were left out: broken\n"
+    assert capsys.readouterr().err == "1 of 2 pictures were left out: broken.png\n"
+
+
+def test_an_hr_picture_that_is_left_out_is_in_the_metrics_with_the_reason(trained: str):
+    Image.new("RGB", (9, 9)).save("pictures/tiny.png")
+    assert check(trained, "--test_data=pictures", "--kernel=delta") == 1
+    (left_out,) = metrics()["left_out"]
+    assert left_out["input"] == "pictures/tiny.png"
+    assert left_out["reason"].startswith("expected sides of at least")
 
 
 @pytest.mark.parametrize("trained", ["--kernel_size=21"], indirect=True)
@@ -108,17 +120,14 @@ def test_a_gaussian_is_computed_for_the_networks_window(trained: str):
 
 
 def test_results_of_lr_pictures_are_named_after_them(trained: str):
-    open_picture("pictures/a.png").convert("L").save("pictures/a.jpg")
-    assert check(trained, "--input", "pictures", "pictures/b.png", "--kernel=delta") == 0
+    open_picture("pictures/a.png").convert("L").save("d.jpg")
+    assert check(trained, "--input", "pictures", "d.jpg", "pictures/b.png", "--kernel=delta") == 0
     assert metrics()["degradation"] is None
-    assert metrics()["images"][0].keys() == {"name", "seconds"}
-    assert sorted(path.name for path in Path("result").glob("*.png")) == ["a.jpg.png", "a.png.png", "b.png", "c.png"]
-    Path("more").mkdir()
-    Path("more/b.png").write_bytes(Path("pictures/b.png").read_bytes())
-    assert check(trained, "--input", "pictures", "more", "--kernel=delta") == 0
-    assert {"more_b", "pictures_b"} < {image["name"] for image in metrics()["images"]}
-    assert open_picture("result/a.png.png").size == (168, 144)
-    assert open_picture("result/a.jpg.png").mode == "L"
+    assert metrics()["images"][0].keys() == {"name", "file", "seconds", "settings", "input"}
+    assert metrics()["mean"].keys() == {"seconds"}
+    assert sorted(path.name for path in Path("result").glob("*.png")) == ["a.png", "b.png", "c.png", "d.png"]
+    assert open_picture("result/a.png").size == (168, 144)
+    assert open_picture("result/d.png").mode == "L"
 
 
 def test_a_scale_other_than_the_networks_is_refused(trained: str, capsys: pytest.CaptureFixture):

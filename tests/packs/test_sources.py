@@ -71,11 +71,11 @@ def test_a_signal_ends_packing_and_leaves_no_file(tmp_path, monkeypatch, number)
     folder_of(tmp_path / "pictures", (20, 20), (20, 20), (20, 20))
     reads = []
 
-    def read_and_signal(path: Path) -> Picture:
+    def read_and_signal(path: Path, max_pixels: int) -> Picture:
         reads.append(path)
         if len(reads) == 2:
             signal.getsignal(number)(number, None)
-        return read_picture(path)
+        return read_picture(path, max_pixels)
 
     monkeypatch.setattr(sources, "read_picture", read_and_signal)
     with pytest.raises(Stopped):
@@ -172,9 +172,9 @@ def test_pictures_are_read_by_as_many_threads_as_there_are_processors(tmp_path: 
     folder_of(tmp_path / "pictures", *[(9, 9)] * 6)
     together = threading.Barrier(3, timeout=60)
 
-    def read_with_others(path: Path) -> Picture:
+    def read_with_others(path: Path, max_pixels: int) -> Picture:
         together.wait()  # raises BrokenBarrierError if fewer than three threads read
-        return read_picture(path)
+        return read_picture(path, max_pixels)
 
     monkeypatch.setattr(sources, "_processors", lambda: 3)
     monkeypatch.setattr(sources, "read_picture", read_with_others)

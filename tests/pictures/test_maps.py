@@ -193,7 +193,7 @@ def test_the_true_maps_restore_better_than_the_degradation_of_one_half(capsys: p
     lr_path = Path("result/lr/hr.png").rename("lr.png")
 
     def restored(*assumed: str) -> float:
-        run_test_mode("--input", str(lr_path), *assumed)
+        run_test_mode("--input", str(lr_path), "--overwrite", *assumed)
         return psnr(*(luma(np.asarray(picture) / 255) for picture in (open_picture("result/lr.png"), hr)))
 
     flags = {name: [flag.replace("assumed_", "") for flag in assumed] for name, assumed in UNIFORM.items()}

@@ -26,7 +26,3 @@ def test_the_gain_is_a_dash_if_both_psnrs_are_infinite():
 
 def test_the_mean_with_an_infinite_psnr_is_infinite():
     assert math.isinf(mean_row([row("a", psnr_y=math.inf), row("b")])["psnr_y"])
-
-
-def test_without_hr_pictures_the_table_shows_seconds():
-    assert table([{"name": "a", "seconds": 1.25}]).splitlines()[0].split() == ["a", "1.25", "s"]

@@ -1,0 +1,46 @@
+"""The commands `--list_weights` and `--clear_cache`, which take no pictures and need no torch."""
+
+import json
+from pathlib import Path
+
+from srmd.base.files import clear_cache
+from srmd.base.paths import shipped_folder
+from srmd.config import PackageRequest
+
+SCORES = ("delta, noise 0", "gaussian:1.3, noise 0", "gaussian:1.3, noise 15")  # names of scores in the metadata
+SCORED_DATA = "Set5"
+TOLD = {True: "kernel", False: "kernel, noise"}  # what SRMDNF and SRMD are told
+
+
+def run_package_command(request: PackageRequest) -> None:
+    """Prints the networks of the package, or empties the cache folder and prints what was removed."""
+    if request.command == "list_weights":
+        print("\n".join(weights_table()))
+    else:
+        removed = clear_cache()
+        print("\n".join(f"removed {path}" for path in removed) or "the cache is empty")
+
+
+def weights_table() -> list[str]:
+    """The lines of a table of the package's networks: name, scale, what they are told, PSNR of Y on Set5."""
+    folder = shipped_folder("weights")
+    header = ["network", "scale", "told", *SCORES]
+    rows = [_row(path) for path in sorted(folder.glob("*.safetensors"))]
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    lines = ["  ".join(f"{text:{width}}" for text, width in zip(row, widths, strict=True)) for row in [header, *rows]]
+    notes = [
+        f"Scores: PSNR of the luma channel on {SCORED_DATA} in dB, for this kernel and noise level.",
+        f"Files: {folder}",
+    ]
+    return [*(line.rstrip() for line in lines), "", *notes]
+
+
+def _row(path: Path) -> list[str]:
+    from safetensors import safe_open
+
+    with safe_open(path, "np") as file:
+        metadata = json.loads(file.metadata()["srmd"])
+    scores = [metadata.get("scores", {}).get(f"{SCORED_DATA}, {name}", {}).get("psnr_y") for name in SCORES]
+    is_noise_free = "noise" not in metadata.get("conditions", ["kernel"] if metadata.get("noise_free") else ["noise"])
+    cells = ["–" if score is None else f"{score:.2f}" for score in scores]
+    return [path.stem, f"x{metadata['scale']}", TOLD[is_noise_free], *cells]

@@ -1,0 +1,46 @@
+"""The messages that say which LR pictures a test restores and which not."""
+
+import logging
+
+from srmd.config import STANDARD_STREAM, TestRequest
+from srmd.evaluate.network_jobs import NetworkJobs
+from srmd.evaluate.resize import final_size
+from srmd.evaluate.results import RestoringJob, RestoringPlan
+from srmd.pictures.files import upright_size
+
+logger = logging.getLogger("srmd")
+
+
+def log_plan(plan: RestoringPlan) -> None:
+    """Logs what of the folders is not restored."""
+    for folder in plan.excluded:
+        logger.info("not restored: the pictures in %s, which are results", folder)
+    for folder, reason in plan.left_out.items():
+        logger.warning("left out: %s: %s", folder, reason)
+    if plan.others:
+        logger.info("ignored, because of their suffix: %s", plan.describe_others())
+
+
+def log_dry_run(networks: list[NetworkJobs], plan: RestoringPlan) -> None:
+    """Logs a line for each picture, with its size and that of its result, and how many there are."""
+    restored, left_out = 0, len(plan.left_out)
+    for network in networks:
+        request, scale = network.settings.request, network.weights.network.config.scale
+        for job in network.skipped:
+            logger.info("skipped: %s, restored before to %s", job.source, target_of(request, job))
+        for job in network.jobs:
+            if size := upright_size(job.source, request.max_pixels):
+                restored += 1
+                (height, width), (new_height, new_width) = size, final_size(size, scale, request.outscale, request.size)
+                sizes = (width, height, new_width, new_height)
+                logger.info("%s -> %s (%d×%d -> %d×%d)", job.source, target_of(request, job), *sizes)
+            else:
+                left_out += 1
+                logger.info("left out: %s, which is no readable picture", job.source)
+    skipped = sum(len(network.skipped) for network in networks)
+    logger.info("nothing was written; this would restore %d, skip %d and leave out %d", restored, skipped, left_out)
+
+
+def target_of(request: TestRequest, job: RestoringJob) -> str:
+    """Where the result of a picture goes, in words."""
+    return "standard output" if request.output == STANDARD_STREAM else str(request.output / job.file)

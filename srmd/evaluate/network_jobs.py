@@ -1,0 +1,102 @@
+"""Divides LR pictures by the network that restores them, and finds out which results are there already."""
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from srmd.base.errors import InputError
+from srmd.config import NamedDegradation, TestRequest, TestSettings
+from srmd.evaluate.records import ResultRecords, differences, input_entry, settings_entry
+from srmd.evaluate.results import RestoringJob
+from srmd.evaluate.settings import resolve_settings
+from srmd.pictures.files import upright_size
+from srmd.pictures.formats import DEFAULT_QUALITY, LOSSY_FORMATS, format_of
+from srmd.weights.files import Weights, read_weights_with_pca
+from srmd.weights.shipped import weights_for_enlargement
+
+
+@dataclass
+class NetworkJobs:
+    """The pictures that one network restores."""
+
+    settings: TestSettings
+    weights: Weights
+    entry: dict  # `settings_entry`
+    jobs: list[RestoringJob]
+    skipped: list[RestoringJob]  # those whose results exist and were made with equal settings
+
+
+def divide_by_network(request: TestRequest, jobs: list[RestoringJob]) -> list[NetworkJobs]:
+    """The pictures by network: one for all, unless `size` needs networks of different scales.
+
+    Raises InputError if a network does not suit the request.
+    """
+    jobs_by_weights: dict[Path, list[RestoringJob]] = defaultdict(list)
+    for job in jobs:
+        jobs_by_weights[request.weights or _weights_for_size(request, job.source)].append(job)
+    divided = []
+    for path, network_jobs in jobs_by_weights.items():
+        weights = read_weights_with_pca(path, request.pca)
+        settings = resolve_settings(replace(request, weights=path), weights)
+        divided.append(NetworkJobs(settings, weights, settings_entry(settings, weights), network_jobs, []))
+    return divided
+
+
+def _weights_for_size(request: TestRequest, source: Path) -> Path:
+    """The shipped network of the smallest scale that makes a picture as large as `size`."""
+    height, width = upright_size(source, request.max_pixels) or (1, 1)  # a broken picture is left out when it is read
+    factor = max(request.size[0] / width, request.size[1] / height)
+    noisy = NamedDegradation([], request.noise_map or request.noise_level).has_noise
+    weights = weights_for_enlargement(factor, noisy)
+    if weights is None:
+        raise InputError("expected a weights file, because no network is shipped, found none", "weights")
+    return weights
+
+
+def skip_existing(networks: list[NetworkJobs], records: ResultRecords) -> None:
+    """Moves pictures whose results exist and were made with equal settings from `jobs` to `skipped`.
+
+    Raises InputError if a result exists and was made with other settings, or nothing says how it was made.
+    """
+    refused: list[str] = []
+    for network in networks:
+        remaining = []
+        for job in network.jobs:
+            if not _result_exists(network.settings.request, job):
+                remaining.append(job)
+            elif problem := _difference(network, job, records):
+                refused.append(f"{network.settings.request.output / job.file} exists and {problem}")
+            else:
+                network.skipped.append(job)
+        network.jobs = remaining
+    if refused:
+        more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
+        raise InputError(f"{refused[0]}{more}; `overwrite` makes results anew", "output")
+
+
+def _result_exists(request: TestRequest, job: RestoringJob) -> bool:
+    """Whether a result exists that may not be replaced; a file that was named is replaced."""
+    return request.has_metrics_file and not request.overwrite and (request.output / job.file).exists()
+
+
+def _difference(network: NetworkJobs, job: RestoringJob, records: ResultRecords) -> str:
+    """Why an existing result cannot be kept; empty if it was made from the same picture with equal settings."""
+    row = records.rows.get(job.file)
+    if row is None:
+        return "no metrics.json says how it was made"
+    found = differences(row["settings"], network.entry)
+    if row.get("quality") != quality_of(network.settings.request, job):
+        found.append("quality")
+    if found:
+        return f"was made with other settings: {', '.join(found)}"
+    old, new = row.get("input", {}), input_entry(job.source)
+    if (old.get("bytes"), old.get("modified_ns")) != (new["bytes"], new["modified_ns"]):
+        return f"was made from {old.get('path')}, which is another picture than {job.source} or has changed since"
+    return ""
+
+
+def quality_of(request: TestRequest, job: RestoringJob) -> int | None:
+    """The quality that a result is written with; None for formats that have no quality."""
+    if format_of(Path(job.file)) not in LOSSY_FORMATS:
+        return None
+    return request.quality or DEFAULT_QUALITY

@@ -1,0 +1,163 @@
+"""What an output folder says of its results: how each was made, in metrics.json and in the journals of unfinished runs.
+
+A run appends a line to its journal after each result, and writes metrics.json at its end. The results of a run that was
+killed are thus known, and the work for each result does not grow with their number.
+"""
+
+import hashlib
+import json
+import uuid
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock
+from typing import Self, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from srmd.config import NamedMap, TestSettings
+from srmd.evaluate.metrics_file import METRICS_FILE, degradation_entry
+from srmd.pictures.folders import natural_order
+from srmd.weights.files import Weights
+
+JOURNALS = ".srmd-*.jsonl"
+
+
+class ResultRecords:
+    """The rows of metrics.json for restored pictures, of this run and of earlier ones.
+
+    What is not written by this package is ignored. Use it as a context, which closes the journal.
+
+    Attributes:
+        rows: by the result's path in the output folder, with / as separator. `settings` in a row is what
+            `settings_entry` returns; in metrics.json it is an index into the list `settings`.
+
+    Args:
+        folder: the output folder, which need not exist.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._journals = sorted(folder.glob(JOURNALS))
+        rows = _rows_of_metrics(folder / METRICS_FILE)
+        rows += [row for path in self._journals for row in _rows_of_journal(path)]
+        self.rows = {row["file"]: row for row in rows}
+        self._journal: TextIO | None = None
+        self._lock = Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def add(self, row: dict) -> None:
+        """Records a result; several threads may do so at once."""
+        with self._lock:
+            if self._journal is None:
+                path = self.folder / JOURNALS.replace("*", uuid.uuid4().hex)
+                self._journal = path.open("a", encoding="utf-8")
+                self._journals.append(path)
+            self._journal.write(json.dumps(row) + "\n")
+            self._journal.flush()
+            self.rows[row["file"]] = row
+
+    def __exit__(self, *_: object) -> None:
+        if self._journal is not None:
+            self._journal.close()
+
+    def remove_journals(self) -> None:
+        """Removes the journals whose rows are now in metrics.json."""
+        for journal in self._journals:
+            journal.unlink(missing_ok=True)
+
+    def existing_rows(self) -> list[dict]:
+        """The rows of the results that exist, with those that another process has recorded in metrics.json meanwhile.
+
+        They are in the natural order of their files.
+        """
+        others = {row["file"]: row for row in _rows_of_metrics(self.folder / METRICS_FILE)}
+        rows = [row for file, row in (others | self.rows).items() if (self.folder / file).is_file()]
+        return sorted(rows, key=lambda row: natural_order(row["file"].split("/")))
+
+
+def is_results_folder(folder: Path) -> bool:
+    """Whether a folder holds the results of this package."""
+    is_ours = _read_metrics(folder / METRICS_FILE).keys() >= {"version", "assumed", "images"}
+    return is_ours or any(folder.glob(JOURNALS))
+
+
+def input_entry(source: Path) -> dict:
+    """Path, size and time of change of an LR picture, by which a changed one is recognised."""
+    status = source.stat()
+    return {"path": str(source), "bytes": status.st_size, "modified_ns": status.st_mtime_ns}
+
+
+def settings_entry(settings: TestSettings, weights: Weights) -> dict:
+    """All settings that change the pixels of a restored picture, except for its file format, as JSON values.
+
+    Engine, device, tiles and threads are left out: they change no pixel by more than the rounding of a computation.
+    """
+    request, assumed = settings.request, settings.assumed
+    arrays = [kernel.array for kernel in assumed.kernels]
+    arrays += [named.values for named in (assumed.regions, assumed.noise) if isinstance(named, NamedMap)]
+    tensors = [*weights.network.state_dict().values(), weights.pca]
+    return {
+        "scale": weights.network.config.scale,
+        "weights": str(request.weights),
+        "weights_digest": _digest(tensor.numpy() for tensor in tensors),
+        "assumed": degradation_entry(assumed, weights.network.config.conditions),
+        "assumed_digest": _digest(arrays),
+        "self_ensemble": request.self_ensemble,
+        "precision": request.precision,
+        "outscale": request.outscale,
+        "size": list(request.size) if request.size else None,
+    }
+
+
+def differences(old: dict, new: dict) -> list[str]:
+    """The names of the settings that differ between two values of `settings_entry`.
+
+    The paths of weights, kernels and maps do not count, but what these files contain.
+    """
+    names = ("scale", "weights_digest", "assumed_digest", "self_ensemble", "precision", "outscale", "size")
+    found = [name.removesuffix("_digest") for name in names if old.get(name) != new[name]]
+    old_assumed = old.get("assumed", {})
+    return found + [
+        name for name in ("noise_level", "region_blend") if old_assumed.get(name) != new["assumed"].get(name)
+    ]
+
+
+def _digest(arrays: Iterable[NDArray]) -> str:
+    """A hash of the values of arrays and of their shapes."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype} {array.shape} ".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()[:16]
+
+
+def _read_metrics(path: Path) -> dict:
+    try:
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return metrics if isinstance(metrics, dict) else {}
+
+
+def _rows_of_metrics(path: Path) -> list[dict]:
+    """The rows of restored pictures, with their settings in place of the index; none if the file is of another form."""
+    metrics = _read_metrics(path)
+    try:
+        rows = [row for row in metrics["images"] if isinstance(row["file"], str)]
+        return [row | {"settings": metrics["settings"][row["settings"]]} for row in rows]
+    except (KeyError, TypeError, IndexError):
+        return []
+
+
+def _rows_of_journal(path: Path) -> list[dict]:
+    rows = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        with suppress(ValueError):  # the last line of a run that was killed may be cut off
+            row = json.loads(line)
+            if isinstance(row, dict) and isinstance(row.get("file"), str) and isinstance(row.get("settings"), dict):
+                rows.append(row)
+    return rows

@@ -1,0 +1,240 @@
+"""Restores LR pictures: skips those that were restored before; writes the results, metrics.json and a summary."""
+
+import html
+import json
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext, suppress
+from itertools import accumulate
+from pathlib import Path
+from typing import BinaryIO
+
+from numpy.typing import NDArray
+
+from srmd.backends.backend import Backend
+from srmd.base.background import BackgroundWriter, prefetch
+from srmd.base.errors import InputError, Stopped, prefix_errors
+from srmd.base.files import make_folder
+from srmd.config import STANDARD_STREAM, TestRequest
+from srmd.evaluate.announcement import announcement, degradation_pictures, warnings
+from srmd.evaluate.listing import log_dry_run, log_plan
+from srmd.evaluate.metrics_file import left_out_entries, write_metrics
+from srmd.evaluate.network_jobs import NetworkJobs, divide_by_network, quality_of, skip_existing
+from srmd.evaluate.picture import PictureEvaluation
+from srmd.evaluate.records import ResultRecords, input_entry
+from srmd.evaluate.resize import final_size
+from srmd.evaluate.restoring_report import RestoringReport
+from srmd.evaluate.results import RestoringJob, RestoringPlan, check_case, plan_results
+from srmd.evaluate.streams import picture_file
+from srmd.pictures.files import count_pixels, encode_picture, read_picture, write_picture
+from srmd.pictures.formats import DEFAULT_QUALITY, check_size, format_of, lost_properties
+from srmd.pictures.picture import Picture
+from srmd.restore.restorer import open_restorer
+from srmd.show.dashboard import Dashboard, open_dashboard
+from srmd.show.pictures import save_kernels
+
+logger = logging.getLogger("srmd")
+
+# Syncing a file to disk takes longer than restoring a small picture, but several files are synced as fast as one.
+WRITERS = 4
+MAX_WRITER_BYTES = 2**26  # results of all writers in memory; a large picture is written alone
+
+Progress = Callable[[int, int], object]  # takes the number of finished pixels and the number of all pixels
+
+
+def restore_pictures(
+    request: TestRequest,
+    progress: Progress | None = None,
+    standard_input: BinaryIO | None = None,
+    standard_output: BinaryIO | None = None,
+) -> list[dict]:
+    """Restores the LR pictures of a request; arguments, result and errors as in `evaluate`."""
+    from_stream = STANDARD_STREAM in request.input
+    with picture_file(standard_input, request.max_pixels) if from_stream else nullcontext() as streamed:
+        records = ResultRecords(request.output)
+        plan = plan_results(request, records, streamed)
+        networks = divide_by_network(request, plan.jobs)
+        skip_existing(networks, records)
+        log_plan(plan)
+        if request.dry_run:
+            log_dry_run(networks, plan)
+            return []
+        with records:
+            return Restoring(request, plan, networks, records, progress, standard_output).run()
+
+
+class Restoring:
+    """A run over LR pictures."""
+
+    def __init__(
+        self,
+        request: TestRequest,
+        plan: RestoringPlan,
+        networks: list[NetworkJobs],
+        records: ResultRecords,
+        progress: Progress | None,
+        standard_output: BinaryIO | None,
+    ):
+        self.request, self.plan, self.networks, self.records = request, plan, networks, records
+        self.report = RestoringReport(request, plan, sum(len(network.skipped) for network in networks))
+        self._progress, self._standard_output = progress, standard_output
+        self._backend: Backend | None = None  # the last one that was used
+        self._folders: set[Path] = set()  # those that were made
+        jobs = [job for network in networks for job in network.jobs]
+        pixels = [count_pixels(job.source, request.max_pixels) if progress else 0 for job in jobs]
+        self._cumulative_pixels = dict(zip(jobs, accumulate(pixels), strict=True))
+        self._done_pixels, self._all_pixels = 0, sum(pixels)
+
+    def run(self) -> list[dict]:
+        """Restores all pictures and returns a row for each."""
+        self._prepare()
+        try:
+            with self._open_dashboard() as dashboard:
+                with BackgroundWriter(WRITERS, MAX_WRITER_BYTES) as writer:
+                    for network in self.networks:
+                        self._restore_all(network, dashboard, writer)
+                self._advance(self._all_pixels - self._done_pixels)  # the last pictures may have been left out
+                dashboard.text("scores", f"<pre>{html.escape(self.report.summary())}</pre>")
+        except BaseException as error:
+            with suppress(OSError):
+                self._write_metrics()
+            if isinstance(error, (KeyboardInterrupt, Stopped)):
+                logger.info("stopped: %s", self.report.summary())
+            raise
+        self._write_metrics()
+        logger.info("%s", self.report.summary())
+        self.report.raise_if_left_out()
+        return self.report.restored
+
+    def _prepare(self) -> None:
+        """Makes the output folder and writes the kernel."""
+        if self.request.output != STANDARD_STREAM:
+            with prefix_errors("output"):
+                make_folder(self.request.output)
+            check_case(self.request.output, self.plan.jobs)
+        if self.request.save_kernel and self.networks:
+            with prefix_errors("save_kernel"):
+                make_folder(self.request.save_kernel.parent)
+            kernels = self.networks[0].settings.applied.kernels
+            save_kernels([kernel.array for kernel in kernels], self.request.save_kernel)
+
+    def _open_dashboard(self) -> Dashboard:
+        name = self.request.result.stem if self.request.result else self.request.output.name
+        return open_dashboard(self.request.visdom, f"srmd_{name}", start_server=False, log=logger.info)
+
+    def _restore_all(self, network: NetworkJobs, dashboard: Dashboard, writer: BackgroundWriter) -> None:
+        """Restores the pictures of one network; the next picture is read and the previous one written meanwhile."""
+        if not network.jobs:
+            return
+        request = network.settings.request
+        restorer = open_restorer(network.weights, request.device, request.engine, request.precision)
+        self._backend = restorer.backend
+        for line in announcement(network.settings, restorer):
+            logger.info("%s", line)
+        for line in warnings(network.settings, restorer):
+            logger.warning(line)
+        for window, (picture, caption) in degradation_pictures(network.settings).items():
+            dashboard.image(window, picture, caption)
+        evaluation = PictureEvaluation(network.settings, restorer)
+        for job, picture, source in prefetch(self._read_all(network)):
+            sr, alpha, seconds = evaluation.restore(job.name, picture, self._advance)
+            row = {"name": job.name, "file": job.file, "seconds": seconds, "settings": network.entry, "input": source}
+            writer.submit(self._write, job, sr, alpha, picture, row, size=sr.nbytes + picture.pixels.nbytes)
+            self._advance(self._cumulative_pixels[job] - self._done_pixels)  # also counts pictures that were left out
+
+    def _read_all(self, network: NetworkJobs) -> Iterator[tuple[RestoringJob, Picture, dict]]:
+        """Each picture that can be read, with its `input_entry`; the others are left out."""
+        scale = network.weights.network.config.scale
+        for job in network.jobs:
+            try:
+                source = input_entry(job.source)
+                picture = read_picture(job.source, self.request.max_pixels)
+                size = picture.pixels.shape[:2]
+                new_size = final_size(size, scale, self.request.outscale, self.request.size)
+                check_size(format_of(Path(job.file)), width=new_size[1], height=new_size[0])
+            except (InputError, OSError) as error:
+                self.report.leave_out(job, error)
+                continue
+            for warning in picture.warnings:
+                logger.warning("%s: %s", job.source, warning)
+            self.report.warn_of_size(job, size, new_size, scale)
+            if STANDARD_STREAM in self.request.input:
+                source["path"] = str(STANDARD_STREAM)
+            yield job, picture, source
+
+    def _write(self, job: RestoringJob, sr: NDArray, alpha: NDArray | None, picture: Picture, row: dict) -> None:
+        """Writes a result and records it; a result that its format cannot hold is left out."""
+        path, quality = self.request.output / job.file, quality_of(self.request, job)
+        lost = lost_properties(format_of(path), picture)
+        row |= {key: value for key, value in (("quality", quality), ("lost", lost)) if value}
+        arguments = path, sr, picture, alpha, quality or DEFAULT_QUALITY
+        try:
+            if self.request.output == STANDARD_STREAM:
+                self._standard_output.writelines(encode_picture(*arguments))
+                self._standard_output.flush()
+            else:
+                self._make_folder(path.parent)
+                self._write_file(row, *arguments)
+        except InputError as error:
+            self.report.leave_out(job, error)
+        else:
+            self.report.warn_of_loss(job, lost)
+            self.report.restored.append(row)
+
+    def _write_file(self, row: dict, path: Path, *arguments: object) -> None:
+        """Writes and records a result so that a process that is killed leaves no result without or with a false record.
+
+        The record of a file that does not exist does no harm.
+        """
+        is_replaced = path.exists()
+        if not is_replaced:
+            self._record(row)
+        write_picture(path, *arguments)
+        if is_replaced:
+            self._record(row)
+
+    def _record(self, row: dict) -> None:
+        """Records a result; one in a file that was named only if there is a record, which would otherwise be false."""
+        if self.request.has_metrics_file or row["file"] in self.records.rows:
+            self.records.add(row)
+
+    def _make_folder(self, folder: Path) -> None:
+        if folder not in self._folders:
+            with prefix_errors("output"):
+                make_folder(folder)
+            self._folders.add(folder)
+
+    def _advance(self, pixels: int) -> None:
+        self._done_pixels += pixels
+        if self._progress and self._all_pixels:
+            self._progress(self._done_pixels, self._all_pixels)
+
+    def _write_metrics(self) -> None:
+        """Writes metrics.json, if there is a result of this run or of an earlier one."""
+        if not self.request.has_metrics_file:
+            return
+        rows, settings = _with_indices(self.records.existing_rows())
+        if rows:
+            self._write_metrics_of(rows, settings)
+        self.records.remove_journals()
+
+    def _write_metrics_of(self, rows: list[dict], settings: list[dict]) -> None:
+        network = next((network for network in self.networks if network.jobs), self.networks[0])
+        left_out = left_out_entries(self.report.left_out)
+        further = {"summary": self.report.counts, "left_out": left_out, "settings": settings}
+        mean_rows = [{"name": row["name"], "seconds": row["seconds"]} for row in self.report.restored]
+        config = network.weights.network.config
+        write_metrics(network.settings, config, self._backend, rows, mean_rows, further)
+
+
+def _with_indices(rows: list[dict]) -> tuple[list[dict], list[dict]]:
+    """The rows with an index in place of their settings, and the list of different settings."""
+    indices: dict[str, int] = {}
+    settings, indexed = [], []
+    for row in rows:
+        key = json.dumps(row["settings"], sort_keys=True)
+        if key not in indices:
+            indices[key] = len(settings)
+            settings.append(row["settings"])
+        indexed.append(row | {"settings": indices[key]})
+    return indexed, settings

@@ -1,0 +1,111 @@
+"""What a run over LR pictures reports: warnings, pictures that were left out, and the summary."""
+
+import logging
+import time
+from collections import Counter
+from pathlib import Path
+
+from srmd.base.errors import InputError
+from srmd.config import STANDARD_STREAM, TestRequest
+from srmd.evaluate.results import RestoringJob, RestoringPlan
+from srmd.pictures.formats import format_of
+
+logger = logging.getLogger("srmd")
+
+MAX_NAMED = 10  # left out pictures that the summary names; metrics.json names all
+MAX_ASPECT_CHANGE = 0.01  # a final size that distorts a picture by more is warned of
+LOSSES = {"transparency": "no transparency: it is laid on white", "16 bits": "no 16 bits per channel: 8 are written"}
+
+
+class RestoringReport:
+    """Counts and messages of a run.
+
+    Attributes:
+        restored: a row for each result of this run.
+        left_out: the reason for each picture that was left out, and for each folder that cannot be listed.
+        count: pictures that the request names, and folders that cannot be listed.
+    """
+
+    def __init__(self, request: TestRequest, plan: RestoringPlan, skipped: int):
+        self._request, self._skipped = request, skipped
+        self.restored: list[dict] = []
+        self.left_out: dict[Path, str] = dict(plan.left_out)
+        self.count = len(plan.jobs) + len(plan.left_out)
+        self._lost: Counter[str] = Counter()
+        self._warned: set[str] = set()
+        self._start = time.monotonic()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many pictures were restored, skipped and left out."""
+        return {"restored": len(self.restored), "skipped": self._skipped, "left_out": len(self.left_out)}
+
+    def leave_out(self, job: RestoringJob, error: Exception) -> None:
+        """Notes a picture that cannot be read or written."""
+        reason = str(error).removeprefix(f"{job.source}: ")
+        self.left_out[job.source] = reason
+        if self.count > 1:  # the reason for a single picture is the error message of the command
+            logger.warning("left out: %s: %s", job.source, reason)
+
+    def warn_of_loss(self, job: RestoringJob, lost: list[str]) -> None:
+        """Warns of what the format of a result cannot hold."""
+        for what in lost:
+            self._lost[what] += 1
+            self._warn_once(what, f"{job.source}: {format_of(Path(job.file))} has {LOSSES[what]}")
+
+    def warn_of_size(self, job: RestoringJob, size: tuple[int, int], new_size: tuple[int, int], scale: int) -> None:
+        """Warns if the final size distorts a picture, or is larger than what the network makes of it.
+
+        `size` and `new_size` are height and width of LR and of the result.
+        """
+        factors = [new / old for new, old in zip(new_size, size, strict=True)]
+        one_pixel = max(1 / side for side in new_size)  # relative; the final size is rounded to whole pixels
+        if max(factors) > min(factors) * (1 + MAX_ASPECT_CHANGE + one_pixel):
+            (height, width), (new_height, new_width) = size, new_size
+            text = f"{job.source}: {width}×{height} becomes {new_width}×{new_height}, which distorts it"
+            self._warn_once("distortion", text)
+        if max(factors) > scale * (1 + one_pixel):
+            self._warn_once(
+                "scale", f"{job.source}: the network enlarges {scale} times; bicubic resizing does the rest"
+            )
+
+    def _warn_once(self, kind: str, text: str) -> None:
+        """Logs the first warning of a kind only, because a folder may hold thousands of such pictures."""
+        if kind not in self._warned:
+            self._warned.add(kind)
+            logger.warning("%s", text)
+
+    def summary(self) -> str:
+        """What was done, a line for each kind."""
+        seconds = time.monotonic() - self._start
+        lines = [f"restored {len(self.restored)} of {self.count} in {seconds:.1f} s"]
+        if self._skipped:
+            lines.append(f"skipped {self._skipped}, which were restored before with equal settings")
+        lines += [f"{count} lost {what}" for what, count in self._lost.items()]
+        if self.left_out:
+            lines.append(f"left out {len(self.left_out)}:")
+            lines += [f"  {path}: {reason}" for path, reason in list(self.left_out.items())[:MAX_NAMED]]
+        if len(self.left_out) > MAX_NAMED:
+            lines.append(f"  and {len(self.left_out) - MAX_NAMED} more")
+        if self._request.result:
+            lines.append(f"The result is {self._request.result}")
+        elif self._request.output != STANDARD_STREAM:
+            lines.append(f"Pictures and metrics.json are in {self._request.output}")
+        return "\n".join(lines)
+
+    def raise_if_left_out(self) -> None:
+        """Raises InputError if there is no result, RuntimeError if pictures were left out."""
+        if not self.left_out:
+            return
+        if self.restored or self._skipped:
+            raise RuntimeError(f"{len(self.left_out)} of {self.count} pictures were left out: {self._left_out_names()}")
+        if self.count > 1:
+            raise InputError(f"expected pictures that can be read, found none: {self._left_out_names()}", "input")
+        ((path, reason),) = self.left_out.items()
+        name = "standard input" if STANDARD_STREAM in self._request.input else path
+        raise InputError(f"{name}: {reason}", "input")
+
+    def _left_out_names(self) -> str:
+        names = [str(path) for path in self.left_out]
+        more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+        return ", ".join(names[:MAX_NAMED]) + more

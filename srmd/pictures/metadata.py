@@ -1,0 +1,181 @@
+"""Metadata of picture files: what is read with a picture, and how it is changed to fit the result."""
+
+import io
+import math
+import re
+import warnings
+from dataclasses import replace
+
+from PIL import ExifTags, Image, ImageCms
+
+from srmd.pictures.picture import Metadata
+
+RESOLUTION_TAG = ExifTags.Base.XResolution
+EXIF_IFD = ExifTags.IFD.Exif
+EXIF_SUB_IFDS = (EXIF_IFD, ExifTags.IFD.GPSInfo)  # camera settings and position
+# The tags of a TIFF that describe the picture, such as its artist; the others describe the layout of the file.
+TIFF_EXIF_TAGS = (270, 271, 272, 305, 306, 315, 33432, *EXIF_SUB_IFDS)
+# Formats whose files have a first picture and others, not layers.
+FORMATS_OF_ONE_PICTURE = {"PSD", "ICO", "ICNS"}
+ICC_FORMATS = {"PNG", "JPEG", "WEBP", "TIFF", "AVIF"}  # formats in which Pillow writes a colour profile
+ICC_CLASSES = (b"mntr", b"scnr", b"prtr", b"spac")  # the profiles of devices and colour spaces
+MAX_JPEG_SEGMENT = 65_500  # bytes of EXIF or XMP that a JPEG can hold
+SRGB_GAMMA = (45455).to_bytes(4, "big")  # the chunks gAMA and cHRM of sRGB pictures (PNG specification, 11.3.2.5)
+SRGB_PRIMARIES = b"".join(
+    value.to_bytes(4, "big") for value in (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
+)  # x and y of white, red, green and blue, times 100,000
+# The width and the height that an XMP packet states, as attributes or as elements.
+XMP_WIDTH = re.compile(rb"((?:exif:PixelXDimension|tiff:ImageWidth)(?:=[\"']|>))\d+")
+XMP_HEIGHT = re.compile(rb"((?:exif:PixelYDimension|tiff:ImageLength)(?:=[\"']|>))\d+")
+
+
+def load_image(image: Image.Image) -> None:
+    """Reads pixels and EXIF of an opened picture into memory, and drops EXIF that is damaged."""
+    image.load()  # also reads the EXIF that a PNG stores after its pixels
+    if image.format == "TIFF":  # Pillow keeps the EXIF of a TIFF among its tags, not in `info`
+        image.info["exif"] = _tiff_exif(image)
+    elif not _is_valid_exif(image.info.get("exif", b"")):  # damaged EXIF could not be written
+        image.info.pop("exif", None)
+
+
+def _tiff_exif(image: Image.Image) -> bytes:
+    tags, exif = image.getexif(), Image.Exif()
+    for tag in TIFF_EXIF_TAGS:
+        if tag in tags:
+            exif[tag] = tags.get_ifd(tag) if tag in EXIF_SUB_IFDS else tags[tag]
+    return exif.tobytes() if exif else b""
+
+
+def _is_valid_exif(data: bytes) -> bool:
+    exif = Image.Exif()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            exif.load(data)
+            return all(isinstance(exif.get_ifd(tag), dict) for tag in EXIF_SUB_IFDS) and bool(exif.tobytes())
+    except Exception:  # damaged EXIF can raise any exception
+        return False
+
+
+def count_frames(image: Image.Image) -> int:
+    """The number of frames or pages of an opened picture file; 1 if the number can't be read."""
+    if image.format in FORMATS_OF_ONE_PICTURE:
+        return 1
+    try:
+        return getattr(image, "n_frames", 1)
+    except Exception:  # a file that is damaged behind its first picture can raise any exception
+        return 1
+
+
+def read_metadata(image: Image.Image) -> Metadata:
+    """The metadata of a loaded picture without the colour profile, which `fitting_profile` checks."""
+    exif = image.info.get("exif")
+    if not exif and "Raw profile type exif" in image.info:  # ImageMagick wrote it so before PNG had the chunk eXIf
+        exif = image.getexif().tobytes()
+    xmp = image.info.get("xmp")
+    return Metadata(exif=exif or None, xmp=xmp if isinstance(xmp, bytes) else None, dpi=_dpi(image))
+
+
+def _dpi(image: Image.Image) -> tuple[float, float] | None:
+    """The resolution that the file states; Pillow makes one up for a JPEG with EXIF and for a TIFF without it."""
+    if image.format == "TIFF" and RESOLUTION_TAG not in image.getexif():
+        return None
+    if image.format in ("JPEG", "MPO") and not image.info.get("jfif_unit") and RESOLUTION_TAG not in image.getexif():
+        return None
+    try:
+        x, y = map(float, image.info["dpi"])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):  # none, or one that is damaged
+        return None
+    return (x, y) if min(x, y) >= 1 and math.isfinite(x + y) and max(x, y) < 1e6 else None
+
+
+def fitting_profile(icc: bytes | None, grey: bool) -> tuple[bytes | None, str | None]:
+    """The colour profile if it is one for grey or for RGB pictures, as `grey` says; else None and a warning."""
+    if not icc:
+        return None, None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ImageCms.ImageCmsProfile(io.BytesIO(icc))
+    except (OSError, ImageCms.PyCMSError):
+        return None, "its colour profile is damaged and was left out"
+    profile_class, colour_space = icc[12:16], icc[16:20]
+    if profile_class in ICC_CLASSES and colour_space == (b"GRAY" if grey else b"RGB "):
+        return icc, None
+    found = colour_space.decode("latin-1").strip()
+    return None, f"its colour profile is for {found}, not for {'grey' if grey else 'RGB'} pixels, and was left out"
+
+
+def to_srgb(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, str | None]:
+    """A CMYK or Lab picture converted to sRGB, and a warning if the conversion is approximate.
+
+    CMYK is converted with its colour profile, or by Pillow's formula if it has no valid one. Lab needs no profile.
+    """
+    if image.mode == "LAB":
+        return image.convert("RGB"), None
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc or b""))
+        return ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB"), None
+    except (OSError, ImageCms.PyCMSError):  # no profile, or a damaged one, or one for other pictures
+        return image.convert("RGB"), "it is CMYK without a valid colour profile: its colours are approximate"
+
+
+def fit_metadata(metadata: Metadata, width: int, height: int) -> Metadata:
+    """The metadata of a result of this size: EXIF and XMP state the new size, and EXIF has no thumbnail."""
+    exif, xmp = metadata.exif, metadata.xmp
+    if exif:
+        exif = _resized_exif(exif, width, height)
+    if xmp:
+        xmp = XMP_WIDTH.sub(rb"\g<1>%d" % width, xmp)
+        xmp = XMP_HEIGHT.sub(rb"\g<1>%d" % height, xmp)
+    return replace(metadata, exif=exif, xmp=xmp)
+
+
+def _resized_exif(data: bytes, width: int, height: int) -> bytes:
+    exif = Image.Exif()
+    exif.load(data)
+    camera = exif.get_ifd(EXIF_IFD)
+    sizes = {
+        ExifTags.Base.ImageWidth: width,
+        ExifTags.Base.ImageLength: height,
+        ExifTags.Base.ExifImageWidth: width,
+        ExifTags.Base.ExifImageHeight: height,
+    }
+    for tags in (exif, camera):
+        tags.update({tag: size for tag, size in sizes.items() if tag in tags})
+    if camera:
+        exif[EXIF_IFD] = camera
+    return exif.tobytes()  # Pillow writes no thumbnail
+
+
+def save_options(metadata: Metadata, name: str) -> tuple[dict, list[str]]:
+    """The options with which Pillow's writer of a format, not PNG, saves the metadata, and warnings of what it can't.
+
+    `name` is Pillow's name of the format.
+    """
+    lost = []
+    icc, exif, xmp = metadata.icc, metadata.exif, metadata.xmp
+    if icc and name not in ICC_FORMATS:
+        lost.append(f"{name} can't hold its colour profile: its colours may look different")
+    elif not icc and _describes_other_colours(dict(metadata.png_chunks)):
+        lost.append(f"{name} can't hold how its PNG chunks describe colours: they may look different")
+    if name == "JPEG" and len(exif or b"") > MAX_JPEG_SEGMENT:
+        lost.append(f"its EXIF data of {len(exif)} bytes is too long for {name}")
+        exif = None
+    if name == "JPEG" and len(xmp or b"") > MAX_JPEG_SEGMENT:
+        lost.append(f"its XMP data of {len(xmp)} bytes is too long for {name}")
+        xmp = None
+    options = {"icc_profile": icc, "exif": exif, "dpi": metadata.dpi}
+    if xmp:
+        options |= {"tiffinfo": {700: xmp}} if name == "TIFF" else {"xmp": xmp}
+    return {key: value for key, value in options.items() if value}, lost
+
+
+def _describes_other_colours(chunks: dict[bytes, bytes]) -> bool:
+    """Whether chunks of a PNG say that its colours are not sRGB, which is also assumed for pictures without chunks."""
+    if b"cICP" in chunks:
+        return not chunks[b"cICP"].startswith(bytes((1, 13)))  # the primaries and the transfer function of sRGB
+    if b"sRGB" in chunks:
+        return False
+    gamma, primaries = chunks.get(b"gAMA", SRGB_GAMMA), chunks.get(b"cHRM", SRGB_PRIMARIES)
+    return (gamma, primaries) != (SRGB_GAMMA, SRGB_PRIMARIES)

@@ -1,0 +1,73 @@
+"""TIFF files whose values Pillow reads wrongly: they are corrected, or refused."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import ExifTags, Image, TiffImagePlugin
+
+from srmd.base.errors import InputError
+from srmd.pictures.picture import Picture
+
+BITS_PER_SAMPLE = ExifTags.Base.BitsPerSample
+COMPRESSION = ExifTags.Base.Compression
+PHOTOMETRIC = ExifTags.Base.PhotometricInterpretation
+SAMPLES_PER_PIXEL = ExifTags.Base.SamplesPerPixel
+PLANAR_CONFIGURATION = ExifTags.Base.PlanarConfiguration
+SAMPLE_FORMAT = 339
+WHITE_IS_ZERO = 0
+SEPARATE_PLANES = 2
+SIGNED = 2
+EXTRA_SAMPLES = ExifTags.Base.ExtraSamples
+PREMULTIPLIED = 1
+NUMBER_TYPES = {1: "unsigned", 2: "signed", 3: "float"}  # by SampleFormat
+TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def check_tiff(image: Image.Image) -> None:
+    """Raises InputError if Pillow would read wrong values, or none, from a TIFF that is opened, but not loaded."""
+    tags = image.tag_v2
+    bits, compressed = max(tags.get(BITS_PER_SAMPLE, (1,))), tags.get(COMPRESSION, 1) != 1
+    premultiplied = PREMULTIPLIED in tags.get(EXTRA_SAMPLES, ())
+    # Pillow takes 16-bit planes for 8-bit ones where they are not compressed, and the grey plane for alpha.
+    wrong_planes = (not compressed and (bits > 8 or premultiplied)) or image.mode in ("LA", "La", "PA")
+    if tags.get(PLANAR_CONFIGURATION, 1) == SEPARATE_PLANES and wrong_planes:
+        raise InputError(f"expected interleaved channels, found separate planes of {bits} bits")
+    if tags.prefix == b"MM" and compressed and image.mode in ("I", "F"):  # Pillow swaps their bytes once too often
+        raise InputError("expected an uncompressed TIFF or one with little-endian values, found big-endian values")
+
+
+def correct_tiff(picture: Picture, image: Image.Image) -> Picture:
+    """The picture that Pillow read from a TIFF, with white and black as the file defines them.
+
+    Pillow inverts values whose white is 0 only if they have up to 8 bits, and takes 12 bits for 16 bits. Raises
+    InputError for negative values of 8 bits, to which Pillow adds 256.
+    """
+    pixels, tags = picture.pixels, image.tag_v2
+    if pixels.dtype == np.uint8 and max(tags.get(SAMPLE_FORMAT, (1,))) == SIGNED and pixels.max() > 127:
+        raise InputError("expected grey values of 0 to 127, found negative ones")
+    if pixels.dtype != np.uint16:
+        return picture
+    if tags.get(BITS_PER_SAMPLE) == (12,):
+        pixels = np.rint(pixels * (65535 / 4095)).astype(np.uint16)
+    if tags.get(PHOTOMETRIC, WHITE_IS_ZERO) == WHITE_IS_ZERO:
+        pixels = 65535 - pixels
+    return replace(picture, pixels=pixels)
+
+
+def describe_tiff(path: Path) -> str | None:
+    """The pixel format of a TIFF file, for a message that Pillow can't read it; None if the file is no valid TIFF."""
+    with path.open("rb") as file:
+        header = file.read(8)
+        if header[:4] not in TIFF_SIGNATURES:
+            return None
+        try:
+            tags = TiffImagePlugin.ImageFileDirectory_v2(header)
+            file.seek(tags.next)
+            tags.load(file)
+            bits, number_format = max(tags.get(BITS_PER_SAMPLE, (1,))), max(tags.get(SAMPLE_FORMAT, (1,)))
+            samples, photometric = tags.get(SAMPLES_PER_PIXEL, 1), tags.get(PHOTOMETRIC)
+        except Exception:  # a damaged file can raise any exception
+            return None
+    numbers = NUMBER_TYPES.get(number_format, "other")
+    return f"{samples} × {bits} bits per pixel, {numbers}, PhotometricInterpretation {photometric}"

@@ -1,0 +1,69 @@
+"""The commands --list_weights and --clear_cache."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from srmd.cli import main
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_networks_are_listed_with_scale_conditions_and_the_scores_of_the_readme(capsys: pytest.CaptureFixture):
+    assert main.main(["--list_weights"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    rows = {cells[0]: cells[1:] for line in lines if len(cells := re.split(r"\s{2,}", line)) > 3}
+    shipped = {path.stem for path in (ROOT / "weights").glob("*.safetensors")}
+    assert rows.keys() == {"network"} | shipped
+    assert rows["srmd_x2"][:2] == ["x2", "kernel, noise"]
+    assert rows["srmdnf_x3"][:2] == ["x3", "kernel"]
+    assert rows["srmdnf_x3"][4] == "–"  # SRMDNF is not scored with noise
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for kind in ("SRMD", "SRMDNF"):
+        row = re.search(rf"\| {re.escape(rows['network'][2])} \| {kind} \|(.*)", readme)[1].split("|")
+        for scale in (2, 3, 4):
+            assert row[scale - 1].split()[0] == rows[f"{kind.lower()}_x{scale}"][2]
+    assert lines[-1] == f"Files: {ROOT / 'weights'}"
+
+
+def test_the_networks_are_listed_without_torch():
+    program = "import sys; from srmd.cli import main; main.main(['--list_weights']); sys.exit('torch' in sys.modules)"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True)
+
+
+def test_clearing_the_cache_names_what_it_removes_and_leaves_other_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    cache = tmp_path / "srmd"
+    assert main.main(["--clear_cache"]) == 0
+    assert capsys.readouterr().out == "the cache is empty\n"
+    cache.mkdir()
+    kept = ["notes.txt", "convolution.c"]
+    names = ["engines.json", "convolution-0123456789abcdef.so", f".{'0' * 32}.json"]
+    for name in [*kept, *names]:
+        (cache / name).touch()
+    assert main.main(["--clear_cache"]) == 0
+    assert sorted(capsys.readouterr().out.splitlines()) == sorted(f"removed {cache / name}" for name in names)
+    assert sorted(path.name for path in cache.iterdir()) == sorted(kept)
+    for name in kept:
+        (cache / name).unlink()
+    assert main.main(["--clear_cache"]) == 0
+    assert not cache.exists()
+
+
+def test_everything_that_the_package_caches_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from srmd.backends import choice
+    from srmd.winograd import compiled
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    choice._write_cache("key", "fastest")
+    compiled.load.__wrapped__()
+    assert (tmp_path / "srmd" / "engines.json").exists()
+    assert main.main(["--clear_cache"]) == 0
+    assert list(tmp_path.iterdir()) == []
