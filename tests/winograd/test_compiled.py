@@ -77,6 +77,18 @@ def test_a_number_of_channels_that_is_not_a_multiple_of_32_is_refused(compiled_f
         compiled_functions.filter_gradient(torch.zeros(1, 9, 9, 33), output, output)
 
 
+@pytest.mark.parametrize("out_channels", [32, 64])
+def test_gradients_of_a_call_are_not_overwritten_by_the_next(
+    compiled_functions: compiled.CompiledConvolution, out_channels: int
+):
+    images, grad_output = random(1, 12, 12, 32), random(1, 12, 12, out_channels, seed=1)
+    gradients = compiled_functions.filter_gradient(images, grad_output, None)
+    copies = [gradient.clone() for gradient in gradients]
+    compiled_functions.filter_gradient(images + 1, grad_output, None)
+    for gradient, copy in zip(gradients, copies, strict=True):
+        assert torch.equal(gradient, copy)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["x86-64", "haswell", "skylake-avx512"])  # vectors of 4, 8, 16 floats
 def test_every_vector_length_computes_the_convolution(
