@@ -5,6 +5,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -48,10 +49,16 @@ REQUESTS = [  # the flag, other flags, and the suffix that the flag's files have
 
 @pytest.fixture
 def alarm() -> Iterator[None]:
-    """Ends a test that blocks: opening a pipe that nobody writes to never returns."""
+    """Fails a test that blocks: opening a pipe that nobody writes to never returns."""
+
+    def fail(_number: int, _frame: object) -> NoReturn:
+        raise TimeoutError("the test blocks")
+
+    old_handler = signal.signal(signal.SIGALRM, fail)
     signal.alarm(60)
     yield
     signal.alarm(0)
+    signal.signal(signal.SIGALRM, old_handler)
 
 
 def make(kind: str, path: Path) -> Path:

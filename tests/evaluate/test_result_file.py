@@ -56,3 +56,29 @@ def test_a_file_that_can_not_be_written_is_named(output: str, file: str):
     assert (done.returncode, done.stderr) == (1, f"{file}: File too large\n")
     assert not Path(file).exists()
     assert not list(Path().rglob(".*.png"))  # nor a temporary file
+
+
+def test_with_a_raised_limit_a_result_can_be_restored_again(capsys: pytest.CaptureFixture):
+    assert main.main(["in/a.png", "--output=x4.png", "--scale_factor=4", "--max_pixels=1200", *FLAGS]) == 0
+    pixels = 16 * 30 * 40
+    assert main.main(["x4.png", "--output=again.png", f"--max_pixels={pixels - 1}", *FLAGS]) == 2
+    error = capsys.readouterr().err
+    assert error == "--input: x4.png: expected at most 19,199 pixels (--max_pixels), found 19,200\n"
+    assert main.main(["x4.png", "--output=again.png", f"--max_pixels={pixels}", *FLAGS]) == 0
+    assert open_picture("again.png").size == (320, 240)
+
+
+def test_of_an_animation_the_first_frame_is_restored_with_one_warning(capsys: pytest.CaptureFixture):
+    frames = [Image.new("RGB", (20, 16), colour) for colour in ("red", "blue")]
+    frames[0].save("a.gif", save_all=True, append_images=frames[1:])
+    assert main.main(["a.gif", "--output=out", *FLAGS]) == 0
+    warnings = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning")]
+    assert warnings == ["warning: a.gif: it holds 2 pictures (frames or pages), of which the first is used"]
+    red, green, blue = np.asarray(open_picture("out/a.png").convert("RGB"))[16, 20]
+    assert red > 200 > 60 > max(green, blue)
+
+
+def test_the_limit_of_pillow_is_unchanged_outside_of_our_calls():
+    before = Image.MAX_IMAGE_PIXELS
+    assert main.main(["in/a.png", "--output=out", "--max_pixels=1200", *FLAGS]) == 0
+    assert before == Image.MAX_IMAGE_PIXELS

@@ -66,9 +66,12 @@ def test_alpha_is_as_sharp_as_a_grey_picture_and_free_of_noise(restorer: srmd.Re
     np.testing.assert_array_equal(sr[..., 3], clean[..., 3])
 
 
-def test_opaque_and_transparent_areas_stay_so(restorer: srmd.Restorer):
-    alpha = restorer.restore(disc(SIDE, hidden=0), "gaussian:1.3")[..., 3]
-    assert (alpha[SIDE - 12 : SIDE + 12, SIDE - 12 : SIDE + 12] == 255).all()
+@pytest.mark.parametrize("most", [255, 77, 3])
+def test_areas_of_equal_alpha_stay_so(restorer: srmd.Restorer, most: int):
+    picture = disc(SIDE, hidden=0)
+    picture[..., 3] = np.rint(picture[..., 3] * (most / 255))
+    alpha = restorer.restore(picture, "gaussian:2.6")[..., 3]
+    assert (alpha[SIDE - 12 : SIDE + 12, SIDE - 12 : SIDE + 12] == most).all()
     assert (alpha[:10] == 0).all()
 
 
