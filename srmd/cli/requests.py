@@ -130,8 +130,8 @@ def _explain_unknown(name: str, mode: str) -> str:
     if not name.startswith("-"):
         example = "--input or --test_data" if mode == "test" else "--train_data"
         return f"{name}: expected a flag, such as {example} before the path of a picture"
-    modes = next((flag.modes for flag in FLAGS if f"--{flag.name}" == name), None)
-    if modes is None:
+    modes = [mode for flag in FLAGS if f"--{flag.name}" == name for mode in flag.modes]
+    if not modes:
         return f"{name}: unknown flag"
     return f"{name}: not used by --mode={mode}, only by {' and '.join(modes)}"
 
