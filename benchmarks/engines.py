@@ -5,8 +5,8 @@
 This package runs the backend that `--engine=auto` chooses. Engines are compared in the same precision, and timed
 alternately; at x2 also beside one and two processes that keep a core busy each. A ratio above 1: this package is faster
 than the fastest of the others. The limit is the time of the multiplications alone, at the rate of a large matrix
-product: in float32 by Winograd's F(6×6, 3×3) in the inner layers. A ratio to the limit is that time divided by the time
-of this package. Needs benchmarks/requirements.txt.
+product: in float32 by Winograd's F(6×6, 3×3). A ratio to the limit is that time divided by the time of this package.
+Needs benchmarks/requirements.txt.
 """
 
 import statistics
@@ -111,15 +111,9 @@ def measure(functions: dict[str, Callable[[], object]]) -> Times:
 
 
 def multiplications(network: SRMD, side: int) -> int:
-    """Multiplications for one picture of side×side LR pixels, by Winograd's algorithm in the inner layers."""
-    total = 0
-    for number, (_, conv, relu) in enumerate(network.chain()):
-        if relu and number > 0:  # an inner layer
-            tiles = ceil_div(side, OUTPUT_TILE) ** 2
-            total += tiles * INPUT_TILE**2 * conv.in_channels * conv.out_channels
-        else:
-            total += side**2 * conv.weight.numel()
-    return total
+    """Multiplications for one picture of side×side LR pixels, by Winograd's algorithm."""
+    channel_pairs = sum(layer.conv.in_channels * layer.conv.out_channels for layer in network.chain())
+    return ceil_div(side, OUTPUT_TILE) ** 2 * INPUT_TILE**2 * channel_pairs
 
 
 def table(scale: int, side: int, precision: str) -> str:

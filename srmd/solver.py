@@ -87,7 +87,7 @@ class Solver:
 
     @property
     def winograd(self) -> bool:
-        """Whether the inner layers are computed by Winograd's algorithm, in training and in validation."""
+        """Whether the convolutions are computed by Winograd's algorithm, in training and in validation."""
         return self._plain_step.winograd
 
     @winograd.setter

@@ -75,7 +75,7 @@ def _torch_function(network: SRMD, backend: Backend) -> NetworkFunction:
     network = copy.deepcopy(network).to(device, memory_format=torch.channels_last).eval()
     compute = network
     if backend.winograd:
-        unused: list[InferenceConv] = []  # of former calls; concurrent calls each have their own
+        unused: list[InferenceConv] = []  # of the last call; concurrent calls make their own, and one of them is kept
 
         def compute(lr: Tensor, degradation_map: Tensor) -> Tensor:
             try:
@@ -83,7 +83,7 @@ def _torch_function(network: SRMD, backend: Backend) -> NetworkFunction:
             except IndexError:
                 conv = InferenceConv()
             sr = network(lr, degradation_map, conv)
-            unused.append(conv)
+            unused[:] = [conv]
             return sr
 
     elif backend.precision == "bf16":

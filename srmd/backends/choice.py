@@ -27,8 +27,8 @@ from srmd.winograd.convolution import conv
 logger = logging.getLogger("srmd")
 
 CACHE_VERSION = 6  # part of the cache key; increased whenever the speed of one of our own backends changes
-# LR pixels. In a picture of this size, as in photos, every call gets new memory for its features, which the system must
-# clear; in a smaller one, calls reuse the memory and are faster per pixel.
+# LR pixels. With PyTorch's convolutions, every call on a picture of this size, as on photos, gets new memory for its
+# features, which the system must clear; on a smaller one, calls reuse the memory and are faster per pixel.
 BENCHMARK_SIDE = 256
 BENCHMARK_ROUNDS = 2
 # More rounds than for restoring, because a training run keeps the choice to its end; they take a second in all.

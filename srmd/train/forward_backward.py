@@ -19,7 +19,7 @@ FLOAT16_LOSS_SCALE = 2.0**13
 class ForwardBackward:
     """A function of a batch that sets the gradients of the network's parameters, and returns the loss, a scalar.
 
-    `loss` is l1 or l2, `precision` is fp32, bf16 or fp16. `winograd` says whether the inner layers are computed by
+    `loss` is l1 or l2, `precision` is fp32, bf16 or fp16. `winograd` says whether the convolutions are computed by
     Winograd's algorithm. `compute_loss` is the method `loss`, or the same compiled.
     """
 

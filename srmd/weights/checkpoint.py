@@ -25,7 +25,7 @@ class Checkpoint:
     step: int  # number of training steps done
     precision: str  # fp32, bf16 or fp16
     downsampler: str  # bicubic or direct
-    winograd: bool  # whether inner layers use Winograd's algorithm; its rounding errors differ from PyTorch's
+    winograd: bool  # whether the convolutions use Winograd's algorithm; its rounding errors differ from PyTorch's
     network_config: dict
     network: dict  # state dict
     ema: dict  # state dict of the exponential moving average of the weights

@@ -24,9 +24,9 @@ C_HEADERS = [C_SOURCE.with_name(name) for name in ("transforms.h", "products.h")
 CHANNEL_MULTIPLE = 32  # the C functions take multiples of this many channels; a panel of the filter has as many
 BLOCK_TILES = 24  # tiles that a thread computes at once; their transformed input, 0.8 MB, stays in its cache
 STRIP_TILES = 32  # the largest number of tiles whose part of the filter's gradient a thread computes at once
-# Groups of tiles whose parts of the filter's gradient are computed independently: as many threads can work at once, and
-# for each the gradient is written and read once more.
-MIN_GROUPS, TILES_PER_GROUP = 8, 128
+# The tiles are divided into groups, each of which has an array for its part of the filter's gradient (4 MB for 128
+# channels). More groups keep more threads busy; fewer take less memory, and less time to add the arrays.
+MIN_GROUPS, MAX_GROUPS, TILES_PER_GROUP = 8, 16, 128
 ALIGNMENT = 64  # bytes; PyTorch's new tensors have it
 # Float32 values between one matrix and the next: without them the same row of all 64 would fall into one cache set.
 MATRIX_GAP = 16
@@ -58,7 +58,7 @@ class CompiledConvolution:
 
     def __init__(self, path: Path):
         self._library = ctypes.CDLL(str(path))
-        self._unused_memory: list[Tensor] = []  # of one dimension; more than one after concurrent calls
+        self._unused_memory: list[Tensor] = []  # (size,) each; several after concurrent calls
         pointer, number, integer = ctypes.c_void_p, ctypes.c_long, ctypes.c_int
         argument_types = {
             "conv": [_Images, pointer, pointer, integer, _Images, pointer, number, integer],
@@ -120,6 +120,8 @@ class CompiledConvolution:
         """
         in_channels, out_channels = images.shape[3], grad_output.shape[3]
         _checked_address(images, (*grad_output.shape[:3], in_channels))
+        if images.numel() == 0:  # the C code adds to the gradient of at least one group of tiles
+            return images.new_zeros(INPUT_TILE**2, in_channels, out_channels), images.new_zeros(out_channels)
         filter_size = INPUT_TILE**2 * in_channels * out_channels
         matrix_sizes = STRIP_TILES * (in_channels + out_channels) + 2 * MATRIX_GAP
         shape = torch.get_num_threads(), INPUT_TILE**2 * matrix_sizes
@@ -145,13 +147,16 @@ class CompiledConvolution:
 
     @contextmanager
     def _workspace(self, like: Tensor, *shapes: tuple[int, int]) -> Iterator[list[Tensor]]:
-        """Tensors of some shapes, in memory of earlier calls: the system would take long to clear new memory."""
-        sizes = [ceil_div(rows * columns, ALIGNMENT) * ALIGNMENT for rows, columns in shapes]
-        memory = self._unused_memory.pop() if self._unused_memory else like.new_empty(0)
+        """Uninitialised tensors in memory of earlier calls: the system would take long to clear new memory."""
+        sizes = [rows * columns for rows, columns in shapes]
+        try:
+            memory = self._unused_memory.pop()
+        except IndexError:
+            memory = like.new_empty(0)
         if len(memory) < sum(sizes):
             memory = like.new_empty(sum(sizes))
         parts = memory[: sum(sizes)].split(sizes)
-        yield [part[: rows * columns].view(rows, columns) for part, (rows, columns) in zip(parts, shapes, strict=True)]
+        yield [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
         self._unused_memory.append(memory)
 
 
@@ -159,7 +164,8 @@ def _count_groups(images: Tensor) -> int:
     """The number of groups of tiles for the gradient of the filter. It does not depend on the number of threads."""
     count, height, width, _ = images.shape
     tiles = count * ceil_div(height, OUTPUT_TILE) * ceil_div(width, OUTPUT_TILE)
-    return min(max(tiles // TILES_PER_GROUP, MIN_GROUPS), tiles)
+    groups = min(max(tiles // TILES_PER_GROUP, MIN_GROUPS), MAX_GROUPS)
+    return min(groups, tiles)
 
 
 def _check_shapes(transformed_filter: Tensor, images: Tensor, output: Tensor) -> None:
@@ -179,12 +185,14 @@ def _new_buffers(images: Tensor, output: Tensor) -> Tensor:
 
 
 def _checked_address(tensor: Tensor, shape: tuple[int, ...]) -> int:
-    """The address of a tensor's first value; ValueError unless the tensor is contiguous float32 of this shape.
+    """The address of a tensor's first value; ValueError unless it is contiguous float32 of this shape on the CPU.
 
     The C code checks nothing: it would read and write outside of a smaller tensor.
     """
     if not (tensor.dtype == torch.float32 and tensor.is_contiguous() and tensor.shape == shape):
         raise ValueError(f"expected contiguous float32 {tuple(shape)}, found {tensor.dtype} {tuple(tensor.shape)}")
+    if tensor.device.type != "cpu":
+        raise ValueError(f"expected a tensor on the CPU, found one on {tensor.device}")
     return tensor.data_ptr()
 
 

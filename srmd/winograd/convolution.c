@@ -16,10 +16,11 @@ int omp_get_thread_num(void);
 
 #include "products.h"
 
-// The index, of 64, at which grad_product holds the sum of a tile of grad_y: column 1 of Aᵀ is all ones.
+// Value SUM_INDEX of the 64 of a tile in grad_product is the sum of the tile of grad_y: column 1 of Aᵀ is all ones.
 #define SUM_INDEX 9
 
-// Convolves the images x, gated by `gate` unless that is 0; adds `bias` unless that is 0; applies ReLU if asked to.
+// Convolves the images x. If `gate` is not 0, values of x count as 0 where ReLU made `gate` 0. Adds `bias` if it is not
+// 0; applies ReLU if asked to.
 // `buffers` holds a buffer of `buffer_size` floats for each of the threads.
 static inline __attribute__((always_inline)) void convolve(
     images x, const float *gate, float *filter, const float *bias, const int relu, images y, float *buffers,
@@ -54,7 +55,7 @@ void conv(
         convolve(x, 0, filter, bias, 0, y, buffers, buffer_size, threads);
 }
 
-// `y` is the result of conv with ReLU, or 0 for a convolution without. `filter` is the transform of the filter turned by
+// `y` is the result of conv with ReLU; 0 if conv was called without ReLU. `filter` is the transform of the filter turned by
 // 180 degrees, with input and output channels exchanged.
 void input_gradient(
     images grad_y, const float *y, float *filter, images grad_x, float *buffers, long buffer_size, int threads
@@ -62,8 +63,8 @@ void input_gradient(
     convolve(grad_y, y, filter, 0, 0, grad_x, buffers, buffer_size, threads);
 }
 
-// Computes the gradient of the transformed filter that belongs to `count` tiles, and adds it to `gradient` if asked to.
-// Adds that of the bias, which stands behind it.
+// Computes what `count` tiles contribute to the gradient of the transformed filter; adds it to `gradient` if asked to,
+// else overwrites it. Always adds to the gradient of the bias, which follows in memory.
 static void strip_gradient(
     images x, images grad_y, const float *y, long first, long count, const int add, float *gradient, float *buffer
 ) {

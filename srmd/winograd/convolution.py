@@ -8,6 +8,7 @@ bottleneck, this is faster than a direct convolution.
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from srmd.winograd import compiled
 from srmd.winograd.transforms import filter_transform_backward
@@ -17,7 +18,8 @@ def conv(x: Tensor, weight: Tensor, bias: Tensor, relu: bool) -> Tensor:
     """Return conv2d(x, weight, bias, padding=1), then ReLU if asked for, differentiable, in float32 on the CPU.
 
     `x` is (N, C, H, W), fastest in channels-last layout, `weight` (K, C, 3, 3), `bias` (K,), the result (N, K, H, W).
-    Raises RuntimeError where `compiled.load` returns None.
+    A value that is not finite spreads over the tile of 6×6 pixels. Raises RuntimeError where `compiled.load` returns
+    None.
     """
     images = _pad_channels(x.permute(0, 2, 3, 1))
     output = _Conv.apply(images, *_pad_parameters(weight, bias), relu)
@@ -28,8 +30,8 @@ class InferenceConv:
     """The function `conv` without gradients, for the layers of one network, whose weights do not change.
 
     It keeps the transformed filters, and memory for the features of two layers: the system takes half as long to clear
-    new memory for a layer as the layer's products take. A result with ReLU is overwritten by the second call after it;
-    one without ReLU has memory of its own.
+    new memory for a layer as the layer's products take. A result with ReLU may be overwritten by the next call that
+    does not take it as its input. A result without ReLU has memory of its own.
     """
 
     def __init__(self) -> None:
@@ -94,14 +96,17 @@ class _Conv(torch.autograd.Function):
         return output
 
     @staticmethod
+    @once_differentiable  # otherwise second derivatives would be wrong without a message
     def backward(
         ctx: torch.autograd.function.FunctionCtx, grad_output: Tensor
-    ) -> tuple[Tensor | None, Tensor, Tensor, None]:
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
         images, weight, output = ctx.saved_tensors
         grad_output, functions = grad_output.contiguous(), _functions()
         grad_images = None
         if ctx.needs_input_grad[0]:
             grad_images = torch.empty_like(images)
             functions.input_gradient(grad_output, output, weight, grad_images)
+        if not (ctx.needs_input_grad[1] or ctx.needs_input_grad[2]):
+            return grad_images, None, None, None
         grad_filter, grad_bias = functions.filter_gradient(images, grad_output, output)
         return grad_images, filter_transform_backward(grad_filter), grad_bias, None

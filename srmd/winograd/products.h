@@ -4,7 +4,7 @@
 #define BLOCK_ROWS 6
 #define BLOCK_VECTORS (LANES == 16 ? 4 : 2)
 #define BLOCK_COLUMNS (BLOCK_VECTORS * LANES)
-#define LOOK_AHEAD (BLOCK_COLUMNS > PANEL ? BLOCK_COLUMNS : PANEL)  // columns between those computed and those fetched
+#define LOOK_AHEAD (BLOCK_COLUMNS > PANEL ? BLOCK_COLUMNS : PANEL)  // columns ahead of the computed ones that are fetched
 
 // Entry (i, k) of a left matrix is values[i * row + k * column].
 typedef struct { const float *values; long row, column; } left_matrix;
@@ -12,7 +12,7 @@ typedef struct { const float *values; long row, column; } left_matrix;
 // values[i * row + j / PANEL * panel + j % PANEL].
 typedef struct { float *values; long row, panel; } panel_matrix;
 // What to fetch into a cache during a product: `step` floats in each of its steps, beginning at `from`. Some are fetched
-// twice. To fetch many lines at once would stop the product until they arrive.
+// twice. The fetches are spread over the steps: many at once would stall the product.
 typedef struct { const float *from; long step; } prefetch;
 
 // The address of the vector that begins at column LANES * j.
@@ -51,7 +51,7 @@ static inline __attribute__((always_inline)) void multiply_block(
 }
 
 // Computes `vectors` vectors of columns of the product of a (tiles, channels) and b (channels, columns). Meanwhile it
-// fetches the next block of `a`, after the last block `next_a`, and as many columns as it computes from `later` on.
+// fetches the next block of `a` (after the last block: `next_a`), and from `later` as many columns as it computes.
 static inline __attribute__((always_inline)) void multiply_columns(
     const float *a, const float *next_a, long tiles, long channels, panel_matrix b, const float *later,
     const int vectors, panel_matrix result
@@ -72,7 +72,8 @@ static inline __attribute__((always_inline)) void multiply_columns(
 // Multiplies the transformed input of some tiles, 64 matrices (tiles, channels) that lie `stride` floats apart, by the
 // transformed filter, 64 matrices (out_channels / PANEL, channels, PANEL). The results are 64 matrices (tiles,
 // out_channels). Each replaces the transformed input of the matrix before it, so that all stay in a cache: `matrices` is
-// the address of the first result, `matrices + stride` that of the first input. Computes at least BLOCK_ROWS tiles.
+// the address of the first result, `matrices + stride` that of the first input. With fewer
+// than BLOCK_ROWS tiles it computes BLOCK_ROWS rows; the further rows hold any values and are not used.
 static void multiply(
     float *matrices, long stride, long tiles, long channels, float *filter, long out_channels
 ) {

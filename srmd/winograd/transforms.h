@@ -109,7 +109,7 @@ static inline vec load_pixel(const float *values, const float *gate, long offset
     return gate ? relu_gate(load(gate + offset + channel), x) : x;
 }
 
-// Fetches what load_pixel loads into the second-level cache.
+// Prefetches into the second-level cache what load_pixel loads.
 static inline void prefetch_pixel(const float *values, const float *gate, long offset, long channel) {
     if (offset < 0) return;
     __builtin_prefetch(values + offset + channel, 0, 2);
@@ -122,7 +122,7 @@ static inline long channel_offset(long channel, long panel_stride) {
     return channel / PANEL * panel_stride + channel % PANEL;
 }
 
-// Rows before columns: the pixels of a row lie side by side in memory. Meanwhile the pixels of the next tile that are not
+// Transforms rows before columns, because the pixels of a row lie side by side in memory. Meanwhile the pixels of the next tile that are not
 // in this one are fetched into the cache.
 static inline __attribute__((always_inline)) void input_transform(
     images x, const float *gate, long tile, float *transformed, long stride, long panel_stride

@@ -23,10 +23,10 @@ CPU = torch.device("cpu")
 TORCH = Backend("torch", "fp32", "cpu")
 DIRECT = "torch fp32 cpu"
 WINOGRAD = "torch winograd fp32 cpu"
-
-pytestmark = pytest.mark.usefixtures("compiled_functions")  # without them Winograd's algorithm is not offered
 IDLE_LOAD = 0.1
 BUSY_LOAD = 9
+
+pytestmark = pytest.mark.usefixtures("compiled_functions")  # without them Winograd's algorithm is not offered
 
 
 @pytest.fixture

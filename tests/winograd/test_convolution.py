@@ -98,6 +98,30 @@ def test_the_gradients_are_those_of_the_convolution(
         assert (gradient - expected_gradient).abs().max() < 2e-5 * expected_gradient.abs().max()
 
 
+def test_an_empty_batch_has_gradients_of_zero():
+    x, weight, bias = random_layer(8, 8, 32, 32)
+    weight.requires_grad_()
+    output = conv(x[:0], weight, bias, True)
+    assert output.shape == (0, 32, 8, 8)
+    output.sum().backward()
+    assert not weight.grad.any()
+
+
+def test_second_derivatives_are_refused():
+    x, weight, bias = (tensor.requires_grad_() for tensor in random_layer(8, 8, 32, 32))
+    (gradient,) = torch.autograd.grad(conv(x, weight, bias, True).square().sum(), weight, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.square().sum().backward()
+
+
+def test_frozen_weights_get_no_gradients():
+    x, weight, bias = random_layer(8, 8, 32, 32)
+    x.requires_grad_()
+    conv(x, weight, bias, True).sum().backward()
+    assert x.grad.any()
+    assert weight.grad is None
+
+
 def test_a_network_gets_the_same_gradients_as_with_pytorch_s_convolution():
     torch.manual_seed(0)
     network = SRMD(NetworkConfig(features=32)).to(memory_format=torch.channels_last)
