@@ -104,7 +104,7 @@ class TrainConfig:
     @property
     def pack_options(self) -> PackOptions:
         """How the pictures of a folder are packed."""
-        return PackOptions(self.pack_sizes, self.pack_sizes_lossy, self.recursive, self.max_pixels)
+        return PackOptions(self.pack_sizes, self.pack_sizes_lossy, self.recursive)
 
 
 @dataclass(frozen=True)

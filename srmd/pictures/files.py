@@ -47,7 +47,8 @@ def read_picture(path: Path, max_pixels: int = MAX_PIXELS) -> Picture:
     """
     path = Path(path)
     try:
-        return _read_picture(path, max_pixels)
+        with pillow_settings():
+            return _read_picture(path, max_pixels)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except UnidentifiedImageError as error:

@@ -128,7 +128,8 @@ def test_tiles_change_nothing_with_winograds_algorithm(size: tuple[int, int], se
     restorer = restorer_of(SRMD(NetworkConfig()), replace(TORCH, winograd=True))
     lr, assumed = picture(*size), uniform(gaussian(1.0))
     whole, tiled = (restore(restorer, lr, assumed, tile, self_ensemble) for tile in (128, 27))
-    assert (whole - tiled).abs().max() < 2e-6
+    # A two-hundredth of an 8-bit level: values at the border of a tile change the rounding in its outer 6×6 pixels.
+    assert (whole - tiled).abs().max() < 2e-5
 
 
 @pytest.mark.parametrize(("dtype", "white"), [(np.uint8, 255), (np.uint16, 65535)])
