@@ -21,6 +21,7 @@ from srmd.packs.reader import PackedPictures
 from srmd.pictures.metrics import luma, psnr
 from srmd.show.pictures import sample_grid
 from srmd.train.batches import Batch, Batches
+from srmd.train.colours import COLOUR_SHARES, UNCHANGED_COLOURS, ColourShares
 from srmd.train.cuda_step import capture_step
 from srmd.train.dormant import dormant_features, reset_dormant_features
 from srmd.train.forward_backward import ForwardBackward
@@ -69,9 +70,9 @@ class Solver:
         self.network, self.pca, self.kernels = setup or new_setup(config)
         self.network.to(self.device, memory_format=torch.channels_last)
         with prefix_errors("train_data"):
-            self.batches = self._batches(cache_pictures(training, config.cache, self.device))
+            self.batches = self._batches(cache_pictures(training, config.cache, self.device), COLOUR_SHARES)
         large_enough = validation.count_large_enough(self.batches.crop_size) > 0
-        self.validation_batch = self._batches(validation if large_enough else training).draw(0)
+        self.validation_batch = self._batches(validation if large_enough else training, UNCHANGED_COLOURS).draw(0)
         patches = config.batch_size, config.patch_size, config.patch_size  # (N, h, w)
         winograd = self._can_use_winograd() and winograd_is_faster(self.network, patches)
         self._plain_step = ForwardBackward(self.network, config.loss, self.device, self.precision, winograd)
@@ -82,8 +83,8 @@ class Solver:
             torch.cuda.set_device(self.device.index or 0)
             self.forward_backward = capture_step(self._plain_step, self.validation_batch)
 
-    def _batches(self, pictures: PackedPictures) -> Batches:
-        return Batches(pictures, self.config, self.pca, self.device, self.kernels)
+    def _batches(self, pictures: PackedPictures, colours: ColourShares) -> Batches:
+        return Batches(pictures, self.config, self.pca, self.device, self.kernels, colours)
 
     @property
     def winograd(self) -> bool:

@@ -15,6 +15,7 @@ from srmd.packs.sources import pack
 from srmd.pictures.metrics import psnr
 from srmd.restore.restorer import open_restorer
 from srmd.solver import Solver
+from srmd.train.colours import UNCHANGED_COLOURS
 
 
 @pytest.fixture
@@ -73,5 +74,6 @@ def test_validation_is_on_pictures_that_are_not_trained_on(tmp_path: Path):
     pack(tmp_path / "colours", tmp_path / "colours.h5")
     training, validation = PackedPictures(tmp_path / "colours.h5").split()
     solver = small_solver(training, validation)
+    solver.batches.colours = UNCHANGED_COLOURS
     means = [batch.hr.mean((0, 2, 3)).tolist() for batch in (solver.batches.draw(1), solver.validation_batch)]
     assert means == [[1, 0, 0], [0, 0, 1]]

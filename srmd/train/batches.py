@@ -1,8 +1,8 @@
 """Training batches: random crops with random degradations, and their degradation maps.
 
-The CPU draws the positions of the crops, the kernels and the noise levels: few numbers, which do not depend on the
-device. Pixels and noise, which are many numbers, are computed on the device. A GPU works on one batch while the CPU
-draws the next.
+The CPU draws the positions of the crops, the changes of their colours, the kernels and the noise levels: few numbers,
+which do not depend on the device. Pixels and noise, which are many numbers, are computed on the device. A GPU works on
+one batch while the CPU draws the next.
 """
 
 from typing import NamedTuple
@@ -14,6 +14,7 @@ from torch import Tensor
 from srmd.config import TrainConfig
 from srmd.degradation import Degradation, border, degradation_map, degrade
 from srmd.packs.reader import PackedPictures
+from srmd.train.colours import COLOUR_SHARES, ColourShares, augment_colours
 from srmd.train.kernels import GAUSSIANS, TrainingKernels
 from srmd.train.memory import PicturesInMemory, to_device
 
@@ -42,6 +43,7 @@ class Batches:
         pca: Tensor,
         device: torch.device,
         kernels: TrainingKernels = GAUSSIANS,
+        colours: ColourShares = COLOUR_SHARES,
     ):
         """`pca` is P, (pca_dim, size²), for kernels of size×size.
 
@@ -49,7 +51,7 @@ class Batches:
         """
         self.pictures, self.config, self.pca, self.device = pictures, config, pca.to(device), device
         self.generator = None if device.type == "cpu" else torch.Generator(device)
-        self.kernels, self.border = kernels, border(config.scale_factor, kernels.size)
+        self.kernels, self.colours, self.border = kernels, colours, border(config.scale_factor, kernels.size)
         self.crop_size = (config.patch_size + 2 * self.border) * config.scale_factor  # HR pixels
         pictures.check_size(self.crop_size, f"which `patch_size={config.patch_size}` at x{config.scale_factor} needs")
 
@@ -64,7 +66,7 @@ class Batches:
         rng = np.random.default_rng((config.seed, number))
         candidates = self._to_device(torch.as_tensor(self.pictures.sample(rng, CANDIDATES * count, self.crop_size)))
         crops = most_detailed(candidates.view(count, CANDIDATES, *candidates.shape[1:]))
-        hr = crops.permute(0, 3, 1, 2).float() / 255
+        hr = augment_colours(crops.permute(0, 3, 1, 2).float() / 255, rng, self.colours)
         drawn = random_degradation(rng, count, scale, config.conditions, self.kernels)
         degradation = Degradation(self._to_device(drawn.kernels), self._to_device(drawn.noise_levels))
         rounded = self._to_device(torch.from_numpy(rng.random(count) < ROUNDED_SHARE))
