@@ -95,6 +95,7 @@ def test_what_is_no_picture_on_standard_input_is_refused(stdin: bytes, message: 
     done = run("-", "--output=-", stdin=stdin)
     assert (done.returncode, done.stdout) == (2, b"")
     assert done.stderr.splitlines(keepends=True)[-1].startswith(message)
+    assert b"srmd-" not in done.stderr  # the temporary file
 
 
 def test_too_much_on_standard_input_is_refused_and_not_kept(tmp_path: Path):

@@ -1,12 +1,15 @@
 """The messages that say which LR pictures a test restores and which not."""
 
 import logging
+from pathlib import Path
 
+from srmd.base.errors import InputError
 from srmd.config import STANDARD_STREAM, TestRequest
 from srmd.evaluate.network_jobs import NetworkJobs
 from srmd.evaluate.resize import final_size
 from srmd.evaluate.results import RestoringJob, RestoringPlan
 from srmd.pictures.files import upright_size
+from srmd.pictures.formats import check_size, format_of
 
 logger = logging.getLogger("srmd")
 
@@ -27,16 +30,20 @@ def log_dry_run(networks: list[NetworkJobs], plan: RestoringPlan) -> None:
     for network in networks:
         request, scale = network.settings.request, network.weights.network.config.scale
         for job in network.skipped:
-            logger.info("skipped: %s, restored before to %s", job.source, target_of(request, job))
+            logger.info("skipped: %s, restored before to %s", job.label, target_of(request, job))
         for job in network.jobs:
-            if size := upright_size(job.source, request.max_pixels):
-                restored += 1
-                (height, width), (new_height, new_width) = size, final_size(size, scale, request.outscale, request.size)
-                sizes = (width, height, new_width, new_height)
-                logger.info("%s -> %s (%d×%d -> %d×%d)", job.source, target_of(request, job), *sizes)
-            else:
+            try:
+                height, width = upright_size(job.source, request.max_pixels)
+                new_height, new_width = final_size((height, width), scale, request.outscale, request.size)
+                check_size(format_of(Path(job.file)), new_width, new_height)
+            except InputError as error:
                 left_out += 1
-                logger.info("left out: %s, which is no readable picture", job.source)
+                reason = InputError(str(error).removeprefix(f"{job.source}: "))
+                logger.info("left out: %s: %s", job.label, reason)
+            else:
+                restored += 1
+                sizes = (width, height, new_width, new_height)
+                logger.info("%s -> %s (%d×%d -> %d×%d)", job.label, target_of(request, job), *sizes)
     skipped = sum(len(network.skipped) for network in networks)
     logger.info("nothing was written; this would restore %d, skip %d and leave out %d", restored, skipped, left_out)
 

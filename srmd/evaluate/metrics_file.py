@@ -53,7 +53,7 @@ def write_metrics(
         temporary.write_text(json.dumps(metrics, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def left_out_entries(left_out: dict[Path, str]) -> list[dict]:
+def left_out_entries(left_out: dict[Path, str] | dict[str, str]) -> list[dict]:
     """The pictures that were left out, each with the reason, as metrics.json states them."""
     return [{"input": str(path), "reason": reason} for path, reason in left_out.items()]
 

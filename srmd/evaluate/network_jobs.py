@@ -44,7 +44,10 @@ def divide_by_network(request: TestRequest, jobs: list[RestoringJob]) -> list[Ne
 
 def _weights_for_size(request: TestRequest, source: Path) -> Path:
     """The shipped network of the smallest scale that makes a picture as large as `size`."""
-    height, width = upright_size(source, request.max_pixels) or (1, 1)  # a broken picture is left out when it is read
+    try:
+        height, width = upright_size(source, request.max_pixels)
+    except InputError:  # the picture is left out when it is read
+        height, width = 1, 1
     factor = max(request.size[0] / width, request.size[1] / height)
     noisy = NamedDegradation([], request.noise_map or request.noise_level).has_noise
     weights = weights_for_enlargement(factor, noisy)

@@ -156,7 +156,7 @@ class Restoring:
                 self.report.leave_out(job, error)
                 continue
             for warning in picture.warnings:
-                logger.warning("%s: %s", job.source, warning)
+                logger.warning("%s: %s", job.label, warning)
             self.report.warn_of_size(job, size, new_size, scale)
             if STANDARD_STREAM in self.request.input:
                 source["path"] = str(STANDARD_STREAM)

@@ -22,14 +22,14 @@ class RestoringReport:
 
     Attributes:
         restored: a row for each result of this run.
-        left_out: the reason for each picture that was left out, and for each folder that cannot be listed.
+        left_out: by label or path, the reason for each picture that was left out and each folder that cannot be listed.
         count: pictures that the request names, and folders that cannot be listed.
     """
 
     def __init__(self, request: TestRequest, plan: RestoringPlan, skipped: int):
         self._request, self._skipped = request, skipped
         self.restored: list[dict] = []
-        self.left_out: dict[Path, str] = dict(plan.left_out)
+        self.left_out = {str(folder): reason for folder, reason in plan.left_out.items()}
         self.count = len(plan.jobs) + len(plan.left_out)
         self._lost: Counter[str] = Counter()
         self._warned: set[str] = set()
@@ -42,16 +42,17 @@ class RestoringReport:
 
     def leave_out(self, job: RestoringJob, error: Exception) -> None:
         """Notes a picture that cannot be read or written."""
-        reason = str(error).removeprefix(f"{job.source}: ")
-        self.left_out[job.source] = reason
+        is_from_system = isinstance(error, OSError) and error.strerror  # its text would repeat the path
+        reason = error.strerror if is_from_system else str(error).removeprefix(f"{job.source}: ")
+        self.left_out[job.label] = reason
         if self.count > 1:  # the reason for a single picture is the error message of the command
-            logger.warning("left out: %s: %s", job.source, reason)
+            logger.warning("left out: %s: %s", job.label, InputError(reason))
 
     def warn_of_loss(self, job: RestoringJob, lost: list[str]) -> None:
         """Warns of what the format of a result cannot hold."""
         for what in lost:
             self._lost[what] += 1
-            self._warn_once(what, f"{job.source}: {format_of(Path(job.file))} has {LOSSES[what]}")
+            self._warn_once(what, f"{job.label}: {format_of(Path(job.file))} has {LOSSES[what]}")
 
     def warn_of_size(self, job: RestoringJob, size: tuple[int, int], new_size: tuple[int, int], scale: int) -> None:
         """Warns if the final size distorts a picture, or is larger than what the network makes of it.
@@ -62,12 +63,10 @@ class RestoringReport:
         one_pixel = max(1 / side for side in new_size)  # relative; the final size is rounded to whole pixels
         if max(factors) > min(factors) * (1 + MAX_ASPECT_CHANGE + one_pixel):
             (height, width), (new_height, new_width) = size, new_size
-            text = f"{job.source}: {width}×{height} becomes {new_width}×{new_height}, which distorts it"
+            text = f"{job.label}: {width}×{height} becomes {new_width}×{new_height}, which distorts it"
             self._warn_once("distortion", text)
         if max(factors) > scale * (1 + one_pixel):
-            self._warn_once(
-                "scale", f"{job.source}: the network enlarges {scale} times; bicubic resizing does the rest"
-            )
+            self._warn_once("scale", f"{job.label}: the network enlarges {scale} times; bicubic resizing does the rest")
 
     def _warn_once(self, kind: str, text: str) -> None:
         """Logs the first warning of a kind only, because a folder may hold thousands of such pictures."""
@@ -84,9 +83,11 @@ class RestoringReport:
         lines += [f"{count} lost {what}" for what, count in self._lost.items()]
         if self.left_out:
             lines.append(f"left out {len(self.left_out)}:")
-            lines += [f"  {path}: {reason}" for path, reason in list(self.left_out.items())[:MAX_NAMED]]
+            lines += [f"  {label}: {reason}" for label, reason in list(self.left_out.items())[:MAX_NAMED]]
         if len(self.left_out) > MAX_NAMED:
             lines.append(f"  and {len(self.left_out) - MAX_NAMED} more")
+        if not self.restored and not self._skipped:
+            return "\n".join(lines)
         if self._request.result:
             lines.append(f"The result is {self._request.result}")
         elif self._request.output != STANDARD_STREAM:
@@ -101,11 +102,10 @@ class RestoringReport:
             raise RuntimeError(f"{len(self.left_out)} of {self.count} pictures were left out: {self._left_out_names()}")
         if self.count > 1:
             raise InputError(f"expected pictures that can be read, found none: {self._left_out_names()}", "input")
-        ((path, reason),) = self.left_out.items()
-        name = "standard input" if STANDARD_STREAM in self._request.input else path
-        raise InputError(f"{name}: {reason}", "input")
+        ((label, reason),) = self.left_out.items()
+        raise InputError(f"{label}: {reason}", "input")
 
     def _left_out_names(self) -> str:
-        names = [str(path) for path in self.left_out]
+        names = list(self.left_out)
         more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
         return ", ".join(names[:MAX_NAMED]) + more

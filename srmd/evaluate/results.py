@@ -23,6 +23,7 @@ class RestoringJob:
 
     source: Path
     file: str  # of the result, in the output folder, with / as separator
+    label: str  # of the picture in messages: its path, or "standard input"
 
     @property
     def name(self) -> str:
@@ -63,12 +64,19 @@ def plan_results(request: TestRequest, records: ResultRecords, standard_input: P
                 relative_paths.setdefault(picture, named_after)
         else:
             relative_paths.setdefault(path, Path(path.name))
-    plan.jobs = [RestoringJob(source, _result_file(request, source, path)) for source, path in relative_paths.items()]
+    plan.jobs = [
+        RestoringJob(source, _result_file(request, source, path), _label(source, standard_input))
+        for source, path in relative_paths.items()
+    ]
     _check_one_result(request, len(plan.jobs))
     _check_names(plan.jobs)
     if request.output != STANDARD_STREAM:
         _check_nothing_is_overwritten(request, plan.jobs)
     return plan
+
+
+def _label(source: Path, standard_input: Path | None) -> str:
+    return "standard input" if source == standard_input else str(source)
 
 
 def _pictures_of_folder(folder: Path, request: TestRequest, results: set[str], plan: RestoringPlan) -> list[Path]:

@@ -46,9 +46,15 @@ def read_picture(path: Path, max_pixels: int = MAX_PIXELS) -> Picture:
     has more than `max_pixels` pixels.
     """
     path = Path(path)
+    with _errors_of_reading(path), pillow_settings():
+        return _read_picture(path, max_pixels)
+
+
+@contextmanager
+def _errors_of_reading(path: Path) -> Iterator[None]:
+    """Raises InputError, which names the path, for any error inside the `with` block."""
     try:
-        with pillow_settings():
-            return _read_picture(path, max_pixels)
+        yield
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except UnidentifiedImageError as error:
@@ -99,14 +105,14 @@ def count_pixels(path: Path, max_pixels: int = MAX_PIXELS) -> int:
         return 0
 
 
-def upright_size(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int] | None:
-    """Height and width of the picture in a file as `read_picture` would return it; None if it cannot be read."""
-    try:
-        with open_image(path, max_pixels) as image:
-            is_turned = image.getexif().get(ORIENTATION, 1) >= 5  # by 90°
-            return (image.width, image.height) if is_turned else (image.height, image.width)
-    except Exception:  # any exception, as in `read_picture`, which then reports the error
-        return None
+def upright_size(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Height and width of the picture in a file as `read_picture` would return it, read from the file's header.
+
+    Raises InputError if there is no header of a picture of at most `max_pixels` pixels.
+    """
+    with _errors_of_reading(path), open_image(path, max_pixels) as image:
+        is_turned = image.getexif().get(ORIENTATION, 1) >= 5  # by 90°
+        return (image.width, image.height) if is_turned else (image.height, image.width)
 
 
 @contextmanager

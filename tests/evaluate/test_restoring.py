@@ -331,7 +331,7 @@ def test_left_out_pictures_are_in_the_summary_and_the_metrics_with_the_reason(ca
     assert "left out 3:\n  in/b.png: not a picture of a known format\n" in captured.out
     reasons = {entry["input"]: entry["reason"] for entry in metrics()["left_out"]}
     assert reasons["in/b.png"] == "not a picture of a known format"
-    assert "No such file" in reasons["in/c.png"] or "no such file" in reasons["in/c.png"]
+    assert reasons["in/c.png"] == "No such file or directory"  # without the path, which is beside it
     assert reasons["in/wide.png"] == "expected sides of up to 16383 pixels in WEBP, found 16400×2"
     assert metrics()["summary"] == {"restored": 1, "skipped": 0, "left_out": 3}
     assert files() == ["a.webp", "metrics.json"]
@@ -342,7 +342,9 @@ def test_if_no_picture_can_be_read_the_request_is_wrong(capsys: pytest.CaptureFi
         Path(name).parent.mkdir(exist_ok=True)
         Path(name).touch()
     assert restore("--input", "in") == 2
-    assert capsys.readouterr().err == "--input: expected pictures that can be read, found none: in/a.png, in/b.png\n"
+    captured = capsys.readouterr()
+    assert captured.err == "--input: expected pictures that can be read, found none: in/a.png, in/b.png\n"
+    assert "are in out" not in captured.out
     assert not Path("out/metrics.json").exists()
 
 
@@ -351,16 +353,25 @@ def test_a_dry_run_lists_and_writes_nothing(capsys: pytest.CaptureFixture):
     assert restore("--input", "in") == 0
     picture("in/b.png", (10, 20), exif=_exif_with_orientation(6))
     Path("in/c.png").write_text("no picture")
+    picture("in/d.png", (40, 40))
     before = contents(".")
     capsys.readouterr()
-    assert restore("--input", "in", "--dry_run", "--save_kernel=kernel.png") == 0
+    assert restore("--input", "in", "--dry_run", "--save_kernel=kernel.png", "--max_pixels=1000") == 0
     assert capsys.readouterr().out.splitlines() == [
         "skipped: in/a.png, restored before to out/a.png",
         "in/b.png -> out/b.png (20×10 -> 40×20)",
-        "left out: in/c.png, which is no readable picture",
-        "nothing was written; this would restore 1, skip 1 and leave out 1",
+        "left out: in/c.png: not a picture of a known format",
+        "left out: in/d.png: expected at most 1,000 pixels (--max_pixels), found 1,600",
+        "nothing was written; this would restore 1, skip 1 and leave out 2",
     ]
     assert contents(".") == before
+
+
+def test_a_dry_run_leaves_out_what_the_format_cannot_hold(capsys: pytest.CaptureFixture):
+    picture("in/wide.png", (8200, 1))
+    assert restore("--input", "in", "--format=webp", "--dry_run") == 0
+    reason = "expected sides of up to 16383 pixels in WEBP, found 16400×2"
+    assert f"left out: in/wide.png: {reason}\n" in capsys.readouterr().out
 
 
 def _exif_with_orientation(orientation: int) -> Image.Exif:
