@@ -122,14 +122,20 @@ def score_card(name: str, network: dict) -> str:
 
 
 def training_card(name: str, network: dict) -> str:
-    """Return a network's trainings, in the order in which they were done, and the command of the last one."""
+    """Return a network's trainings, in the order in which they were done, and the commands of the last one.
+
+    If its flat colours were corrected after that, this is the last command.
+    """
     lines = [f"### {name}", "", "| started from | steps | patches per step, in LR pixels | learning rate |"]
     lines += ["|---|---|---|---|"]
     for run in [*network.get("history", []), network["training"]]:
         patches = f"{run['batch_size']} of {run['patch_size']}×{run['patch_size']}"
         start = f"`{run['weights']}`" if run.get("weights") else "scratch"
         lines.append(f"| {start} | {run['steps']:,} | {patches} | {run['lr']} |")
-    return "\n".join([*lines, "", "```bash", network["command"], "```"])
+    commands = [network["command"]]
+    if "colours" in network:
+        commands.append(network["colours"]["command"])
+    return "\n".join([*lines, "", "```bash", *commands, "```"])
 
 
 def distance(ahead: list[float]) -> str:

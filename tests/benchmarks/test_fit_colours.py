@@ -1,0 +1,110 @@
+"""The correction of flat colours: its formulas, and its effect on a small network."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from benchmarks import fit_colours
+from benchmarks.fit_colours import Moments, flat_errors, layer_sums, random_flats, restore_flats, whitening
+from srmd.data_loader import PackedPictures, pack
+from srmd.kernel.pca import pca_matrix
+from srmd.model import SRMD, NetworkConfig
+from srmd.weights.files import Weights
+
+PCA = torch.from_numpy(pca_matrix())
+
+
+def small_weights() -> Weights:
+    """An untrained network whose flat colours are off by some levels."""
+    torch.manual_seed(0)
+    network = SRMD(NetworkConfig(2, features=16, layers=3))
+    torch.nn.init.normal_(network.head.weight, std=0.004)
+    with torch.no_grad():
+        for channel, subpixels in enumerate(network.head.weight.chunk(3)):
+            subpixels[:, channel, 1, 1] = 1
+    return Weights(network, PCA)
+
+
+def moments_of(inputs: int, outputs: int) -> Moments:
+    """Second moments of random inputs and gradients."""
+    generator = torch.Generator().manual_seed(0)
+    mix = torch.randn(9 * inputs + 1, generator=generator).diag()
+    mixed_inputs = (torch.randn(500, 9 * inputs + 1, generator=generator) @ mix).double()
+    gradients = torch.randn(500, outputs, generator=generator).double()
+    return Moments(mixed_inputs.T @ mixed_inputs / 500, gradients.T @ gradients / 500)
+
+
+@torch.no_grad()
+def test_a_flat_picture_is_restored_as_the_network_restores_its_middle():
+    weights = small_weights()
+    colours, maps = random_flats(np.random.default_rng(0), weights, 5)
+    sr = weights.network(colours[:, :, None, None].expand(-1, -1, 9, 9), maps[:, :, None, None])
+    expected = sr[..., 8:10, 8:10].flatten(2)  # the middle LR pixel
+    torch.testing.assert_close(restore_flats(layer_sums(weights.network), torch.cat([colours, maps], 1)), expected)
+
+
+def test_overshoot_beyond_black_and_white_is_no_error():
+    sums = [torch.tensor([[1.1, 0, 0, 0], [0, 1.1, 0, 0], [0, 0, 1.1, -0.05]])]  # r and g times 1.1, b less 0.05
+    colours = torch.tensor([[1.0, 0.5, 0.0]])
+    assert flat_errors(sums, colours, torch.empty(1, 0))[0, :, 0].tolist() == pytest.approx([0, 0.05 * 255, 0])
+
+
+def test_a_whitened_change_has_the_penalty_of_its_squares_and_the_sums_of_its_taps(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(fit_colours, "DAMPING", 0)
+    moments = moments_of(inputs=4, outputs=6)
+    layer, change = whitening(moments), torch.randn(6, 5).double()
+    taps = layer.outputs @ change @ layer.taps  # (6, 9·4 + 1)
+    penalty = torch.trace(moments.gradients @ taps @ moments.inputs @ taps.T)
+    assert penalty.item() == pytest.approx(change.square().sum().item(), rel=1e-6)
+    sums = torch.cat([taps[:, :-1].view(6, 4, 9).sum(2), taps[:, -1:]], 1)
+    torch.testing.assert_close(layer.outputs @ change @ layer.sums, sums)
+
+
+def test_no_other_taps_with_the_same_sums_have_a_lower_penalty(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(fit_colours, "DAMPING", 0)
+    moments = moments_of(inputs=2, outputs=3)
+    layer = whitening(moments)
+    taps = layer.outputs @ torch.randn(3, 3).double() @ layer.taps
+    other = 0.01 * torch.randn(3, 2, 9).double()
+    other -= other.mean(2, keepdim=True)  # changes no sum
+    other = torch.nn.functional.pad(other.flatten(1), (0, 1))
+    least, more = (torch.trace(moments.gradients @ each @ moments.inputs @ each.T) for each in (taps, taps + other))
+    assert least < more
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> PackedPictures:
+    (tmp_path / "pictures").mkdir()
+    coarse = Image.fromarray(np.random.default_rng(0).integers(60, 200, (40, 40, 3), np.uint8))
+    coarse.resize((200, 200), Image.Resampling.BICUBIC).save(tmp_path / "pictures" / "a.png")
+    pack(tmp_path / "pictures", tmp_path / "pack.h5")
+    return PackedPictures(tmp_path / "pack.h5")
+
+
+def test_a_network_that_cannot_be_corrected_is_an_error(pictures: PackedPictures, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(fit_colours, "STEPS", 1)
+    weights = small_weights()
+    moments = fit_colours.natural_moments(weights.network, fit_colours.training_batches(weights, pictures), 1)
+    with pytest.raises(RuntimeError, match="colours are off by"):
+        fit_colours.corrected(weights, moments, log=lambda message: None)
+
+
+def test_flat_colours_are_corrected_and_natural_pictures_change_little(
+    pictures: PackedPictures, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(fit_colours, "MAX_ERROR", math.inf)  # the small network can't become as good
+    weights = small_weights()
+    batches = fit_colours.training_batches(weights, pictures)
+    moments = fit_colours.natural_moments(weights.network, batches, 4)
+    network = fit_colours.corrected(weights, moments, log=lambda message: None)
+    flats = random_flats(np.random.default_rng(1), weights, 500)
+    before, after = (flat_errors(layer_sums(each), *flats) for each in (weights.network, network))
+    assert after.square().mean() < 0.25 * before.square().mean()
+    batch = batches.draw(9)
+    with torch.no_grad():
+        old, new = (each(batch.lr, batch.degradation_map) for each in (weights.network, network))
+    assert (new - old).square().mean() < 0.1 * (old - batch.hr).square().mean()
