@@ -24,6 +24,7 @@ def test_a_checkpoint_is_read_as_its_moving_average(tmp_path: Path):
         ema=ema.state_dict(),
         optimizer={},
         pca=torch.from_numpy(pca_matrix()),
+        pictures=None,
         own_kernels=None,
     )
     save_checkpoint(tmp_path / "checkpoint-0000007.pt", vars(checkpoint))
