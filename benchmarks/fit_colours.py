@@ -24,12 +24,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
+from srmd.data_loader import PackedPictures, open_training_data
 from torch import Tensor
 
 from benchmarks.ship import KERNELS, NOISE_LEVELS, ROOT, scores
 from srmd.cli.values import existing
 from srmd.config import TrainConfig
-from srmd.data_loader import PackedPictures, open_training_data
 from srmd.degradation import Degradation, degradation_map
 from srmd.kernel.specs import parse_kernels
 from srmd.model import SRMD, network_input

@@ -34,12 +34,14 @@ def check_is_file(path: str | Path, expected: str = "a file") -> None:
 
 
 @contextmanager
-def name_in_errors(path: Path) -> Iterator[None]:
-    """Puts a path in front of the message of an OSError raised inside: that of a full disk, for example, names none."""
+def name_in_errors(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Gives an OSError raised inside the name `path` if it has none, as that of a full disk, or names `temporary`."""
     try:
         yield
     except OSError as error:
-        raise OSError(f"{path}: {error.strerror or error}") from error
+        if error.filename not in (None, temporary, str(temporary)):
+            raise  # an error of another file
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
 @contextmanager
@@ -52,7 +54,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
     try:
-        with name_in_errors(path):
+        with name_in_errors(path, temporary):
             yield temporary
             _sync(temporary, os.O_RDWR)  # Windows syncs a file only if it is open for writing
             temporary.replace(path)

@@ -28,6 +28,12 @@ PICTURE_GROUPS: dict[str, tuple[Flag, ...]] = {
             {"type": existing, "metavar": "PATH"},
         ),
         Flag(
+            "recursive",
+            ALL_MODES,
+            "also use the pictures in subfolders of --input or --train_data; results keep the tree of folders",
+            ON,
+        ),
+        Flag(
             "output",
             ALL_MODES,
             "folder for the results; with --mode=prepare, the HDF5 file; for the result of one LR picture, also the "

@@ -49,9 +49,9 @@ def check_streams(values: dict) -> None:
 
 def check_results(values: dict) -> None:
     """Raises InputError if flags of restored pictures are used in vain or contradict each other."""
-    for flag in RESTORING_FLAGS:
-        if flag.name in values and not values.get("input"):
-            raise InputError("only for LR pictures, expected --input, found none", flag.name)
+    for name in ("recursive", *(flag.name for flag in RESTORING_FLAGS)):
+        if name in values and not values.get("input"):
+            raise InputError("only for LR pictures, expected --input, found none", name)
     if "recursive" in values and not any(path.is_dir() for path in values["input"]):
         raise InputError("expected a folder in --input, found none", "recursive")
     if "size" in values and "outscale" in values:

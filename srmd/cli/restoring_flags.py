@@ -6,7 +6,6 @@ from srmd.pictures.formats import DEFAULT_QUALITY
 
 MAX_OUTSCALE = 16  # times the sides of LR
 RESTORING_FLAGS = (
-    Flag("recursive", ("test",), "also restore the pictures in subfolders, and keep the tree of folders", ON),
     Flag(
         "format",
         ("test",),

@@ -74,7 +74,6 @@ TRAINING_GROUPS: dict[str, tuple[Flag, ...]] = {
             "folder of HR pictures; for training also a packed .h5 file",
             {"type": existing, "metavar": "PATH"},
         ),
-        Flag("recursive", ("train", "prepare"), "also use the pictures in subfolders of --train_data", ON),
         Flag(
             "pack_sizes",
             ("train", "prepare"),

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from srmd.data_loader import PackedPictures, pack
 
 from benchmarks import fit_colours
 from benchmarks.fit_colours import Moments, flat_errors, layer_sums, random_flats, restore_flats, whitening
-from srmd.data_loader import PackedPictures, pack
 from srmd.kernel.pca import pca_matrix
 from srmd.model import SRMD, NetworkConfig
 from srmd.weights.files import Weights
