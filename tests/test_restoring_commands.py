@@ -62,6 +62,7 @@ def metrics(folder: str = "out") -> dict:
     return json.loads(Path(folder, "metrics.json").read_text())
 
 
+@pytest.mark.slow
 def test_a_picture_goes_from_standard_input_to_standard_output_and_messages_to_standard_error():
     exif = Image.Exif()
     exif[274] = 6  # turned by 90°
@@ -115,6 +116,7 @@ def test_several_pictures_do_not_fit_on_standard_output():
     assert done.stderr == b"--output: expected one picture for standard output, found 2\n"
 
 
+@pytest.mark.slow
 def test_a_file_named_dash_is_a_file():
     Path("-").write_bytes(encoded("PNG"))
     assert run("--input", "./-", "--output=out", "--format=tiff").returncode == 0
@@ -195,7 +197,9 @@ command()
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGKILL, -9, marks=pytest.mark.slow)]
+)
 def test_a_run_that_was_stopped_goes_on_where_it_was(number: signal.Signals, code: int):
     pictures(40)
     process = start_slowly("--input", "in", "--output=out")

@@ -139,7 +139,7 @@ def overwrite_the_file() -> None:
     [
         (lambda: os.truncate("pictures.h5", 2**16 + 100), "found the end of the file"),
         (empty_the_pixels, "found a wrong checksum"),
-        (overwrite_the_file, "found a wrong checksum"),
+        pytest.param(overwrite_the_file, "found a wrong checksum", marks=pytest.mark.slow),
     ],
 )
 def test_a_pack_that_is_damaged_under_a_run_ends_it_after_saving(

@@ -30,7 +30,7 @@ PICTURE_GROUPS: dict[str, tuple[Flag, ...]] = {
         Flag(
             "recursive",
             ALL_MODES,
-            "also use the pictures in subfolders of --input or --train_data; results keep the tree of folders",
+            "also use the pictures in subfolders; results keep the tree of folders",
             ON,
         ),
         Flag(

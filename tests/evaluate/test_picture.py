@@ -61,6 +61,7 @@ def test_the_self_ensemble_scores_better_with_an_asymmetric_kernel():
     assert scores[1] > scores[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("untrained", [1], indirect=True)
 def test_scale_1_deblurs_and_denoises(untrained: str):
     flags = ["--kernel=gaussian:1.3", "--noise_level=5", "--save_lr", "--self_ensemble", "--tile=20"]
