@@ -24,7 +24,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from srmd.data_loader import PackedPictures, open_training_data
 from torch import Tensor
 
 from benchmarks.ship import KERNELS, NOISE_LEVELS, ROOT, scores
@@ -33,10 +32,13 @@ from srmd.config import TrainConfig
 from srmd.degradation import Degradation, degradation_map
 from srmd.kernel.specs import parse_kernels
 from srmd.model import SRMD, network_input
+from srmd.packs.reader import PackedPictures
+from srmd.packs.training_data import open_training_data
 from srmd.train.batches import Batches, random_degradation
 from srmd.train.colours import ColourShares, saturated_colours
 from srmd.weights.files import Weights, read_weights, write_weights
-from srmd.winograd.convolution import conv_relu
+from srmd.winograd import compiled
+from srmd.winograd.convolution import conv as winograd_conv
 
 CROPS = 48  # natural crops on which the moments are measured
 RECOLOURED_SHARE = 1 / 2  # of these crops: natural detail in all colours
@@ -98,9 +100,9 @@ def natural_moments(network: SRMD, batches: Batches, count: int) -> list[Moments
 
 
 def _forward(conv: torch.nn.Conv2d, x: Tensor, relu: bool) -> Tensor:
-    if not relu:
-        return conv(x)
-    return conv_relu(x, conv.weight, conv.bias) if conv.in_channels == conv.out_channels else conv(x).relu()
+    if compiled.load() is not None:
+        return winograd_conv(x, conv.weight, conv.bias, relu)
+    return conv(x).relu() if relu else conv(x)
 
 
 def _backward_random(sr: Tensor, hr: Tensor, generator: torch.Generator) -> None:

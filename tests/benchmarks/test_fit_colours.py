@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from srmd.data_loader import PackedPictures, pack
 
 from benchmarks import fit_colours
 from benchmarks.fit_colours import Moments, flat_errors, layer_sums, random_flats, restore_flats, whitening
 from srmd.kernel.pca import pca_matrix
 from srmd.model import SRMD, NetworkConfig
+from srmd.packs.reader import PackedPictures
+from srmd.packs.sources import pack
 from srmd.weights.files import Weights
 
 PCA = torch.from_numpy(pca_matrix())
