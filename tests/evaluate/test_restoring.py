@@ -1,64 +1,21 @@
-"""Restoring folders of LR pictures: names, formats, sizes, and results that exist."""
+"""Restoring folders of LR pictures: names, formats, and pictures that are left out."""
 
-import json
 import os
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from picture_files import open_picture
-from srmd.base.paths import shipped_folder
-from srmd.cli import main
-from srmd.degradation import imresize
+from small_restoring import contents, exif_with_orientation, files, metrics, picture, restore, write_network
 from srmd.evaluate import restoring, results
-from srmd.kernel.pca import pca_matrix
-from srmd.model import SRMD, NetworkConfig
-from srmd.weights.files import Weights, write_weights
-
-BASE = ["--precision=fp32", "--engine=torch", "--device=cpu", "--visdom=off", "--output=out"]
-
-
-def write_network(path: str, scale: int = 2, seed: int = 0) -> None:
-    torch.manual_seed(seed)
-    network = SRMD(NetworkConfig(scale, features=4, layers=3, conditions=("kernel",)))
-    write_weights(Path(path), Weights(network, torch.from_numpy(pca_matrix())))
 
 
 @pytest.fixture(autouse=True)
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     write_network("tiny.safetensors")
-
-
-def picture(path: str, size: tuple[int, int] = (20, 16), mode: str = "RGB", seed: int = 0, **options: object) -> Path:
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(seed)
-    channels = len(Image.new(mode, (1, 1)).getbands())
-    pixels = rng.integers(0, 256, (size[1], size[0], channels), np.uint8)
-    Image.fromarray(pixels[..., 0] if channels == 1 else pixels).save(path, **options)
-    return Path(path)
-
-
-def restore(*flags: str, weights: str | None = "tiny.safetensors", kernel: str = "delta") -> int:
-    network = [f"--weights={weights}"] if weights else []
-    return main.main(["--mode=test", *BASE, *network, f"--kernel={kernel}", *flags])
-
-
-def metrics() -> dict:
-    return json.loads(Path("out/metrics.json").read_text())
-
-
-def files(folder: str = "out") -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in Path(folder).rglob("*") if path.is_file())
-
-
-def contents(folder: str = "out") -> dict[str, tuple[bytes, int]]:
-    paths = [path for path in Path(folder).rglob("*") if path.is_file() and path.name != "metrics.json"]
-    return {str(path): (path.read_bytes(), path.stat().st_mtime_ns) for path in paths}
 
 
 def test_recursive_keeps_the_tree():
@@ -180,146 +137,6 @@ def test_a_name_that_is_too_long_is_refused(capsys: pytest.CaptureFixture):
     assert "expected names of results of up to 255 bytes" in capsys.readouterr().err
 
 
-def test_an_existing_result_is_skipped_if_its_settings_are_equal(capsys: pytest.CaptureFixture):
-    for name in ("in/a.png", "in/b.png"):
-        picture(name)
-    assert restore("--input", "in") == 0
-    before = contents()
-    picture("in/c.png")
-    Path("out/b.png").unlink()
-    capsys.readouterr()
-    shutil.copy("tiny.safetensors", "copy.safetensors")  # the file's content counts
-    assert restore("--input", "in", "--tile=16", weights="copy.safetensors") == 0
-    assert contents()["out/a.png"] == before["out/a.png"]
-    assert metrics()["summary"] == {"restored": 2, "skipped": 1, "left_out": 0}
-    assert [row["name"] for row in metrics()["images"]] == ["a", "b", "c"]
-    assert "skipped 1, which were restored before with equal settings" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("flags", "kernel", "weights", "difference"),
-    [
-        ([], "gaussian:1", "tiny.safetensors", "assumed"),
-        ([], "delta", "other.safetensors", "weights"),
-        (["--self_ensemble"], "delta", "tiny.safetensors", "self_ensemble"),
-        (["--outscale=1.5"], "delta", "tiny.safetensors", "outscale"),
-        (["--size=30x30"], "delta", "tiny.safetensors", "size"),
-        (["--precision=auto"], "delta", "tiny.safetensors", "precision"),
-    ],
-)
-def test_a_result_made_with_other_settings_is_refused_and_overwritten_on_demand(
-    flags: list[str], kernel: str, weights: str, difference: str, capsys: pytest.CaptureFixture
-):
-    write_network("other.safetensors", seed=1)
-    picture("in/a.png")
-    picture("in/b.png")
-    assert restore("--input", "in") == 0
-    before = contents()
-    assert restore("--input", "in", *flags, kernel=kernel, weights=weights) == 2
-    expected = f"--output: out/a.png exists and was made with other settings: {difference} (and 1 more); "
-    assert capsys.readouterr().err == f"{expected}--overwrite makes results anew\n"
-    assert contents() == before
-    assert restore("--input", "in", *flags, "--overwrite", kernel=kernel, weights=weights) == 0
-    assert contents() != before
-    assert restore("--input", "in", *flags, kernel=kernel, weights=weights) == 0
-    assert metrics()["summary"]["skipped"] == 2
-    assert len(metrics()["settings"]) == 1
-
-
-def test_overwrite_makes_equal_results_anew_too():
-    picture("in/a.png")
-    assert restore("--input", "in") == 0
-    before = contents()
-    assert restore("--input", "in", "--overwrite") == 0
-    assert contents() != before
-
-
-def test_maps_and_kernel_files_are_compared_by_content(capsys: pytest.CaptureFixture):
-    picture("in/a.png")
-    flags = ["--input", "in", "--kernel=gaussian:1", "--regions=labels.png"]
-    for labels in (np.eye(16, 20), np.eye(16, 20), np.eye(16, 20)[::-1]):
-        Image.fromarray(labels.astype(np.uint8)).save("labels.png")
-        code = restore(*flags)
-    assert code == 2
-    assert "other settings: assumed" in capsys.readouterr().err
-    assert metrics()["summary"]["skipped"] == 1
-    assert restore(*flags, "--region_blend=2") == 2
-    assert "assumed, region_blend" in capsys.readouterr().err
-
-
-def test_a_result_from_a_picture_that_has_changed_is_refused(capsys: pytest.CaptureFixture):
-    picture("in/a.png")
-    assert restore("--input", "in") == 0
-    picture("in/a.png", seed=1)
-    assert restore("--input", "in") == 2
-    assert "was made from in/a.png, which is another picture than in/a.png or has changed" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("text", [None, "{", "[]", '{"images": [{"file": "a.png"}], "settings": []}', '{"images": 3}'])
-def test_a_result_that_no_metrics_explain_is_refused(text: str | None, capsys: pytest.CaptureFixture):
-    picture("in/a.png")
-    picture("out/a.png")
-    if text is not None:
-        Path("out/metrics.json").write_text(text)
-    before = contents()
-    assert restore("--input", "in") == 2
-    assert "out/a.png exists and no metrics.json says how it was made" in capsys.readouterr().err
-    assert contents() == before
-
-
-def test_results_of_several_runs_share_a_folder():
-    picture("one/a.png")
-    picture("two/b.png")
-    assert restore("--input", "one") == 0
-    assert restore("--input", "two", kernel="gaussian:1") == 0
-    assert restore("--input", "one") == 0
-    assert metrics()["summary"] == {"restored": 0, "skipped": 1, "left_out": 0}
-    rows, settings = metrics()["images"], metrics()["settings"]
-    assert {row["name"]: settings[row["settings"]]["assumed"]["kernel"] for row in rows} == {
-        "a": "delta",
-        "b": "gaussian:1",
-    }
-
-
-def test_what_another_process_records_meanwhile_is_kept(monkeypatch: pytest.MonkeyPatch):
-    picture("one/a.png")
-    picture("two/b.png")
-    write = restoring.write_picture
-
-    def write_while_another_run_ends(path: Path, *arguments: object) -> None:
-        if path.name == "a.png":
-            assert restore("--input", "two") == 0
-        write(path, *arguments)
-
-    monkeypatch.setattr(restoring, "write_picture", write_while_another_run_ends)
-    assert restore("--input", "one") == 0
-    assert [row["name"] for row in metrics()["images"]] == ["a", "b"]
-
-
-def test_results_inside_the_input_folder_are_not_restored_again(capsys: pytest.CaptureFixture):
-    picture("in/a.png")
-    picture("in/sub/b.png")
-    flags = ["--mode=test", *BASE[:-1], "--weights=tiny.safetensors", "--kernel=delta", "--input", "in", "--recursive"]
-    assert main.main([*flags, "--output=in/results"]) == 0
-    expected = ["a.png", "metrics.json", "results/a.png", "results/metrics.json", "results/sub/b.png", "sub/b.png"]
-    assert files("in") == sorted([*expected[:1], *expected[2:]])
-    assert main.main([*flags, "--output=in/results"]) == 0
-    assert files("in/results") == ["a.png", "metrics.json", "sub/b.png"]
-    assert main.main([*flags, "--output=other"]) == 0  # results of another run, found on the way
-    assert files("other") == ["a.png", "metrics.json", "sub/b.png"]
-    assert "not restored: the pictures in in/results, which are results" in capsys.readouterr().out
-
-
-def test_results_beside_their_inputs_are_not_restored_again():
-    picture("in/a.png")
-    flags = ["--mode=test", *BASE[:-1], "--weights=tiny.safetensors", "--kernel=delta", "--output=in", "--suffix=_x2"]
-    for _ in range(2):
-        assert main.main([*flags, "--input", "in"]) == 0
-        assert files("in") == ["a.png", "a_x2.png", "metrics.json"]
-    assert main.main([*flags, "--input", "in/a_x2.png"]) == 0  # named explicitly
-    assert "a_x2_x2.png" in files("in")
-
-
 def test_left_out_pictures_are_in_the_summary_and_the_metrics_with_the_reason(capsys: pytest.CaptureFixture):
     picture("in/a.png")
     Path("in/b.png").write_text("no picture")
@@ -351,7 +168,7 @@ def test_if_no_picture_can_be_read_the_request_is_wrong(capsys: pytest.CaptureFi
 def test_a_dry_run_lists_and_writes_nothing(capsys: pytest.CaptureFixture):
     picture("in/a.png")
     assert restore("--input", "in") == 0
-    picture("in/b.png", (10, 20), exif=_exif_with_orientation(6))
+    picture("in/b.png", (10, 20), exif=exif_with_orientation(6))
     Path("in/c.png").write_text("no picture")
     picture("in/d.png", (40, 40))
     before = contents(".")
@@ -372,83 +189,6 @@ def test_a_dry_run_leaves_out_what_the_format_cannot_hold(capsys: pytest.Capture
     assert restore("--input", "in", "--format=webp", "--dry_run") == 0
     reason = "expected sides of up to 16383 pixels in WEBP, found 16400×2"
     assert f"left out: in/wide.png: {reason}\n" in capsys.readouterr().out
-
-
-def _exif_with_orientation(orientation: int) -> Image.Exif:
-    exif = Image.Exif()
-    exif[274] = orientation
-    return exif
-
-
-def test_outscale_is_the_result_of_the_network_resized_by_bicubic():
-    picture("in/a.png", (40, 30))
-    assert restore("--input", "in") == 0
-    whole = torch.from_numpy(np.asarray(open_picture("out/a.png")) / 255).permute(2, 0, 1)[None]
-    assert restore("--input", "in", "--outscale=1.5", "--overwrite") == 0
-    resized = np.asarray(open_picture("out/a.png"))
-    assert resized.shape == (45, 60, 3)
-    expected = imresize(whole, 45, 60)[0].permute(1, 2, 0).clamp(0, 1).numpy() * 255
-    assert np.abs(resized - expected).max() < 1.2  # `whole` was rounded before it was resized
-    assert restore("--input", "in", "--outscale=2", "--overwrite") == 0
-    assert np.array_equal(np.asarray(open_picture("out/a.png")), np.rint(whole[0].permute(1, 2, 0).numpy() * 255))
-
-
-def test_a_resized_result_is_rounded_once():
-    pixels = np.random.default_rng(0).integers(0, 256, (30, 40), np.uint8)
-    for name, values in (("8", pixels), ("16", pixels.astype(np.uint16) * 257)):
-        Path("in").mkdir(exist_ok=True)
-        Image.fromarray(values).save(f"in/{name}.png")
-    assert restore("--input", "in", "--outscale=1.5") == 0
-    coarse, fine = (np.asarray(open_picture(f"out/{name}.png")) for name in ("8", "16"))
-    assert np.abs(coarse - fine / 257).max() < 0.51
-
-
-@pytest.mark.parametrize(("mode", "bits"), [("L", 8), ("LA", 8), ("RGBA", 8), ("I;16", 16)])
-def test_a_resized_result_keeps_channels_and_bits(mode: str, bits: int):
-    if bits == 16:
-        Path("in").mkdir()
-        Image.fromarray(np.full((16, 20), 12345, np.uint16)).save("in/a.png")
-    else:
-        picture("in/a.png", mode=mode)
-    assert restore("--input", "in", "--size=33×21") == 0
-    assert open_picture("out/a.png").size == (33, 21)
-    assert open_picture("out/a.png").mode == mode
-
-
-def test_the_next_larger_network_is_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    (tmp_path / "weights").mkdir()
-    shutil.copytree(shipped_folder("kernels"), tmp_path / "kernels")
-    for scale in (1, 2, 4):
-        write_network(f"weights/srmdnf_x{scale}.safetensors", scale)
-    monkeypatch.setattr("srmd.base.paths.CHECKOUT", tmp_path)
-    for name, size in (("small", (10, 8)), ("middle", (20, 16)), ("large", (60, 48)), ("turned", (8, 10))):
-        options = {"exif": _exif_with_orientation(6)} if name == "turned" else {}
-        picture(f"in/{name}.png", size, **options)
-    assert restore("--input", "in", "--size=40x32", weights=None) == 0
-    rows, settings = metrics()["images"], metrics()["settings"]
-    assert {row["name"]: settings[row["settings"]]["scale"] for row in rows} == {
-        "small": 4,
-        "middle": 2,
-        "large": 1,
-        "turned": 4,
-    }
-    assert {open_picture(f"out/{row['file']}").size for row in rows} == {(40, 32)}
-    for outscale, scale in (("1", 1), ("1.01", 2), ("3", 4)):
-        assert restore("--input", "in/small.png", f"--outscale={outscale}", "--overwrite", weights=None) == 0
-        assert metrics()["scale"] == scale
-
-
-def test_a_size_beyond_the_network_and_a_distorting_one_are_warned_of_once(capsys: pytest.CaptureFixture):
-    picture("in/a.png", (20, 10))
-    picture("in/b.png", (20, 10))
-    assert restore("--input", "in", "--outscale=3") == 0
-    output = capsys.readouterr().out
-    assert output.count("warning: in/a.png: the network enlarges 2 times; bicubic resizing does the rest\n") == 1
-    assert output.count("warning") == 1
-    assert restore("--input", "in", "--size=40x30", "--overwrite") == 0
-    assert "warning: in/a.png: 20×10 becomes 40×30, which distorts it\n" in capsys.readouterr().out
-    assert restore("--input", "in", "--size=31x15", "--overwrite") == 0  # as close as whole pixels allow
-    assert "distorts" not in capsys.readouterr().out
 
 
 def test_a_failure_half_way_keeps_what_is_done(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
