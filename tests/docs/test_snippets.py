@@ -148,6 +148,8 @@ def small(flags: list[str], number: int) -> list[str]:
     """Return the arguments of a command with flags that make it quick; `number` names its folder."""
     if "--mode=prepare" in flags:
         return flags
+    if flags in (["--list_weights"], ["--clear_cache"]):
+        return flags
     if "--mode=train" not in flags:
         on_builtin_photos = "--mode=test" in flags and not {"--input"} & set(flags)
         has_data = any(flag.startswith("--test_data") for flag in flags)
