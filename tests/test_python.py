@@ -324,6 +324,7 @@ assert not changed, changed
 """
 
 
+@pytest.mark.slow
 def test_importing_changes_no_setting_of_the_process():
     subprocess.run([sys.executable, "-W", "ignore", "-c", SETTINGS], cwd=ROOT, check=True)
 

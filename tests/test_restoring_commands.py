@@ -168,6 +168,7 @@ def output_on_terminal(*flags: str) -> str:
     return output.decode()
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_the_progress_over_the_whole_folder_with_the_time_left():
     pictures(12, size=(150, 150))
     Path("in/sub").mkdir()

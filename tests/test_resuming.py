@@ -61,6 +61,7 @@ def test_a_run_is_resumed_to_the_bit_at_a_step_that_resets_dormant_features(
     assert have_same_weights("resumed", "uninterrupted")
 
 
+@pytest.mark.slow
 def test_a_run_that_died_is_resumed_from_its_newest_whole_checkpoint(capsys: pytest.CaptureFixture):
     assert train("uninterrupted", "--steps=21") == 0
     assert train("died", "--steps=21", "--save_every=7") == 0

@@ -49,14 +49,14 @@ def test_a_run_writes_its_files(capsys: pytest.CaptureFixture):
 @pytest.mark.parametrize(
     "flags",
     [
-        "",
-        pytest.param("--head=upsample", marks=SLOW),
-        pytest.param("--noise_free --loss=l2", marks=SLOW),
-        pytest.param("--downsampler=direct", marks=SLOW),
+        "--steps=60",
+        pytest.param("--head=upsample --steps=200", marks=SLOW),  # its sigmoid learns saturated colours slowly
+        pytest.param("--noise_free --loss=l2 --steps=60", marks=SLOW),
+        pytest.param("--downsampler=direct --steps=60", marks=SLOW),
     ],
 )
 def test_training_raises_the_validation_psnr(flags: str):
-    assert train("run", "--steps=60", "--lr=3e-4", "--scale_factor=2", *flags.split()) == 0
+    assert train("run", "--lr=3e-4", "--scale_factor=2", *flags.split()) == 0
     psnr = [row["psnr_y"] for row in read_rows("run") if "psnr_y" in row]
     assert psnr[-1] > psnr[0] + 0.3
 

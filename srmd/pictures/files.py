@@ -215,7 +215,7 @@ def encode_picture(
         to_image(picture, source, alpha, name).save(buffer, name, **options)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: {name} can't hold this picture ({error})") from error
-    return [buffer.getbuffer()]
+    return [buffer.getvalue()]
 
 
 def is_picture_name(path: Path) -> bool:
@@ -242,7 +242,7 @@ def _encode_png(
         return encode_16_bit_png(_with_channels(pixels, source.grey), alpha, chunks)
     buffer = io.BytesIO()
     to_image(picture, source, alpha, "PNG").save(buffer, "PNG")
-    encoded = buffer.getbuffer()
+    encoded = memoryview(buffer.getvalue())
     return [encoded[:HEADER_END], chunks, encoded[HEADER_END:]]
 
 

@@ -40,7 +40,7 @@ def save_checkpoint(path: Path, state: dict) -> None:
     buffer = io.BytesIO()
     torch.save(state, buffer)  # in memory, because PyTorch's error does not say that the disk is full
     with atomic_write(path) as temporary:
-        temporary.write_bytes(buffer.getbuffer())
+        temporary.write_bytes(buffer.getvalue())
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

@@ -30,6 +30,7 @@ def spoil(path: Path) -> None:
     write_weights(path, weights)
 
 
+@pytest.mark.slow
 def test_only_a_better_network_replaces_the_shipped_one(shipped: Path):
     run = Path("run/last.safetensors")
     good = run.read_bytes()
