@@ -13,6 +13,7 @@ import pytest
 from srmd.base.errors import InputError
 from srmd.cli.console import log_to_console, name_flags
 from srmd.cli.flags import FLAGS
+from terminals import read_to_end
 
 ROOT = Path(__file__).parents[1]
 PROGRAMS = {"motion.py", "visdom_server.py"}  # modules with a command line of their own, which print
@@ -68,13 +69,7 @@ def test_no_progress_bar_is_drawn_on_a_terminal_before_there_is_progress(argumen
     command = [sys.executable, str(ROOT / "main.py"), *arguments.split()]
     done = subprocess.run(command, cwd=tmp_path, stderr=secondary, stdout=subprocess.PIPE, check=False)
     os.close(secondary)
-    output = b""
-    try:
-        while part := os.read(primary, 4096):
-            output += part
-    except OSError:  # the process has closed its end
-        pass
-    os.close(primary)
+    output = read_to_end(primary)
     assert done.returncode == code
     assert output.startswith(b"--weights: text" if code else b"")
     assert output.count(b"\n") == (1 if code else 0)

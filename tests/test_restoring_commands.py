@@ -20,6 +20,7 @@ from picture_files import open_picture
 from srmd.kernel.pca import pca_matrix
 from srmd.model import SRMD, NetworkConfig
 from srmd.weights.files import Weights, write_weights
+from terminals import read_to_end
 
 ROOT = Path(__file__).parents[1]
 COMMAND = [sys.executable, str(ROOT / "main.py"), "--weights=tiny.safetensors", "--kernel=delta", "--device=cpu"]
@@ -157,13 +158,7 @@ def output_on_terminal(*flags: str) -> str:
     termios.tcsetwinsize(secondary, (24, 100))  # a bar fills the width, which would be 0
     process = subprocess.Popen([*COMMAND, *flags], stdout=subprocess.DEVNULL, stderr=secondary)
     os.close(secondary)
-    output = b""
-    try:
-        while part := os.read(primary, 4096):
-            output += part
-    except OSError:  # the process has closed its end
-        pass
-    os.close(primary)
+    output = read_to_end(primary)
     assert process.wait(timeout=60) == 0
     return output.decode()
 

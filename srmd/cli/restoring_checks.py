@@ -6,7 +6,7 @@ from srmd.base.errors import InputError, prefix_errors
 from srmd.cli.restoring_flags import RESTORING_FLAGS
 from srmd.config import STANDARD_STREAM
 from srmd.pictures.files import is_picture_name, picture_format
-from srmd.pictures.formats import LOSSY_FORMATS, check_writable, format_of
+from srmd.pictures.formats import QUALITY_FORMATS, check_writable, format_of
 
 
 def check_output(values: dict) -> None:
@@ -58,7 +58,7 @@ def check_results(values: dict) -> None:
         raise InputError("expected either --size or --outscale, found both", "size")
     file_format = values.get("format", "png")
     if "quality" in values and "result" in values:
-        if format_of(values["result"]) not in LOSSY_FORMATS:
+        if format_of(values["result"]) not in QUALITY_FORMATS:
             raise InputError(f"expected jpg, webp or avif, found {values['result']}", "quality")
     elif "quality" in values and file_format in ("png", "tiff"):
         raise InputError(

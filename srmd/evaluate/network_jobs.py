@@ -10,7 +10,7 @@ from srmd.evaluate.records import ResultRecords, differences, input_entry, setti
 from srmd.evaluate.results import RestoringJob
 from srmd.evaluate.settings import resolve_settings
 from srmd.pictures.files import upright_size
-from srmd.pictures.formats import DEFAULT_QUALITY, LOSSY_FORMATS, format_of
+from srmd.pictures.formats import DEFAULT_QUALITY, QUALITY_FORMATS, format_of
 from srmd.weights.files import Weights, read_weights_with_pca
 from srmd.weights.shipped import weights_for_enlargement
 
@@ -100,6 +100,6 @@ def _difference(network: NetworkJobs, job: RestoringJob, records: ResultRecords)
 
 def quality_of(request: TestRequest, job: RestoringJob) -> int | None:
     """The quality that a result is written with; None for formats that have no quality."""
-    if format_of(Path(job.file)) not in LOSSY_FORMATS:
+    if format_of(Path(job.file)) not in QUALITY_FORMATS:
         return None
     return request.quality or DEFAULT_QUALITY

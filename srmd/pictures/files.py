@@ -6,10 +6,8 @@ Inside the program every picture has three channels, RGB. Pillow reduces RGB of 
 
 import io
 import logging
-import threading
-import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,9 +19,10 @@ from srmd.base.errors import InputError
 from srmd.base.files import atomic_write, describe_path
 from srmd.config import MAX_PIXELS
 from srmd.pictures.decode import to_picture
-from srmd.pictures.formats import ALPHA_FORMATS, DEFAULT_QUALITY, GREY16_FORMATS, LOSSY_FORMATS
+from srmd.pictures.formats import ALPHA_FORMATS, DEFAULT_QUALITY, GREY16_FORMATS, QUALITY_FORMATS, format_of
 from srmd.pictures.metadata import count_frames, fit_metadata, load_image, read_metadata, save_options
 from srmd.pictures.picture import Metadata, Picture, as_floats, change_depth, quantise
+from srmd.pictures.pillow import pillow_settings
 from srmd.pictures.png16 import encode_16_bit_png, with_16_bits
 from srmd.pictures.png_chunks import HEADER_END, PNG_GREY_ALPHA, PngHeader, metadata_chunks, read_png_header
 from srmd.pictures.tiff import check_tiff, correct_tiff, describe_tiff
@@ -31,9 +30,6 @@ from srmd.pictures.tiff import check_tiff, correct_tiff, describe_tiff
 logger = logging.getLogger("srmd")
 
 ORIENTATION = ExifTags.Base.Orientation
-_settings_lock = threading.Lock()
-_settings_users = 0  # how many `with pillow_settings()` blocks are running, in all threads
-_settings = ExitStack()  # restores what they have changed
 # Formats that are never read or written: Pillow renders EPS and WMF with another program; the others are data or video.
 REFUSED_FORMATS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 ICON_FORMATS = {"ICO", "ICNS"}  # never written: their writers shrink a picture that is too large
@@ -130,38 +126,6 @@ def open_image(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image
         yield image
 
 
-@contextmanager
-def pillow_settings() -> Iterator[None]:
-    """Sets what Pillow knows as global variables: it has no limit of pixels, and does not warn.
-
-    Several threads may read pictures at once: the first one that enters changes the settings, and the last one that
-    leaves restores them.
-    """
-    global _settings_users
-    with _settings_lock:
-        if _settings_users == 0:
-            _settings.enter_context(_changed_settings())
-        _settings_users += 1
-    try:
-        yield
-    finally:
-        with _settings_lock:
-            _settings_users -= 1
-            if _settings_users == 0:
-                _settings.close()
-
-
-@contextmanager
-def _changed_settings() -> Iterator[None]:
-    old_limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of small defects, but reads the picture
-            yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = old_limit
-
-
 def readable_formats() -> list[str]:
     """The names of the formats that Pillow may read: all but REFUSED_FORMATS."""
     Image.init()
@@ -194,7 +158,7 @@ def encode_picture(
     `picture` is (H, W, 3), floats in 0 to 1, which are clipped and rounded, or (H, W, 3 or 1), uint8 or uint16 from
     `quantise`, which are written unchanged. `alpha` is (H, W). The file gets the properties of `source`, the picture
     that was restored: grey, 16 bits and metadata, in which sizes are those of `picture`. If the format has no 16 bits,
-    8 are written; if it has no alpha, the picture is composited over white. `quality`, 1 to 100, is for LOSSY_FORMATS.
+    8 are written; if it has no alpha, the picture is composited over white. `quality` is 1 to 100, for QUALITY_FORMATS.
     A warning is logged for each colour description that the format can't hold. Raises InputError for a suffix or a size
     that cannot be written.
     """
@@ -208,7 +172,7 @@ def encode_picture(
         options, lost = save_options(metadata, name)
         for warning in lost:
             logger.warning("%s: %s", path, warning)
-        if name in LOSSY_FORMATS:
+        if name in QUALITY_FORMATS:
             options["quality"] = quality
         if name == "JPEG":
             options["subsampling"] = 0  # the writer's default would halve the resolution of colours
@@ -220,14 +184,12 @@ def encode_picture(
 
 def is_picture_name(path: Path) -> bool:
     """Whether a path has the suffix of a picture format."""
-    Image.init()
-    return path.suffix.lower() in Image.registered_extensions()
+    return format_of(path) is not None
 
 
 def picture_format(path: Path) -> str:
     """Pillow's name of the format that the suffix of a path to write selects. Raises InputError if there is none."""
-    Image.init()
-    name = Image.registered_extensions().get(path.suffix.lower())
+    name = format_of(path)
     if name not in Image.SAVE or name in REFUSED_FORMATS | ICON_FORMATS:
         raise InputError(f"{path}: expected a suffix of a picture format, such as .png, found {path.suffix!r}")
     return name

@@ -13,7 +13,7 @@ SUFFIXES = {"png": ".png", "jpg": ".jpg", "webp": ".webp", "tiff": ".tiff", "avi
 KEPT_FORMATS = {"PNG", "JPEG", "WEBP", "TIFF", "AVIF", "JPEG2000", "BMP", "PPM", "TGA"}
 LIMITED_SUFFIXES = {".pbm", ".pfm"}  # of PPM: black and white only; a variant that Pillow does not write
 DEFAULT_QUALITY = 95  # the writers' own default, 75 or 80, would remove fine detail
-LOSSY_FORMATS = {"JPEG", "WEBP", "AVIF"}  # those that have a quality
+QUALITY_FORMATS = {"JPEG", "WEBP", "AVIF"}  # those that have a quality
 MAX_SIDES = {"JPEG": 65500, "WEBP": 16383, "AVIF": 65536}  # in pixels
 MAX_TIFF_BYTES = 2**32 - 2**20  # offsets have 32 bits; a megabyte is left for metadata
 # Formats whose Pillow writer keeps 16-bit grey, or alpha. The other writers drop it, or write a wrong picture, without

@@ -3,12 +3,12 @@
 import io
 import math
 import re
-import warnings
 from dataclasses import replace
 
 from PIL import ExifTags, Image, ImageCms
 
 from srmd.pictures.picture import Metadata
+from srmd.pictures.pillow import count_warnings, pillow_settings
 
 RESOLUTION_TAG = ExifTags.Base.XResolution
 EXIF_IFD = ExifTags.IFD.Exif
@@ -49,10 +49,11 @@ def _tiff_exif(image: Image.Image) -> bytes:
 def _is_valid_exif(data: bytes) -> bool:
     exif = Image.Exif()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
+        with pillow_settings():
+            earlier_warnings = count_warnings()
             exif.load(data)
-            return all(isinstance(exif.get_ifd(tag), dict) for tag in EXIF_SUB_IFDS) and bool(exif.tobytes())
+            has_ifds = all(isinstance(exif.get_ifd(tag), dict) for tag in EXIF_SUB_IFDS)
+            return has_ifds and bool(exif.tobytes()) and count_warnings() == earlier_warnings
     except Exception:  # damaged EXIF can raise any exception
         return False
 
@@ -94,8 +95,7 @@ def fitting_profile(icc: bytes | None, grey: bool) -> tuple[bytes | None, str | 
     if not icc:
         return None, None
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with pillow_settings():
             ImageCms.ImageCmsProfile(io.BytesIO(icc))
     except (OSError, ImageCms.PyCMSError):
         return None, "its colour profile is damaged and was left out"

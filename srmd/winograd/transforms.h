@@ -122,8 +122,8 @@ static inline long channel_offset(long channel, long panel_stride) {
     return channel / PANEL * panel_stride + channel % PANEL;
 }
 
-// Transforms rows before columns, because the pixels of a row lie side by side in memory. Meanwhile the pixels of the next tile that are not
-// in this one are fetched into the cache.
+// Transforms rows before columns, because the pixels of a row lie side by side in memory. Meanwhile it prefetches the
+// pixels of the next tile that are not in this one.
 static inline __attribute__((always_inline)) void input_transform(
     images x, const float *gate, long tile, float *transformed, long stride, long panel_stride
 ) {
@@ -190,6 +190,7 @@ static inline __attribute__((always_inline)) void output_transform(
     }
 }
 
+// Like input_transform, for the 6x6 pixels of an output tile.
 static inline __attribute__((always_inline)) void output_transform_backward(
     images grad_y, const float *gate, long tile, float *grad_product, long stride, long panel_stride
 ) {

@@ -21,9 +21,10 @@ from example_pictures import (
     srgb_profile,
 )
 from srmd.base.errors import InputError
-from srmd.pictures.files import pillow_settings, read_picture, write_picture
+from srmd.pictures.files import read_picture, write_picture
 from srmd.pictures.folders import list_pictures
 from srmd.pictures.picture import Picture
+from srmd.pictures.pillow import pillow_settings
 
 
 @pytest.mark.parametrize("suffix", ["png", "bmp", "tif", "tga", "ppm", "jp2", "qoi"])
@@ -243,6 +244,23 @@ def test_pictures_in_subfolders_are_listed_if_asked_for(tmp_path):
     found = [path.relative_to(tmp_path).as_posix() for path in list_pictures(tmp_path, recursive=True)]
     assert found == ["a.png", "b/2.png", "b/10.png", "c/d/e.png"]
     assert [path.name for path in list_pictures(tmp_path)] == ["a.png"]
+
+
+def test_reading_exif_does_not_change_the_warnings_of_other_threads(tmp_path, monkeypatch):
+    """While one thread checked EXIF, small defects of pictures that others read counted as damage."""
+    path = save(tmp_path, "a.jpg", colour_image(), exif=exif(orientation=6))
+    load, filters = Image.Exif.load, []
+
+    def load_and_note_filters(loaded: Image.Exif, data: bytes) -> None:
+        filters.append(list(warnings.filters))
+        load(loaded, data)
+
+    monkeypatch.setattr(Image.Exif, "load", load_and_note_filters)
+    with pillow_settings():
+        expected = list(warnings.filters)
+        read_picture(path)
+    assert filters
+    assert all(noted == expected for noted in filters)
 
 
 def test_two_threads_that_read_pictures_restore_the_settings_that_they_found():
