@@ -45,6 +45,7 @@ def output_without_unix(program: str, folder: Path, libraries: str = "") -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_every_module_can_be_imported(tmp_path: Path):
     program = f"""
 import importlib
@@ -84,6 +85,7 @@ with files.atomic_write(path) as temporary:
     assert output_without_unix(program, tmp_path) == ".txt True\n"
 
 
+@pytest.mark.slow
 def test_where_free_memory_is_unknown_auto_caches_pictures_only_if_the_device_has_room(tmp_path: Path):
     program = """
 from srmd.train import memory as cache

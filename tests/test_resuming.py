@@ -113,6 +113,7 @@ def test_a_run_is_resumed_without_the_file_of_its_initial_weights(monkeypatch: p
     assert logged_losses("resumed") == logged_losses("uninterrupted")
 
 
+@pytest.mark.slow
 def test_a_run_on_own_kernels_is_resumed_to_the_bit_without_their_file(monkeypatch: pytest.MonkeyPatch):
     flags = ["--steps=11", write_own_kernels(), "--gaussian_share=0.3", "--pca_dim=20"]
     assert train("uninterrupted", *flags) == 0

@@ -138,7 +138,7 @@ def overwrite_the_file() -> None:
     ("change", "found"),
     [
         (lambda: os.truncate("pictures.h5", 2**16 + 100), "found the end of the file"),
-        (empty_the_pixels, "found a wrong checksum"),
+        pytest.param(empty_the_pixels, "found a wrong checksum", marks=pytest.mark.slow),
         pytest.param(overwrite_the_file, "found a wrong checksum", marks=pytest.mark.slow),
     ],
 )

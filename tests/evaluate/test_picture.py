@@ -111,7 +111,7 @@ def test_no_equivalent_kernel_is_computed_if_another_kernel_is_assumed(untrained
     assert check(untrained, *flags) == 2
 
 
-@pytest.mark.parametrize("file", ["last.safetensors", "checkpoint-0000001.pt"])
+@pytest.mark.parametrize("file", ["last.safetensors", pytest.param("checkpoint-0000001.pt", marks=pytest.mark.slow)])
 def test_a_network_trained_with_the_direct_downsampler_is_tested_with_it(
     untrained: str, file: str, capsys: pytest.CaptureFixture
 ):

@@ -79,6 +79,7 @@ def builtin(tmp_path_factory) -> PackedPictures:
     return open_training_data(None, tmp_path_factory.mktemp("data"))
 
 
+@pytest.mark.slow
 def test_the_builtin_set_has_12_photos_and_24_dead_leaves(builtin):
     leaves = [name for name in builtin.names if name.startswith("dead_leaves")]
     assert len(leaves) == len(set(leaves)) == 24
@@ -86,6 +87,7 @@ def test_the_builtin_set_has_12_photos_and_24_dead_leaves(builtin):
     assert builtin.count_large_enough(256) >= 34
 
 
+@pytest.mark.slow
 def test_the_builtin_set_is_packed_once(builtin, caplog):
     caplog.set_level(logging.INFO, "srmd")
     with open_training_data(None, builtin.path.parent) as again:
@@ -93,10 +95,12 @@ def test_the_builtin_set_is_packed_once(builtin, caplog):
     assert caplog.text == ""
 
 
+@pytest.mark.slow
 def test_the_validation_pictures_of_the_builtin_set_are_photos(builtin):
     assert builtin.split()[1].names == ["camera", "coins", "page"]
 
 
+@pytest.mark.slow
 def test_test_photos_are_in_colour_and_not_in_the_training_set(builtin):
     photos = builtin_test_pictures()
     assert {name: photo.shape for name, photo in photos.items()} == {
