@@ -69,9 +69,30 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{path}: expected a folder to write to, found: {error.strerror}") from error
+        found = _describe_obstacle(path) or f": {error.strerror}"
+        raise InputError(f"{path}: expected a folder to write to, found{found}") from error
     if not os.access(path, os.W_OK | os.X_OK):
         raise InputError(f"{path}: expected a folder to write to, found: no permission")
+
+
+def _describe_obstacle(path: Path) -> str | None:
+    """What lies in the way of a folder, at its path or at that of a parent, such as ` a file`; None if nothing does."""
+    for folder in (path, *path.parents):
+        if (found := describe_path(folder, missing="nothing")) not in ("a folder", "nothing", "no permission"):
+            return f" {found}" if folder == path else f" {found} at {folder}"
+    return None
+
+
+@contextmanager
+def removed_if_empty(path: Path) -> Iterator[None]:
+    """Removes a folder at the end of the `with` block, and its parents, if they were made inside and are empty."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # it holds something
+            for folder in missing:
+                folder.rmdir()
 
 
 def cache_folder() -> Path:

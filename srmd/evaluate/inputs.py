@@ -7,6 +7,7 @@ from itertools import accumulate
 from pathlib import Path
 
 from srmd.base.errors import InputError, prefix_errors
+from srmd.base.warnings import PictureWarnings
 from srmd.config import TestRequest
 from srmd.pictures.files import count_pixels, read_picture
 from srmd.pictures.folders import list_pictures
@@ -59,6 +60,7 @@ class Inputs:
     def __iter__(self) -> Iterator[tuple[str, Picture]]:
         """Name and picture of each. Leaves out broken pictures with a warning; raises InputError if all are broken."""
         self.left_out = {}
+        self._warnings = PictureWarnings()
         if not self.paths:
             yield from ((name, Picture(pixels)) for name, pixels in builtin_test_pictures().items())
         for name, path in self.paths.items():
@@ -72,6 +74,8 @@ class Inputs:
                 logger.warning("left out: %s", error)
             else:
                 yield name, picture
+        for line in self._warnings.summary():
+            logger.warning("%s", line)
 
     def _read(self, path: Path) -> Picture:
         picture = read_picture(path, self.max_pixels)
@@ -79,7 +83,7 @@ class Inputs:
             height, width = picture.pixels.shape[:2]
             raise InputError(f"{path}: expected sides of at least {self.min_side} pixels, found {width}×{height}")
         for warning in picture.warnings:
-            logger.warning("%s: %s", path, warning)
+            self._warnings.add(path, warning)
         return picture
 
 

@@ -48,7 +48,7 @@ class PictureEvaluation:
         size = final_size(lr.shape[:2], self.scale, self.request.outscale, self.request.size)
         if alpha is not None:
             lr = spread_visible_colours(lr, alpha)
-            alpha = self._restore_alpha(name, alpha, hr_size)
+            alpha = self._restore_alpha(name, alpha, hr_size, progress)
         one_channel = has_equal_channels(lr)
         # Before it is resized, the result has 16 bits, so that it is not rounded to 8 bits twice.
         sr = np.empty((*hr_size, 1 if one_channel else 3), lr.dtype if size == hr_size else np.uint16)
@@ -96,10 +96,10 @@ class PictureEvaluation:
         for rows, columns, sr_tile in tiles:
             yield rows, columns, to_array(sr_tile)
 
-    def _restore_alpha(self, name: str, alpha: np.ndarray, hr_size: tuple[int, int]) -> np.ndarray:
+    def _restore_alpha(self, name: str, alpha: np.ndarray, hr_size: tuple[int, int], progress: Progress) -> np.ndarray:
         """Alpha (h, w) restored to `hr_size`."""
-        request = self.request
-        return self.restorer.restore_alpha(alpha, self._assumed(name, hr_size), request.tile, request.self_ensemble)
+        assumed, request = self._assumed(name, hr_size), self.request
+        return self.restorer.restore_alpha(alpha, assumed, request.tile, request.self_ensemble, progress)
 
     def _assumed(self, name: str, hr_size: tuple[int, int]) -> Degradation:
         """The degradation that the network is told of a picture whose HR has the height and width `hr_size`."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from srmd.backends.backend import Backend
 from srmd.base.background import BackgroundWriter, prefetch
 from srmd.base.errors import InputError, Stopped, prefix_errors
-from srmd.base.files import make_folder
+from srmd.base.files import make_folder, removed_if_empty
 from srmd.config import STANDARD_STREAM, TestRequest
 from srmd.evaluate.announcement import announcement, degradation_pictures, warnings
 from srmd.evaluate.listing import log_dry_run, log_plan
@@ -81,12 +81,17 @@ class Restoring:
         self._backend: Backend | None = None  # the last one that was used
         self._folders: set[Path] = set()  # those that were made
         jobs = [job for network in networks for job in network.jobs]
-        pixels = [count_pixels(job.source, request.max_pixels) if progress else 0 for job in jobs]
+        counts = (count_pixels(job.source, request.max_pixels, twice_with_alpha=True) for job in jobs)
+        pixels = list(counts) if progress else [0] * len(jobs)
         self._cumulative_pixels = dict(zip(jobs, accumulate(pixels), strict=True))
         self._done_pixels, self._all_pixels = 0, sum(pixels)
 
     def run(self) -> list[dict]:
         """Restores all pictures and returns a row for each."""
+        with removed_if_empty(self.request.output):
+            return self._run()
+
+    def _run(self) -> list[dict]:
         self._prepare()
         try:
             with self._open_dashboard() as dashboard:
@@ -99,10 +104,10 @@ class Restoring:
             with suppress(OSError):
                 self._write_metrics()
             if isinstance(error, (KeyboardInterrupt, Stopped)):
-                logger.info("stopped: %s", self.report.summary())
+                self.report.log_summary("stopped: ")
             raise
         self._write_metrics()
-        logger.info("%s", self.report.summary())
+        self.report.log_summary()
         self.report.raise_if_left_out()
         return self.report.restored
 
@@ -156,7 +161,7 @@ class Restoring:
                 self.report.leave_out(job, error)
                 continue
             for warning in picture.warnings:
-                logger.warning("%s: %s", job.label, warning)
+                self.report.warnings.add(job.label, warning)
             self.report.warn_of_size(job, size, new_size, scale)
             if STANDARD_STREAM in self.request.input:
                 source["path"] = str(STANDARD_STREAM)
@@ -167,7 +172,7 @@ class Restoring:
         path, quality = self.request.output / job.file, quality_of(self.request, job)
         lost = lost_properties(format_of(path), picture)
         row |= {key: value for key, value in (("quality", quality), ("lost", lost)) if value}
-        arguments = path, sr, picture, alpha, quality or DEFAULT_QUALITY
+        arguments = path, sr, picture, alpha, quality or DEFAULT_QUALITY, self.report.warnings.add
         try:
             if self.request.output == STANDARD_STREAM:
                 self._standard_output.writelines(encode_picture(*arguments))

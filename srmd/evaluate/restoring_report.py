@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from srmd.base.errors import InputError
+from srmd.base.warnings import PictureWarnings
 from srmd.config import STANDARD_STREAM, TestRequest
 from srmd.evaluate.results import RestoringJob, RestoringPlan
 from srmd.pictures.formats import format_of
@@ -22,6 +23,7 @@ class RestoringReport:
 
     Attributes:
         restored: a row for each result of this run.
+        warnings: of what was read and written.
         left_out: by label or path, the reason for each picture that was left out and each folder that cannot be listed.
         count: pictures that the request names, and folders that cannot be listed.
     """
@@ -33,6 +35,7 @@ class RestoringReport:
         self.count = len(plan.jobs) + len(plan.left_out)
         self._lost: Counter[str] = Counter()
         self._warned: set[str] = set()
+        self.warnings = PictureWarnings()
         self._start = time.monotonic()
 
     @property
@@ -76,23 +79,34 @@ class RestoringReport:
 
     def summary(self) -> str:
         """What was done, a line for each kind."""
+        message, arguments = self._summary()
+        return message % tuple(arguments)
+
+    def log_summary(self, state: str = "") -> None:
+        """Logs the summary; `state` comes in front of it."""
+        message, arguments = self._summary()
+        logger.info(state + message, *arguments)
+
+    def _summary(self) -> tuple[str, list]:
+        """The format and the arguments of the summary; the reasons are InputError, in which the console names flags."""
         seconds = time.monotonic() - self._start
-        lines = [f"restored {len(self.restored)} of {self.count} in {seconds:.1f} s"]
+        lines = [("restored %d of %d in %.1f s", len(self.restored), self.count, seconds)]
         if self._skipped:
-            lines.append(f"skipped {self._skipped}, which were restored before with equal settings")
-        lines += [f"{count} lost {what}" for what, count in self._lost.items()]
+            lines.append(("skipped %d, which were restored before with equal settings", self._skipped))
+        lines += [("%d lost %s", count, what) for what, count in self._lost.items()]
+        lines += [("%s", line) for line in self.warnings.summary()]
         if self.left_out:
-            lines.append(f"left out {len(self.left_out)}:")
-            lines += [f"  {label}: {reason}" for label, reason in list(self.left_out.items())[:MAX_NAMED]]
+            lines.append(("left out %d:", len(self.left_out)))
+            named = list(self.left_out.items())[:MAX_NAMED]
+            lines += [("  %s: %s", label, InputError(reason)) for label, reason in named]
         if len(self.left_out) > MAX_NAMED:
-            lines.append(f"  and {len(self.left_out) - MAX_NAMED} more")
-        if not self.restored and not self._skipped:
-            return "\n".join(lines)
-        if self._request.result:
-            lines.append(f"The result is {self._request.result}")
-        elif self._request.output != STANDARD_STREAM:
-            lines.append(f"Pictures and metrics.json are in {self._request.output}")
-        return "\n".join(lines)
+            lines.append(("  and %d more", len(self.left_out) - MAX_NAMED))
+        if self.restored or self._skipped:
+            if self._request.result:
+                lines.append(("The result is %s", self._request.result))
+            elif self._request.output != STANDARD_STREAM:
+                lines.append(("Pictures and metrics.json are in %s", self._request.output))
+        return "\n".join(line for line, *_ in lines), [value for _, *values in lines for value in values]
 
     def raise_if_left_out(self) -> None:
         """Raises InputError if there is no result, RuntimeError if pictures were left out."""

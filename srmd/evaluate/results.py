@@ -64,15 +64,23 @@ def plan_results(request: TestRequest, records: ResultRecords, standard_input: P
                 relative_paths.setdefault(picture, named_after)
         else:
             relative_paths.setdefault(path, Path(path.name))
-    plan.jobs = [
+    plan.jobs = _without_repeats(
         RestoringJob(source, _result_file(request, source, path), _label(source, standard_input))
         for source, path in relative_paths.items()
-    ]
+    )
     _check_one_result(request, len(plan.jobs))
     _check_names(plan.jobs)
     if request.output != STANDARD_STREAM:
         _check_nothing_is_overwritten(request, plan.jobs)
     return plan
+
+
+def _without_repeats(jobs: Iterable[RestoringJob]) -> list[RestoringJob]:
+    """The jobs without those of a file that was given before by another path, such as ./a.png and sub/../a.png."""
+    by_file: dict[tuple[str, str], RestoringJob] = {}
+    for job in jobs:
+        by_file.setdefault((os.path.realpath(job.source), job.file), job)
+    return list(by_file.values())
 
 
 def _label(source: Path, standard_input: Path | None) -> str:

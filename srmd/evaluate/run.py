@@ -2,12 +2,13 @@
 
 import html
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import BinaryIO
 
 from srmd.base.background import BackgroundWriter, prefetch
 from srmd.base.errors import prefix_errors
-from srmd.base.files import make_folder
+from srmd.base.files import make_folder, removed_if_empty
 from srmd.config import TestRequest, TestSettings
 from srmd.evaluate.announcement import announcement, degradation_pictures, warnings
 from srmd.evaluate.inputs import Inputs
@@ -51,12 +52,12 @@ def _score_pictures(request: TestRequest, progress: Callable[[int, int], object]
             make_folder(request.save_kernel.parent)
         save_kernels([kernel.array for kernel in settings.applied.kernels], request.save_kernel)
     restorer = open_restorer(weights, request.device, request.engine, request.precision)
-    _make_folders(request)
-    for line in announcement(settings, restorer):
-        logger.info("%s", line)
-    for line in warnings(settings, restorer):
-        logger.warning(line)
-    rows = _evaluate_all(settings, PictureEvaluation(settings, restorer), inputs, progress)
+    with _made_folders(request):
+        for line in announcement(settings, restorer):
+            logger.info("%s", line)
+        for line in warnings(settings, restorer):
+            logger.warning(line)
+        rows = _evaluate_all(settings, PictureEvaluation(settings, restorer), inputs, progress)
     further = {"left_out": left_out_entries(inputs.left_out)}
     write_metrics(settings, restorer.config, restorer.backend, rows, rows, further)
     logger.info("%s\nPictures and metrics.json are in %s", table(rows), request.output)
@@ -66,11 +67,17 @@ def _score_pictures(request: TestRequest, progress: Callable[[int, int], object]
     return rows
 
 
-def _make_folders(request: TestRequest) -> None:
-    with prefix_errors("output"):
-        make_folder(request.output / "compare")
-        if request.save_lr:
-            make_folder(request.output / "lr")
+@contextmanager
+def _made_folders(request: TestRequest) -> Iterator[None]:
+    """A context that makes the output folders; at its end it removes those that it has made and that are empty."""
+    names = ("compare", "lr") if request.save_lr else ("compare",)
+    with ExitStack() as stack:
+        for name in names:
+            folder = request.output / name
+            stack.enter_context(removed_if_empty(folder))
+            with prefix_errors("output"):
+                make_folder(folder)
+        yield
 
 
 def _evaluate_all(

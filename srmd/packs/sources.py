@@ -15,6 +15,7 @@ from srmd.base.background import map_in_order
 from srmd.base.errors import InputError, Stopped
 from srmd.base.files import atomic_write, make_folder
 from srmd.base.signals import stop_requests
+from srmd.base.warnings import PictureWarnings
 from srmd.config import PackOptions
 from srmd.packs.writer import EncodedFile, EncodedPicture, write_pack
 from srmd.pictures.compression import is_lossy
@@ -42,6 +43,7 @@ class PackSummary:
     pixels: int = 0  # number of pixels of all pictures
     bytes: int = 0  # size of the pack
     left_out: list[tuple[str, str]] = field(default_factory=list)  # file name and error of each broken picture
+    warnings: PictureWarnings = field(default_factory=PictureWarnings)  # of what was read
 
     @property
     def megapixels(self) -> float:
@@ -115,7 +117,7 @@ def _read_folder(
 ) -> Iterator[EncodedFile]:
     """Yield the pictures of each file that can be read, and add the others to the summary."""
     paths = list_pictures(folder, options.recursive)
-    results = map_in_order(partial(_read_file, folder, options), paths, _processors())
+    results = map_in_order(partial(_read_file, folder, options, summary.warnings), paths, _processors())
     for number, result in enumerate(results, start=1):
         if isinstance(result, EncodedFile):
             yield result
@@ -123,14 +125,19 @@ def _read_folder(
             summary.left_out.append((_name(folder, paths[number - 1]), str(result)))
             logger.warning("left out: %s", result)
         progress(number, len(paths))
+    for line in summary.warnings.summary():
+        logger.warning("%s", line)
 
 
-def _read_file(folder: Path, options: PackOptions, path: Path) -> EncodedFile | InputError:
+def _read_file(folder: Path, options: PackOptions, warnings: PictureWarnings, path: Path) -> EncodedFile | InputError:
     """The pictures made from a file, or the error if it is broken."""
     try:
-        pixels = _training_pixels(read_picture(path, options.max_pixels))
+        picture = read_picture(path, options.max_pixels)
     except InputError as error:
         return error
+    for warning in picture.warnings:
+        warnings.add(path, warning)
+    pixels = _training_pixels(picture)
     lossy = is_lossy(path, options.max_pixels)
     versions = _shrink(pixels, options.sizes_of(lossy))
     return EncodedFile(_name(folder, path), lossy, [EncodedPicture.from_pixels(*version) for version in versions])

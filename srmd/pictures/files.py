@@ -1,12 +1,12 @@
 """Reads and writes picture files: pixels with 8 or 16 bits, grey or RGB, transparency and metadata.
 
 Inside the program every picture has three channels, RGB. Pillow reduces RGB of 16 bits, and 16-bit grey with alpha, to
-8 bits. For PNG `png16.py` reads and writes all 16 bits; from other formats such pictures are read as 8 bits.
+8 bits. For PNG `png16.py` reads and writes all 16 bits, for TIFF `tiff16.py` reads them; from other formats such
+pictures are read as 8 bits.
 """
 
 import io
-import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,9 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from srmd.base.errors import InputError
 from srmd.base.files import atomic_write, describe_path
+from srmd.base.warnings import log_warning
 from srmd.config import MAX_PIXELS
+from srmd.pictures import tiff16
 from srmd.pictures.decode import to_picture
 from srmd.pictures.formats import ALPHA_FORMATS, DEFAULT_QUALITY, GREY16_FORMATS, QUALITY_FORMATS, format_of
 from srmd.pictures.metadata import count_frames, fit_metadata, load_image, read_metadata, save_options
@@ -25,9 +27,7 @@ from srmd.pictures.picture import Metadata, Picture, as_floats, change_depth, qu
 from srmd.pictures.pillow import pillow_settings
 from srmd.pictures.png16 import encode_16_bit_png, with_16_bits
 from srmd.pictures.png_chunks import HEADER_END, PNG_GREY_ALPHA, PngHeader, metadata_chunks, read_png_header
-from srmd.pictures.tiff import check_tiff, correct_tiff, describe_tiff
-
-logger = logging.getLogger("srmd")
+from srmd.pictures.tiff import check_tiff, correct_tiff, describe_tiff, stored_size
 
 ORIENTATION = ExifTags.Base.Orientation
 # Formats that are never read or written: Pillow renders EPS and WMF with another program; the others are data or video.
@@ -66,6 +66,7 @@ def _read_picture(path: Path, max_pixels: int) -> Picture:
         frames = count_frames(image)
         if image.format == "TIFF":
             check_tiff(image)
+            tiff_orientation = image.tag_v2.get(ORIENTATION, 1)  # Pillow removes it when it loads the pixels
         load_image(image)
         png = read_png_header(path) if image.format == "PNG" else None
         if png and png.bit_depth < 8 and "transparency" in image.info and image.mode == "L":
@@ -77,7 +78,7 @@ def _read_picture(path: Path, max_pixels: int) -> Picture:
         picture = to_picture(image.convert("LA") if is_grey_alpha else image)
         picture = replace(picture, metadata=replace(read_metadata(image), icc=picture.metadata.icc))
         if image.format == "TIFF":
-            picture = correct_tiff(picture, image)
+            picture = tiff16.with_16_bits(correct_tiff(picture, image), image, path, tiff_orientation)
     if png:
         picture = _complete_png(picture, png, path, orientation)
     if frames > 1:
@@ -92,11 +93,15 @@ def _complete_png(picture: Picture, png: PngHeader, path: Path, orientation: int
     return with_16_bits(picture, png, path, orientation)
 
 
-def count_pixels(path: Path, max_pixels: int = MAX_PIXELS) -> int:
-    """The number of pixels that the header of a picture file states; 0 if it is above `max_pixels` or unreadable."""
+def count_pixels(path: Path, max_pixels: int = MAX_PIXELS, twice_with_alpha: bool = False) -> int:
+    """The number of pixels that the header of a picture file states; 0 if it is above `max_pixels` or unreadable.
+
+    If `twice_with_alpha`, those of a picture with transparency are counted twice: for its colours and for its alpha.
+    """
     try:
         with open_image(path, max_pixels) as image:
-            return image.width * image.height
+            pixels = image.width * image.height
+            return 2 * pixels if twice_with_alpha and image.has_transparency_data else pixels
     except Exception:  # any exception, as in `read_picture`, which then reports the error
         return 0
 
@@ -107,8 +112,10 @@ def upright_size(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     Raises InputError if there is no header of a picture of at most `max_pixels` pixels.
     """
     with _errors_of_reading(path), open_image(path, max_pixels) as image:
+        # Of a TIFF some versions of Pillow state the upright size, the others the one in the file.
+        width, height = stored_size(image) if image.format == "TIFF" else image.size
         is_turned = image.getexif().get(ORIENTATION, 1) >= 5  # by 90°
-        return (image.width, image.height) if is_turned else (image.height, image.width)
+        return (width, height) if is_turned else (height, width)
 
 
 @contextmanager
@@ -119,7 +126,8 @@ def open_image(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image
     """
     if (found := describe_path(path)) != "a file":  # opening a pipe, for example, could block for ever
         raise InputError(f"expected a picture, found {found}")
-    with pillow_settings(), Image.open(path, formats=readable_formats()) as image:
+    # Pillow maps a file that it opens by its path, and mixes up the rows of such a TIFF if it is turned by 90°.
+    with pillow_settings(), Path(path).open("rb") as file, Image.open(file, formats=readable_formats()) as image:
         pixels = image.width * image.height
         if pixels > max_pixels:
             raise InputError(f"expected at most {max_pixels:,} pixels (`max_pixels`), found {pixels:,}")
@@ -138,10 +146,11 @@ def write_picture(
     source: Picture | None = None,
     alpha: NDArray[np.unsignedinteger] | None = None,
     quality: int = DEFAULT_QUALITY,
+    warn: Callable[[Path, str], object] = log_warning,
 ) -> None:
     """Writes a picture, atomically, in the format of the path's suffix; arguments and errors as in `encode_picture`."""
     path = Path(path)
-    parts = encode_picture(path, picture, source, alpha, quality)
+    parts = encode_picture(path, picture, source, alpha, quality, warn)
     with atomic_write(path) as temporary, temporary.open("wb") as file:
         file.writelines(parts)
 
@@ -152,6 +161,7 @@ def encode_picture(
     source: Picture | None = None,
     alpha: NDArray[np.unsignedinteger] | None = None,
     quality: int = DEFAULT_QUALITY,
+    warn: Callable[[Path, str], object] = log_warning,
 ) -> list[bytes | memoryview]:
     """The content of a picture file in the format of the path's suffix, in parts.
 
@@ -159,8 +169,8 @@ def encode_picture(
     `quantise`, which are written unchanged. `alpha` is (H, W). The file gets the properties of `source`, the picture
     that was restored: grey, 16 bits and metadata, in which sizes are those of `picture`. If the format has no 16 bits,
     8 are written; if it has no alpha, the picture is composited over white. `quality` is 1 to 100, for QUALITY_FORMATS.
-    A warning is logged for each colour description that the format can't hold. Raises InputError for a suffix or a size
-    that cannot be written.
+    `warn` is called with the path and a warning for each colour description that the format can't hold. Raises
+    InputError for a suffix or a size that cannot be written.
     """
     name, source = picture_format(path), source or Picture(np.empty((0, 0, 3), np.uint8))
     height, width = picture.shape[:2]
@@ -169,9 +179,9 @@ def encode_picture(
     try:
         if name == "PNG":
             return _encode_png(picture, alpha, source, metadata)
-        options, lost = save_options(metadata, name)
+        options, lost = save_options(metadata, name, grey=_is_grey_file(source, alpha, name))
         for warning in lost:
-            logger.warning("%s: %s", path, warning)
+            warn(path, warning)
         if name in QUALITY_FORMATS:
             options["quality"] = quality
         if name == "JPEG":
@@ -180,6 +190,11 @@ def encode_picture(
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: {name} can't hold this picture ({error})") from error
     return [buffer.getvalue()]
+
+
+def _is_grey_file(source: Picture, alpha: NDArray | None, name: str) -> bool:
+    """Whether the file has one colour channel; Pillow writes RGB where the format has no grey, or not with alpha."""
+    return source.grey and name != "WEBP" and not (name == "AVIF" and alpha is not None)
 
 
 def is_picture_name(path: Path) -> bool:

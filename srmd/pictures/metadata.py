@@ -7,8 +7,10 @@ from dataclasses import replace
 
 from PIL import ExifTags, Image, ImageCms
 
+from srmd.pictures.iptc import IPTC_TAG, iptc_segment, read_iptc
 from srmd.pictures.picture import Metadata
 from srmd.pictures.pillow import count_warnings, pillow_settings
+from srmd.pictures.png_colours import describes_other_colours, profile_of_chunks
 
 RESOLUTION_TAG = ExifTags.Base.XResolution
 EXIF_IFD = ExifTags.IFD.Exif
@@ -19,11 +21,10 @@ TIFF_EXIF_TAGS = (270, 271, 272, 305, 306, 315, 33432, *EXIF_SUB_IFDS)
 FORMATS_OF_ONE_PICTURE = {"PSD", "ICO", "ICNS"}
 ICC_FORMATS = {"PNG", "JPEG", "WEBP", "TIFF", "AVIF"}  # formats in which Pillow writes a colour profile
 ICC_CLASSES = (b"mntr", b"scnr", b"prtr", b"spac")  # the profiles of devices and colour spaces
-MAX_JPEG_SEGMENT = 65_500  # bytes of EXIF or XMP that a JPEG can hold
-SRGB_GAMMA = (45455).to_bytes(4, "big")  # the chunks gAMA and cHRM of sRGB pictures (PNG specification, 11.3.2.5)
-SRGB_PRIMARIES = b"".join(
-    value.to_bytes(4, "big") for value in (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
-)  # x and y of white, red, green and blue, times 100,000
+MAX_JPEG_SEGMENT = 65_500  # bytes of EXIF, XMP, IPTC or a comment that a JPEG can hold
+XMP_TAG = 700  # of TIFF
+COMMENT_FORMATS = {"JPEG", "GIF", "JPEG2000"}  # formats in which Pillow writes a comment
+COMMENTED_FORMATS = {*COMMENT_FORMATS, "MPO"}
 # The width and the height that an XMP packet states, as attributes or as elements.
 XMP_WIDTH = re.compile(rb"((?:exif:PixelXDimension|tiff:ImageWidth)(?:=[\"']|>))\d+")
 XMP_HEIGHT = re.compile(rb"((?:exif:PixelYDimension|tiff:ImageLength)(?:=[\"']|>))\d+")
@@ -74,7 +75,14 @@ def read_metadata(image: Image.Image) -> Metadata:
     if not exif and "Raw profile type exif" in image.info:  # ImageMagick wrote it so before PNG had the chunk eXIf
         exif = image.getexif().tobytes()
     xmp = image.info.get("xmp")
-    return Metadata(exif=exif or None, xmp=xmp if isinstance(xmp, bytes) else None, dpi=_dpi(image))
+    comment = image.info.get("comment")
+    return Metadata(
+        exif=exif or None,
+        xmp=xmp if isinstance(xmp, bytes) else None,
+        iptc=read_iptc(image),
+        comment=comment if isinstance(comment, bytes) and image.format in COMMENTED_FORMATS else None,
+        dpi=_dpi(image),
+    )
 
 
 def _dpi(image: Image.Image) -> tuple[float, float] | None:
@@ -148,34 +156,45 @@ def _resized_exif(data: bytes, width: int, height: int) -> bytes:
     return exif.tobytes()  # Pillow writes no thumbnail
 
 
-def save_options(metadata: Metadata, name: str) -> tuple[dict, list[str]]:
+def save_options(metadata: Metadata, name: str, grey: bool) -> tuple[dict, list[str]]:
     """The options with which Pillow's writer of a format, not PNG, saves the metadata, and warnings of what it can't.
 
-    `name` is Pillow's name of the format.
+    `name` is Pillow's name of the format; `grey` says that the file has one colour channel.
     """
-    lost = []
-    icc, exif, xmp = metadata.icc, metadata.exif, metadata.xmp
-    if icc and name not in ICC_FORMATS:
-        lost.append(f"{name} can't hold its colour profile: its colours may look different")
-    elif not icc and _describes_other_colours(dict(metadata.png_chunks)):
-        lost.append(f"{name} can't hold how its PNG chunks describe colours: they may look different")
-    if name == "JPEG" and len(exif or b"") > MAX_JPEG_SEGMENT:
-        lost.append(f"its EXIF data of {len(exif)} bytes is too long for {name}")
-        exif = None
-    if name == "JPEG" and len(xmp or b"") > MAX_JPEG_SEGMENT:
-        lost.append(f"its XMP data of {len(xmp)} bytes is too long for {name}")
-        xmp = None
-    options = {"icc_profile": icc, "exif": exif, "dpi": metadata.dpi}
-    if xmp:
-        options |= {"tiffinfo": {700: xmp}} if name == "TIFF" else {"xmp": xmp}
-    return {key: value for key, value in options.items() if value}, lost
+    icc, lost = _profile_to_save(metadata, name, grey)
+    metadata, too_long = _without_long_data(metadata) if name == "JPEG" else (metadata, [])
+    options = {"icc_profile": icc, "exif": metadata.exif, "dpi": metadata.dpi}
+    if name == "TIFF":
+        tags = {XMP_TAG: metadata.xmp, IPTC_TAG: metadata.iptc}
+        options["tiffinfo"] = {tag: data for tag, data in tags.items() if data}
+    else:
+        options["xmp"] = metadata.xmp
+    if name == "JPEG" and metadata.iptc:
+        options["extra"] = iptc_segment(metadata.iptc)
+    if name in COMMENT_FORMATS:
+        options["comment"] = metadata.comment
+    return {key: value for key, value in options.items() if value}, lost + too_long
 
 
-def _describes_other_colours(chunks: dict[bytes, bytes]) -> bool:
-    """Whether chunks of a PNG say that its colours are not sRGB, which is also assumed for pictures without chunks."""
-    if b"cICP" in chunks:
-        return not chunks[b"cICP"].startswith(bytes((1, 13)))  # the primaries and the transfer function of sRGB
-    if b"sRGB" in chunks:
-        return False
-    gamma, primaries = chunks.get(b"gAMA", SRGB_GAMMA), chunks.get(b"cHRM", SRGB_PRIMARIES)
-    return (gamma, primaries) != (SRGB_GAMMA, SRGB_PRIMARIES)
+def _profile_to_save(metadata: Metadata, name: str, grey: bool) -> tuple[bytes | None, list[str]]:
+    """The colour profile of a file, not PNG, made from the chunks of a PNG if there is none; and warnings."""
+    icc, chunks = metadata.icc, dict(metadata.png_chunks)
+    if icc and name in ICC_FORMATS:
+        icc, warning = fitting_profile(icc, grey)
+        return icc, [warning] if warning else []
+    if icc:
+        return None, [f"{name} can't hold its colour profile: its colours may look different"]
+    if not describes_other_colours(chunks):
+        return None, []
+    icc = profile_of_chunks(chunks, grey) if name in ICC_FORMATS else None
+    warning = f"{name} can't hold how its PNG chunks describe colours: they may look different"
+    return icc, [] if icc else [warning]
+
+
+def _without_long_data(metadata: Metadata) -> tuple[Metadata, list[str]]:
+    """The metadata that a JPEG can hold, and warnings of what is too long for it."""
+    names = {"exif": "EXIF data", "xmp": "XMP data", "iptc": "IPTC data", "comment": "comment"}
+    sizes = {key: len(getattr(metadata, key) or b"") for key in names}
+    too_long = [key for key, size in sizes.items() if size > MAX_JPEG_SEGMENT]
+    warnings = [f"its {names[key]} of {sizes[key]} bytes is too long for JPEG" for key in too_long]
+    return replace(metadata, **dict.fromkeys(too_long)), warnings

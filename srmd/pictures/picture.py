@@ -13,13 +13,16 @@ class Metadata:
     """What a picture file says besides its pixels, as far as it is written to a result.
 
     `icc` is the colour profile, which fits the picture's channels; `exif` the EXIF data without the orientation; `xmp`
-    the XMP packet; `dpi` the resolution in pixels per inch along both axes. `png_chunks` are the name and the data of
-    the chunks of a PNG that describe colours or hold text.
+    the XMP packet; `iptc` the IPTC data; `comment` that of a JPEG, GIF or JPEG 2000, in an encoding that the file does
+    not state; `dpi` the resolution in pixels per inch along both axes. `png_chunks` are the name and the data of the
+    chunks of a PNG that describe colours or hold text.
     """
 
     icc: bytes | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
+    iptc: bytes | None = None
+    comment: bytes | None = None
     dpi: tuple[float, float] | None = None
     png_chunks: tuple[tuple[bytes, bytes], ...] = ()
 
@@ -69,3 +72,12 @@ def quantise(rgb: NDArray, dtype: np.dtype, grey: bool = False) -> NDArray:
 def change_depth(values: NDArray, dtype: np.dtype) -> NDArray:
     """Unsigned integers scaled to the range of another unsigned type, uint8 or uint16, and rounded."""
     return values if values.dtype == dtype else quantise(as_floats(values), dtype)
+
+
+def upright(pixels: NDArray, orientation: int) -> NDArray:
+    """Pixels (H, W, C) turned and flipped by their EXIF orientation, as `ImageOps.exif_transpose` does."""
+    if orientation in (2, 3, 7, 8):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 6, 7):
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels.transpose(1, 0, 2) if orientation in (5, 6, 7, 8) else pixels)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from srmd.pictures.picture import ROWS_PER_STRIP, Picture, change_depth
+from srmd.pictures.picture import ROWS_PER_STRIP, Picture, change_depth, upright
 from srmd.pictures.png_chunks import (
     PNG_GREY_ALPHA,
     PNG_RGB,
@@ -31,7 +31,7 @@ def with_16_bits(picture: Picture, png: PngHeader, path: Path, orientation: int)
     from torchvision.io import ImageReadMode, decode_image  # importing torchvision takes seconds
 
     channels = decode_image(str(path), ImageReadMode.UNCHANGED).numpy().transpose(1, 2, 0)  # (H, W, 2 to 4)
-    channels = _upright(channels, orientation)
+    channels = upright(channels, orientation)
     pixels, alpha = channels, None
     if png.colour_type != PNG_RGB:
         pixels, alpha = channels[..., :-1], channels[..., -1]
@@ -39,15 +39,6 @@ def with_16_bits(picture: Picture, png: PngHeader, path: Path, orientation: int)
         is_transparent = (pixels == np.array(png.transparent_colour, np.uint16)).all(2)
         alpha = np.where(is_transparent, 0, 65535).astype(np.uint16)
     return replace(picture, pixels=np.repeat(pixels, 3, 2) if pixels.shape[2] == 1 else pixels, alpha=alpha)
-
-
-def _upright(pixels: NDArray, orientation: int) -> NDArray:
-    """Pixels (H, W, C) turned and flipped by their EXIF orientation, as `ImageOps.exif_transpose` does."""
-    if orientation in (2, 3, 7, 8):
-        pixels = pixels[:, ::-1]
-    if orientation in (3, 4, 6, 7):
-        pixels = pixels[::-1]
-    return np.ascontiguousarray(pixels.transpose(1, 0, 2) if orientation in (5, 6, 7, 8) else pixels)
 
 
 def encode_16_bit_png(pixels: NDArray[np.uint16], alpha: NDArray | None, metadata: bytes) -> list[bytes]:

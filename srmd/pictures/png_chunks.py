@@ -5,6 +5,7 @@ import zlib
 from pathlib import Path
 from typing import NamedTuple
 
+from srmd.pictures.iptc import iptc_chunk
 from srmd.pictures.picture import Metadata
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -16,9 +17,11 @@ PNG_RGB_ALPHA = 6
 COLOUR_CHUNK_SIZES = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4}  # bytes
 TEXT_CHUNKS = {b"tEXt", b"zTXt", b"iTXt"}
 READ_CHUNKS = {b"IHDR", b"tRNS", *COLOUR_CHUNK_SIZES, *TEXT_CHUNKS}
-# Texts that are not copied. XMP is written separately; ImageMagick's profiles repeat EXIF, XMP and ICC.
+# Texts that are not copied. XMP is written separately; so are the EXIF, XMP, ICC and IPTC
+# data that ImageMagick writes as text.
 OTHER_METADATA = (b"XML:com.adobe.xmp\0", b"Raw profile type ")
 XMP_HEADER = b"XML:com.adobe.xmp\0\0\0\0\0"  # keyword, not compressed, no language, no translated keyword
+COMMENT_HEADER = b"Comment\0\0\0\0\0"
 HEADER_END = len(PNG_SIGNATURE) + 25  # position behind the chunk IHDR
 METRES_PER_INCH = 0.0254
 
@@ -82,4 +85,17 @@ def metadata_chunks(metadata: Metadata) -> bytes:
         chunks.append((b"eXIf", metadata.exif.removeprefix(b"Exif\0\0")))
     if metadata.xmp:
         chunks.append((b"iTXt", XMP_HEADER + metadata.xmp))
+    if metadata.iptc:
+        chunks.append((b"zTXt", iptc_chunk(metadata.iptc)))
+    if metadata.comment:
+        chunks.append((b"iTXt", COMMENT_HEADER + _to_utf_8(metadata.comment)))
     return b"".join(png_chunk(name, data) for name, data in chunks)
+
+
+def _to_utf_8(comment: bytes) -> bytes:
+    """A comment, which is UTF-8 or else taken for Latin-1, in UTF-8 without null characters."""
+    try:
+        text = comment.decode()
+    except UnicodeDecodeError:
+        text = comment.decode("latin-1")
+    return text.replace("\0", "").encode()

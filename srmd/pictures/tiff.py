@@ -21,7 +21,11 @@ SIGNED = 2
 EXTRA_SAMPLES = ExifTags.Base.ExtraSamples
 PREMULTIPLIED = 1
 NUMBER_TYPES = {1: "unsigned", 2: "signed", 3: "float"}  # by SampleFormat
-TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+RGB = 2  # PhotometricInterpretation
+UNSIGNED = 1  # SampleFormat
+BIG_ENDIAN_BIGTIFF = b"MM\0+"
+TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", BIG_ENDIAN_BIGTIFF)
+Tags = TiffImagePlugin.ImageFileDirectory_v2
 
 
 def check_tiff(image: Image.Image) -> None:
@@ -30,7 +34,8 @@ def check_tiff(image: Image.Image) -> None:
     bits, compressed = max(tags.get(BITS_PER_SAMPLE, (1,))), tags.get(COMPRESSION, 1) != 1
     premultiplied = PREMULTIPLIED in tags.get(EXTRA_SAMPLES, ())
     # Pillow takes 16-bit planes for 8-bit ones where they are not compressed, and the grey plane for alpha.
-    wrong_planes = (not compressed and (bits > 8 or premultiplied)) or image.mode in ("LA", "La", "PA")
+    has_wrong_values = premultiplied or (bits > 8 and not has_16_bit_colours(tags))  # tiff16.py reads these colours
+    wrong_planes = (not compressed and has_wrong_values) or image.mode in ("LA", "La", "PA")
     if tags.get(PLANAR_CONFIGURATION, 1) == SEPARATE_PLANES and wrong_planes:
         raise InputError(f"expected interleaved channels, found separate planes of {bits} bits")
     if tags.prefix == b"MM" and compressed and image.mode in ("I", "F"):  # Pillow swaps their bytes once too often
@@ -55,14 +60,31 @@ def correct_tiff(picture: Picture, image: Image.Image) -> Picture:
     return replace(picture, pixels=pixels)
 
 
+def has_16_bit_colours(tags: Tags) -> bool:
+    """Whether a TIFF holds RGB, with or without a fourth channel, of unsigned integers with 16 bits."""
+    return (
+        tags.get(SAMPLES_PER_PIXEL) in (3, 4)
+        and tags.get(PHOTOMETRIC) == RGB
+        and set(tags.get(BITS_PER_SAMPLE, ())) == {16}
+        and set(tags.get(SAMPLE_FORMAT, (UNSIGNED,))) == {UNSIGNED}
+    )
+
+
+def stored_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height of an opened TIFF as they are in the file, before it is turned upright."""
+    return image.tag_v2[ExifTags.Base.ImageWidth], image.tag_v2[ExifTags.Base.ImageLength]
+
+
 def describe_tiff(path: Path) -> str | None:
     """The pixel format of a TIFF file, for a message that Pillow can't read it; None if the file is no valid TIFF."""
     with path.open("rb") as file:
-        header = file.read(8)
+        header = file.read(16)
         if header[:4] not in TIFF_SIGNATURES:
             return None
+        if header[:4] == BIG_ENDIAN_BIGTIFF:  # Pillow takes it for a TIFF with offsets of 32 bits
+            return "BigTIFF in big-endian order"
         try:
-            tags = TiffImagePlugin.ImageFileDirectory_v2(header)
+            tags = Tags(header if header[2:3] == b"+" else header[:8])
             file.seek(tags.next)
             tags.load(file)
             bits, number_format = max(tags.get(BITS_PER_SAMPLE, (1,))), max(tags.get(SAMPLE_FORMAT, (1,)))

@@ -1,7 +1,7 @@
 """`Restorer`: a network with its P and the backend that runs it; all restoring of pictures goes through it."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -100,12 +100,18 @@ class Restorer:
         return pixels.convert_back(sr, alpha)
 
     def restore_alpha(
-        self, alpha: NDArray, assumed: Degradation, tile: int | None = None, self_ensemble: bool = False
+        self,
+        alpha: NDArray,
+        assumed: Degradation,
+        tile: int | None = None,
+        self_ensemble: bool = False,
+        progress: Callable[[int], object] = lambda _pixels: None,
     ) -> NDArray:
         """Restores alpha (h, w), unsigned integers or floats in 0 to 1, to (s·h, s·w) of the same type.
 
         It is restored as a grey picture with the kernels of `assumed`, but without noise, so that its edges are as
         sharp as those of the colours. Where it is constant it stays so, above all fully opaque or transparent.
+        `progress` takes the number of LR pixels that were finished since the last call.
         """
         scale, varies = self.config.scale, ~is_constant(alpha)
         sr = alpha.repeat(scale, axis=0).repeat(scale, axis=1)
@@ -117,6 +123,7 @@ class Restorer:
             lr_rows, lr_columns = (slice(span.start // scale, span.stop // scale) for span in (rows, columns))
             varies_in_tile = varies[lr_rows, lr_columns].repeat(scale, axis=0).repeat(scale, axis=1)
             sr[rows, columns] = np.where(varies_in_tile, restored, sr[rows, columns])
+            progress(varies_in_tile.size // scale**2)
         return sr
 
     def restore_whole(self, lr: Tensor, assumed: Degradation) -> Tensor:

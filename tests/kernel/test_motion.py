@@ -106,4 +106,4 @@ def test_the_command_reports_in_one_line_that_it_cannot_write(tmp_path: Path):
     command = [sys.executable, "-m", "srmd.kernel.motion", "file/m.npy", "--count=1"]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].endswith("error: file: expected a folder to write to, found: File exists")
+    assert done.stderr.splitlines()[-1].endswith("error: file: expected a folder to write to, found a file")

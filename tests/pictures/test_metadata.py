@@ -84,13 +84,6 @@ def test_chunks_that_are_damaged_or_double_are_left_out(tmp_path: Path):
     assert [chunk for chunk in read_chunks(result) if chunk[0] in (b"gAMA", b"cICP")] == [GAMMA]
 
 
-@pytest.mark.parametrize("chunks", [(GAMMA,), (PRIMARIES,), (CICP,)])
-def test_colours_that_another_format_can_not_describe_are_warned_of(tmp_path: Path, chunks: tuple, caplog):
-    path = write_png(tmp_path / "a.png", np.zeros((4, 5, 3), np.uint8), 2, 8, chunks)
-    restore(path, "b.jpg")
-    assert "b.jpg: JPEG can't hold how its PNG chunks describe colours" in caplog.text
-
-
 def test_srgb_colours_are_not_warned_of(tmp_path: Path, caplog):
     srgb_gamma = (b"gAMA", struct.pack(">I", 45455))
     for chunks in ((SRGB,), (srgb_gamma,), ((b"cICP", bytes((1, 13, 0, 1))), GAMMA)):

@@ -6,14 +6,16 @@ import imagecodecs  # noqa: F401  tifffile needs it for compressed files
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image, ImageOps
 
 from srmd.base.errors import InputError
-from srmd.pictures.files import read_picture
+from srmd.pictures.files import read_picture, upright_size
 
 HEIGHT, WIDTH = 21, 35
 RAMP = np.linspace(0, 1, HEIGHT * WIDTH).reshape(HEIGHT, WIDTH)
 RGB = np.stack([RAMP, RAMP[::-1], RAMP[:, ::-1]], -1)
 ALPHA = np.linspace(0.3, 1, HEIGHT * WIDTH).reshape(WIDTH, HEIGHT).T
+ORIENTATION = 274
 COMPRESSIONS = [None, "zlib", "lzw", "packbits"]
 
 
@@ -136,3 +138,23 @@ def test_grey_premultiplied_by_alpha_is_read(tmp_path: Path):
     assert picture.grey
     np.testing.assert_allclose(picture.as_floats()[..., 0], RAMP, atol=4.5 / 255)
     np.testing.assert_array_equal(picture.alpha, values[..., 1])
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_a_picture_is_turned_upright(tmp_path: Path, channels: int, orientation: int):
+    """Expected is what Pillow's own function makes of the pixels. Pillow mixed up rows of files that it mapped."""
+    values = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, channels), np.uint8).squeeze()
+    image = Image.fromarray(values)
+    image.getexif()[ORIENTATION] = orientation
+    expected = np.asarray(ImageOps.exif_transpose(image))
+    photometric = "minisblack" if channels == 1 else "rgb"
+    extra = {"extrasamples": ["unassalpha"]} if channels == 4 else {}
+    for compression in COMPRESSIONS:
+        options = {"photometric": photometric, "compression": compression, **extra}
+        tifffile.imwrite(tmp_path / "a.tif", values, extratags=[(ORIENTATION, 3, 1, orientation, True)], **options)
+        picture = read_picture(tmp_path / "a.tif")
+        colours = picture.pixels[..., 0] if channels == 1 else picture.pixels
+        found = colours if picture.alpha is None else np.dstack([colours, picture.alpha])
+        np.testing.assert_array_equal(found, expected, str(compression))
+        assert upright_size(tmp_path / "a.tif") == expected.shape[:2]
