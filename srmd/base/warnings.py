@@ -39,4 +39,4 @@ class PictureWarnings:
     def summary(self) -> list[str]:
         """A line for each kind of which not all warnings were logged, with their number and an example."""
         many = {kind: count for kind, count in self._counts.items() if count > MAX_LOGGED}
-        return [f"{count} pictures with the warning: {self._examples[kind]}" for kind, count in many.items()]
+        return [f"{count} warnings such as: {self._examples[kind]}" for kind, count in many.items()]

@@ -60,8 +60,10 @@ def test_a_folder_is_created_with_its_parents_or_refused_if_a_file_is_in_the_way
     make_folder(tmp_path / "a" / "b")
     make_folder(tmp_path / "a" / "b")
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="file/sub: expected a folder to write to"):
+    with pytest.raises(InputError, match=r"file/sub: expected a folder to write to, found a file at .*file$"):
         make_folder(tmp_path / "file" / "sub")
+    with pytest.raises(InputError, match="file: expected a folder to write to, found a file$"):
+        make_folder(tmp_path / "file")
 
 
 def test_an_error_of_the_disk_names_the_file_and_not_the_temporary_one(tmp_path: Path):

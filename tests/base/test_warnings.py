@@ -18,4 +18,4 @@ def test_the_first_three_of_each_kind_are_logged_and_all_are_counted(caplog: pyt
     assert len(messages) == 6
     assert messages[-1] == "2.png: its colour profile is damaged"
     (line,) = warnings.summary()
-    assert line.startswith("500 pictures with the warning: it holds ")
+    assert line.startswith("500 warnings such as: it holds ")

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from picture_files import open_picture
-from small_restoring import contents, exif_with_orientation, files, metrics, picture, restore, write_network
+from small_restoring import BASE, contents, exif_with_orientation, files, metrics, picture, restore, write_network
+from srmd.cli.requests import parse
 from srmd.evaluate import restoring, results
 
 
@@ -218,3 +219,61 @@ def test_an_input_is_not_overwritten_also_under_another_name(capsys: pytest.Capt
     assert restore("--input", "in", "--overwrite") == 2
     assert "--output: the result out/a.png would overwrite another file" in capsys.readouterr().err
     assert source.read_bytes() == before
+
+
+def test_a_picture_that_is_given_by_several_paths_is_restored_once():
+    source = picture("in/a.png")
+    Path("other").mkdir()
+    Path("other/a.png").symlink_to(source.resolve())
+    paths = ["in/a.png", "./in/a.png", "other/../in/a.png", str(source.resolve()), "other/a.png"]
+    assert restore("--input", *paths) == 0
+    assert files() == ["a.png", "metrics.json"]
+    assert metrics()["summary"] == {"restored": 1, "skipped": 0, "left_out": 0}
+
+
+@pytest.mark.parametrize("output", ["out", "out/deep/er", "out/result.png"])
+def test_no_folder_is_left_if_nothing_was_written(output: str, capsys: pytest.CaptureFixture):
+    for name in ("in/a.png", "in/b.png"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).touch()
+    assert restore("--input", "in/a.png", f"--output={output}") == 2
+    assert not Path("out").exists()
+    if output != "out/result.png":
+        assert restore("--input", "in", f"--output={output}") == 2
+        assert not Path("out").exists()
+    Path("out").mkdir()
+    assert restore("--input", "in/a.png", f"--output={output}") == 2
+    assert Path("out").is_dir()  # it was there before
+    assert not list(Path("out").iterdir())
+
+
+def test_the_summary_names_flags(capsys: pytest.CaptureFixture):
+    picture("in/a.png", (10, 10))
+    picture("in/b.png", (40, 40))
+    assert restore("--input", "in", "--max_pixels=1000") == 1
+    summary = capsys.readouterr().out.partition("left out 1:\n")[2]
+    assert summary.startswith("  in/b.png: expected at most 1,000 pixels (--max_pixels), found 1,600\n")
+
+
+def test_of_many_warnings_of_one_kind_three_are_shown_and_all_counted(capsys: pytest.CaptureFixture):
+    for number in range(6):
+        frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue", "lime")[: 2 + number % 2]]
+        picture(f"in/{number}.gif")
+        frames[0].save(f"in/{number}.gif", save_all=True, append_images=frames[1:])
+    assert restore("--input", "in", "--output=result") == 0
+    output = capsys.readouterr().out
+    assert output.count("warning: in/") == 3
+    assert "6 warnings such as: it holds 2 pictures (frames or pages), of which the first is used\n" in output
+
+
+def test_alpha_is_part_of_the_progress():
+    picture("in/a.png", (30, 20), mode="RGBA")
+    picture("in/b.png", (30, 20))
+    flags = ["--mode=test", *BASE, "--weights=tiny.safetensors", "--kernel=delta", "--tile=20", "--input", "in"]
+    calls: list[tuple[int, int]] = []
+    restoring.restore_pictures(parse(flags), lambda done, total: calls.append((done, total)))
+    assert {total for _, total in calls} == {3 * 600}
+    done = [done for done, _ in calls]
+    assert done == sorted(done)
+    assert done[-1] == 3 * 600
+    assert done[:4] == [360, 600, 960, 1200]  # two tiles of alpha, and two of the colours

@@ -52,6 +52,18 @@ def test_a_broken_picture_is_left_out_and_counted_with_a_warning(tmp_path, caplo
     assert str(summary).endswith("left out 1 broken")
 
 
+def test_the_pictures_of_an_animation_that_are_not_packed_are_warned_of(tmp_path: Path, caplog):
+    frames = [Image.fromarray(random_picture(20, 30, seed)) for seed in range(2)]
+    (tmp_path / "in").mkdir()
+    for number in range(5):
+        frames[0].save(tmp_path / f"in/{number}.gif", save_all=True, append_images=frames[1:])
+    assert pack(tmp_path / "in", tmp_path / "pack.h5").packed == 5
+    messages = [record.getMessage() for record in caplog.records]
+    warning = "it holds 2 pictures (frames or pages), of which the first is used"
+    assert sum(message.endswith(f".gif: {warning}") for message in messages) == 3
+    assert messages[3:] == [f"5 warnings such as: {warning}"]
+
+
 def test_a_folder_of_broken_pictures_leaves_no_file(tmp_path):
     folder = folder_of(tmp_path / "pictures")
     (folder / "a.png").write_bytes(b"no picture")
