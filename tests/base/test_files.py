@@ -62,7 +62,7 @@ def test_a_folder_is_created_with_its_parents_or_refused_if_a_file_is_in_the_way
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"file/sub: expected a folder to write to, found a file at .*file$"):
         make_folder(tmp_path / "file" / "sub")
-    with pytest.raises(InputError, match="file: expected a folder to write to, found a file$"):
+    with pytest.raises(InputError, match=r"file: expected a folder to write to, found a file$"):
         make_folder(tmp_path / "file")
 
 
