@@ -12,7 +12,7 @@ from torch import Tensor
 
 from srmd.base.errors import InputError, prefix_errors
 from srmd.degradation import check_noise_level
-from srmd.estimator import WINDOW, blur_parameters, gaussian_of
+from srmd.estimator import STRIDE, WINDOW, blur_parameters, gaussian_of
 from srmd.kernel.specs import to_kernel
 from srmd.kernel.window import centre_offset
 from srmd.pictures.conversion import to_pixels
@@ -23,16 +23,17 @@ from srmd.restore.decision import Posterior, decide
 from srmd.weights.estimators import read_estimator
 from srmd.weights.shipped import estimator_file
 
-SURE = 0.5  # minimum confidence of an estimate that is called sure
-MIN_CONFIDENCE = 0.25  # with less, no blur is assumed: too narrow costs less than too wide
+SURE = 0.5  # minimum confidence of an estimate that is called sure; with less, no blur is assumed
 NO_BLUR_WIDTH = 0.3  # HR pixels; a narrower Gaussian is a delta kernel but for a thousandth
 MIN_NOISE_LEVEL = 1.0  # a lower estimate counts as 0: rounding to 8 bits alone is noise of the level 0.3
 PLACE = 128  # side in LR pixels of the places that large pictures are estimated from
 MAX_PLACES = 16
+MAX_DENSE_PIXELS = 192**2  # of a picture whose windows overlap; larger ones have enough windows without
 MAX_WHOLE_PIXELS = MAX_PLACES * PLACE**2  # of a picture that is estimated as a whole
 # The precision that a network states is right for pictures of this size: measured on held-out pictures. Larger pictures
 # tell more, up to a factor.
 CALIBRATED_PIXELS, MAX_SHARPENING = 800, 5.0
+MIN_DETAIL = 2.0  # levels of 255; pictures with less tell nothing of their blur
 SAME_WIDTH = 1.1  # a Gaussian whose widths have a smaller ratio is called isotropic
 
 
@@ -74,11 +75,10 @@ class BlindEstimator:
 
         `kernel`, (k, k), or `noise_level` is what is known already; it is returned as the estimate.
         """
-        lr = _to_lr(pixels)
-        places = _telling_places(lr) if lr.shape[-2] * lr.shape[-1] > MAX_WHOLE_PIXELS else [lr]
+        places = [_to_lr(place) for place in _places(pixels)]
         size = pixels.shape[0] * pixels.shape[1] / CALIBRATED_PIXELS
         posterior = self.posterior(places).sharpened(min(size, MAX_SHARPENING))
-        return self._decide(posterior, kernel, noise_level)
+        return self._decide(posterior, _detail(places) >= MIN_DETAIL, kernel, noise_level)
 
     def estimate_windows(
         self, pixels: NDArray, size: int = PLACE, overlap: int = PLACE // 2
@@ -95,15 +95,18 @@ class BlindEstimator:
     def posterior(self, places: list[Tensor]) -> Posterior:
         """What the network says of places (1, 3, h, w) of one picture: the mean over their flips and rotations."""
         means, precisions = [], []
+        stride = STRIDE if sum(place[0, 0].numel() for place in places) <= MAX_DENSE_PIXELS else WINDOW
         for view in range(VIEWS):
-            features = torch.cat([self._network.features(turn(place, view)) for place in places], 1)
+            features = torch.cat([self._network.features(turn(place, view), stride) for place in places], 1)
             prediction = self._network(features, torch.tensor([self.scale]))
             turning, cholesky = _turning(view), prediction.cholesky[0].double().numpy()
             means.append(turning @ prediction.mean[0].double().numpy())
             precisions.append(turning.T @ cholesky @ cholesky.T @ turning)
         return Posterior(np.mean(means, 0), np.mean(precisions, 0))
 
-    def _decide(self, posterior: Posterior, kernel: NDArray | None, noise_level: float | None) -> Estimate:
+    def _decide(
+        self, posterior: Posterior, has_detail: bool, kernel: NDArray | None, noise_level: float | None
+    ) -> Estimate:
         if kernel is not None:
             shape = _moments(kernel)
             posterior = posterior.given_blur(blur_parameters(*shape, self.scale))
@@ -115,7 +118,9 @@ class BlindEstimator:
         if kernel is not None:
             return Estimate(*_rounded_shape(*shape), noise_level, 1.0)
         parameters, confidence = decide(posterior, noise_level)
-        if confidence < MIN_CONFIDENCE:
+        if not has_detail:
+            confidence = 0.0
+        if confidence < SURE:
             parameters = np.zeros(3)
         shape = _rounded_shape(*gaussian_of(parameters, self.scale))
         return Estimate(*shape, noise_level, round(confidence, 2))
@@ -150,16 +155,26 @@ def _to_lr(pixels: NDArray) -> Tensor:
     return (lr.clamp(0, 1) * 255).round() / 255
 
 
-def _telling_places(lr: Tensor) -> list[Tensor]:
-    """The MAX_PLACES places of PLACE×PLACE pixels of a large picture (1, 3, h, w) with the most detail."""
-    grey = lr[0, 1, ::2, ::2]
-    detail = grey.diff(dim=0)[:, :-1].abs() + grey.diff(dim=1)[:-1].abs()
+def _places(pixels: NDArray) -> list[NDArray]:
+    """A picture (h, w, 3), or the MAX_PLACES places of PLACE×PLACE pixels with the most detail of a large one."""
+    if pixels.shape[0] * pixels.shape[1] <= MAX_WHOLE_PIXELS:
+        return [pixels]
+    green = pixels[::2, ::2, 1]
+    green = green.astype(np.int32 if green.dtype.kind == "u" else np.float32)
+    detail = np.abs(np.diff(green, axis=0)[:, :-1]) + np.abs(np.diff(green, axis=1)[:-1])
     side = PLACE // 2
-    height, width = (length // side * side for length in detail.shape)
-    tiles = detail[:height, :width].unfold(0, side, side).unfold(1, side, side)
-    best = tiles.mean((2, 3)).flatten().argsort(descending=True, stable=True)[:MAX_PLACES]
-    corners = [divmod(int(index), tiles.shape[1]) for index in best]
-    return [lr[..., PLACE * row : PLACE * (row + 1), PLACE * column : PLACE * (column + 1)] for row, column in corners]
+    rows, columns = (length // side for length in detail.shape)
+    tiles = detail[: rows * side, : columns * side].reshape(rows, side, columns, side).mean((1, 3))
+    best = np.argsort(-tiles, axis=None, kind="stable")[:MAX_PLACES]
+    corners = PLACE * np.stack(np.divmod(best, columns), 1)
+    return [pixels[top : top + PLACE, left : left + PLACE] for top, left in corners]
+
+
+def _detail(places: list[Tensor]) -> float:
+    """The curvature, in levels of 255, that one pixel in a hundred of some places (1, 3, h, w) exceeds."""
+    green = [255 * place[0, 1] for place in places]
+    curvature = [grey.diff(n=2, dim=dim).abs().flatten() for grey in green for dim in (0, 1)]
+    return torch.cat(curvature).quantile(0.99).item()
 
 
 def _spans(length: int, size: int, step: int) -> list[slice]:
