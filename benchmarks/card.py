@@ -20,6 +20,7 @@ from safetensors import safe_open
 
 from benchmarks.reproduce import reference_cells
 from srmd.base.files import atomic_write
+from srmd.weights.shipped import network_files
 
 ROOT = Path(__file__).parents[1]
 SCALES = (1, 2, 3, 4)
@@ -34,7 +35,7 @@ Scores = dict[str, float]
 def shipped() -> dict[str, dict]:
     """Return the metadata of each shipped network, by its name."""
     metadata = {}
-    for path in sorted((ROOT / "weights").glob("*.safetensors")):
+    for path in network_files():
         with safe_open(path, "pt") as file:
             metadata[path.stem] = json.loads(file.metadata()["srmd"])
     return metadata

@@ -11,12 +11,14 @@ nothing, because the command line imports it before Ctrl-C is handled.
 """
 
 __version__ = "0.5.0"
-__all__ = ["InputError", "Restorer", "degrade", "gaussian", "load", "read_kernel"]
+__all__ = ["BlindEstimator", "InputError", "Restorer", "degrade", "estimate", "gaussian", "load", "read_kernel"]
 
 _MODULES = {
+    "BlindEstimator": ("srmd.restore.estimate", "BlindEstimator"),
     "InputError": ("srmd.base.errors", "InputError"),
     "Restorer": ("srmd.restore.restorer", "Restorer"),
     "degrade": ("srmd.degradation", "degrade_picture"),
+    "estimate": ("srmd.restore.estimate", "estimate"),
     "gaussian": ("srmd.kernel.specs", "checked_gaussian"),
     "load": ("srmd.restore.restorer", "load"),
     "read_kernel": ("srmd.kernel.specs", "read_kernel"),

@@ -6,6 +6,7 @@ from pathlib import Path
 from srmd.base.files import clear_cache
 from srmd.base.paths import shipped_folder
 from srmd.config import PackageRequest
+from srmd.weights.shipped import network_files
 
 SCORES = ("delta, noise 0", "gaussian:1.3, noise 0", "gaussian:1.3, noise 15")  # names of scores in the metadata
 SCORED_DATA = "Set5"
@@ -25,7 +26,7 @@ def weights_table() -> list[str]:
     """The lines of a table of the package's networks: name, scale, what they are told, PSNR of Y on Set5."""
     folder = shipped_folder("weights")
     header = ["network", "scale", "told", *SCORES]
-    rows = [_row(path) for path in sorted(folder.glob("*.safetensors"))]
+    rows = [_row(path) for path in network_files()]
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     lines = ["  ".join(f"{text:{width}}" for text, width in zip(row, widths, strict=True)) for row in [header, *rows]]
     notes = [

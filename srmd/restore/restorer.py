@@ -25,6 +25,7 @@ from srmd.pictures.picture import as_floats, has_equal_channels, quantise
 from srmd.pictures.transparency import is_constant, spread_visible_colours
 from srmd.restore.tiles import tile_spans
 from srmd.weights.files import Weights, read_weights_with_pca
+from srmd.weights.shipped import network_files
 from srmd.weights.surgery import merge_batch_norm
 
 Tile = tuple[slice, slice, Tensor]  # rows and columns of SR, and their pixels, (1, 3, rows, columns)
@@ -191,7 +192,7 @@ def load(
     if not os.path.isfile(path):  # Path.is_file would raise OSError for a name that is too long
         path = str(weights)
     if not os.path.isfile(path):
-        names = ", ".join(sorted(file.stem for file in shipped_folder("weights").glob("*.safetensors")))
+        names = ", ".join(file.stem for file in network_files())
         raise InputError(f"expected a file, or one of {names}, found {str(weights)!r}", "weights")
     pca = None if pca is None else Path(pca)
     return open_restorer(read_weights_with_pca(Path(path), pca), device, engine, precision)

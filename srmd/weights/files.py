@@ -181,6 +181,8 @@ def _read_safetensors(path: Path) -> Weights:
             tensors = {name: file.get_tensor(name) for name in names}
     except (SafetensorError, ValueError) as error:
         raise InputError(f"{path}: a broken .safetensors file ({error})") from error
+    if isinstance(metadata, dict) and metadata.get("kind") == "estimator":
+        raise InputError(f"{path}: expected a network that restores pictures, found an estimator of blur and noise")
     if not isinstance(metadata, dict) or "pca" not in tensors:
         raise InputError(f"{path}: expected metadata under srmd and a tensor pca, found a .safetensors of another kind")
     config = read_config(metadata, path)

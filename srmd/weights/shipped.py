@@ -1,9 +1,28 @@
-"""Which network of the package suits a scale and a noise level; this module imports no torch."""
+"""The weight files of the package, and which of them suits a scale and a noise level; this module imports no torch."""
 
 import re
 from pathlib import Path
 
+from srmd.base.errors import InputError
 from srmd.base.paths import shipped_folder
+
+ESTIMATOR_PREFIX = "estimate_x"  # of the names of estimators, which do not restore pictures
+
+
+def network_files() -> list[Path]:
+    """The files of all networks of the package that restore pictures, sorted by name."""
+    files = sorted(shipped_folder("weights").glob("*.safetensors"))
+    return [path for path in files if not path.name.startswith(ESTIMATOR_PREFIX)]
+
+
+def estimator_file(scale: int) -> Path:
+    """The file of the package's estimator for a scale; raises InputError if there is none."""
+    path = shipped_folder("weights") / f"{ESTIMATOR_PREFIX}{scale}.safetensors"
+    if not path.is_file():
+        files = sorted(path.parent.glob(f"{ESTIMATOR_PREFIX}*.safetensors"))
+        scales = ", ".join(file.stem.removeprefix(ESTIMATOR_PREFIX) for file in files)
+        raise InputError(f"expected a scale that has an estimator ({scales or 'there is none'}), found {scale}")
+    return path
 
 
 def shipped_weights(scale: int, noisy: bool) -> Path | None:

@@ -21,7 +21,7 @@ SHIPPED = Path(__file__).parents[2] / "weights"
 TORCH = Backend("torch", "fp32", "cpu")
 
 
-@pytest.mark.parametrize("path", sorted(SHIPPED.glob("*_x[234].safetensors")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(SHIPPED.glob("srmd*_x[234].safetensors")), ids=lambda path: path.stem)
 def test_the_shipped_networks_lose_little_psnr(path: Path):
     weights = read_weights(path)
     scale, conditions = weights.network.config.scale, weights.network.config.conditions

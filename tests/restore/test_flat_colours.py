@@ -5,11 +5,11 @@ import itertools
 import numpy as np
 import pytest
 
-from srmd.base.paths import shipped_folder
 from srmd.restore.restorer import Restorer, load
+from srmd.weights.shipped import network_files
 
 COLOURS = list(itertools.product((0, 128, 255), repeat=3))
-NAMES = sorted(path.stem for path in shipped_folder("weights").glob("*.safetensors"))
+NAMES = [path.stem for path in network_files()]
 # The correction of SRMD x1 costs 0.06 dB with an anisotropic kernel without noise: benchmarks/recipe.md.
 NOT_CORRECTED = pytest.mark.xfail(reason="SRMD x1 is not corrected: it would lose 0.06 dB", strict=True)
 NETWORKS = [pytest.param(name, marks=NOT_CORRECTED if name == "srmd_x1" else ()) for name in NAMES]

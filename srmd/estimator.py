@@ -1,0 +1,174 @@
+"""The network that estimates blur and noise of an LR picture, and the parameters that it estimates.
+
+It reads windows of 16×16 LR pixels: the logarithm of their power spectrum, which shows blur and noise, and their
+pixels. Each window is described by a small fully connected network, first alone, then knowing what the whole picture
+looks like. Every window predicts parameters and a precision; their precision-weighted mean is the prediction for the
+picture, so that windows which tell nothing count little.
+
+A Gaussian kernel is estimated as three numbers, the entries of a symmetric matrix on LR pixels, because nearly the same
+blur in LR pixels looks nearly the same at each scale: one network is trained for all scales.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+WINDOW = 16  # side in LR pixels of the windows that are read
+FREQUENCIES = WINDOW * (WINDOW // 2 + 1)  # of a real picture's spectrum
+COLOUR_BANDS = 6  # rings of the spectrum in which the energy of the two colour differences is measured
+SCALES = 4  # the network knows the scales 1 to 4
+OFFSET = 0.35  # LR pixels; bicubic's antialiasing blurs too, so that much narrower kernels look alike
+MIN_LOG_PRECISION, MAX_LOG_PRECISION = -3.0, 3.9  # of the blur's parameters: deviations of 20 and .02 LR pixels
+FEATURES = FREQUENCIES + 2 * COLOUR_BANDS + 3 + WINDOW**2  # numbers that describe a window
+
+
+@dataclass(frozen=True)
+class EstimatorConfig:
+    """The architecture of an estimator; stored with its weights."""
+
+    scale: int = 2  # that its weights are meant for
+    hidden: int = 160  # width of the layers that see windows
+    stride: int = 8  # LR pixels from a window to the next
+
+
+class Prediction(NamedTuple):
+    """What is predicted for N pictures: a normal distribution of the blur's parameters, and one of the noise's."""
+
+    mean: Tensor  # (N, 4): three parameters of the blur, and log(1 + noise level) / 2
+    cholesky: Tensor  # (N, 3, 3): L of the blur's precision matrix L·Lᵀ
+    noise_precision: Tensor  # (N,): 1 / standard deviation of the fourth
+
+
+class Estimator(nn.Module):
+    """The network that estimates the degradation of LR pictures."""
+
+    def __init__(self, config: EstimatorConfig):
+        super().__init__()
+        self.config, hidden = config, config.hidden
+        self.scale_bias = nn.Embedding(SCALES + 1, hidden)
+        self.window1, self.window2 = nn.Linear(FEATURES, hidden), nn.Linear(hidden, hidden)
+        self.context = nn.Linear(hidden, 1)
+        self.joint1, self.joint2 = nn.Linear(3 * hidden, hidden), nn.Linear(hidden, hidden)
+        self.local, self.attention = nn.Linear(hidden, 8), nn.Linear(hidden, 2)
+        self.global1, self.global2, self.global3 = (
+            nn.Linear(3 * hidden + 8, 128),
+            nn.Linear(128, 128),
+            nn.Linear(128, 11),
+        )
+        self.register_buffer("mean", torch.zeros(FEATURES))  # of the features over training windows
+        self.register_buffer("deviation", torch.ones(FEATURES))
+        self.register_buffer("fourier", _fourier_filters(), persistent=False)
+        self.register_buffer("bands", _colour_bands(), persistent=False)
+        nn.init.zeros_(self.local.weight)
+        with torch.no_grad():
+            self.local.bias[:] = torch.tensor([0.3, 0, 0.3, 1.0, 0, 0, 0, 0])
+            self.global3.weight *= 0.1
+            self.global3.bias.zero_()
+
+    def features(self, lr: Tensor) -> Tensor:
+        """LR (N, 3, h, w), 0 to 1, h and w at least 16 → what describes its n windows, (N, n, FEATURES)."""
+        red, green, blue = (lr * 255).unbind(1)
+        grey, colour1, colour2 = (red + green + blue) / 3, red - green, (red + green) / 2 - blue
+        windows = self._windows(grey)  # (N, n, 256)
+        mean = windows.mean(2, keepdim=True)
+        clipped = ((windows < 2) | (windows > 253)).float().mean(2, keepdim=True)
+        windows = windows - mean
+        deviation = windows.square().mean(2, keepdim=True).sqrt()
+        colours = [self._power(self._windows(colour)) @ self.bands for colour in (colour1, colour2)]
+        spectra = [(power + 0.05).log() for power in (self._power(windows), *colours)]
+        scalars = [(deviation + 0.3).log(), mean / 255, clipped]
+        return torch.cat([*spectra, *scalars, windows / (deviation + 1)], 2)
+
+    def _windows(self, channel: Tensor) -> Tensor:
+        """The windows of a channel (N, h, w), (N, n, 256)."""
+        stride = self.config.stride
+        windows = channel.unfold(1, WINDOW, stride).unfold(2, WINDOW, stride)
+        return windows.reshape(len(channel), -1, WINDOW**2)
+
+    def _power(self, windows: Tensor) -> Tensor:
+        """The power spectra, (N, n, FREQUENCIES), of windows whose mean does not matter."""
+        real, imaginary = (windows @ self.fourier).square().chunk(2, -1)
+        return real + imaginary
+
+    def forward(self, features: Tensor, scale: Tensor) -> Prediction:
+        """Features of n windows of each of N pictures, (N, n, FEATURES), and scales, (N,) → the prediction."""
+        windows = F.gelu(self.window1((features - self.mean) / self.deviation) + self.scale_bias(scale)[:, None])
+        windows = F.gelu(self.window2(windows)) + windows  # (N, n, hidden)
+        context = torch.cat([_attend(self.context(windows), windows), windows.mean(1)], 1)[:, None]
+        windows = F.gelu(self.joint1(torch.cat([windows, context.expand(-1, windows.shape[1], -1)], 2)))
+        windows = F.gelu(self.joint2(windows)) + windows
+        means, log_precisions = self.local(windows).split(4, 2)
+        precisions = log_precisions.clamp(-8, 8).exp()
+        pooled = (means * precisions).sum(1) / precisions.sum(1)  # (N, 4)
+        attended = [_attend(logits, windows) for logits in self.attention(windows).split(1, 2)]
+        summary = torch.cat([*attended, windows.mean(1), pooled, precisions.mean(1).log()], 1)
+        summary = F.gelu(self.global1(summary))
+        output = self.global3(F.gelu(self.global2(summary)) + summary)  # (N, 11)
+        return Prediction(pooled + output[:, :4], _cholesky(output[:, 4:10]), _noise_precision(output[:, 10]))
+
+
+def _attend(logits: Tensor, windows: Tensor) -> Tensor:
+    """The mean of windows (N, n, C) with weights softmax(logits), (N, n, 1): (N, C)."""
+    return (logits.softmax(1) * windows).sum(1)
+
+
+def _cholesky(numbers: Tensor) -> Tensor:
+    """Six numbers (N, 6) as lower triangular matrices (N, 3, 3) with bounded positive diagonals."""
+    rows, columns = torch.tril_indices(3, 3)
+    lower = numbers.new_zeros(len(numbers), 3, 3)
+    lower[:, rows, columns] = numbers
+    diagonal = lower.diagonal(dim1=1, dim2=2)
+    log_precision = (2 - F.softplus(1.9 - diagonal)).clamp(MIN_LOG_PRECISION, MAX_LOG_PRECISION)
+    return lower - torch.diag_embed(diagonal) + torch.diag_embed(log_precision.exp())
+
+
+def _noise_precision(number: Tensor) -> Tensor:
+    return (number + 1).clamp(-3, 3.5).exp()
+
+
+def _fourier_filters() -> Tensor:
+    """The discrete Fourier transform of windows under a Hann window, (256, 2 · FREQUENCIES): real, then imaginary.
+
+    Each filter has the sum 0, so that the mean of a window does not matter. Power is per pixel.
+    """
+    hann = torch.hann_window(WINDOW + 2)[1:-1].numpy().astype(np.float64)
+    hann = np.outer(hann, hann)
+    waves = np.exp(-2j * math.pi * np.outer(np.arange(WINDOW), np.arange(WINDOW)) / WINDOW)
+    filters = np.einsum("ay,bx->abyx", waves, waves[: WINDOW // 2 + 1]) * (hann / np.sqrt((hann**2).sum()))
+    filters -= filters.mean((2, 3), keepdims=True)
+    filters = filters.reshape(FREQUENCIES, WINDOW**2).T
+    return torch.from_numpy(np.concatenate([filters.real, filters.imag], 1)).float()
+
+
+def _colour_bands() -> Tensor:
+    """The matrix (FREQUENCIES, COLOUR_BANDS) that gives the mean of a power spectrum over each ring."""
+    rows, columns = np.fft.fftfreq(WINDOW)[:, None], np.fft.rfftfreq(WINDOW)[None]
+    ring = np.minimum(np.hypot(rows, columns) * 2 * COLOUR_BANDS, COLOUR_BANDS - 1).astype(int).ravel()
+    bands = np.eye(COLOUR_BANDS)[ring]
+    return torch.from_numpy(bands / bands.sum(0)).float()
+
+
+def blur_parameters(width1: NDArray, width2: NDArray, angle: NDArray, scale: NDArray) -> NDArray:
+    """The parameters of Gaussian kernels: the matrix √(Σ + OFFSET²) − OFFSET, (..., 3), Σ the covariance in LR pixels².
+
+    Widths in HR pixels and angles in degrees as in `gaussian`. The numbers are those of columns, of both, of rows.
+    """
+    along, across = (np.hypot(width / scale, OFFSET) - OFFSET for width in (width1, width2))
+    cosine, sine = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
+    both = (along - across) * cosine * sine
+    return np.stack([along * cosine**2 + across * sine**2, both, along * sine**2 + across * cosine**2], -1)
+
+
+def gaussian_of(parameters: NDArray, scale: int) -> tuple[NDArray, NDArray, NDArray]:
+    """The inverse of `blur_parameters`: width1 ≥ width2 ≥ 0 in HR pixels and the angle, 0 to 180 degrees."""
+    matrix = parameters[..., [[0, 1], [1, 2]]]
+    values, vectors = np.linalg.eigh(matrix)
+    widths = scale * np.sqrt((np.maximum(values, 0) + OFFSET) ** 2 - OFFSET**2)
+    angle = np.rad2deg(np.arctan2(vectors[..., 1, 1], vectors[..., 0, 1])) % 180
+    return widths[..., 1], widths[..., 0], angle

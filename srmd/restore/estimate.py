@@ -1,0 +1,188 @@
+"""Estimates blur and noise of an LR picture, of which nothing else is known."""
+
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from srmd.base.errors import InputError, prefix_errors
+from srmd.degradation import check_noise_level
+from srmd.estimator import WINDOW, gaussian_of
+from srmd.kernel.specs import to_kernel
+from srmd.kernel.window import centre_offset
+from srmd.pictures.conversion import to_pixels
+from srmd.pictures.dihedral import VIEWS, turn
+from srmd.pictures.picture import as_floats
+from srmd.pictures.transparency import spread_visible_colours
+from srmd.restore.decision import Belief, decide
+from srmd.weights.estimators import read_estimator
+from srmd.weights.shipped import estimator_file
+
+SURE = 0.5  # minimum confidence of an estimate that is called sure
+NO_BLUR_WIDTH = 0.3  # HR pixels; a narrower Gaussian is a delta kernel but for a thousandth
+MIN_NOISE_LEVEL = 1.0  # a lower estimate counts as 0: rounding to 8 bits alone is noise of the level 0.3
+PLACE = 128  # side in LR pixels of the places that large pictures are estimated from
+MAX_PLACES = 16
+MAX_WHOLE_PIXELS = MAX_PLACES * PLACE**2  # of a picture that is estimated as a whole
+MIN_WINDOWS = 4  # windows without overlap that a picture needs for full confidence
+SAME_WIDTH = 1.1  # a Gaussian whose widths have a smaller ratio is called isotropic
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The estimated blur and noise of an LR picture."""
+
+    widths: tuple[float, float]  # HR pixels, the larger one first, rounded to 2 decimals
+    angle: float  # of the long axis as in `gaussian:W1,W2,ANGLE`, whole degrees, 0 to 179; 0 if isotropic
+    noise_level: float  # 0 to 255, one decimal
+    confidence: float  # 0 to 1: how probable it is that little is lost by assuming this kernel
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the picture tells enough about its blur."""
+        return self.confidence >= SURE
+
+    @property
+    def kernel_spec(self) -> str:
+        """The kernel as `delta`, `gaussian:W` or `gaussian:W1,W2,ANGLE`."""
+        width1, width2 = self.widths
+        if width1 < NO_BLUR_WIDTH:
+            return "delta"
+        return f"gaussian:{width1:g}" if width1 == width2 else f"gaussian:{width1:g},{width2:g},{self.angle:g}"
+
+
+class BlindEstimator:
+    """The estimator of a scale, with its weights in memory."""
+
+    def __init__(self, scale: int, weights: Path | None = None):
+        """`weights` is the file of an estimator, the package's by default; raises InputError if there is none."""
+        if weights is None:
+            with prefix_errors("scale"):
+                weights = estimator_file(scale)
+        self.scale, self._network = scale, read_estimator(weights).network
+
+    def estimate(self, pixels: NDArray, kernel: NDArray | None = None, noise_level: float | None = None) -> Estimate:
+        """The estimate for an LR picture (h, w, 3), uint8, uint16 or floats in 0 to 1, without transparency.
+
+        `kernel`, (k, k), or `noise_level` is what is known already; it is returned as the estimate.
+        """
+        lr = _to_lr(pixels)
+        windows = lr.shape[-2] * lr.shape[-1] / WINDOW**2
+        places = _telling_places(lr) if lr.shape[-2] * lr.shape[-1] > MAX_WHOLE_PIXELS else [lr]
+        return self._decide(self.believe(places), windows, kernel, noise_level)
+
+    def estimate_windows(
+        self, pixels: NDArray, size: int = PLACE, overlap: int = PLACE // 2
+    ) -> list[tuple[slice, slice, Estimate]]:
+        """Estimates for overlapping windows of size×size LR pixels: rows, columns and the estimate of each.
+
+        The last windows in each direction end at the border, so that all windows have one size if the picture is large
+        enough.
+        """
+        rows, columns = (_spans(length, size, size - overlap) for length in pixels.shape[:2])
+        return [(*spans, self.estimate(pixels[spans])) for spans in itertools.product(rows, columns)]
+
+    @torch.no_grad()
+    def believe(self, places: list[Tensor]) -> Belief:
+        """What the network believes of places (1, 3, h, w) of one picture, the mean over their flips and rotations."""
+        means, precisions, noise_means, noise_precisions = [], [], [], []
+        scale = torch.tensor([self.scale])
+        for view in range(VIEWS):
+            features = torch.cat([self._network.features(turn(place, view)) for place in places], 1)
+            prediction = self._network(features, scale)
+            turning = _turning(view)
+            cholesky = prediction.cholesky[0].double().numpy()
+            means.append(turning @ prediction.mean[0, :3].double().numpy())
+            precisions.append(turning.T @ (cholesky @ cholesky.T) @ turning)
+            noise_means.append(prediction.mean[0, 3].item())
+            noise_precisions.append(prediction.noise_precision[0].item())
+        noise = np.mean(noise_means), np.mean(noise_precisions)
+        return Belief(np.mean(means, 0), np.mean(precisions, 0), *map(float, noise))
+
+    def _decide(self, belief: Belief, windows: float, kernel: NDArray | None, noise_level: float | None) -> Estimate:
+        if noise_level is None:
+            level = max(float(np.expm1(2 * belief.noise_mean)), 0)
+            noise_level = 0.0 if level < MIN_NOISE_LEVEL else round(min(level, 255.0), 1)
+        if kernel is not None:
+            return Estimate(*_shape(*_moments(kernel)), noise_level, 1.0)
+        parameters, confidence = decide(belief, noise_level, self.scale)
+        confidence *= min(windows / MIN_WINDOWS, 1)
+        if confidence < SURE / 5:
+            return Estimate((0.0, 0.0), 0.0, noise_level, round(confidence, 2))
+        return Estimate(*_shape(*gaussian_of(parameters, self.scale)), noise_level, round(confidence, 2))
+
+
+def estimate(
+    picture: Any, scale: int, kernel: str | Path | ArrayLike | None = None, noise_level: float | None = None
+) -> Estimate:
+    """Estimates blur and noise of an LR picture that is to be restored at a scale, 1 to 4.
+
+    Pictures and kernels have the forms that `Restorer.restore` takes. `kernel` or `noise_level` is what is known
+    already. Raises InputError, which names the argument.
+    """
+    pixels = to_pixels(picture)
+    if noise_level is not None:
+        check_noise_level(noise_level)
+    kernel = None if kernel is None else to_kernel(kernel)
+    if not isinstance(scale, int) or isinstance(scale, bool):
+        raise InputError(f"expected a whole number, found {scale!r}", "scale")
+    rgb = pixels.rgb if pixels.alpha is None else spread_visible_colours(pixels.rgb, pixels.alpha)
+    return BlindEstimator(scale).estimate(rgb, kernel, noise_level)
+
+
+def _to_lr(pixels: NDArray) -> Tensor:
+    """Pixels as (1, 3, h, w) in 0 to 1, clipped and rounded to 8 bits as in training, mirrored up to one window."""
+    padding = [(0, max(WINDOW - side, 0)) for side in pixels.shape[:2]]
+    if any(after for _, after in padding):
+        pixels = np.pad(pixels, [*padding, (0, 0)], mode="symmetric")
+    if pixels.dtype == np.uint8:
+        return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].float() / 255
+    lr = torch.from_numpy(as_floats(pixels).astype(np.float32)).permute(2, 0, 1)[None]
+    return (lr.clamp(0, 1) * 255).round() / 255
+
+
+def _telling_places(lr: Tensor) -> list[Tensor]:
+    """The MAX_PLACES places of PLACE×PLACE pixels of a large picture (1, 3, h, w) with the most detail."""
+    grey = lr[0, 1, ::2, ::2]
+    detail = grey.diff(dim=0)[:, :-1].abs() + grey.diff(dim=1)[:-1].abs()
+    side = PLACE // 2
+    height, width = (length // side * side for length in detail.shape)
+    tiles = detail[:height, :width].unfold(0, side, side).unfold(1, side, side)
+    best = tiles.mean((2, 3)).flatten().argsort(descending=True, stable=True)[:MAX_PLACES]
+    corners = [divmod(int(index), tiles.shape[1]) for index in best]
+    return [lr[..., PLACE * row : PLACE * (row + 1), PLACE * column : PLACE * (column + 1)] for row, column in corners]
+
+
+def _spans(length: int, size: int, step: int) -> list[slice]:
+    starts = [*range(0, max(length - size, 0), step), max(length - size, 0)]
+    return [slice(start, min(start + size, length)) for start in starts]
+
+
+def _turning(view: int) -> NDArray:
+    """The matrix (3, 3) that turns the blur's parameters with a picture, by `turn(picture, view)`, and back again."""
+    matrix = np.eye(3) if view % 2 == 0 else np.array([[0.0, 0, 1], [0, -1, 0], [1, 0, 0]])
+    return np.diag([1.0, -1, 1]) @ matrix if view >= 4 else matrix
+
+
+def _moments(kernel: NDArray) -> tuple[float, float, float]:
+    """The widths, the larger one first, and the angle of the Gaussian with the second moments of a kernel (k, k)."""
+    rows, columns = np.mgrid[: len(kernel), : len(kernel)] - len(kernel) // 2
+    rows, columns = rows - centre_offset(kernel)[0], columns - centre_offset(kernel)[1]
+    both = (kernel * rows * columns).sum()
+    values, vectors = np.linalg.eigh([[(kernel * columns**2).sum(), both], [both, (kernel * rows**2).sum()]])
+    narrow, wide = np.sqrt(np.maximum(values, 0))
+    return wide, narrow, np.rad2deg(np.arctan2(vectors[1, 1], vectors[0, 1])) % 180
+
+
+def _shape(width1: float, width2: float, angle: float) -> tuple[tuple[float, float], float]:
+    """Widths and angle, rounded; nearly equal widths are made equal."""
+    width2 = max(width2, 0.05)
+    if width1 / width2 < SAME_WIDTH or width1 < NO_BLUR_WIDTH:
+        width = round(float(np.sqrt(width1 * width2)), 2)
+        return (width, width), 0.0
+    return (round(float(width1), 2), round(float(width2), 2)), float(round(angle) % 180)

@@ -1,0 +1,78 @@
+"""Reads and writes the weight files of estimators, weights/estimate_xN.safetensors."""
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from datetime import date
+from pathlib import Path
+
+import torch
+
+from srmd.base.errors import InputError
+from srmd.base.files import atomic_write, check_is_file
+from srmd.estimator import SCALES, Estimator, EstimatorConfig
+
+KIND = "estimator"  # in the metadata; the files of networks that restore have no such entry
+MAX_HIDDEN = 1024  # a larger number in a broken file would ask for gigabytes
+MODEL_SPEC = {
+    "modelspec.sai_model_spec": "1.0.0",
+    "modelspec.architecture": "srmd-estimator",
+    "modelspec.implementation": "srmd",
+    "modelspec.license": "MIT",
+}
+
+
+@dataclass(frozen=True)
+class EstimatorWeights:
+    """An estimator and the metadata of its file."""
+
+    network: Estimator
+    metadata: dict = field(default_factory=dict)
+
+
+def write_estimator(path: Path, weights: EstimatorWeights, dtype: torch.dtype = torch.float16) -> None:
+    """Writes a .safetensors file atomically: tensors in `dtype`; configuration and metadata as JSON under `srmd`."""
+    from safetensors.torch import save
+
+    config = weights.network.config
+    tensors = {key: tensor.to(dtype).contiguous() for key, tensor in weights.network.state_dict().items()}
+    metadata = weights.metadata | {"kind": KIND} | asdict(config)
+    title = f"Estimator of blur and noise for SRMD x{config.scale}"
+    model_spec = MODEL_SPEC | {"modelspec.title": title, "modelspec.date": date.today().isoformat()}
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(save(tensors, {"srmd": json.dumps(metadata, sort_keys=True)} | model_spec))
+
+
+def read_estimator(path: Path) -> EstimatorWeights:
+    """The estimator in a file, in float32; raises InputError for any other file."""
+    from safetensors import SafetensorError, safe_open
+
+    check_is_file(path)
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = json.loads((file.metadata() or {}).get("srmd", "null"))
+            names = file.keys()
+            tensors = {name: file.get_tensor(name).float() for name in names}
+    except (SafetensorError, ValueError) as error:
+        raise InputError(f"{path}: a broken .safetensors file ({error})") from error
+    if not isinstance(metadata, dict) or metadata.get("kind") != KIND:
+        raise InputError(f"{path}: expected an estimator, found a .safetensors of another kind")
+    network = Estimator(_config(metadata, path))
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        found = " ".join(str(error).split())[:200]  # PyTorch's message has a line for each tensor
+        raise InputError(f"{path}: its tensors do not fit its configuration: {found}") from error
+    if not all(tensor.isfinite().all() for tensor in tensors.values()):
+        raise InputError(f"{path}: expected finite numbers, found others")
+    return EstimatorWeights(network.eval(), metadata)
+
+
+def _config(metadata: dict, path: Path) -> EstimatorConfig:
+    values = {each.name: metadata.get(each.name) for each in fields(EstimatorConfig)}
+    limits = {"scale": SCALES, "hidden": MAX_HIDDEN}
+    invalid = [
+        name for name, value in values.items() if type(value) is not int or not 1 <= value <= limits.get(name, value)
+    ]
+    if invalid:
+        raise InputError(f"{path}: expected an estimator's configuration, found no valid {', '.join(invalid)}")
+    return EstimatorConfig(**values)
