@@ -5,11 +5,14 @@ This module imports no torch, so that flags are checked before torch is imported
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 STANDARD_STREAM = Path("-")  # as `input` standard input, as `output` standard output
 MAX_PIXELS = 2**28  # by default, of a picture that is read
+AUTO = "auto"  # as kernel or noise level: estimated from each LR picture
+Auto = Literal["auto"]
 
 
 @dataclass(frozen=True)
@@ -34,15 +37,20 @@ class NamedMap:
 class NamedDegradation:
     """A degradation as the user described it: kernels, noise and where they apply."""
 
-    kernels: list[NamedKernel]  # one, or one per label in `regions`
-    noise: float | NamedMap  # noise level, 0 to 255
+    kernels: list[NamedKernel] | Auto  # one, or one per label in `regions`
+    noise: float | NamedMap | Auto  # noise level, 0 to 255
     regions: NamedMap | None = None  # label i marks the pixels that are blurred by kernels[i]
     region_blend: float = 0.0  # standard deviation, in LR pixels, of the Gaussian that blends the regions
 
     @property
     def has_noise(self) -> bool:
-        """Whether the noise level is above 0 anywhere."""
+        """Whether the noise level is, or may be, above 0 anywhere."""
         return bool(self.noise.values.any() if isinstance(self.noise, NamedMap) else self.noise)
+
+    @property
+    def is_estimated(self) -> bool:
+        """Whether a part of it is estimated from each LR picture."""
+        return AUTO in (self.kernels, self.noise)
 
 
 @dataclass(frozen=True)
@@ -113,7 +121,8 @@ class TestRequest:
 
     weights: Path | None  # None: for each LR picture the shipped network whose scale reaches `size`
     output: Path
-    kernel: list[NamedKernel]
+    kernel: list[NamedKernel] | Auto
+    noise_free_weights: Path | None = None  # network of pictures whose estimated noise level is 0; None: `weights`
     scale_factor: int | None = None  # None: the scale of the weights
     pca: Path | None = None  # file of P, for weights without P
     test_data: Path | None = None  # HR pictures; None: the built-in photos, unless there is `input`
@@ -126,13 +135,13 @@ class TestRequest:
     outscale: float | None = None  # final size of restored pictures, relative to LR; None: the network's scale
     size: tuple[int, int] | None = None  # final width and height of restored pictures
     dry_run: bool = False  # whether to list only what would be restored
-    save_kernel: Path | None = None  # picture file to write
+    save_kernel: Path | None = None  # .png or .mat to write; a folder, if estimated kernels are saved
     regions: NamedMap | None = None
     region_blend: float = 0.0  # LR pixels
-    noise_level: float = 0.0  # 0 to 255
+    noise_level: float | Auto = 0.0  # 0 to 255
     noise_map: NamedMap | None = None  # replaces noise_level
-    assumed_kernel: NamedKernel | None = None
-    assumed_noise_level: float | None = None
+    assumed_kernel: NamedKernel | Auto | None = None
+    assumed_noise_level: float | Auto | None = None
     downsampler: str | None = None  # None: the downsampler that the network was trained for
     self_ensemble: bool = False
     tile: int | None = None  # maximum side in LR pixels; None: the backend's default
@@ -156,8 +165,11 @@ class TestRequest:
     @property
     def input_paths(self) -> list[Path]:
         """All files and folders that the request reads; no result may overwrite them."""
-        kernels = [*self.kernel, self.assumed_kernel] if self.assumed_kernel else self.kernel
-        paths = [*self.input, *(kernel.path for kernel in kernels), self.test_data, self.weights, self.pca]
+        kernels = [] if self.kernel == AUTO else [*self.kernel]
+        if isinstance(self.assumed_kernel, NamedKernel):
+            kernels.append(self.assumed_kernel)
+        paths = [*self.input, *(kernel.path for kernel in kernels), self.test_data]
+        paths += [self.weights, self.noise_free_weights, self.pca]
         paths += [named.path for named in (self.regions, self.noise_map) if named]
         return [path for path in paths if path]
 

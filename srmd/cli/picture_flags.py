@@ -2,6 +2,7 @@
 
 from srmd.cli.flag import ALL_MODES, ON, Flag
 from srmd.cli.values import (
+    auto_or,
     checked,
     existing,
     kernel_choice,
@@ -54,8 +55,8 @@ PICTURE_GROUPS: dict[str, tuple[Flag, ...]] = {
             ("test",),
             "blur kernel: delta (no blur), gaussian:W, gaussian:W1,W2,ANGLE, or a .mat, .npy, .png, .txt or .csv file; "
             "W: widths, that is standard deviations (not variances) in HR pixels; ANGLE: of the long axis, in degrees; "
-            "with --regions, give the flag once for each region",
-            {"type": checked(kernel_choice), "action": "append", "metavar": "SPEC"},
+            "with --input also auto, estimated from each picture; with --regions, give the flag once for each region",
+            {"type": auto_or(checked(kernel_choice)), "action": "append", "metavar": "auto|SPEC"},
         ),
         Flag(
             "kernel_index",
@@ -68,14 +69,15 @@ PICTURE_GROUPS: dict[str, tuple[Flag, ...]] = {
         Flag(
             "save_kernel",
             ("test",),
-            "save the kernel: as an enlarged picture (.png), or as numbers (.mat)",
-            {"type": kernel_output, "metavar": "FILE"},
+            "save the kernel: as an enlarged picture (.png), or as numbers (.mat); if kernels of several pictures are "
+            "estimated, the folder for a .mat of each",
+            {"type": kernel_output, "metavar": "PATH"},
         ),
         Flag(
             "noise_level",
             ("test",),
-            "standard deviation of the Gaussian noise, 0 to 255",
-            {"type": number(0, 255), "metavar": "X"},
+            "standard deviation of the Gaussian noise, 0 to 255; with --input also auto, estimated from each picture",
+            {"type": auto_or(number(0, 255)), "metavar": "auto|X"},
         ),
         Flag(
             "noise_map",
@@ -109,14 +111,16 @@ PICTURE_GROUPS: dict[str, tuple[Flag, ...]] = {
         Flag(
             "assumed_kernel",
             ("test",),
-            "kernel that the network is told, where it differs from the one applied to HR pictures",
-            {"type": checked(kernel_choice), "metavar": "SPEC"},
+            "kernel that the network is told, where it differs from the one applied to HR pictures; auto: estimated "
+            "from each LR picture, and the scores are shown beside those with what was applied",
+            {"type": auto_or(checked(kernel_choice)), "metavar": "auto|SPEC"},
         ),
         Flag(
             "assumed_noise_level",
             ("test",),
-            "noise level that the network is told, where it differs from the one applied, 0 to 255",
-            {"type": number(0, 255), "metavar": "X"},
+            "noise level that the network is told, where it differs from the one applied, 0 to 255; auto as with "
+            "--assumed_kernel",
+            {"type": auto_or(number(0, 255)), "metavar": "auto|X"},
         ),
     ),
 }

@@ -1,39 +1,35 @@
 """Turns flags into the request of a mode, checked and typed."""
 
 import argparse
-import os
 import shlex
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
 from srmd import __version__
-from srmd.base.errors import InputError, prefix_errors
+from srmd.base.errors import InputError
+from srmd.cli.degradation_request import degradation_values
 from srmd.cli.flags import FLAGS, MODES, Parser, mode_parser
 from srmd.cli.restoring_checks import check_output, check_results, check_streams
-from srmd.cli.values import KernelChoice, picture_source, words
+from srmd.cli.values import picture_source, words
 from srmd.config import (
-    MAX_PIXELS,
+    AUTO,
     STANDARD_STREAM,
     NamedDegradation,
-    NamedKernel,
-    NamedMap,
     PackageRequest,
     PrepareRequest,
     TestRequest,
     TrainConfig,
 )
-from srmd.kernel.families import delta
-from srmd.kernel.window import recentre_kernel
-from srmd.pictures.maps import check_labels, read_labels, read_noise_map
+from srmd.kernel.files import is_kernel_output
 from srmd.train.run_folder import run_config
 from srmd.weights.shipped import shipped_weights, weights_for_enlargement
 
 Request = TrainConfig | TestRequest | PrepareRequest | PackageRequest
 PACKAGE_COMMANDS = ("list_weights", "clear_cache")
-HELP = """SRMD: super-resolution of pictures with a known blur kernel and noise level.
+HELP = """SRMD: super-resolution of pictures whose blur kernel and noise level are given or estimated.
 
-    python main.py photo.png --kernel=gaussian:1.3 --noise_level=5              # restore a picture
+    python main.py photo.png                                                    # restore a picture
+    python main.py photo.png --kernel=gaussian:1.3 --noise_level=5              # with a known kernel and noise level
     python main.py --mode=test --test_data=pictures --kernel=gaussian:1.3       # degrade, restore and score pictures
     python main.py --mode=train --scale_factor=2                                # train a network
     python main.py --mode=prepare --train_data=pictures --output=pictures.h5    # pack pictures for training
@@ -153,123 +149,42 @@ def _check_pack_flags(values: dict, train_data: Path | None) -> None:
 
 
 def _test_request(values: dict) -> TestRequest:
-    values = values | _chosen_kernels(values)
-    for name in ("kernel_index", "recentre_kernel"):
-        values.pop(name, None)
     if values.get("input"):
         for name in ("test_data", "save_lr", "assumed_kernel", "assumed_noise_level"):
             if name in values:
                 raise InputError("only for HR pictures, found --input, which takes LR pictures", name)
-        if not values["kernel"]:
-            example = "--kernel=gaussian:1.3, or --kernel=delta for no blur"
-            raise InputError(f"required for LR pictures, found none; for example {example}", "kernel")
         check_streams(values)
     check_results(values)
-    values["kernel"] = values["kernel"] or [NamedKernel("delta", delta())]
-    values |= _read_maps(values)
-    _check_maps(values)
+    values = degradation_values(values)
     if "weights" not in values:
-        values["weights"] = _shipped_weights(values)
+        values |= _shipped_networks(values)
     network = values["weights"].stem if values["weights"] else "srmd"
     name = f"{network}_{datetime.now():%Y%m%d-%H%M%S-%f}"  # unique, even for two tests in one second
     request = TestRequest(**{"output": Path("results") / name} | values)
     if request.save_kernel:
-        _check_kernel_overwrites_nothing(request)
+        _check_save_kernel(request)
     return request
 
 
-def _read_maps(values: dict) -> dict[str, NamedMap]:
-    """The maps of `regions` and `noise_map`, read from their files."""
-    maps, max_pixels = {}, values.get("max_pixels", MAX_PIXELS)
-    for name, read in (("regions", read_labels), ("noise_map", read_noise_map)):
-        if name in values:
-            with prefix_errors(name):
-                maps[name] = NamedMap(values[name], read(values[name], max_pixels))
-    return maps
-
-
-def _check_maps(values: dict) -> None:
-    """Raises InputError if kernels, regions, noise level and noise map can't be combined."""
-    count, regions = len(values["kernel"]), values.get("regions")
-    if regions is None:
-        if count > 1:
-            raise InputError(f"expected one, or --regions to say where each applies, found {count}", "kernel")
-        if "region_blend" in values:
-            raise InputError("expected --regions, whose borders it softens, found none", "region_blend")
-    else:
-        if count == 1:
-            raise InputError("expected several --kernel, one for each region, found one kernel", "regions")
-        with prefix_errors("regions"), prefix_errors(str(regions.path)):
-            check_labels(regions.values, count)
-    if "noise_map" in values and "noise_level" in values:
-        raise InputError("expected either --noise_map or --noise_level, found both", "noise_map")
-
-
-def _check_kernel_overwrites_nothing(request: TestRequest) -> None:
-    """Raises InputError if --save_kernel is an input file, or a file inside an input folder."""
+def _check_save_kernel(request: TestRequest) -> None:
+    """Raises InputError if --save_kernel would overwrite an input, or is a folder and there is one kernel."""
+    if not is_kernel_output(request.save_kernel) and request.kernel != AUTO:
+        raise InputError(f"expected a .png or .mat file, found {str(request.save_kernel)!r}", "save_kernel")
     path = request.save_kernel.resolve()
-    if path.exists() and any(path.is_relative_to(source.resolve()) for source in request.input_paths):
+    if path.is_file() and any(path.is_relative_to(source.resolve()) for source in request.input_paths):
         raise InputError(f"{request.save_kernel} would overwrite an input", "save_kernel")
 
 
-def _kernel_choices(values: dict) -> list[tuple[str, KernelChoice]]:
-    """Flag name and value of each --kernel and of --assumed_kernel."""
-    choices = [("kernel", choice) for choice in values.get("kernel", [])]
-    if "assumed_kernel" in values:
-        choices.append(("assumed_kernel", values["assumed_kernel"]))
-    return choices
-
-
-def _chosen_kernels(values: dict) -> dict[str, list[NamedKernel] | NamedKernel]:
-    """The values of `kernel` and `assumed_kernel`, with --kernel_index and --recentre_kernel applied."""
-    choices = _kernel_choices(values)
-    indices = _kernel_indices(values, choices)
-    recentre = "recentre_kernel" in values
-    chosen = [(name, _chosen_kernel(choice, indices, recentre)) for name, choice in choices]
-    kernels = {"kernel": [kernel for name, kernel in chosen if name == "kernel"]}
-    return kernels | {name: kernel for name, kernel in chosen if name == "assumed_kernel"}
-
-
-def _kernel_indices(values: dict, choices: list[tuple[str, KernelChoice]]) -> Iterator[int]:
-    """An index for each file that holds several kernels, in the order of the files."""
-    several = [(name, choice) for name, choice in choices if len(choice.arrays) > 1]
-    indices = values.get("kernel_index", [])
-    if several and not indices:
-        name, choice = several[0]
-        found = f"found {choice.spec}, which holds {len(choice.arrays)}"
-        raise InputError(f"expected one kernel, {found}: choose one by --kernel_index=N, counted from 0", name)
-    if indices and not several:
-        raise InputError("expected a kernel file that holds several, found none", "kernel_index")
-    if len(indices) not in (0, 1, len(several)):
-        expected = f"expected one, or one for each of the {len(several)} files that hold several kernels"
-        raise InputError(f"{expected}, found {len(indices)}", "kernel_index")
-    if len(indices) == 1:
-        indices = indices * len(several)
-    return iter(indices)
-
-
-def _chosen_kernel(choice: KernelChoice, indices: Iterator[int], recentre: bool) -> NamedKernel:
-    """The kernel of a choice, or of a file of several kernels the one of the next index; recentred if `recentre`."""
-    spec, index, count = choice.spec, 0, len(choice.arrays)
-    if count > 1:
-        index = next(indices)
-        if index >= count:
-            expected = f"expected 0 to {count - 1}, because {spec} holds {count} kernels"
-            raise InputError(f"{expected}, found {index}", "kernel_index")
-        spec = f"{spec}[{index}]"
-    kernel = choice.arrays[index]
-    if recentre:
-        with prefix_errors("recentre_kernel"), prefix_errors(spec):
-            kernel = recentre_kernel(kernel)
-        if kernel is not choice.arrays[index]:
-            spec = f"{spec}, recentred"
-    return NamedKernel(spec, kernel, Path(choice.spec) if os.path.isfile(choice.spec) else None)
-
-
-def _shipped_weights(values: dict) -> Path | None:
-    """The path of the shipped network for scale and assumed noise; None if `size` needs one for each picture."""
+def _shipped_networks(values: dict) -> dict[str, Path | None]:
+    """The values of `weights` and `noise_free_weights`, of which the second is only used for estimated noise levels."""
     noise = values.get("assumed_noise_level", values.get("noise_map", values.get("noise_level", 0.0)))
-    noisy = NamedDegradation([], noise).has_noise
+    if noise == AUTO:
+        return {"weights": _shipped_network(values, True), "noise_free_weights": _shipped_network(values, False)}
+    return {"weights": _shipped_network(values, NamedDegradation([], noise).has_noise)}
+
+
+def _shipped_network(values: dict, noisy: bool) -> Path | None:
+    """The path of the shipped network for a scale; None if `size` needs one for each picture."""
     scale = values.get("scale_factor")
     if scale is None and "size" in values:
         return None

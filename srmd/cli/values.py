@@ -13,7 +13,8 @@ import numpy as np
 
 from srmd.base.errors import InputError
 from srmd.base.files import SPECIAL_FILES, describe_path
-from srmd.config import STANDARD_STREAM
+from srmd.config import AUTO, STANDARD_STREAM
+from srmd.kernel.files import is_kernel_output
 from srmd.kernel.specs import parse_kernels
 from srmd.show.dashboard import check_address
 
@@ -47,6 +48,11 @@ def number(minimum: float, maximum: float = math.inf, above: bool = False) -> Ca
         return value
 
     return parse
+
+
+def auto_or(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """A parser of `auto`, or of what `parse` parses."""
+    return lambda text: AUTO if text == AUTO else parse(text)
 
 
 def whole(minimum: int, maximum: int = MAX_WHOLE) -> Callable[[str], int]:
@@ -94,7 +100,7 @@ def relative_sizes(text: str) -> tuple[float, ...]:
 
 def tile_side(text: str) -> int | None:
     """Parses `auto`, as None, or the side of a tile in LR pixels."""
-    return None if text == "auto" else whole(16)(text)
+    return None if text == AUTO else whole(16)(text)
 
 
 def picture_source(text: str) -> Path:
@@ -172,10 +178,11 @@ def kernel_choice(spec: str) -> KernelChoice:
 
 
 def kernel_output(text: str) -> Path:
-    """Parses the path of a .png or .mat to write a kernel to."""
+    """Parses the path of a .png or .mat to write a kernel to, or of a folder for several kernels."""
     path = output_path(text)
-    if path.suffix.lower() not in (".png", ".mat") or path.is_dir():
-        raise argparse.ArgumentTypeError(f"expected a .png or .mat file, found {text!r}")
+    is_new_folder = not path.suffix and not path.exists()
+    if not (is_kernel_output(path) or path.is_dir() or is_new_folder):
+        raise argparse.ArgumentTypeError(f"expected a .png or .mat file, or a folder, found {text!r}")
     return path
 
 

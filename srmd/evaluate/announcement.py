@@ -1,12 +1,17 @@
 """The messages that a test logs before it starts, and the pictures of its degradation for the dashboard."""
 
+from pathlib import Path
+
 import numpy as np
 
-from srmd.config import NamedDegradation, NamedKernel, NamedMap, TestSettings
+from srmd.config import AUTO, Auto, NamedDegradation, NamedKernel, NamedMap, TestSettings
 from srmd.kernel.pca import code_error
 from srmd.kernel.window import centre_offset, cropped_share, fit_kernel, stack_kernels
 from srmd.restore.restorer import Restorer
 from srmd.show.pictures import kernel_picture, map_picture
+from srmd.weights.files import Weights
+
+ESTIMATED = "estimated from each LR picture"
 
 # Values above which a test logs a warning:
 MAX_LOST_SHARE = 1e-5  # share of a kernel's absolute values outside the network's window
@@ -14,41 +19,48 @@ MAX_OFF_CENTRE = 0.25  # HR pixels between a kernel's centre of mass and its mid
 MAX_CODE_ERROR = 0.05  # error of a kernel's code, relative to the kernel's norm
 
 
-def announcement(settings: TestSettings, restorer: Restorer) -> list[str]:
-    """One line each on the network, the degradation that is applied, and the one that is assumed."""
-    config, request = restorer.config, settings.request
-    lines = [f"{config.kind} x{config.scale} from {request.weights} ({restorer.backend})"]
+def describe_network(weights: Path, restorer: Restorer) -> str:
+    """A line on a network, its file, and what runs it."""
+    config = restorer.config
+    return f"{config.kind} x{config.scale} from {weights} ({restorer.backend})"
+
+
+def announcement(settings: TestSettings, weights: Weights) -> list[str]:
+    """One line each on the degradation that is applied, and the one that is assumed."""
+    request, lines = settings.request, []
     if not request.input:
         specs = [kernel.spec for kernel in settings.applied.kernels]
         degradation = f"{_describe_kernels(specs, settings.applied)}, {_describe_noise(settings.applied.noise)}"
         lines.append(f"applied: {degradation}, downsampler {settings.downsampler}")
-    lines.append(f"assumed: {_describe_assumed(settings.assumed, restorer)}")
+    lines.append(f"assumed: {_describe_assumed(settings.assumed, weights)}")
     if request.save_lr:
         folder = request.output / "lr"
         lines.append(f"The LR pictures in {folder} are clipped and rounded to 8 bits; the network gets them unrounded")
     return lines
 
 
-def _describe_assumed(assumed: NamedDegradation, restorer: Restorer) -> str:
-    errors = _code_errors(assumed, restorer)
+def _describe_assumed(assumed: NamedDegradation, weights: Weights) -> str:
+    has_noise_level = "noise" in weights.network.config.conditions
+    noise = _describe_noise(assumed.noise) if has_noise_level else "no noise level (SRMDNF)"
+    if assumed.kernels == AUTO:
+        return f"kernel {ESTIMATED}, {noise}"
+    errors = _code_errors(assumed.kernels, weights)
     specs = [
         f"{kernel.spec} (kernel code error {error:.1%})" for kernel, error in zip(assumed.kernels, errors, strict=True)
     ]
-    has_noise_level = "noise" in restorer.config.conditions
-    noise = _describe_noise(assumed.noise) if has_noise_level else "no noise level (SRMDNF)"
     return f"{_describe_kernels(specs, assumed)}, {noise}"
 
 
-def warnings(settings: TestSettings, restorer: Restorer) -> list[str]:
+def warnings(settings: TestSettings, weights: Weights) -> list[str]:
     """A line for each reason to mistrust the results."""
-    config, assumed = restorer.config, settings.assumed
-    messages = []
+    assumed, messages = settings.assumed, []
     has_noise = assumed.has_noise or (settings.applied.has_noise and not settings.request.input)
-    if has_noise and "noise" not in config.conditions:
+    if has_noise and "noise" not in weights.network.config.conditions:
         messages.append("SRMDNF takes no noise level: it treats all LR pictures as free of noise")
-    for kernel, error in zip(assumed.kernels, _code_errors(assumed, restorer), strict=True):
-        messages += kernel_warnings(kernel, config.kernel_size, error)
-    if (settings.downsampler, restorer.downsampler) == ("bicubic", "direct"):
+    kernels = [] if assumed.kernels == AUTO else assumed.kernels
+    for kernel, error in zip(kernels, _code_errors(kernels, weights), strict=True):
+        messages += kernel_warnings(kernel, weights.network.config.kernel_size, error)
+    if (settings.downsampler, weights.downsampler) == ("bicubic", "direct"):
         messages.append("this network was trained for the direct downsampler, not for bicubic")
     return messages
 
@@ -73,9 +85,9 @@ def kernel_warnings(kernel: NamedKernel, window: int, error: float) -> list[str]
     return messages
 
 
-def _code_errors(assumed: NamedDegradation, restorer: Restorer) -> list[float]:
-    size, pca = restorer.config.kernel_size, restorer.pca.numpy()
-    return [code_error(fit_kernel(kernel.array, size, normalise=False), pca) for kernel in assumed.kernels]
+def _code_errors(kernels: list[NamedKernel], weights: Weights) -> list[float]:
+    size, pca = weights.network.config.kernel_size, weights.pca.numpy()
+    return [code_error(fit_kernel(kernel.array, size, normalise=False), pca) for kernel in kernels]
 
 
 def _describe_kernels(specs: list[str], degradation: NamedDegradation) -> str:
@@ -86,7 +98,9 @@ def _describe_kernels(specs: list[str], degradation: NamedDegradation) -> str:
     return f"kernels {', '.join(specs)} in the regions of {degradation.regions.path}{blended}"
 
 
-def _describe_noise(noise: float | NamedMap) -> str:
+def _describe_noise(noise: float | NamedMap | Auto) -> str:
+    if noise == AUTO:
+        return f"noise level {ESTIMATED}"
     if isinstance(noise, NamedMap):
         return f"noise levels {noise.values.min():g} to {noise.values.max():g} from {noise.path}"
     return f"noise level {noise:g}"
@@ -94,12 +108,13 @@ def _describe_noise(noise: float | NamedMap) -> str:
 
 def degradation_pictures(settings: TestSettings) -> dict[str, tuple[np.ndarray, str]]:
     """Pictures of the applied kernels, regions and noise map: by dashboard window, the picture and its caption."""
-    applied = settings.applied
-    kernels = stack_kernels([kernel.array for kernel in applied.kernels])
-    specs = ", ".join(kernel.spec for kernel in applied.kernels)
-    pictures = {"kernel": (kernel_picture(kernels), f"kernel: {specs}")}
+    applied, pictures = settings.applied, {}
+    if applied.kernels != AUTO:
+        kernels = stack_kernels([kernel.array for kernel in applied.kernels])
+        specs = ", ".join(kernel.spec for kernel in applied.kernels)
+        pictures["kernel"] = kernel_picture(kernels), f"kernel: {specs}"
     if applied.regions:
-        labels = map_picture(applied.regions.values, len(kernels) - 1)
+        labels = map_picture(applied.regions.values, len(applied.kernels) - 1)
         pictures["regions"] = labels, f"regions: {applied.regions.path}; black: the first kernel"
     if isinstance(applied.noise, NamedMap):
         noise_map = map_picture(applied.noise.values, 255)

@@ -28,7 +28,7 @@ def log_dry_run(networks: list[NetworkJobs], plan: RestoringPlan) -> None:
     """Logs a line for each picture, with its size and that of its result, and how many there are."""
     restored, left_out = 0, len(plan.left_out)
     for network in networks:
-        request, scale = network.settings.request, network.weights.network.config.scale
+        request, scale = network.networks.settings.request, network.networks.scale
         for job in network.skipped:
             logger.info("skipped: %s, restored before to %s", job.label, target_of(request, job))
         for job in network.jobs:

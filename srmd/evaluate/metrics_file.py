@@ -7,8 +7,8 @@ from pathlib import Path
 from srmd import __version__
 from srmd.backends.backend import Backend
 from srmd.base.files import atomic_write
-from srmd.config import NamedDegradation, NamedMap, TestSettings
-from srmd.model import NetworkConfig
+from srmd.config import AUTO, NamedDegradation, NamedMap
+from srmd.evaluate.networks import Networks
 from srmd.pictures.metrics import non_finite_to_none
 from srmd.show.tables import mean_row
 
@@ -16,41 +16,42 @@ METRICS_FILE = "metrics.json"
 
 
 def write_metrics(
-    settings: TestSettings,
-    config: NetworkConfig,
-    backend: Backend | None,
-    rows: list[dict],
-    mean_rows: list[dict],
-    further: dict,
+    networks: Networks, backend: Backend | None, rows: list[dict], mean_rows: list[dict], further: dict
 ) -> None:
-    """Writes metrics.json: the command, the network, the degradations and a row for each picture.
+    """Writes metrics.json: the command, the networks, the degradations and a row for each picture.
 
     Args:
-        config: the configuration of the network.
-        backend: what ran the network; None if no picture was restored.
+        backend: what ran a network; None if no picture was restored.
         mean_rows: the scores of the pictures that `mean` is computed from; an infinite PSNR is written as null.
         further: more entries of the file.
     """
-    request = settings.request
-    applied = None
+    settings, request, applied = networks.settings, networks.settings.request, None
     if not request.input:
         applied = degradation_entry(settings.applied) | {"downsampler": settings.downsampler}
     mean = {key: value for key, value in mean_row(mean_rows).items() if key != "name"} if mean_rows else {}
     metrics = {
         "version": __version__,
         "command": request.command,
-        "scale": config.scale,
-        "weights": str(request.weights),
+        "scale": networks.scale,
+        **weights_entry(networks),
         "engine": backend and backend.engine,
         "precision": backend and backend.precision,
         "degradation": applied,
-        "assumed": degradation_entry(settings.assumed, config.conditions),
+        "assumed": degradation_entry(settings.assumed, networks.main.weights.network.config.conditions),
         **further,
         "images": [non_finite_to_none(row) for row in rows],
         "mean": non_finite_to_none(mean),
     }
     with atomic_write(request.output / METRICS_FILE) as temporary:
         temporary.write_text(json.dumps(metrics, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def weights_entry(networks: Networks) -> dict[str, str]:
+    """The files of the networks as metrics.json states them."""
+    entry = {"weights": str(networks.settings.request.weights)}
+    if networks.noise_free is not networks.main:
+        entry["noise_free_weights"] = str(networks.noise_free.settings.request.weights)
+    return entry
 
 
 def left_out_entries(left_out: dict[Path, str] | dict[str, str]) -> list[dict]:
@@ -61,11 +62,13 @@ def left_out_entries(left_out: dict[Path, str] | dict[str, str]) -> list[dict]:
 def degradation_entry(degradation: NamedDegradation, conditions: tuple[str, ...] = ("kernel", "noise")) -> dict:
     """A degradation as metrics.json states it; several kernels are a list and have regions, a noise map has a path.
 
+    What is estimated is `auto`; the row of each picture says what was found.
     `conditions` are those of the network that is told the degradation: without `noise` the noise level counts as 0.
     """
     if "noise" not in conditions:
         degradation = replace(degradation, noise=0.0)
-    specs, noise = [kernel.spec for kernel in degradation.kernels], degradation.noise
+    noise = degradation.noise
+    specs = [AUTO] if degradation.kernels == AUTO else [kernel.spec for kernel in degradation.kernels]
     entry = {"kernel": specs[0], "noise_level": noise}
     if len(specs) > 1:
         entry["kernel"] = specs

@@ -1,59 +1,60 @@
-"""Divides LR pictures by the network that restores them, and finds out which results are there already."""
+"""Divides LR pictures by the networks that restore them, and finds out which results are there already."""
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from srmd.base.errors import InputError
-from srmd.config import NamedDegradation, TestRequest, TestSettings
+from srmd.config import AUTO, NamedDegradation, TestRequest
+from srmd.evaluate.networks import Networks, read_networks
 from srmd.evaluate.records import ResultRecords, differences, input_entry, settings_entry
 from srmd.evaluate.results import RestoringJob
-from srmd.evaluate.settings import resolve_settings
 from srmd.pictures.files import upright_size
 from srmd.pictures.formats import DEFAULT_QUALITY, QUALITY_FORMATS, format_of
-from srmd.weights.files import Weights, read_weights_with_pca
-from srmd.weights.shipped import weights_for_enlargement
+from srmd.weights.shipped import noise_free_counterpart, weights_for_enlargement
 
 
 @dataclass
 class NetworkJobs:
-    """The pictures that one network restores."""
+    """The pictures that one network restores, or the two of one scale."""
 
-    settings: TestSettings
-    weights: Weights
+    networks: Networks
     entry: dict  # `settings_entry`
     jobs: list[RestoringJob]
     skipped: list[RestoringJob]  # those whose results exist and were made with equal settings
 
 
 def divide_by_network(request: TestRequest, jobs: list[RestoringJob]) -> list[NetworkJobs]:
-    """The pictures by network: one for all, unless `size` needs networks of different scales.
+    """The pictures by network: one or two for all, unless `size` needs networks of different scales.
 
     Raises InputError if a network does not suit the request.
     """
-    jobs_by_weights: dict[Path, list[RestoringJob]] = defaultdict(list)
+    jobs_by_weights: dict[tuple[Path, Path | None], list[RestoringJob]] = defaultdict(list)
     for job in jobs:
-        jobs_by_weights[request.weights or _weights_for_size(request, job.source)].append(job)
+        paths = request.weights, request.noise_free_weights
+        jobs_by_weights[paths if request.weights else _weights_for_size(request, job.source)].append(job)
     divided = []
-    for path, network_jobs in jobs_by_weights.items():
-        weights = read_weights_with_pca(path, request.pca)
-        settings = resolve_settings(replace(request, weights=path), weights)
-        divided.append(NetworkJobs(settings, weights, settings_entry(settings, weights), network_jobs, []))
+    for paths, network_jobs in jobs_by_weights.items():
+        networks = read_networks(request, *paths)
+        divided.append(NetworkJobs(networks, settings_entry(networks), network_jobs, []))
     return divided
 
 
-def _weights_for_size(request: TestRequest, source: Path) -> Path:
-    """The shipped network of the smallest scale that makes a picture as large as `size`."""
+def _weights_for_size(request: TestRequest, source: Path) -> tuple[Path, Path | None]:
+    """The shipped network of the smallest scale that makes a picture as large as `size`.
+
+    If the noise level is estimated, also the one for pictures without noise.
+    """
     try:
         height, width = upright_size(source, request.max_pixels)
     except InputError:  # the picture is left out when it is read
         height, width = 1, 1
     factor = max(request.size[0] / width, request.size[1] / height)
-    noisy = NamedDegradation([], request.noise_map or request.noise_level).has_noise
-    weights = weights_for_enlargement(factor, noisy)
+    noise = request.noise_map or request.noise_level
+    weights = weights_for_enlargement(factor, NamedDegradation([], noise).has_noise)
     if weights is None:
         raise InputError("expected a weights file, because no network is shipped, found none", "weights")
-    return weights
+    return weights, noise_free_counterpart(weights) if noise == AUTO else None
 
 
 def skip_existing(networks: list[NetworkJobs], records: ResultRecords) -> None:
@@ -65,10 +66,10 @@ def skip_existing(networks: list[NetworkJobs], records: ResultRecords) -> None:
     for network in networks:
         remaining = []
         for job in network.jobs:
-            if not _result_exists(network.settings.request, job):
+            if not _result_exists(network.networks.settings.request, job):
                 remaining.append(job)
             elif problem := _difference(network, job, records):
-                refused.append(f"{network.settings.request.output / job.file} exists and {problem}")
+                refused.append(f"{network.networks.settings.request.output / job.file} exists and {problem}")
             else:
                 network.skipped.append(job)
         network.jobs = remaining
@@ -88,7 +89,7 @@ def _difference(network: NetworkJobs, job: RestoringJob, records: ResultRecords)
     if row is None:
         return "no metrics.json says how it was made"
     found = differences(row["settings"], network.entry)
-    if row.get("quality") != quality_of(network.settings.request, job):
+    if row.get("quality") != quality_of(network.networks.settings.request, job):
         found.append("quality")
     if found:
         return f"was made with other settings: {', '.join(found)}"

@@ -6,6 +6,7 @@ killed are thus known, and the work for each result does not grow with their num
 
 import hashlib
 import json
+import math
 import uuid
 from collections.abc import Iterable
 from contextlib import suppress
@@ -16,10 +17,13 @@ from typing import Self, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from srmd.config import NamedMap, TestSettings
-from srmd.evaluate.metrics_file import METRICS_FILE, degradation_entry
+from srmd.config import AUTO, NamedMap
+from srmd.evaluate.metrics_file import METRICS_FILE, degradation_entry, weights_entry
+from srmd.evaluate.networks import Networks
+from srmd.evaluate.settings import known_noise_level
 from srmd.pictures.folders import natural_order
-from srmd.weights.files import Weights
+from srmd.weights.estimators import read_estimator
+from srmd.weights.shipped import estimator_file
 
 JOURNALS = ".srmd-*.jsonl"
 
@@ -91,21 +95,24 @@ def input_entry(source: Path) -> dict:
     return {"path": str(source), "bytes": status.st_size, "modified_ns": status.st_mtime_ns}
 
 
-def settings_entry(settings: TestSettings, weights: Weights) -> dict:
+def settings_entry(networks: Networks) -> dict:
     """All settings that change the pixels of a restored picture, except for its file format, as JSON values.
 
     Engine, device, tiles and threads are left out: they change no pixel by more than the rounding of a computation.
+    What is estimated is `auto`, beside a hash of what estimates it, so that nothing need be estimated to compare them.
     """
-    request, assumed = settings.request, settings.assumed
-    arrays = [kernel.array for kernel in assumed.kernels]
+    request, assumed = networks.settings.request, networks.settings.assumed
+    arrays = [] if assumed.kernels == AUTO else [kernel.array for kernel in assumed.kernels]
     arrays += [named.values for named in (assumed.regions, assumed.noise) if isinstance(named, NamedMap)]
-    tensors = [*weights.network.state_dict().values(), weights.pca]
+    tensors = [tensor for network in networks.all() for tensor in network.weights.network.state_dict().values()]
+    tensors += [network.weights.pca for network in networks.all()]
     return {
-        "scale": weights.network.config.scale,
-        "weights": str(request.weights),
+        "scale": networks.scale,
+        **weights_entry(networks),
         "weights_digest": _digest(tensor.numpy() for tensor in tensors),
-        "assumed": degradation_entry(assumed, weights.network.config.conditions),
+        "assumed": degradation_entry(assumed, networks.main.weights.network.config.conditions),
         "assumed_digest": _digest(arrays),
+        "estimator_digest": _estimator_digest(networks) if assumed.is_estimated else None,
         "self_ensemble": request.self_ensemble,
         "precision": request.precision,
         "outscale": request.outscale,
@@ -120,10 +127,20 @@ def differences(old: dict, new: dict) -> list[str]:
     """
     names = ("scale", "weights_digest", "assumed_digest", "self_ensemble", "precision", "outscale", "size")
     found = [name.removesuffix("_digest") for name in names if old.get(name) != new[name]]
+    estimators = {old.get("estimator_digest"), new["estimator_digest"]}
+    if None not in estimators and len(estimators) > 1:
+        found.append("estimator")
     old_assumed = old.get("assumed", {})
     return found + [
         name for name in ("noise_level", "region_blend") if old_assumed.get(name) != new["assumed"].get(name)
     ]
+
+
+def _estimator_digest(networks: Networks) -> str:
+    """A hash of the estimator's weights, and of the noise level that it is told."""
+    known = known_noise_level(networks.settings)
+    tensors = read_estimator(estimator_file(networks.scale)).network.state_dict().values()
+    return _digest([*(tensor.numpy() for tensor in tensors), np.array(math.nan if known is None else known)])
 
 
 def _digest(arrays: Iterable[NDArray]) -> str:

@@ -9,29 +9,26 @@ from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO
 
-from numpy.typing import NDArray
-
 from srmd.backends.backend import Backend
 from srmd.base.background import BackgroundWriter, prefetch
 from srmd.base.errors import InputError, Stopped, prefix_errors
 from srmd.base.files import make_folder
 from srmd.config import STANDARD_STREAM, TestRequest
-from srmd.evaluate.announcement import announcement, degradation_pictures, warnings
+from srmd.evaluate.announcement import degradation_pictures
 from srmd.evaluate.listing import log_dry_run, log_plan
 from srmd.evaluate.metrics_file import left_out_entries, write_metrics
 from srmd.evaluate.network_jobs import NetworkJobs, divide_by_network, quality_of, skip_existing
-from srmd.evaluate.picture import PictureEvaluation
+from srmd.evaluate.picture import PictureEvaluation, Restored
 from srmd.evaluate.records import ResultRecords, input_entry
 from srmd.evaluate.resize import final_size
 from srmd.evaluate.restoring_report import RestoringReport
 from srmd.evaluate.results import RestoringJob, RestoringPlan, check_case, plan_results
+from srmd.evaluate.saved_kernels import SavedKernels
 from srmd.evaluate.streams import picture_file
 from srmd.pictures.files import count_pixels, encode_picture, read_picture, write_picture
 from srmd.pictures.formats import DEFAULT_QUALITY, check_size, format_of, lost_properties
 from srmd.pictures.picture import Picture
-from srmd.restore.restorer import open_restorer
 from srmd.show.dashboard import Dashboard, open_dashboard
-from srmd.show.pictures import save_kernels
 
 logger = logging.getLogger("srmd")
 
@@ -55,12 +52,13 @@ def restore_pictures(
         plan = plan_results(request, records, streamed)
         networks = divide_by_network(request, plan.jobs)
         skip_existing(networks, records)
+        kernels = SavedKernels(request, plan.jobs)
         log_plan(plan)
         if request.dry_run:
             log_dry_run(networks, plan)
             return []
         with records:
-            return Restoring(request, plan, networks, records, progress, standard_output).run()
+            return Restoring(request, plan, networks, kernels, records, progress, standard_output).run()
 
 
 class Restoring:
@@ -71,6 +69,7 @@ class Restoring:
         request: TestRequest,
         plan: RestoringPlan,
         networks: list[NetworkJobs],
+        kernels: SavedKernels,
         records: ResultRecords,
         progress: Progress | None,
         standard_output: BinaryIO | None,
@@ -78,6 +77,7 @@ class Restoring:
         self.request, self.plan, self.networks, self.records = request, plan, networks, records
         self.report = RestoringReport(request, plan, sum(len(network.skipped) for network in networks))
         self._progress, self._standard_output = progress, standard_output
+        self._kernels = kernels
         self._backend: Backend | None = None  # the last one that was used
         self._folders: set[Path] = set()  # those that were made
         jobs = [job for network in networks for job in network.jobs]
@@ -107,16 +107,13 @@ class Restoring:
         return self.report.restored
 
     def _prepare(self) -> None:
-        """Makes the output folder and writes the kernel."""
+        """Makes the output folder and writes the kernel, unless it is estimated."""
         if self.request.output != STANDARD_STREAM:
             with prefix_errors("output"):
                 make_folder(self.request.output)
             check_case(self.request.output, self.plan.jobs)
-        if self.request.save_kernel and self.networks:
-            with prefix_errors("save_kernel"):
-                make_folder(self.request.save_kernel.parent)
-            kernels = self.networks[0].settings.applied.kernels
-            save_kernels([kernel.array for kernel in kernels], self.request.save_kernel)
+        if self.networks:
+            self._kernels.prepare(self.networks[0].networks.settings.applied)
 
     def _open_dashboard(self) -> Dashboard:
         name = self.request.result.stem if self.request.result else self.request.output.name
@@ -126,25 +123,20 @@ class Restoring:
         """Restores the pictures of one network; the next picture is read and the previous one written meanwhile."""
         if not network.jobs:
             return
-        request = network.settings.request
-        restorer = open_restorer(network.weights, request.device, request.engine, request.precision)
-        self._backend = restorer.backend
-        for line in announcement(network.settings, restorer):
-            logger.info("%s", line)
-        for line in warnings(network.settings, restorer):
-            logger.warning(line)
-        for window, (picture, caption) in degradation_pictures(network.settings).items():
+        evaluation = PictureEvaluation(network.networks, dashboard)
+        for window, (picture, caption) in degradation_pictures(network.networks.settings).items():
             dashboard.image(window, picture, caption)
-        evaluation = PictureEvaluation(network.settings, restorer)
         for job, picture, source in prefetch(self._read_all(network)):
-            sr, alpha, seconds = evaluation.restore(job.name, picture, self._advance)
-            row = {"name": job.name, "file": job.file, "seconds": seconds, "settings": network.entry, "input": source}
-            writer.submit(self._write, job, sr, alpha, picture, row, size=sr.nbytes + picture.pixels.nbytes)
+            restored = evaluation.restore(job.name, job.label, picture, self._advance)
+            row = {"name": job.name, "file": job.file, "seconds": restored.seconds, "settings": network.entry}
+            row |= {"input": source} | restored.assumption.row
+            writer.submit(self._write, job, restored, picture, row, size=restored.pixels.nbytes + picture.pixels.nbytes)
             self._advance(self._cumulative_pixels[job] - self._done_pixels)  # also counts pictures that were left out
+            self._backend = evaluation.backend
 
     def _read_all(self, network: NetworkJobs) -> Iterator[tuple[RestoringJob, Picture, dict]]:
         """Each picture that can be read, with its `input_entry`; the others are left out."""
-        scale = network.weights.network.config.scale
+        scale = network.networks.scale
         for job in network.jobs:
             try:
                 source = input_entry(job.source)
@@ -162,13 +154,14 @@ class Restoring:
                 source["path"] = str(STANDARD_STREAM)
             yield job, picture, source
 
-    def _write(self, job: RestoringJob, sr: NDArray, alpha: NDArray | None, picture: Picture, row: dict) -> None:
+    def _write(self, job: RestoringJob, restored: Restored, picture: Picture, row: dict) -> None:
         """Writes a result and records it; a result that its format cannot hold is left out."""
         path, quality = self.request.output / job.file, quality_of(self.request, job)
         lost = lost_properties(format_of(path), picture)
         row |= {key: value for key, value in (("quality", quality), ("lost", lost)) if value}
-        arguments = path, sr, picture, alpha, quality or DEFAULT_QUALITY
+        arguments = path, restored.pixels, picture, restored.alpha, quality or DEFAULT_QUALITY
         try:
+            self._kernels.save(job, restored.assumption.degradation.kernels)
             if self.request.output == STANDARD_STREAM:
                 self._standard_output.writelines(encode_picture(*arguments))
                 self._standard_output.flush()
@@ -223,8 +216,7 @@ class Restoring:
         left_out = left_out_entries(self.report.left_out)
         further = {"summary": self.report.counts, "left_out": left_out, "settings": settings}
         mean_rows = [{"name": row["name"], "seconds": row["seconds"]} for row in self.report.restored]
-        config = network.weights.network.config
-        write_metrics(network.settings, config, self._backend, rows, mean_rows, further)
+        write_metrics(network.networks, self._backend, rows, mean_rows, further)
 
 
 def _with_indices(rows: list[dict]) -> tuple[list[dict], list[dict]]:

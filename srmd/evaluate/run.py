@@ -8,19 +8,17 @@ from typing import BinaryIO
 from srmd.base.background import BackgroundWriter, prefetch
 from srmd.base.errors import prefix_errors
 from srmd.base.files import make_folder
-from srmd.config import TestRequest, TestSettings
-from srmd.evaluate.announcement import announcement, degradation_pictures, warnings
+from srmd.config import TestRequest
+from srmd.evaluate.announcement import degradation_pictures
 from srmd.evaluate.inputs import Inputs
 from srmd.evaluate.metrics_file import left_out_entries, write_metrics
+from srmd.evaluate.networks import read_networks
 from srmd.evaluate.picture import PictureEvaluation
 from srmd.evaluate.restoring import restore_pictures
-from srmd.evaluate.settings import resolve_settings
 from srmd.pictures.metrics import min_side
-from srmd.restore.restorer import open_restorer
-from srmd.show.dashboard import open_dashboard
+from srmd.show.dashboard import Dashboard, open_dashboard
 from srmd.show.pictures import save_kernels
 from srmd.show.tables import table
-from srmd.weights.files import read_weights_with_pca
 
 logger = logging.getLogger("srmd")
 
@@ -43,22 +41,18 @@ def evaluate(
 
 
 def _score_pictures(request: TestRequest, progress: Callable[[int, int], object]) -> list[dict]:
-    weights = read_weights_with_pca(request.weights, request.pca)
-    settings = resolve_settings(request, weights)
-    inputs = Inputs(request, min_side(weights.network.config.scale))
+    networks = read_networks(request, request.weights, request.noise_free_weights)
+    inputs = Inputs(request, min_side(networks.scale))
     if request.save_kernel:
         with prefix_errors("save_kernel"):
             make_folder(request.save_kernel.parent)
-        save_kernels([kernel.array for kernel in settings.applied.kernels], request.save_kernel)
-    restorer = open_restorer(weights, request.device, request.engine, request.precision)
-    _make_folders(request)
-    for line in announcement(settings, restorer):
-        logger.info("%s", line)
-    for line in warnings(settings, restorer):
-        logger.warning(line)
-    rows = _evaluate_all(settings, PictureEvaluation(settings, restorer), inputs, progress)
-    further = {"left_out": left_out_entries(inputs.left_out)}
-    write_metrics(settings, restorer.config, restorer.backend, rows, rows, further)
+        save_kernels([kernel.array for kernel in networks.settings.applied.kernels], request.save_kernel)
+    dashboard = open_dashboard(request.visdom, f"srmd_{request.output.name}", start_server=False, log=logger.info)
+    with dashboard:
+        evaluation = PictureEvaluation(networks, dashboard)
+        _make_folders(request)
+        rows = _evaluate_all(evaluation, inputs, dashboard, progress)
+    write_metrics(networks, evaluation.backend, rows, rows, {"left_out": left_out_entries(inputs.left_out)})
     logger.info("%s\nPictures and metrics.json are in %s", table(rows), request.output)
     if inputs.left_out:
         names = ", ".join(map(str, inputs.left_out))
@@ -74,13 +68,9 @@ def _make_folders(request: TestRequest) -> None:
 
 
 def _evaluate_all(
-    settings: TestSettings,
-    evaluation: PictureEvaluation,
-    inputs: Inputs,
-    progress: Callable[[int, int], object],
+    evaluation: PictureEvaluation, inputs: Inputs, dashboard: Dashboard, progress: Callable[[int, int], object]
 ) -> list[dict]:
-    request, rows = settings.request, []
-    cumulative_pixels = inputs.cumulative_pixels()
+    rows, cumulative_pixels = [], inputs.cumulative_pixels()
     total, done = max(cumulative_pixels.values()), 0
 
     def advance(pixels: int) -> None:
@@ -88,13 +78,12 @@ def _evaluate_all(
         done += pixels
         progress(done, total)
 
-    dashboard = open_dashboard(request.visdom, f"srmd_{request.output.name}", start_server=False, log=logger.info)
-    with dashboard, BackgroundWriter() as writer:
-        for window, (picture, caption) in degradation_pictures(settings).items():
-            dashboard.image(window, picture, caption)
+    for window, (picture, caption) in degradation_pictures(evaluation.settings).items():
+        dashboard.image(window, picture, caption)
+    with BackgroundWriter() as writer:
         for name, picture in prefetch(inputs):
-            row = evaluation.score(name, picture, dashboard, advance, writer)
+            row = evaluation.score(name, picture, advance, writer)
             rows.append({"name": name} | row)
             advance(cumulative_pixels[name] - done)  # also counts broken pictures between the last one and this one
-        dashboard.text("scores", f"<pre>{html.escape(table(rows))}</pre>")
+    dashboard.text("scores", f"<pre>{html.escape(table(rows))}</pre>")
     return rows

@@ -3,13 +3,15 @@
 from dataclasses import replace
 
 from srmd.base.errors import InputError, prefix_errors
-from srmd.config import NamedDegradation, NamedKernel, TestRequest, TestSettings
+from srmd.config import AUTO, Auto, NamedDegradation, NamedKernel, NamedMap, TestRequest, TestSettings
 from srmd.kernel.families import KERNEL_SIZE
 from srmd.kernel.specs import parse_kernels
 from srmd.kernel.window import fit_kernel
+from srmd.restore.auto import check_kernel_can_be_estimated
 from srmd.restore.equivalent import equivalent_kernel
 from srmd.restore.restorer import check_self_ensemble
 from srmd.weights.files import Weights
+from srmd.weights.shipped import estimator_file
 
 
 def resolve_settings(request: TestRequest, weights: Weights) -> TestSettings:
@@ -20,10 +22,12 @@ def resolve_settings(request: TestRequest, weights: Weights) -> TestSettings:
         raise InputError(f"{expected}, found {request.scale_factor}", "scale_factor")
     if request.self_ensemble:
         check_self_ensemble(config.scale, weights.downsampler)
-    kernels = [_enlarge_gaussian(kernel, config.kernel_size) for kernel in request.kernel]
+    kernels = request.kernel
+    if kernels != AUTO:
+        kernels = [_enlarge_gaussian(kernel, config.kernel_size) for kernel in kernels]
     noise = request.noise_map or request.noise_level
     applied = NamedDegradation(kernels, noise, request.regions, request.region_blend)
-    if request.input and applied.has_noise and "noise" not in config.conditions:
+    if request.input and noise != AUTO and applied.has_noise and "noise" not in config.conditions:
         argument = "noise_map" if request.noise_map else "noise_level"
         found = request.noise_map.path if request.noise_map else f"{request.noise_level:g}"
         raise InputError(f"{request.weights} (SRMDNF) takes no noise level, found {found}", argument)
@@ -31,27 +35,64 @@ def resolve_settings(request: TestRequest, weights: Weights) -> TestSettings:
     return TestSettings(request, applied, _assumed(request, applied, downsampler, weights), downsampler)
 
 
+def told_what_is_applied(settings: TestSettings, weights: Weights) -> NamedDegradation:
+    """What a network is told of HR pictures if nothing is estimated and nothing else is assumed."""
+    request = replace(settings.request, assumed_kernel=None, assumed_noise_level=None)
+    return _assumed(request, settings.applied, settings.downsampler, weights)
+
+
+def known_noise_level(settings: TestSettings) -> float | None:
+    """The noise level of all pictures, the mean of a noise map; None if it is estimated.
+
+    SRMDNF is told 0, which does not mean that the pictures are known to have no noise.
+    """
+    noise = settings.applied.noise
+    if settings.request.assumed_noise_level is not None:
+        noise = settings.request.assumed_noise_level
+    if isinstance(noise, NamedMap):
+        return float(noise.values.mean())
+    return None if noise == AUTO else noise
+
+
 def _assumed(request: TestRequest, applied: NamedDegradation, downsampler: str, weights: Weights) -> NamedDegradation:
     """The degradation that the network is told.
 
-    It is the applied one, unless the request assumes another kernel or noise level. If the network was trained for
-    bicubic downsampling and the direct downsampler is applied, the kernels are replaced by equivalent ones.
+    It is the applied one, unless the request assumes another kernel or noise level.
     """
-    config, assumed = weights.network.config, applied
+    noise = applied.noise if request.assumed_noise_level is None else request.assumed_noise_level
+    if noise == AUTO and "noise" not in weights.network.config.conditions:
+        noise = 0.0
+    if noise == AUTO:
+        with prefix_errors("noise_level" if request.assumed_noise_level is None else "assumed_noise_level"):
+            estimator_file(weights.network.config.scale)
+    assumed = replace(applied, noise=noise)
     if request.assumed_kernel:
-        kernel = _enlarge_gaussian(request.assumed_kernel, config.kernel_size)
-        assumed = replace(assumed, kernels=[kernel], regions=None)
-    elif (downsampler, weights.downsampler) == ("direct", "bicubic") and config.scale > 1:
-        with prefix_errors("kernel"):
-            equivalents = [_equivalent(kernel, config.scale, config.kernel_size) for kernel in applied.kernels]
-        assumed = replace(assumed, kernels=equivalents)
+        assumed = replace(assumed, kernels=_assumed_kernels(request.assumed_kernel, weights), regions=None)
     with prefix_errors("assumed_kernel" if request.assumed_kernel else "kernel"):
+        if assumed.kernels == AUTO:
+            check_kernel_can_be_estimated(weights.network.config.scale, {downsampler, weights.downsampler})
+            return assumed
+        if not request.assumed_kernel:
+            assumed = replace(assumed, kernels=_told_kernels(assumed.kernels, downsampler, weights))
         for kernel in assumed.kernels:
             # Raises InputError if most of the kernel lies outside of the window.
-            fit_kernel(kernel.array, config.kernel_size)
-    if request.assumed_noise_level is not None:
-        assumed = replace(assumed, noise=request.assumed_noise_level)
+            fit_kernel(kernel.array, weights.network.config.kernel_size)
     return assumed
+
+
+def _assumed_kernels(kernel: NamedKernel | Auto, weights: Weights) -> list[NamedKernel] | Auto:
+    return AUTO if kernel == AUTO else [_enlarge_gaussian(kernel, weights.network.config.kernel_size)]
+
+
+def _told_kernels(kernels: list[NamedKernel], downsampler: str, weights: Weights) -> list[NamedKernel]:
+    """What a network is told of applied kernels.
+
+    If it was trained for bicubic downsampling and the direct downsampler is applied, these are equivalent kernels.
+    """
+    config = weights.network.config
+    if (downsampler, weights.downsampler) != ("direct", "bicubic") or config.scale == 1:
+        return kernels
+    return [_equivalent(kernel, config.scale, config.kernel_size) for kernel in kernels]
 
 
 def _enlarge_gaussian(kernel: NamedKernel, size: int) -> NamedKernel:

@@ -156,6 +156,11 @@ READERS = {".mat": _read_mat, ".npy": _read_npy, ".png": _read_png, ".txt": _rea
 KERNEL_SUFFIXES = tuple(READERS)
 
 
+def is_kernel_output(path: Path) -> bool:
+    """Whether a path names a file that kernels can be written to, a picture or a .mat."""
+    return path.suffix.lower() in (".png", ".mat") and not path.is_dir()
+
+
 def write_kernels(path: Path, kernels: list[NDArray]) -> None:
     """Writes a .mat file with one kernel as the variable `kernel`, or several as the cell array `kernels`."""
     cells = np.empty(len(kernels), object)

@@ -1,8 +1,10 @@
 """`Restorer`: a network with its P and the backend that runs it; all restoring of pictures goes through it."""
 
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from srmd.backends.choice import choose_backend
 from srmd.backends.device import choose_device
 from srmd.base.errors import InputError, prefix_errors
 from srmd.base.paths import shipped_folder
+from srmd.config import AUTO, Auto
 from srmd.degradation import Degradation, check_noise_level, degradation_map
 from srmd.kernel.specs import to_kernel
 from srmd.kernel.window import fit_kernel
@@ -23,10 +26,14 @@ from srmd.pictures.conversion import to_pixels
 from srmd.pictures.dihedral import VIEWS, turn, turn_back
 from srmd.pictures.picture import as_floats, has_equal_channels, quantise
 from srmd.pictures.transparency import is_constant, spread_visible_colours
+from srmd.restore.auto import check_kernel_can_be_estimated, describe_estimate, estimated_kernel
+from srmd.restore.estimate import BlindEstimator
 from srmd.restore.tiles import tile_spans
 from srmd.weights.files import Weights, read_weights_with_pca
-from srmd.weights.shipped import network_files
+from srmd.weights.shipped import estimator_file, network_files
 from srmd.weights.surgery import merge_batch_norm
+
+logger = logging.getLogger("srmd")
 
 Tile = tuple[slice, slice, Tensor]  # rows and columns of SR, and their pixels, (1, 3, rows, columns)
 
@@ -58,8 +65,8 @@ class Restorer:
     def restore(
         self,
         picture: Any,
-        kernel: str | Path | ArrayLike,
-        noise_level: float = 0.0,
+        kernel: str | Path | ArrayLike = AUTO,
+        noise_level: float | Auto = AUTO,
         tile: int | str = "auto",
         self_ensemble: bool = False,
     ) -> Any:
@@ -69,36 +76,69 @@ class Restorer:
             picture: a PIL picture; a NumPy array H×W, H×W×3 or H×W×4; a tensor H×W, C×H×W or 1×C×H×W. Arrays and
                 tensors hold uint8, uint16 or floats in 0 to 1. Floats in the result are clipped to 0 to 1.
             kernel: the blur of the picture, on the HR grid: `"delta"` (no blur), `"gaussian:W"`,
-                `"gaussian:W1,W2,ANGLE"` (widths in HR pixels, degrees), the path of a kernel file, or an array k×k in
-                correlation orientation.
-            noise_level: standard deviation of the picture's noise, 0 to 255.
+                `"gaussian:W1,W2,ANGLE"` (widths in HR pixels, degrees), the path of a kernel file, an array k×k in
+                correlation orientation, or `"auto"`: estimated from the picture.
+            noise_level: standard deviation of the picture's noise, 0 to 255, or `"auto"`: estimated from the picture;
+                0 if the network takes no noise level (SRMDNF).
             tile: side in LR pixels of the tiles that are computed one by one; auto: the backend's default.
             self_ensemble: whether to return the mean of the results for the picture's 8 flips and rotations, which
                 takes 8 times as long.
 
-        Raises InputError, which names the argument, if an argument is invalid or does not suit the network.
+        What is estimated is logged. Raises InputError, which names the argument, if an argument is invalid or does not
+        suit the network.
         """
         pixels = to_pixels(picture)
-        size, scale = self.config.kernel_size, self.config.scale
-        kernel = to_kernel(kernel, size)
-        with prefix_errors("kernel"):
-            kernel = fit_kernel(kernel, size)
-        check_noise_level(noise_level)
-        if noise_level and "noise" not in self.config.conditions:
-            raise InputError(f"expected 0 for SRMDNF, which takes no noise level, found {noise_level:g}", "noise_level")
         if tile != "auto" and not (isinstance(tile, int) and tile >= 1):
             raise InputError(f"expected auto or a whole number of LR pixels, found {tile!r}", "tile")
-        assumed = Degradation.uniform(torch.from_numpy(kernel)[None], torch.tensor([float(noise_level)]))
         tile = None if tile == "auto" else tile
+        known_kernel, known_noise_level = self._known(kernel, noise_level)
         rgb, alpha = pixels.rgb, pixels.alpha
         if alpha is not None:
             rgb = spread_visible_colours(rgb, alpha)
+        assumed = self._assume(rgb, known_kernel, known_noise_level)
+        if alpha is not None:
             alpha = self.restore_alpha(alpha, assumed, tile, self_ensemble)
         one_channel = has_equal_channels(rgb)
+        scale = self.config.scale
         sr = np.empty((scale * rgb.shape[0], scale * rgb.shape[1], 1 if one_channel else 3), rgb.dtype)
         for rows, columns, sr_tile in self.restore_tiles(rgb, assumed, tile, self_ensemble):
             sr[rows, columns] = pixels.to_dtype(sr_tile[0].permute(1, 2, 0).clamp(0, 1).numpy(), one_channel)
         return pixels.convert_back(sr, alpha)
+
+    def _known(self, kernel: str | Path | ArrayLike, noise_level: float | Auto) -> tuple[NDArray | None, float | None]:
+        """Kernel, in the network's window, and noise level, each None if it is to be estimated; raises InputError."""
+        takes_noise_level = "noise" in self.config.conditions
+        if isinstance(noise_level, str) and noise_level == AUTO:
+            known_noise_level = None
+            with prefix_errors("noise_level"):
+                if takes_noise_level:
+                    estimator_file(self.config.scale)
+        else:
+            check_noise_level(noise_level)
+            known_noise_level = float(noise_level)
+        if known_noise_level and not takes_noise_level:
+            found = f"{noise_level:g}"
+            raise InputError(f"expected 0 for SRMDNF, which takes no noise level, found {found}", "noise_level")
+        with prefix_errors("kernel"):
+            if isinstance(kernel, str) and kernel == AUTO:
+                check_kernel_can_be_estimated(self.config.scale, {self.downsampler})
+                return None, known_noise_level
+            return fit_kernel(to_kernel(kernel, self.config.kernel_size), self.config.kernel_size), known_noise_level
+
+    def _assume(self, rgb: NDArray, kernel: NDArray | None, noise_level: float | None) -> Degradation:
+        """What the network is told of LR (h, w, 3); `kernel` or `noise_level` is estimated if it is None."""
+        takes_noise_level = "noise" in self.config.conditions
+        is_noise_estimated = noise_level is None and takes_noise_level
+        if kernel is None or is_noise_estimated:
+            estimate = self._estimator.estimate(rgb, kernel, noise_level)
+            logger.info("picture: %s", describe_estimate(estimate, kernel is None, is_noise_estimated))
+            kernel = estimated_kernel(estimate, self.config.kernel_size) if kernel is None else kernel
+            noise_level = estimate.noise_level if is_noise_estimated else noise_level
+        return Degradation.uniform(torch.from_numpy(kernel)[None], torch.tensor([noise_level or 0.0]))
+
+    @cached_property
+    def _estimator(self) -> BlindEstimator:
+        return BlindEstimator(self.config.scale)
 
     def restore_alpha(
         self, alpha: NDArray, assumed: Degradation, tile: int | None = None, self_ensemble: bool = False

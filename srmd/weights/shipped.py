@@ -44,6 +44,12 @@ def shipped_networks(noisy: bool) -> dict[int, Path]:
     return dict(sorted(networks.items()))
 
 
+def noise_free_counterpart(weights: Path) -> Path:
+    """The file of the shipped network for pictures without noise, of the scale of another shipped network."""
+    scale = next(scale for scale, path in shipped_networks(noisy=True).items() if path == weights)
+    return shipped_networks(noisy=False)[scale]
+
+
 def weights_for_enlargement(factor: float, noisy: bool) -> Path | None:
     """The file of the shipped network of the smallest scale that is at least `factor`, or else of the largest scale.
 

@@ -64,7 +64,7 @@ def test_the_next_larger_network_is_chosen(monkeypatch: pytest.MonkeyPatch, tmp_
     for name, size in (("small", (10, 8)), ("middle", (20, 16)), ("large", (60, 48)), ("turned", (8, 10))):
         options = {"exif": exif_with_orientation(6)} if name == "turned" else {}
         picture(f"in/{name}.png", size, **options)
-    assert restore("--input", "in", "--size=40x32", weights=None) == 0
+    assert restore("--input", "in", "--size=40x32", "--noise_level=0", weights=None) == 0
     rows, settings = metrics()["images"], metrics()["settings"]
     assert {row["name"]: settings[row["settings"]]["scale"] for row in rows} == {
         "small": 4,
@@ -74,7 +74,10 @@ def test_the_next_larger_network_is_chosen(monkeypatch: pytest.MonkeyPatch, tmp_
     }
     assert {open_picture(f"out/{row['file']}").size for row in rows} == {(40, 32)}
     for outscale, scale in (("1", 1), ("1.01", 2), ("3", 4)):
-        assert restore("--input", "in/small.png", f"--outscale={outscale}", "--overwrite", weights=None) == 0
+        assert (
+            restore("--input", "in/small.png", f"--outscale={outscale}", "--noise_level=0", "--overwrite", weights=None)
+            == 0
+        )
         assert metrics()["scale"] == scale
 
 
