@@ -1,16 +1,22 @@
 """Sheets of an LR picture restored with several kernel widths and noise levels, for choosing by eye."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from srmd.base.errors import InputError
 from srmd.config import NamedDegradation
 from srmd.degradation import upsample
-from srmd.evaluate.picture import to_array
+from srmd.evaluate.networks import Networks
+from srmd.evaluate.picture import PictureEvaluation, Progress, Restored, to_array
 from srmd.pictures.detail import most_detailed_part
-from srmd.pictures.picture import as_floats, quantise
+from srmd.pictures.picture import Picture, as_floats, quantise
+from srmd.pictures.transparency import spread_visible_colours
 from srmd.restore.restorer import Restorer
 from srmd.show.sheets import Panel, sheet
 
@@ -20,7 +26,7 @@ BICUBIC_HALO = 2  # LR pixels that bicubic upscaling reads around a pixel
 NO_BLUR = "delta"
 
 Part = tuple[slice, slice]  # rows and columns
-Networks = dict[bool, Restorer]  # for pictures without noise (False) and with noise (True); may be the same
+RestorerFor = Callable[[bool], Restorer]  # takes whether pictures have noise
 
 
 @dataclass(frozen=True)
@@ -75,23 +81,54 @@ def _mean_width(spec: str) -> float:
     return 0.0 if spec == NO_BLUR else float(np.exp(np.mean([np.log(float(width)) for width in widths])))
 
 
+class SheetEvaluation(PictureEvaluation):
+    """Makes sheets of LR pictures in place of restored pictures."""
+
+    def restore(self, name: str, label: str, picture: Picture, progress: Progress) -> Restored:
+        """The sheet of an LR picture, 8 bits; transparent pixels are shown in the colours of their neighbours."""
+        start = time.perf_counter()
+        lr = picture.pixels if picture.alpha is None else spread_visible_colours(picture.pixels, picture.alpha)
+        assumption = self._assume(lr, label)
+        grid = Grid(self.request.kernel_grid, self.request.noise_grid)
+        is_sure = assumption.estimated.get("sure", True)
+        pixels, entries = grid_sheet(Path(label).name, lr, grid, assumption.degradation, is_sure, self._restorer_for)
+        progress(lr.shape[0] * lr.shape[1])
+        return Restored(pixels, None, assumption, time.perf_counter() - start, entries)
+
+    def _restorer_for(self, noisy: bool) -> Restorer:
+        networks = self._open_networks.networks
+        return self._open_networks.restorer(networks.main if noisy else networks.noise_free)
+
+
+def check_grid(networks: Networks) -> None:
+    """Raises InputError if noise levels are to be compared, and the only network takes none."""
+    request, config = networks.settings.request, networks.main.weights.network.config
+    if any(request.noise_grid) and "noise" not in config.conditions:
+        found = f"{request.weights} (SRMDNF) takes no noise level, found {max(request.noise_grid):g}"
+        raise InputError(found, "noise_grid")
+
+
 def grid_sheet(
-    name: str, pixels: NDArray, grid: Grid, auto: NamedDegradation, is_sure: bool, networks: Networks
+    name: str, pixels: NDArray, grid: Grid, auto: NamedDegradation, is_sure: bool, restorer_for: RestorerFor
 ) -> tuple[NDArray, dict]:
     """The sheet of an LR picture (h, w, 3), uint8 or uint16, and its entries in metrics.json.
 
     Its first row shows bicubic upscaling and the picture restored with auto's choice, which is marked, as is the
     combination of the grid that is nearest to it. Of a large picture only the most detailed part is restored and shown.
     """
-    scale = networks[True].config.scale
+    scale = restorer_for(auto.noise > 0).config.scale
     side = panel_side(grid.columns) // scale
     part = most_detailed_part(pixels, side, side)
     rows = [
-        [Panel("bicubic", _bicubic(pixels, part, scale)), _panel(_auto(auto, is_sure), pixels, part, networks, True)]
+        [
+            Panel("bicubic", _bicubic(pixels, part, scale)),
+            _panel(_auto(auto, is_sure), pixels, part, restorer_for, True),
+        ]
     ]
     nearest = grid.nearest(auto)
     rows += [
-        [_panel(told, pixels, part, networks, told.label == nearest.label) for told in row] for row in grid.rows(auto)
+        [_panel(told, pixels, part, restorer_for, told.label == nearest.label) for told in row]
+        for row in grid.rows(auto)
     ]
     title = f"{name}: {_describe_part(part, pixels.shape[:2])}"
     return sheet(title, rows), {"part": _part_entry(part)}
@@ -107,9 +144,9 @@ def _auto(auto: NamedDegradation, is_sure: bool) -> Told:
     return Told(f"auto{unsure}: {kernel.spec}, noise {auto.noise:g}", kernel.array, auto.noise)
 
 
-def _panel(told: Told, pixels: NDArray, part: Part, networks: Networks, is_marked: bool) -> Panel:
+def _panel(told: Told, pixels: NDArray, part: Part, restorer_for: RestorerFor, is_marked: bool) -> Panel:
     """The part of LR restored as told, in its surroundings, so that it is as in the whole restored picture."""
-    restorer = networks[told.noise_level > 0]
+    restorer = restorer_for(told.noise_level > 0)
     area, inner = _with_halo(part, pixels.shape[:2], restorer.config.layers, restorer.config.scale)
     sr = restorer.restore(pixels[area], told.kernel, told.noise_level)
     return Panel(told.label, _to_rgb8(sr[inner]), is_marked)

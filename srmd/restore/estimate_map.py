@@ -96,6 +96,12 @@ class EstimateMap:
         means = _weighted_means(values, sure)
         return means[..., :3], means[..., 3]
 
+    def mean(self) -> tuple[tuple[float, float], float, float]:
+        """Widths, angle and noise level of the mean of the map."""
+        covariances, noise_levels = self.smoothed()
+        widths, angle = _shape_of(covariances.mean((0, 1)))
+        return widths, angle, float(noise_levels.mean())
+
     def entry(self) -> dict[str, Any]:
         """The estimates as JSON values: the centres of the windows, and a list for each row of windows."""
         return {
@@ -110,7 +116,7 @@ class EstimateMap:
     def describe(self) -> str:
         """The range of the map in words, such as `widths 0.6 to 1.8, noise 0 to 20, from 7×7 windows, 40 sure`."""
         covariances, noise_levels = self.smoothed()
-        widths = [_widths_of(covariance)[0] for covariance in covariances.reshape(-1, 3)]
+        widths = [_shape_of(covariance)[0][0] for covariance in covariances.reshape(-1, 3)]
         count = sum(estimate.is_sure for row in self.estimates for estimate in row)
         windows = f"{len(self.rows)}×{len(self.columns)} windows, {count} sure"
         levels = f"noise {noise_levels.min():.3g} to {noise_levels.max():.3g}"
@@ -148,19 +154,21 @@ def _covariance(estimate: Estimate) -> tuple[float, float, float]:
     return along_columns, along_rows, (long**2 - short**2) * cosine * sine
 
 
-def _gaussian_of(covariance: NDArray, window: int) -> NDArray:
-    """The Gaussian kernel (window, window) with variances along columns and rows, and a covariance."""
-    xx, yy, xy = covariance
-    widths = (max(width, MIN_WIDTH) for width in _widths_of(covariance))
-    angle = np.rad2deg(np.arctan2(2 * xy, xx - yy)) / 2
-    return gaussian(*widths, angle, size=window)
+def _shape_of(covariance: NDArray) -> tuple[tuple[float, float], float]:
+    """Widths, the larger one first, and angle of the Gaussian with variances along columns and rows, and a covariance.
 
-
-def _widths_of(covariance: NDArray) -> tuple[float, float]:
-    """The widths of the Gaussian with variances along columns and rows, and a covariance, the larger one first."""
+    The widths are at least MIN_WIDTH.
+    """
     xx, yy, xy = covariance
     mean, half = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
-    return float(np.sqrt(mean + half)), float(np.sqrt(max(mean - half, 0)))
+    long, short = (max(float(np.sqrt(max(variance, 0))), MIN_WIDTH) for variance in (mean + half, mean - half))
+    return (long, short), float(np.rad2deg(np.arctan2(2 * xy, xx - yy)) / 2)
+
+
+def _gaussian_of(covariance: NDArray, window: int) -> NDArray:
+    """The Gaussian kernel (window, window) with variances along columns and rows, and a covariance."""
+    widths, angle = _shape_of(covariance)
+    return gaussian(*widths, angle, size=window)
 
 
 def _weighted_means(values: NDArray, weights: NDArray) -> NDArray:

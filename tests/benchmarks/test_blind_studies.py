@@ -48,7 +48,9 @@ def second_moments(kernel):
 def test_the_moments_of_a_disc(radius):
     kernel = disc(radius)
     pixel = 1 / 12  # the variance of a pixel itself
-    assert second_moments(kernel) == pytest.approx((radius**2 / 4 + pixel, radius**2 / 4 + pixel, 0), abs=0.04)  # of a kernel drawn on whole pixels
+    assert second_moments(kernel) == pytest.approx(
+        (radius**2 / 4 + pixel, radius**2 / 4 + pixel, 0), abs=0.04
+    )  # of a kernel drawn on whole pixels
     assert kernel.sum() == pytest.approx(1)
 
 

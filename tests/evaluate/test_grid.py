@@ -35,7 +35,7 @@ def is_marked(label):
 
 
 def test_panels_show_the_part_of_the_whole_restored_picture(networks):
-    sheet, entry = grid_sheet("coffee", LR, Grid((0, 1.2, 2, 2.5, 3, 3.5, 4, 4.5), (0, 5)), AUTO, True, networks)
+    sheet, entry = grid_sheet("coffee", LR, Grid((0, 1.2, 2, 2.5, 3, 3.5, 4, 4.5), (0, 5)), AUTO, True, networks.get)
     side = panel_side(8)
     part = entry["part"]
     assert (part["height"], part["width"]) == (side // 2, side // 2)
@@ -50,7 +50,7 @@ def test_panels_show_the_part_of_the_whole_restored_picture(networks):
 
 
 def test_the_estimate_and_the_nearest_combination_are_marked(networks):
-    sheet, _ = grid_sheet("coffee", LR, Grid((0, 0.5, 1.3, 2, 2.5, 3), (0, 5)), AUTO, True, networks)
+    sheet, _ = grid_sheet("coffee", LR, Grid((0, 0.5, 1.3, 2, 2.5, 3), (0, 5)), AUTO, True, networks.get)
     side = panel_side(6)
     marked = [(r, c) for r in range(3) for c in range(6) if is_marked(panel(sheet, r, c, side)[0])]
     assert marked == [(0, 1), (2, 2)]
@@ -85,7 +85,7 @@ def test_the_nearest_combination(spec, noise, nearest):
 
 @pytest.mark.parametrize("size", [(20, 31), (150, 31)])
 def test_a_small_picture_is_shown_whole(networks, size):
-    sheet, entry = grid_sheet("small", LR[: size[0], : size[1]], Grid((0, 1)), AUTO, True, networks)
+    sheet, entry = grid_sheet("small", LR[: size[0], : size[1]], Grid((0, 1)), AUTO, True, networks.get)
     assert entry["part"] == {"top": 0, "left": 0, "height": size[0], "width": size[1]}
     row_height = PANEL_GAP + LABEL_HEIGHT + 2 * size[0]
     assert sheet.shape == (LABEL_HEIGHT + 2 * row_height, 2 * 2 * size[1] + PANEL_GAP, 3)
@@ -93,7 +93,7 @@ def test_a_small_picture_is_shown_whole(networks, size):
 
 def test_grey_and_16_bit_pictures_give_8_bit_sheets(networks):
     grey = np.repeat(LR[:40, :40, :1].astype(np.uint16) * 257, 3, axis=2)
-    sheet, _ = grid_sheet("grey", grey, Grid((0, 1)), AUTO, True, networks)
+    sheet, _ = grid_sheet("grey", grey, Grid((0, 1)), AUTO, True, networks.get)
     assert sheet.dtype == np.uint8
     pixels = panel(sheet, 1, 0, 80)[1]
     assert (pixels == pixels[..., :1]).all()
