@@ -24,7 +24,9 @@ FREQUENCIES = WINDOW * (WINDOW // 2 + 1)  # of a real picture's spectrum
 COLOUR_BANDS = 6  # rings of the spectrum in which the energy of the two colour differences is measured
 SCALES = 4  # the network knows the scales 1 to 4
 OFFSET = 0.35  # LR pixels; bicubic's antialiasing blurs too, so that much narrower kernels look alike
-MIN_LOG_PRECISION, MAX_LOG_PRECISION = -3.0, 3.9  # of the blur's parameters: deviations of 20 and .02 LR pixels
+MIN_LOG_PRECISION = -3.0  # logarithms of 1 / deviation
+MAX_LOG_PRECISION = (3.9, 3.9, 3.9, 4.6)  # deviations of .02 LR pixels for the blur, .01 for the noise
+START_LOG_PRECISION = 1.9  # roughly that of an untrained network
 FEATURES = FREQUENCIES + 2 * COLOUR_BANDS + 3 + WINDOW**2  # numbers that describe a window
 
 
@@ -38,11 +40,10 @@ class EstimatorConfig:
 
 
 class Prediction(NamedTuple):
-    """What is predicted for N pictures: a normal distribution of the blur's parameters, and one of the noise's."""
+    """What is predicted for N pictures: a normal distribution of four parameters."""
 
     mean: Tensor  # (N, 4): three parameters of the blur, and log(1 + noise level) / 2
-    cholesky: Tensor  # (N, 3, 3): L of the blur's precision matrix L·Lᵀ
-    noise_precision: Tensor  # (N,): 1 / standard deviation of the fourth
+    cholesky: Tensor  # (N, 4, 4): L of the precision matrix L·Lᵀ
 
 
 class Estimator(nn.Module):
@@ -59,7 +60,7 @@ class Estimator(nn.Module):
         self.global1, self.global2, self.global3 = (
             nn.Linear(3 * hidden + 8, 128),
             nn.Linear(128, 128),
-            nn.Linear(128, 11),
+            nn.Linear(128, 14),
         )
         self.register_buffer("mean", torch.zeros(FEATURES))  # of the features over training windows
         self.register_buffer("deviation", torch.ones(FEATURES))
@@ -109,8 +110,8 @@ class Estimator(nn.Module):
         attended = [_attend(logits, windows) for logits in self.attention(windows).split(1, 2)]
         summary = torch.cat([*attended, windows.mean(1), pooled, precisions.mean(1).log()], 1)
         summary = F.gelu(self.global1(summary))
-        output = self.global3(F.gelu(self.global2(summary)) + summary)  # (N, 11)
-        return Prediction(pooled + output[:, :4], _cholesky(output[:, 4:10]), _noise_precision(output[:, 10]))
+        output = self.global3(F.gelu(self.global2(summary)) + summary)  # (N, 14)
+        return Prediction(pooled + output[:, :4], _cholesky(output[:, 4:]))
 
 
 def _attend(logits: Tensor, windows: Tensor) -> Tensor:
@@ -119,17 +120,14 @@ def _attend(logits: Tensor, windows: Tensor) -> Tensor:
 
 
 def _cholesky(numbers: Tensor) -> Tensor:
-    """Six numbers (N, 6) as lower triangular matrices (N, 3, 3) with bounded positive diagonals."""
-    rows, columns = torch.tril_indices(3, 3)
-    lower = numbers.new_zeros(len(numbers), 3, 3)
+    """Ten numbers (N, 10) as lower triangular matrices (N, 4, 4) with bounded positive diagonals."""
+    rows, columns = torch.tril_indices(4, 4)
+    lower = numbers.new_zeros(len(numbers), 4, 4)
     lower[:, rows, columns] = numbers
     diagonal = lower.diagonal(dim1=1, dim2=2)
-    log_precision = (2 - F.softplus(1.9 - diagonal)).clamp(MIN_LOG_PRECISION, MAX_LOG_PRECISION)
+    largest = torch.tensor(MAX_LOG_PRECISION).to(diagonal) - START_LOG_PRECISION
+    log_precision = (largest - F.softplus(START_LOG_PRECISION - diagonal)).clamp(min=MIN_LOG_PRECISION)
     return lower - torch.diag_embed(diagonal) + torch.diag_embed(log_precision.exp())
-
-
-def _noise_precision(number: Tensor) -> Tensor:
-    return (number + 1).clamp(-3, 3.5).exp()
 
 
 def _fourier_filters() -> Tensor:

@@ -12,18 +12,19 @@ from torch import Tensor
 
 from srmd.base.errors import InputError, prefix_errors
 from srmd.degradation import check_noise_level
-from srmd.estimator import WINDOW, gaussian_of
+from srmd.estimator import WINDOW, blur_parameters, gaussian_of
 from srmd.kernel.specs import to_kernel
 from srmd.kernel.window import centre_offset
 from srmd.pictures.conversion import to_pixels
 from srmd.pictures.dihedral import VIEWS, turn
 from srmd.pictures.picture import as_floats
 from srmd.pictures.transparency import spread_visible_colours
-from srmd.restore.decision import Belief, decide
+from srmd.restore.decision import Posterior, decide
 from srmd.weights.estimators import read_estimator
 from srmd.weights.shipped import estimator_file
 
 SURE = 0.5  # minimum confidence of an estimate that is called sure
+MIN_CONFIDENCE = 0.1  # with less, no blur is assumed
 NO_BLUR_WIDTH = 0.3  # HR pixels; a narrower Gaussian is a delta kernel but for a thousandth
 MIN_NOISE_LEVEL = 1.0  # a lower estimate counts as 0: rounding to 8 bits alone is noise of the level 0.3
 PLACE = 128  # side in LR pixels of the places that large pictures are estimated from
@@ -74,7 +75,7 @@ class BlindEstimator:
         lr = _to_lr(pixels)
         windows = lr.shape[-2] * lr.shape[-1] / WINDOW**2
         places = _telling_places(lr) if lr.shape[-2] * lr.shape[-1] > MAX_WHOLE_PIXELS else [lr]
-        return self._decide(self.believe(places), windows, kernel, noise_level)
+        return self._decide(self.posterior(places), windows, kernel, noise_level)
 
     def estimate_windows(
         self, pixels: NDArray, size: int = PLACE, overlap: int = PLACE // 2
@@ -88,33 +89,35 @@ class BlindEstimator:
         return [(*spans, self.estimate(pixels[spans])) for spans in itertools.product(rows, columns)]
 
     @torch.no_grad()
-    def believe(self, places: list[Tensor]) -> Belief:
-        """What the network believes of places (1, 3, h, w) of one picture, the mean over their flips and rotations."""
-        means, precisions, noise_means, noise_precisions = [], [], [], []
-        scale = torch.tensor([self.scale])
+    def posterior(self, places: list[Tensor]) -> Posterior:
+        """What the network says of places (1, 3, h, w) of one picture: the mean over their flips and rotations."""
+        means, precisions = [], []
         for view in range(VIEWS):
             features = torch.cat([self._network.features(turn(place, view)) for place in places], 1)
-            prediction = self._network(features, scale)
-            turning = _turning(view)
-            cholesky = prediction.cholesky[0].double().numpy()
-            means.append(turning @ prediction.mean[0, :3].double().numpy())
-            precisions.append(turning.T @ (cholesky @ cholesky.T) @ turning)
-            noise_means.append(prediction.mean[0, 3].item())
-            noise_precisions.append(prediction.noise_precision[0].item())
-        noise = np.mean(noise_means), np.mean(noise_precisions)
-        return Belief(np.mean(means, 0), np.mean(precisions, 0), *map(float, noise))
+            prediction = self._network(features, torch.tensor([self.scale]))
+            turning, cholesky = _turning(view), prediction.cholesky[0].double().numpy()
+            means.append(turning @ prediction.mean[0].double().numpy())
+            precisions.append(turning.T @ cholesky @ cholesky.T @ turning)
+        return Posterior(np.mean(means, 0), np.mean(precisions, 0))
 
-    def _decide(self, belief: Belief, windows: float, kernel: NDArray | None, noise_level: float | None) -> Estimate:
-        if noise_level is None:
-            level = max(float(np.expm1(2 * belief.noise_mean)), 0)
-            noise_level = 0.0 if level < MIN_NOISE_LEVEL else round(min(level, 255.0), 1)
+    def _decide(
+        self, posterior: Posterior, windows: float, kernel: NDArray | None, noise_level: float | None
+    ) -> Estimate:
         if kernel is not None:
-            return Estimate(*_shape(*_moments(kernel)), noise_level, 1.0)
-        parameters, confidence = decide(belief, noise_level, self.scale)
-        confidence *= min(windows / MIN_WINDOWS, 1)
-        if confidence < SURE / 5:
-            return Estimate((0.0, 0.0), 0.0, noise_level, round(confidence, 2))
-        return Estimate(*_shape(*gaussian_of(parameters, self.scale)), noise_level, round(confidence, 2))
+            shape = _moments(kernel)
+            posterior = posterior.given_blur(blur_parameters(*shape, self.scale))
+        if noise_level is None:
+            level = posterior.noise_level()
+            noise_level = 0.0 if level < MIN_NOISE_LEVEL else round(min(level, 255.0), 1)
+        else:
+            posterior = posterior.given_noise_level(noise_level)
+        if kernel is not None:
+            return Estimate(*_rounded_shape(*shape), noise_level, 1.0)
+        parameters, confidence = decide(posterior, noise_level, self.scale)
+        confidence = round(confidence * min(windows / MIN_WINDOWS, 1), 2)
+        if confidence < MIN_CONFIDENCE:
+            return Estimate((0.0, 0.0), 0.0, noise_level, confidence)
+        return Estimate(*_rounded_shape(*gaussian_of(parameters, self.scale)), noise_level, confidence)
 
 
 def estimate(
@@ -164,9 +167,11 @@ def _spans(length: int, size: int, step: int) -> list[slice]:
 
 
 def _turning(view: int) -> NDArray:
-    """The matrix (3, 3) that turns the blur's parameters with a picture, by `turn(picture, view)`, and back again."""
-    matrix = np.eye(3) if view % 2 == 0 else np.array([[0.0, 0, 1], [0, -1, 0], [1, 0, 0]])
-    return np.diag([1.0, -1, 1]) @ matrix if view >= 4 else matrix
+    """The matrix (4, 4) that turns the parameters with a picture (`turn`), and that turns them back."""
+    matrix = np.eye(4)
+    if view % 2 == 1:
+        matrix[:3, :3] = [[0, 0, 1], [0, -1, 0], [1, 0, 0]]
+    return np.diag([1.0, -1, 1, 1]) @ matrix if view >= 4 else matrix
 
 
 def _moments(kernel: NDArray) -> tuple[float, float, float]:
@@ -179,7 +184,7 @@ def _moments(kernel: NDArray) -> tuple[float, float, float]:
     return wide, narrow, np.rad2deg(np.arctan2(vectors[1, 1], vectors[0, 1])) % 180
 
 
-def _shape(width1: float, width2: float, angle: float) -> tuple[tuple[float, float], float]:
+def _rounded_shape(width1: float, width2: float, angle: float) -> tuple[tuple[float, float], float]:
     """Widths and angle, rounded; nearly equal widths are made equal."""
     width2 = max(width2, 0.05)
     if width1 / width2 < SAME_WIDTH or width1 < NO_BLUR_WIDTH:
