@@ -15,8 +15,8 @@ from srmd.kernel.families import gaussian
 from srmd.pictures.dihedral import turn
 from srmd.restore.estimate import BlindEstimator, Estimate
 
-WINDOW = 64  # side of a window, LR pixels
-STEP = 32  # between the centres of two windows, LR pixels, in pictures of up to MAX_WINDOWS windows
+WINDOW = 48  # side of a window, LR pixels
+STEP = 24  # between the centres of two windows, LR pixels, in pictures of up to MAX_WINDOWS windows
 MAX_WINDOWS = 1024  # of a picture; in a larger picture the windows lie farther apart
 SMOOTHING = 0.5  # standard deviation, in steps, of the Gaussian that smooths the estimates
 MIN_WIDTH = 1e-3  # HR pixels; the Gaussian of a smaller width is a delta kernel anyway
@@ -87,12 +87,16 @@ class EstimateMap:
         """Covariances (gh, gw, 3), of columns, rows and both, in HR pixels squared, and noise levels (gh, gw).
 
         They are weighted means over sure windows, in which near windows count most: an unsure window takes over from
-        its sure neighbours.
+        its sure neighbours. A window that is noisy in part only reads too low a noise level, which costs more than too
+        high a one: so each takes over the highest level of its neighbours before.
         """
+        from scipy.ndimage import maximum_filter
+
         values = np.array([[(*_covariance(each), each.noise_level) for each in row] for row in self.estimates])
         sure = np.array([[each.confidence if each.is_sure else 0.0 for each in row] for row in self.estimates])
         if not sure.any():
             sure[:] = 1
+        values[..., 3] = maximum_filter(values[..., 3] * (sure > 0), 3, mode="nearest")
         means = _weighted_means(values, sure)
         return means[..., :3], means[..., 3]
 
