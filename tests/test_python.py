@@ -198,7 +198,7 @@ def test_floats_are_not_rounded_and_the_seed_determines_the_noise():
         (RGB / np.nan, {"kernel": "delta"}, "picture: expected floats in 0 to 1, found nan"),
         (torch.zeros(2, 3, 8, 8), {"kernel": "delta"}, "picture: expected a tensor .* found 2×3×8×8"),
         (RGB, {"kernel": "missing.npy"}, "^kernel: missing.npy: expected a file"),
-        (RGB, {"kernel": "delta", "noise_level": "auto"}, "noise_level: expected a number from 0 to 255, found 'auto'"),
+        (RGB, {"kernel": "delta", "noise_level": "much"}, "noise_level: expected a number from 0 to 255, found 'much'"),
         (RGB, {"kernel": "delta", "tile": -5}, "tile: expected auto or a whole number of LR pixels, found -5"),
         (RGB, {"kernel": [[1, 2], [3]]}, "^kernel: expected rows of one length"),
         (torch.zeros(3, 0, 8), {"kernel": "delta"}, "picture: expected a tensor .* found 3×0×8"),

@@ -6,7 +6,6 @@ killed are thus known, and the work for each result does not grow with their num
 
 import hashlib
 import json
-import math
 import uuid
 from collections.abc import Iterable
 from contextlib import suppress
@@ -112,7 +111,8 @@ def settings_entry(networks: Networks) -> dict:
         "weights_digest": _digest(tensor.numpy() for tensor in tensors),
         "assumed": degradation_entry(assumed, networks.main.weights.network.config.conditions),
         "assumed_digest": _digest(arrays),
-        "estimator_digest": _estimator_digest(networks) if assumed.is_estimated else None,
+        "estimator_digest": _estimator_digest(networks.scale) if assumed.is_estimated else None,
+        "known_noise_level": known_noise_level(networks.settings),  # SRMDNF's `assumed` does not tell it
         "self_ensemble": request.self_ensemble,
         "precision": request.precision,
         "outscale": request.outscale,
@@ -135,17 +135,21 @@ def differences(old: dict, new: dict) -> list[str]:
     estimators = {old.get("estimator_digest"), new["estimator_digest"]}
     if None not in estimators and len(estimators) > 1:
         found.append("estimator")
-    old_assumed = old.get("assumed", {})
-    return found + [
-        name for name in ("noise_level", "region_blend") if old_assumed.get(name) != new["assumed"].get(name)
-    ]
+    old_assumed, new_assumed = old.get("assumed", {}), new["assumed"]
+    noise_differs = old_assumed.get("noise_level") != new_assumed["noise_level"]
+    if old_assumed.get("kernel") == new_assumed["kernel"] == AUTO:
+        noise_differs |= old.get("known_noise_level") != new["known_noise_level"]
+    if noise_differs:
+        found.append("noise_level")
+    if old_assumed.get("region_blend") != new_assumed.get("region_blend"):
+        found.append("region_blend")
+    return found
 
 
-def _estimator_digest(networks: Networks) -> str:
-    """A hash of the estimator's weights, and of the noise level that it is told."""
-    known = known_noise_level(networks.settings)
-    tensors = read_estimator(estimator_file(networks.scale)).network.state_dict().values()
-    return _digest([*(tensor.numpy() for tensor in tensors), np.array(math.nan if known is None else known)])
+def _estimator_digest(scale: int) -> str:
+    """A hash of the estimator's weights."""
+    tensors = read_estimator(estimator_file(scale)).network.state_dict().values()
+    return _digest(tensor.numpy() for tensor in tensors)
 
 
 def _digest(arrays: Iterable[NDArray]) -> str:

@@ -91,7 +91,7 @@ class Restorer:
         if tile != "auto" and not (isinstance(tile, int) and tile >= 1):
             raise InputError(f"expected auto or a whole number of LR pixels, found {tile!r}", "tile")
         tile = None if tile == "auto" else tile
-        known_kernel, known_noise_level = self._known(kernel, noise_level)
+        known_kernel, known_noise_level = self._known_kernel(kernel), self._known_noise_level(noise_level)
         rgb, alpha = pixels.rgb, pixels.alpha
         if alpha is not None:
             rgb = spread_visible_colours(rgb, alpha)
@@ -105,34 +105,39 @@ class Restorer:
             sr[rows, columns] = pixels.to_dtype(sr_tile[0].permute(1, 2, 0).clamp(0, 1).numpy(), one_channel)
         return pixels.convert_back(sr, alpha)
 
-    def _known(self, kernel: str | Path | ArrayLike, noise_level: float | Auto) -> tuple[NDArray | None, float | None]:
-        """Kernel, in the network's window, and noise level, each None if it is to be estimated; raises InputError."""
+    def _known_kernel(self, kernel: str | Path | ArrayLike) -> NDArray | None:
+        """The kernel in the network's window; None if it is to be estimated. Raises InputError."""
+        size = self.config.kernel_size
+        is_auto = isinstance(kernel, str) and kernel == AUTO
+        array = None if is_auto else to_kernel(kernel, size)
+        with prefix_errors("kernel"):
+            if is_auto:
+                check_kernel_can_be_estimated(self.config.scale, {self.downsampler})
+                return None
+            return fit_kernel(array, size)
+
+    def _known_noise_level(self, noise_level: float | Auto) -> float | None:
+        """The noise level; None if it is to be estimated, or if it is not known and SRMDNF needs none."""
         takes_noise_level = "noise" in self.config.conditions
         if isinstance(noise_level, str) and noise_level == AUTO:
-            known_noise_level = None
             with prefix_errors("noise_level"):
                 if takes_noise_level:
                     estimator_file(self.config.scale)
-        else:
-            check_noise_level(noise_level)
-            known_noise_level = float(noise_level)
-        if known_noise_level and not takes_noise_level:
-            found = f"{noise_level:g}"
-            raise InputError(f"expected 0 for SRMDNF, which takes no noise level, found {found}", "noise_level")
-        with prefix_errors("kernel"):
-            if isinstance(kernel, str) and kernel == AUTO:
-                check_kernel_can_be_estimated(self.config.scale, {self.downsampler})
-                return None, known_noise_level
-            return fit_kernel(to_kernel(kernel, self.config.kernel_size), self.config.kernel_size), known_noise_level
+            return None
+        check_noise_level(noise_level)
+        if noise_level and not takes_noise_level:
+            raise InputError(f"expected 0 for SRMDNF, which takes no noise level, found {noise_level:g}", "noise_level")
+        return float(noise_level)
 
     def _assume(self, rgb: NDArray, kernel: NDArray | None, noise_level: float | None) -> Degradation:
-        """What the network is told of LR (h, w, 3); `kernel` or `noise_level` is estimated if it is None."""
-        takes_noise_level = "noise" in self.config.conditions
-        is_noise_estimated = noise_level is None and takes_noise_level
-        if kernel is None or is_noise_estimated:
+        """What the network is told of LR (h, w, 3), without transparency; None is estimated."""
+        is_kernel_estimated, is_noise_estimated = kernel is None, noise_level is None
+        if "noise" not in self.config.conditions:
+            is_noise_estimated = False
+        if is_kernel_estimated or is_noise_estimated:
             estimate = self._estimator.estimate(rgb, kernel, noise_level)
-            logger.info("picture: %s", describe_estimate(estimate, kernel is None, is_noise_estimated))
-            kernel = estimated_kernel(estimate, self.config.kernel_size) if kernel is None else kernel
+            logger.info("picture: %s", describe_estimate(estimate, is_kernel_estimated, is_noise_estimated))
+            kernel = estimated_kernel(estimate, self.config.kernel_size) if is_kernel_estimated else kernel
             noise_level = estimate.noise_level if is_noise_estimated else noise_level
         return Degradation.uniform(torch.from_numpy(kernel)[None], torch.tensor([noise_level or 0.0]))
 

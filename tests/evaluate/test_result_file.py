@@ -12,7 +12,7 @@ from PIL import Image
 from picture_files import open_picture
 from srmd.cli import main
 
-FLAGS = ["--kernel=delta", "--engine=torch", "--precision=fp32", "--visdom=off"]
+FLAGS = ["--kernel=delta", "--noise_level=0", "--engine=torch", "--precision=fp32", "--visdom=off"]
 ROOT = Path(__file__).parents[2]
 
 

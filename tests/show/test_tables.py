@@ -20,6 +20,15 @@ def test_the_table_has_a_line_for_each_picture_and_the_mean():
     assert len({len(line) for line in lines[1:]}) == 1
 
 
+def test_the_scores_of_the_network_told_the_truth_follow():
+    auto = row("bird", truth_psnr_y=31.25, truth_ssim_y=0.95) | {"estimated": {"noise_level": 3.0}}
+    lines = table([auto, auto]).splitlines()
+    assert lines[0].endswith("   told the truth PSNR / SSIM   loss [dB]")
+    assert lines[1].endswith("31.25 / 0.9500        1.25")
+    assert len({len(line) for line in lines[1:]}) == 1
+    assert mean_row([auto]).keys() == auto.keys() - {"estimated"}
+
+
 def test_the_gain_is_a_dash_if_both_psnrs_are_infinite():
     assert table([row("a", psnr_y=math.inf, bicubic_psnr_y=math.inf)]).splitlines()[1].endswith(" –")
 
