@@ -3,12 +3,13 @@
 # make test PYTHON=python3.13 VENV=.venv-3.13: the same under another Python;
 # make bench: speed and memory on this machine, compared with other engines;
 # make weights [BUDGET=minutes] [DATA=pictures] [TEST_DATA=folders]: train the networks of weights/;
+# make estimators [BUDGET=minutes] [DATA=pictures]: train the estimators of weights/, which read blur and noise;
 # make reproduce WEIGHTS=folder PCA=file DATA=folder: score the published networks, and compare with the reference.
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 
-.PHONY: setup demo lint test test-all bench weights reproduce
+.PHONY: setup demo lint test test-all bench weights estimators reproduce
 setup: $(VENV)/installed
 
 # Old pips read PIP_CONSTRAINT for building packages too, new ones PIP_BUILD_CONSTRAINT.
@@ -39,6 +40,9 @@ bench: setup
 weights: setup
 	$(PY) -m benchmarks.train_weights $(if $(BUDGET),--minutes=$(BUDGET)) $(if $(DATA),--train_data="$(DATA)") \
 		$(if $(TEST_DATA),--test_data $(TEST_DATA))
+
+estimators: setup
+	$(PY) -m benchmarks.train_estimators $(if $(BUDGET),--minutes=$(BUDGET)) $(if $(DATA),--train_data="$(DATA)")
 
 reproduce: setup
 	$(PY) -m benchmarks.reproduce "$(WEIGHTS)" "$(DATA)" $(if $(PCA),--pca="$(PCA)")

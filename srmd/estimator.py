@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 WINDOW = 16  # side in LR pixels of the windows that are read
+STRIDE = 8  # LR pixels from a window to the next
 FREQUENCIES = WINDOW * (WINDOW // 2 + 1)  # of a real picture's spectrum
 COLOUR_BANDS = 6  # rings of the spectrum in which the energy of the two colour differences is measured
 SCALES = 4  # the network knows the scales 1 to 4
 OFFSET = 0.35  # LR pixels; bicubic's antialiasing blurs too, so that much narrower kernels look alike
 MIN_LOG_PRECISION = -3.0  # logarithms of 1 / deviation
 MAX_LOG_PRECISION = (3.9, 3.9, 3.9, 4.6)  # deviations of .02 LR pixels for the blur, .01 for the noise
-START_LOG_PRECISION = 1.9  # roughly that of an untrained network
 FEATURES = FREQUENCIES + 2 * COLOUR_BANDS + 3 + WINDOW**2  # numbers that describe a window
 
 
@@ -36,7 +36,6 @@ class EstimatorConfig:
 
     scale: int = 2  # that its weights are meant for
     hidden: int = 160  # width of the layers that see windows
-    stride: int = 8  # LR pixels from a window to the next
 
 
 class Prediction(NamedTuple):
@@ -55,7 +54,8 @@ class Estimator(nn.Module):
         self.scale_bias = nn.Embedding(SCALES + 1, hidden)
         self.window1, self.window2 = nn.Linear(FEATURES, hidden), nn.Linear(hidden, hidden)
         self.context = nn.Linear(hidden, 1)
-        self.joint1, self.joint2 = nn.Linear(3 * hidden, hidden), nn.Linear(hidden, hidden)
+        self.joint_context = nn.Linear(2 * hidden, hidden, bias=False)
+        self.joint1, self.joint2 = nn.Linear(hidden, hidden), nn.Linear(hidden, hidden)
         self.local, self.attention = nn.Linear(hidden, 8), nn.Linear(hidden, 2)
         self.global1, self.global2, self.global3 = (
             nn.Linear(3 * hidden + 8, 128),
@@ -72,25 +72,22 @@ class Estimator(nn.Module):
             self.global3.weight *= 0.1
             self.global3.bias.zero_()
 
-    def features(self, lr: Tensor) -> Tensor:
-        """LR (N, 3, h, w), 0 to 1, h and w at least 16 → what describes its n windows, (N, n, FEATURES)."""
+    def features(self, lr: Tensor, stride: int = STRIDE) -> Tensor:
+        """LR (N, 3, h, w), 0 to 1, h and w at least 16 → what describes its n windows, (N, n, FEATURES).
+
+        `stride` is the number of LR pixels from a window to the next.
+        """
         red, green, blue = (lr * 255).unbind(1)
         grey, colour1, colour2 = (red + green + blue) / 3, red - green, (red + green) / 2 - blue
-        windows = self._windows(grey)  # (N, n, 256)
+        windows = _windows(grey, stride)  # (N, n, 256)
         mean = windows.mean(2, keepdim=True)
         clipped = ((windows < 2) | (windows > 253)).float().mean(2, keepdim=True)
         windows = windows - mean
         deviation = windows.square().mean(2, keepdim=True).sqrt()
-        colours = [self._power(self._windows(colour)) @ self.bands for colour in (colour1, colour2)]
+        colours = [self._power(_windows(colour, stride)) @ self.bands for colour in (colour1, colour2)]
         spectra = [(power + 0.05).log() for power in (self._power(windows), *colours)]
         scalars = [(deviation + 0.3).log(), mean / 255, clipped]
         return torch.cat([*spectra, *scalars, windows / (deviation + 1)], 2)
-
-    def _windows(self, channel: Tensor) -> Tensor:
-        """The windows of a channel (N, h, w), (N, n, 256)."""
-        stride = self.config.stride
-        windows = channel.unfold(1, WINDOW, stride).unfold(2, WINDOW, stride)
-        return windows.reshape(len(channel), -1, WINDOW**2)
 
     def _power(self, windows: Tensor) -> Tensor:
         """The power spectra, (N, n, FREQUENCIES), of windows whose mean does not matter."""
@@ -101,8 +98,8 @@ class Estimator(nn.Module):
         """Features of n windows of each of N pictures, (N, n, FEATURES), and scales, (N,) → the prediction."""
         windows = F.gelu(self.window1((features - self.mean) / self.deviation) + self.scale_bias(scale)[:, None])
         windows = F.gelu(self.window2(windows)) + windows  # (N, n, hidden)
-        context = torch.cat([_attend(self.context(windows), windows), windows.mean(1)], 1)[:, None]
-        windows = F.gelu(self.joint1(torch.cat([windows, context.expand(-1, windows.shape[1], -1)], 2)))
+        context = torch.cat([_attend(self.context(windows), windows), windows.mean(1)], 1)  # (N, 2 · hidden)
+        windows = F.gelu(self.joint1(windows) + self.joint_context(context)[:, None])
         windows = F.gelu(self.joint2(windows)) + windows
         means, log_precisions = self.local(windows).split(4, 2)
         precisions = log_precisions.clamp(-8, 8).exp()
@@ -112,6 +109,11 @@ class Estimator(nn.Module):
         summary = F.gelu(self.global1(summary))
         output = self.global3(F.gelu(self.global2(summary)) + summary)  # (N, 14)
         return Prediction(pooled + output[:, :4], _cholesky(output[:, 4:]))
+
+
+def _windows(channel: Tensor, stride: int) -> Tensor:
+    """The windows of a channel (N, h, w), (N, n, 256)."""
+    return channel.unfold(1, WINDOW, stride).unfold(2, WINDOW, stride).reshape(len(channel), -1, WINDOW**2)
 
 
 def _attend(logits: Tensor, windows: Tensor) -> Tensor:
@@ -125,8 +127,8 @@ def _cholesky(numbers: Tensor) -> Tensor:
     lower = numbers.new_zeros(len(numbers), 4, 4)
     lower[:, rows, columns] = numbers
     diagonal = lower.diagonal(dim1=1, dim2=2)
-    largest = torch.tensor(MAX_LOG_PRECISION).to(diagonal) - START_LOG_PRECISION
-    log_precision = (largest - F.softplus(START_LOG_PRECISION - diagonal)).clamp(min=MIN_LOG_PRECISION)
+    largest = torch.tensor(MAX_LOG_PRECISION).to(diagonal)
+    log_precision = (largest - F.softplus(largest - diagonal)).clamp(min=MIN_LOG_PRECISION)
     return lower - torch.diag_embed(diagonal) + torch.diag_embed(log_precision.exp())
 
 
@@ -165,8 +167,15 @@ def blur_parameters(width1: NDArray, width2: NDArray, angle: NDArray, scale: NDA
 
 def gaussian_of(parameters: NDArray, scale: int) -> tuple[NDArray, NDArray, NDArray]:
     """The inverse of `blur_parameters`: width1 ≥ width2 ≥ 0 in HR pixels and the angle, 0 to 180 degrees."""
-    matrix = parameters[..., [[0, 1], [1, 2]]]
-    values, vectors = np.linalg.eigh(matrix)
+    values, vectors = np.linalg.eigh(parameters[..., [[0, 1], [1, 2]]])
     widths = scale * np.sqrt((np.maximum(values, 0) + OFFSET) ** 2 - OFFSET**2)
     angle = np.rad2deg(np.arctan2(vectors[..., 1, 1], vectors[..., 0, 1])) % 180
     return widths[..., 1], widths[..., 0], angle
+
+
+def covariance_of(parameters: NDArray) -> NDArray:
+    """The covariances Σ of kernels with these parameters, (..., 3), in LR pixels²: of columns, of both, of rows."""
+    values, vectors = np.linalg.eigh(parameters[..., [[0, 1], [1, 2]]])
+    variances = (np.maximum(values, 0) + OFFSET) ** 2 - OFFSET**2
+    matrix = vectors * variances[..., None, :] @ vectors.swapaxes(-1, -2)
+    return matrix[..., [0, 0, 1], [0, 1, 1]]
