@@ -8,7 +8,7 @@ kernel, which no sharpened picture has. LR is rounded to 8 bits. PSNR of Y in dB
 """
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -122,16 +122,16 @@ def _psnr(sr: NDArray, hr: Tensor) -> float:
     return score(sr, to_array(hr), SCALE)["psnr_y"]
 
 
-def table(study: LimitsStudy, pictures: list[Tensor], cases: Iterable[Case]) -> str:
-    """A Markdown table with a row for each case; the last column has the estimate of each picture."""
-    lines = [f"| blur | {' | '.join(COLUMNS)} | estimates |", "|---" * (len(COLUMNS) + 2) + "|"]
+def table(study: LimitsStudy, pictures: list[Tensor], cases: Iterable[Case]) -> Iterator[str]:
+    """The lines of a Markdown table with a row for each case; the last column has the estimates of three pictures."""
+    yield f"| blur | {' | '.join(COLUMNS)} | estimates |"
+    yield "|---" * (len(COLUMNS) + 2) + "|"
     for case in cases:
         found = [study.scores(hr, case) for hr in pictures]
         columns = found[0][0]
         means = [f"{np.mean([psnr[name] for psnr, _ in found]):.2f}" if name in columns else "–" for name in COLUMNS]
         estimates = "; ".join(text for _, text in found[:3])
-        lines.append(f"| {case.name} | {' | '.join(means)} | {estimates} |")
-    return "\n".join(lines)
+        yield f"| {case.name} | {' | '.join(means)} | {estimates} |"
 
 
 def main() -> None:
@@ -139,7 +139,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="?", type=Path, help="folder of HR pictures (default: the built-in photos)")
     options = parser.parse_args()
-    print(table(LimitsStudy(), pictures_of(options.data), CASES))
+    for line in table(LimitsStudy(), pictures_of(options.data), CASES):
+        print(line, flush=True)
 
 
 if __name__ == "__main__":
