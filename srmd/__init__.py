@@ -1,9 +1,10 @@
-"""SRMD: super-resolution of pictures with a known blur kernel and noise level.
+"""SRMD: super-resolution of pictures whose blur kernel and noise level are given or estimated.
 
     import srmd
 
     restorer = srmd.load("srmd_x2")  # a network of the package, or any weights file
-    sr = restorer.restore(lr, kernel="gaussian:1.3", noise_level=5)  # array, tensor or PIL picture, as lr is
+    sr = restorer.restore(lr)  # array, tensor or PIL picture, as lr is
+    sr = restorer.restore(lr, kernel="gaussian:1.3", noise_level=5)  # with a known kernel and noise level
     lr = srmd.degrade(hr, kernel=srmd.gaussian(2.6, 1.0, 30), noise_level=5, scale=2)
 
 These names are imported when they are first used, because importing torch takes seconds. This file imports

@@ -43,7 +43,7 @@ def _describe_assumed(assumed: NamedDegradation, weights: Weights) -> str:
     has_noise_level = "noise" in weights.network.config.conditions
     noise = _describe_noise(assumed.noise) if has_noise_level else "no noise level (SRMDNF)"
     if assumed.kernels == AUTO:
-        return f"kernel {ESTIMATED}, {noise}"
+        return f"kernel and noise level {ESTIMATED}" if assumed.noise == AUTO else f"kernel {ESTIMATED}, {noise}"
     errors = _code_errors(assumed.kernels, weights)
     specs = [
         f"{kernel.spec} (kernel code error {error:.1%})" for kernel, error in zip(assumed.kernels, errors, strict=True)

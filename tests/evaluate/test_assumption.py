@@ -66,7 +66,7 @@ def test_what_is_not_given_is_estimated_and_each_picture_gets_its_network(capsys
     assert "in/noisy.png: kernel delta (sure), noise 6" in lines
     assert "in/flat.png: tells too little about its blur: assumed no blur, noise 0" in lines
     assert sum(line.startswith("assumed: ") for line in lines) == 1
-    assert "assumed: kernel estimated from each LR picture, noise level estimated from each LR picture" in lines
+    assert "assumed: kernel and noise level estimated from each LR picture" in lines
     assert sum(" x2 from " in line for line in lines) == 2
     assert rows()["clean"]["estimated"] == {
         "kernel": "gaussian:1.4",
