@@ -23,8 +23,7 @@ from srmd.restore.decision import Posterior, decide
 from srmd.weights.estimators import read_estimator
 from srmd.weights.shipped import estimator_file
 
-SURE = 0.5  # minimum confidence of an estimate that is called sure
-MIN_CONFIDENCE = 0.25  # with less, no blur is assumed: too narrow costs less than too wide
+SURE = 0.5  # minimum confidence of an estimate that is called sure; with less, no blur is assumed
 NO_BLUR_WIDTH = 0.3  # HR pixels; a narrower Gaussian is a delta kernel but for a thousandth
 MIN_NOISE_LEVEL = 1.0  # a lower estimate counts as 0: rounding to 8 bits alone is noise of the level 0.3
 PLACE = 128  # side in LR pixels of the places that large pictures are estimated from
@@ -33,6 +32,7 @@ MAX_WHOLE_PIXELS = MAX_PLACES * PLACE**2  # of a picture that is estimated as a 
 # The precision that a network states is right for pictures of this size: measured on held-out pictures. Larger pictures
 # tell more, up to a factor.
 CALIBRATED_PIXELS, MAX_SHARPENING = 800, 5.0
+MIN_DETAIL = 2.0  # levels of 255; pictures with less tell nothing of their blur
 SAME_WIDTH = 1.1  # a Gaussian whose widths have a smaller ratio is called isotropic
 
 
@@ -78,7 +78,7 @@ class BlindEstimator:
         places = _telling_places(lr) if lr.shape[-2] * lr.shape[-1] > MAX_WHOLE_PIXELS else [lr]
         size = pixels.shape[0] * pixels.shape[1] / CALIBRATED_PIXELS
         posterior = self.posterior(places).sharpened(min(size, MAX_SHARPENING))
-        return self._decide(posterior, kernel, noise_level)
+        return self._decide(posterior, _detail(places) >= MIN_DETAIL, kernel, noise_level)
 
     def estimate_windows(
         self, pixels: NDArray, size: int = PLACE, overlap: int = PLACE // 2
@@ -103,7 +103,9 @@ class BlindEstimator:
             precisions.append(turning.T @ cholesky @ cholesky.T @ turning)
         return Posterior(np.mean(means, 0), np.mean(precisions, 0))
 
-    def _decide(self, posterior: Posterior, kernel: NDArray | None, noise_level: float | None) -> Estimate:
+    def _decide(
+        self, posterior: Posterior, has_detail: bool, kernel: NDArray | None, noise_level: float | None
+    ) -> Estimate:
         if kernel is not None:
             shape = _moments(kernel)
             posterior = posterior.given_blur(blur_parameters(*shape, self.scale))
@@ -115,7 +117,9 @@ class BlindEstimator:
         if kernel is not None:
             return Estimate(*_rounded_shape(*shape), noise_level, 1.0)
         parameters, confidence = decide(posterior, noise_level)
-        if confidence < MIN_CONFIDENCE:
+        if not has_detail:
+            confidence = 0.0
+        if confidence < SURE:
             parameters = np.zeros(3)
         shape = _rounded_shape(*gaussian_of(parameters, self.scale))
         return Estimate(*shape, noise_level, round(confidence, 2))
@@ -160,6 +164,13 @@ def _telling_places(lr: Tensor) -> list[Tensor]:
     best = tiles.mean((2, 3)).flatten().argsort(descending=True, stable=True)[:MAX_PLACES]
     corners = [divmod(int(index), tiles.shape[1]) for index in best]
     return [lr[..., PLACE * row : PLACE * (row + 1), PLACE * column : PLACE * (column + 1)] for row, column in corners]
+
+
+def _detail(places: list[Tensor]) -> float:
+    """The curvature, in levels of 255, that one pixel in a hundred of some places (1, 3, h, w) exceeds."""
+    green = [255 * place[0, 1] for place in places]
+    curvature = [grey.diff(n=2, dim=dim).abs().flatten() for grey in green for dim in (0, 1)]
+    return torch.cat(curvature).quantile(0.99).item()
 
 
 def _spans(length: int, size: int, step: int) -> list[slice]:

@@ -1,0 +1,165 @@
+"""Estimates of blur and noise: their laws, and estimates of photos whose degradation is known."""
+
+import functools
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from numpy.typing import NDArray
+
+import srmd
+from srmd.pictures.dihedral import turn_array
+from srmd.restore.estimate import BlindEstimator, Estimate
+
+SIDE = 256  # HR pixels
+
+
+@functools.cache
+def estimator(scale: int = 2) -> BlindEstimator:
+    return BlindEstimator(scale)
+
+
+@functools.cache
+def photo(name: str = "chelsea", side: int = SIDE) -> NDArray[np.uint8]:
+    picture = getattr(skimage.data, name)()
+    picture = picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, 2)
+    top, left = ((length - side) // 2 for length in picture.shape[:2])
+    return picture[top : top + side, left : left + side]
+
+
+def lr(
+    kernel: str = "gaussian:1.2", noise_level: float = 0, name: str = "chelsea", scale: int = 2
+) -> NDArray[np.uint8]:
+    return srmd.degrade(photo(name), kernel, noise_level, scale=scale)
+
+
+@pytest.mark.parametrize("view", range(1, 8))
+def test_a_turned_picture_gives_the_turned_kernel(view: int):
+    picture = lr("gaussian:1.8,0.8,30")
+    upright, turned = (estimator().estimate(pixels) for pixels in (picture, turn_array(picture, view)))
+    assert upright.widths[0] > 1.3 * upright.widths[1]
+    assert turned.widths == pytest.approx(upright.widths, abs=0.02)
+    angle = upright.angle - 90 * view if view < 4 else 180 - (upright.angle - 90 * view)
+    assert abs((turned.angle - angle + 90) % 180 - 90) <= 2
+
+
+def test_less_brightness_keeps_the_kernel_and_scales_the_noise_level():
+    hr = 0.2 + 0.6 * photo() / 255  # no pixel is clipped
+    picture = srmd.degrade(hr, "gaussian:1.4", 12)
+    bright, dark = (estimator().estimate(factor * picture) for factor in (1, 0.6))
+    assert dark.widths == pytest.approx(bright.widths, abs=0.25)
+    assert dark.noise_level == pytest.approx(0.6 * bright.noise_level, abs=0.7)
+
+
+def test_more_noise_gives_a_higher_level():
+    levels = [estimator().estimate(lr(noise_level=level)).noise_level for level in (0, 3, 8, 20, 40)]
+    assert levels[0] == 0
+    assert levels == sorted(set(levels))
+
+
+def test_the_estimate_does_not_depend_on_the_number_of_threads():
+    threads, picture = torch.get_num_threads(), [torch.from_numpy(lr()).permute(2, 0, 1)[None] / 255]
+    try:
+        means = []
+        for count in (1, 3):
+            torch.set_num_threads(count)
+            means.append(estimator().posterior(picture).mean)
+    finally:
+        torch.set_num_threads(threads)
+    assert np.allclose(*means, atol=1e-3)
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_pictures_that_tell_nothing_are_unsure_and_get_no_blur(scale: int):
+    gradient = np.linspace(0, 255, 64).astype(np.uint8)[None, :, None]
+    for picture in (
+        np.full((64, 64, 3), 120, np.uint8),
+        lr()[:9, :5],
+        lr()[:1, :1],
+        np.broadcast_to(gradient, (64, 64, 3)),
+    ):
+        found = estimator(scale).estimate(np.ascontiguousarray(picture))
+        assert not found.is_sure
+        assert found.noise_level == 0
+        assert found.kernel_spec == "delta"
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("name", ["astronaut", "camera"])
+@pytest.mark.parametrize("noise_level", [0, 10])
+def test_blur_and_noise_of_photos_are_found(name: str, noise_level: int, scale: int):
+    width = 0.6 * scale
+    found = estimator(scale).estimate(lr(f"gaussian:{width}", noise_level, name, scale))
+    assert found.is_sure
+    assert np.hypot(*found.widths) / 2**0.5 == pytest.approx(width, abs=(0.1 if noise_level == 0 else 0.2) * scale)
+    assert found.noise_level == pytest.approx(noise_level, abs=1)
+
+
+def test_the_direction_of_blur_is_found():
+    found = estimator().estimate(lr("gaussian:2,0.8,30", 0, "astronaut"))
+    assert found.angle == pytest.approx(30, abs=10)
+    assert found.widths == pytest.approx((2, 0.8), abs=0.3)
+
+
+def test_what_is_known_is_returned_and_used():
+    picture = lr("gaussian:1.4", 6)
+    known_noise = srmd.estimate(picture, 2, noise_level=6)
+    assert known_noise.noise_level == 6
+    assert known_noise.widths[0] == pytest.approx(1.4, abs=0.4)
+    known_blur = srmd.estimate(picture, 2, kernel="gaussian:2,1,30")
+    assert known_blur.kernel_spec == "gaussian:2,1,30"
+    assert known_blur.noise_level == pytest.approx(6, abs=1)
+
+
+def test_8_bits_16_bits_and_floats_give_equal_estimates():
+    picture = lr(noise_level=4)
+    found = {srmd.estimate(each, 2) for each in (picture, picture.astype(np.uint16) * 257, picture / 255)}
+    assert len(found) == 1
+
+
+def test_invisible_pixels_do_not_count():
+    picture = lr()
+    hidden = np.random.default_rng(0).integers(0, 256, picture.shape, np.uint8)
+    alpha = np.full((*picture.shape[:2], 1), 255, np.uint8)
+    alpha[:, 64:] = 0
+    transparent = np.dstack([np.where(alpha > 0, picture, hidden), alpha])
+    assert srmd.estimate(transparent, 2).noise_level == 0
+
+
+def test_a_large_picture_is_estimated_from_its_detailed_places():
+    flat = np.full((768, 768, 3), 128, np.uint8)
+    flat[256:384, 512:640] = lr("gaussian:1.4", 0, "astronaut")
+    assert estimator().estimate(flat).widths[0] == pytest.approx(1.4, abs=0.25)
+
+
+def test_windows_cover_the_picture():
+    picture, covered = lr()[:100, :120], np.zeros((100, 120), bool)
+    for rows, columns, found in estimator().estimate_windows(picture, size=64, overlap=32):
+        assert picture[rows, columns].shape == (64, 64, 3)
+        assert isinstance(found, Estimate)
+        covered[rows, columns] = True
+    assert covered.all()
+    assert len(estimator().estimate_windows(picture[:50, :50], 64, 32)) == 1
+
+
+@pytest.mark.parametrize(
+    ("widths", "angle", "spec"),
+    [((0.2, 0.2), 0, "delta"), ((1.4, 1.4), 0, "gaussian:1.4"), ((1.4, 1.1), 30, "gaussian:1.4,1.1,30")],
+)
+def test_an_estimate_names_its_kernel(widths: tuple[float, float], angle: float, spec: str):
+    assert Estimate(widths, angle, 0, 1).kernel_spec == spec
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"scale": 5}, "scale: expected a scale that has an estimator .1, 2, 3, 4., found 5"),
+        ({"scale": 2.0}, "scale: expected a whole number, found 2.0"),
+        ({"scale": 2, "noise_level": -1}, "noise_level: expected a number from 0 to 255, found -1"),
+        ({"scale": 2, "kernel": "round"}, "kernel: expected delta"),
+    ],
+)
+def test_invalid_arguments_are_named(arguments: dict, message: str):
+    with pytest.raises(srmd.InputError, match=message):
+        srmd.estimate(lr(), **arguments)
