@@ -143,6 +143,10 @@ class TestRequest:
     assumed_kernel: NamedKernel | Auto | None = None
     assumed_noise_level: float | Auto | None = None
     downsampler: str | None = None  # None: the downsampler that the network was trained for
+    # Widths (HR pixels, 0: no blur) and noise levels of the sheets that are written in place of restored pictures.
+    kernel_grid: tuple[float, ...] = ()
+    noise_grid: tuple[float, ...] = ()
+    estimate_map: bool = False  # whether a map of blur and noise is estimated instead of one kernel and noise level
     self_ensemble: bool = False
     tile: int | None = None  # maximum side in LR pixels; None: the backend's default
     save_lr: bool = False
@@ -161,6 +165,11 @@ class TestRequest:
     def has_metrics_file(self) -> bool:
         """Whether the results are written to a folder with metrics.json, and not to one named file or a stream."""
         return self.result is None and self.output != STANDARD_STREAM
+
+    @property
+    def has_grid(self) -> bool:
+        """Whether sheets are written in place of restored pictures."""
+        return bool(self.kernel_grid or self.noise_grid)
 
     @property
     def input_paths(self) -> list[Path]:

@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from srmd.base.errors import InputError
 from srmd.cli.device_flags import DEVICE_GROUPS
+from srmd.cli.estimate_flags import ESTIMATE_GROUPS
 from srmd.cli.flag import ON, Flag
 from srmd.cli.picture_flags import PICTURE_GROUPS
 from srmd.cli.restoring_flags import DEFAULT_TEXTS, RESTORING_GROUPS
@@ -36,10 +37,13 @@ class Parser(argparse.ArgumentParser):
         print(self.format_help(), end="")
 
 
-GROUPS: dict[str, tuple[Flag, ...]] = PICTURE_GROUPS | RESTORING_GROUPS | TRAINING_GROUPS | DEVICE_GROUPS
+GROUPS: dict[str, tuple[Flag, ...]] = (
+    PICTURE_GROUPS | ESTIMATE_GROUPS | RESTORING_GROUPS | TRAINING_GROUPS | DEVICE_GROUPS
+)
 NOTES = {  # below the titles of groups
     "Degradation": "What is applied to the HR pictures and told to the network; with --input, what the LR pictures are "
     "assumed to have gone through.",
+    "Choosing by eye, and maps": "Only with --input, which restores LR pictures.",
     "Results of --input": "Only with --input, which restores LR pictures.",
     "What the network is told": "Only for HR pictures. Without these flags the network is told what was applied.",
 }
@@ -61,6 +65,8 @@ DEFAULTS = {  # those that are not the default of the request's field
     ("test", "noise_level"): "auto with --input, else 0",
     ("test", "assumed_kernel"): "the value of --kernel",
     ("test", "assumed_noise_level"): "the value of --noise_level or --noise_map",
+    ("test", "kernel_grid"): "none",
+    ("test", "noise_grid"): "none",
     ("test", "tile"): "auto",
     ("train", "threads"): "PyTorch's default",
     ("test", "threads"): "PyTorch's default",

@@ -8,6 +8,7 @@ from pathlib import Path
 from srmd import __version__
 from srmd.base.errors import InputError
 from srmd.cli.degradation_request import degradation_values
+from srmd.cli.estimate_flags import check_estimating
 from srmd.cli.flags import FLAGS, MODES, Parser, mode_parser
 from srmd.cli.restoring_checks import check_output, check_results, check_streams
 from srmd.cli.values import picture_source, words
@@ -155,6 +156,7 @@ def _test_request(values: dict) -> TestRequest:
                 raise InputError("only for HR pictures, found --input, which takes LR pictures", name)
         check_streams(values)
     check_results(values)
+    check_estimating(values)
     values = degradation_values(values)
     if "weights" not in values:
         values |= _shipped_networks(values)

@@ -98,6 +98,21 @@ def relative_sizes(text: str) -> tuple[float, ...]:
     return tuple(sorted(sizes, reverse=True))
 
 
+def numbers(minimum: float, maximum: float, max_count: int) -> Callable[[str], tuple[float, ...]]:
+    """A parser of different numbers from `minimum` to `maximum`, separated by commas; they are sorted."""
+    parse_one = number(minimum, maximum)
+
+    def parse(text: str) -> tuple[float, ...]:
+        values = sorted(parse_one(part) for part in text.split(","))
+        if len(values) > max_count:
+            raise argparse.ArgumentTypeError(f"expected at most {max_count} numbers, found {len(values)}")
+        if len(set(values)) < len(values):
+            raise argparse.ArgumentTypeError(f"expected different numbers, found {text!r}")
+        return tuple(values)
+
+    return parse
+
+
 def tile_side(text: str) -> int | None:
     """Parses `auto`, as None, or the side of a tile in LR pixels."""
     return None if text == AUTO else whole(16)(text)

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from srmd.config import AUTO, NamedDegradation, NamedKernel
 from srmd.evaluate.networks import Network, Networks
 from srmd.evaluate.settings import known_noise_level
+from srmd.kernel.specs import checked_gaussian
 from srmd.restore.auto import describe_estimate, estimated_kernel
 from srmd.restore.estimate import BlindEstimator, Estimate
+from srmd.restore.estimate_map import EstimateMap, estimate_map
 
 logger = logging.getLogger("srmd")
 
@@ -22,6 +24,7 @@ class Assumption:
     degradation: NamedDegradation  # without `auto`
     network: Network
     estimated: dict[str, Any] | None = None  # as metrics.json states it; None: nothing was estimated
+    map: EstimateMap | None = None  # what is told instead of `degradation`, which is then the mean of the map
 
     @property
     def row(self) -> dict:
@@ -57,11 +60,22 @@ class Assumptions:
         if self._estimator is None:
             main = self._networks.main
             return Assumption(main.settings.assumed, main)
+        if self._networks.settings.request.estimate_map:
+            return self._of_windows(pixels, label)
         estimate = self._estimator.estimate(pixels, self._known_kernel, self._known_noise_level)
         text = describe_estimate(estimate, self.kernel_is_estimated, self.noise_is_estimated)
         logger.info("%s: %s", label, text)
         self._warn_of_ignored_noise(estimate, label)
         return self._complete(estimate)
+
+    def _of_windows(self, pixels: NDArray, label: str) -> Assumption:
+        """A map of blur and noise instead of one estimate."""
+        windows = estimate_map(self._estimator, pixels)
+        logger.info("%s: %s", label, windows.describe())
+        widths, angle, noise_level = windows.mean()
+        kernel = NamedKernel("the mean of the map", checked_gaussian(*widths, angle))
+        degradation = NamedDegradation([kernel], noise_level)
+        return Assumption(degradation, self._networks.suiting(degradation), {"windows": windows.entry()}, windows)
 
     def _complete(self, estimate: Estimate) -> Assumption:
         degradation = self._networks.settings.assumed

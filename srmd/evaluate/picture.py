@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,6 +43,7 @@ class Restored:
     alpha: np.ndarray | None
     assumption: Assumption
     seconds: float
+    entries: dict[str, Any] = field(default_factory=dict)  # further ones of the picture's row in metrics.json
 
 
 class PictureEvaluation:
@@ -141,7 +143,7 @@ class PictureEvaluation:
     ) -> Iterator[tuple[slice, slice, np.ndarray]]:
         """The rows and columns of each tile of SR, and its pixels, (tile height, tile width, 3)."""
         restorer = self._open_networks.restorer(assumption.network)
-        assumed = self._degradation(assumption.degradation, name, hr_size, restorer.config.kernel_size)
+        assumed = self._told(assumption, name, hr_size, restorer.config.kernel_size)
         for rows, columns, sr_tile in restorer.restore_tiles(
             lr, assumed, self.request.tile, self.request.self_ensemble
         ):
@@ -152,8 +154,14 @@ class PictureEvaluation:
     ) -> np.ndarray:
         """Alpha (h, w) restored to `hr_size`."""
         restorer, request = self._open_networks.restorer(assumption.network), self.request
-        assumed = self._degradation(assumption.degradation, name, hr_size, restorer.config.kernel_size)
+        assumed = self._told(assumption, name, hr_size, restorer.config.kernel_size)
         return restorer.restore_alpha(alpha, assumed, request.tile, request.self_ensemble, progress)
+
+    def _told(self, assumption: Assumption, name: str, hr_size: tuple[int, int], window: int) -> Degradation:
+        """What a network with a kernel window of this side is told of a picture."""
+        if assumption.map is not None:
+            return assumption.map.degradation(window)
+        return self._degradation(assumption.degradation, name, hr_size, window)
 
     def _degradation(
         self, named: NamedDegradation, name: str, hr_size: tuple[int, int], window: int | None = None

@@ -117,6 +117,10 @@ def settings_entry(networks: Networks) -> dict:
         "precision": request.precision,
         "outscale": request.outscale,
         "size": list(request.size) if request.size else None,
+        # None rather than empty or False: files of earlier versions have no such entries.
+        "kernel_grid": list(request.kernel_grid) or None,
+        "noise_grid": list(request.noise_grid) or None,
+        "estimate_map": request.estimate_map or None,
     }
 
 
@@ -126,6 +130,7 @@ def differences(old: dict, new: dict) -> list[str]:
     The paths of weights, kernels and maps do not count, but what these files contain.
     """
     names = ("scale", "weights_digest", "assumed_digest", "self_ensemble", "precision", "outscale", "size")
+    names += ("kernel_grid", "noise_grid", "estimate_map")
     found = [name.removesuffix("_digest") for name in names if old.get(name) != new[name]]
     estimators = {old.get("estimator_digest"), new["estimator_digest"]}
     if None not in estimators and len(estimators) > 1:

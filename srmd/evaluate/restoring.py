@@ -15,6 +15,7 @@ from srmd.base.errors import InputError, Stopped, prefix_errors
 from srmd.base.files import make_folder, removed_if_empty
 from srmd.config import STANDARD_STREAM, TestRequest
 from srmd.evaluate.announcement import degradation_pictures
+from srmd.evaluate.grid import SheetEvaluation, check_grid
 from srmd.evaluate.listing import log_dry_run, log_plan
 from srmd.evaluate.metrics_file import left_out_entries, write_metrics
 from srmd.evaluate.network_jobs import NetworkJobs, divide_by_network, quality_of, skip_existing
@@ -51,6 +52,8 @@ def restore_pictures(
         records = ResultRecords(request.output)
         plan = plan_results(request, records, streamed)
         networks = divide_by_network(request, plan.jobs)
+        for network in networks:
+            check_grid(network.networks)
         skip_existing(networks, records)
         kernels = SavedKernels(request, plan.jobs)
         log_plan(plan)
@@ -128,13 +131,15 @@ class Restoring:
         """Restores the pictures of one network; the next picture is read and the previous one written meanwhile."""
         if not network.jobs:
             return
-        evaluation = PictureEvaluation(network.networks, dashboard)
+        evaluation = (SheetEvaluation if self.request.has_grid else PictureEvaluation)(network.networks, dashboard)
         for window, (picture, caption) in degradation_pictures(network.networks.settings).items():
             dashboard.image(window, picture, caption)
         for job, picture, source in prefetch(self._read_all(network)):
             restored = evaluation.restore(job.name, job.label, picture, self._advance)
             row = {"name": job.name, "file": job.file, "seconds": restored.seconds, "settings": network.entry}
-            row |= {"input": source} | restored.assumption.row
+            row |= {"input": source} | restored.assumption.row | restored.entries
+            if self.request.has_grid:
+                picture = Picture(picture.pixels)  # a sheet has no metadata, such as a colour profile for grey
             writer.submit(self._write, job, restored, picture, row, size=restored.pixels.nbytes + picture.pixels.nbytes)
             self._advance(self._cumulative_pixels[job] - self._done_pixels)  # also counts pictures that were left out
             self._backend = evaluation.backend

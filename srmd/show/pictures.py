@@ -1,5 +1,6 @@
 """Pictures for people to look at: samples, kernels, maps, comparisons."""
 
+from collections.abc import Container
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ LABEL_HEIGHT = 28  # pixels
 LABEL_FONT_SIZE = 18
 MIN_LABEL_FONT_SIZE = 8
 PANEL_GAP = 4  # pixels between two panels of a comparison
+MARK_COLOUR = "#ffc04d"  # the ground of marked labels
 MAX_MAP_SIDE = 512  # largest side of a map's picture, in pixels
 MIN_KERNEL_SIDE = 240  # smallest side of a kernel's picture in a file, in pixels
 
@@ -66,16 +68,26 @@ def map_picture(values: np.ndarray, white: float) -> np.ndarray:
     return np.rint(values / white * 255).astype(np.uint8)[..., None].repeat(3, 2)
 
 
-def comparison(panels: dict[str, np.ndarray]) -> np.ndarray:
-    """Pictures (H, W, 3) uint8 of one size, by label, side by side in one picture, each below its label."""
+def comparison(panels: dict[str, np.ndarray], marked: Container[str] = ()) -> np.ndarray:
+    """Pictures (H, W, 3) uint8 of one size, by label, side by side in one picture, each below its label.
+
+    The labels in `marked` are on a coloured ground.
+    """
     height, width, _ = next(iter(panels.values())).shape
     sheet = Image.new("RGB", (len(panels) * (width + PANEL_GAP) - PANEL_GAP, height + LABEL_HEIGHT), "white")
     draw = ImageDraw.Draw(sheet)
     for i, (label, picture) in enumerate(panels.items()):
         left = i * (width + PANEL_GAP)
-        font = ImageFont.load_default(LABEL_FONT_SIZE)
-        while font.size > MIN_LABEL_FONT_SIZE and draw.textlength(label, font) > width:
-            font = ImageFont.load_default(font.size - 1)
-        draw.text((left + width / 2, LABEL_HEIGHT / 2), label, "black", font, anchor="mm")
+        if label in marked:
+            draw.rectangle((left, 0, left + width - 1, LABEL_HEIGHT - 1), MARK_COLOUR)
+        draw_label(draw, label, (left + width / 2, LABEL_HEIGHT / 2), width)
         sheet.paste(Image.fromarray(picture), (left, LABEL_HEIGHT))
     return np.asarray(sheet)
+
+
+def draw_label(draw: ImageDraw.ImageDraw, label: str, middle: tuple[float, float], width: int) -> None:
+    """Writes a label around `middle` (x, y), in a smaller font if it would be wider than `width` pixels."""
+    font = ImageFont.load_default(LABEL_FONT_SIZE)
+    while font.size > MIN_LABEL_FONT_SIZE and draw.textlength(label, font) > width:
+        font = ImageFont.load_default(font.size - 1)
+    draw.text(middle, label, "black", font, anchor="mm")

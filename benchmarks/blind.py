@@ -1,0 +1,115 @@
+"""Scores blind restoring on Set5, Set14 and B100 beside the same networks told the truth, and published methods.
+
+    python -m benchmarks.blind DATA                                    # everything; DATA holds Set5, Set14 and B100
+    python -m benchmarks.blind DATA --share=1/2 & python -m benchmarks.blind DATA --share=2/2    # two processes
+    python -m benchmarks.blind DATA --every=10 --scales=2 --tables=dasr,noise                    # a quick look
+    python -m benchmarks.blind DATA --report                           # tables from the scores that are there
+
+Four columns: bicubic upscaling; told the true kernel and noise level; auto, kernel and noise level estimated from LR;
+and auto with the noise level given as 0. The degradation is that of DASR's tables: 21×21 kernels, reflected borders,
+MATLAB's bicubic, LR rounded to 8 bits. Scores are kept in --output, picture by picture: a stopped run continues, and
+scores of other weights are measured anew. Writes blind.json and, as a page of the documentation, blind_scores.md.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from benchmarks.blind_cells import DATA, SCALES, TABLES, cells_of
+from benchmarks.blind_scores import Pair, ScaleScorer, ScoreCache, measure
+from benchmarks.blind_tables import Score, cells_below_floor, report, summary
+from srmd.base.errors import InputError
+from srmd.base.files import atomic_write
+from srmd.cli.console import one_line
+from srmd.pictures.folders import list_pictures
+
+
+def pictures_of(folder: Path, every: int) -> list[tuple[str, Path]]:
+    """Data set and path of each picture; of B100 every N-th. Raises InputError if there is no data set."""
+    pictures = []
+    for data in DATA:
+        if (folder / data).is_dir():
+            step = every if data == "B100" else 1
+            pictures += [(data, path) for path in list_pictures(folder / data)[::step]]
+    if not pictures:
+        raise InputError(f"DATA: expected the folders Set5, Set14 or B100 in {folder}, found none of them")
+    return pictures
+
+
+def all_pairs(pictures: list[tuple[str, Path]], tables: Iterable[str], scales: Iterable[int]) -> list[Pair]:
+    """Each picture in each cell."""
+    cells = [cell for scale in scales for table in tables for cell in cells_of(table, scale)]
+    return [Pair(data, path, cell) for cell in cells for data, path in pictures]
+
+
+def share_of(pairs: list[Pair], share: str) -> list[Pair]:
+    """The pairs of a share such as 1/2."""
+    number, count = map(int, share.split("/"))
+    return pairs[number - 1 :: count]
+
+
+def write_report(scores: list[Score], folder: Path, command: str) -> None:
+    """Prints the tables, and writes them with the summary and all rows."""
+    text = report(scores, command)
+    print(text)
+    rows = [row for score in scores for row in score.rows]
+    content = {"summary": summary(scores), "below_floor": cells_below_floor(scores), "scores": rows}
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, written in (("blind_scores.md", text), ("blind.json", json.dumps(content, indent=1) + "\n")):
+        with atomic_write(folder / name) as temporary:
+            temporary.write_text(written, encoding="utf-8")
+
+
+def options_of(arguments: list[str]) -> argparse.Namespace:
+    """The parsed arguments."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, metavar="DATA", help="folder that contains Set5, Set14 or B100")
+    parser.add_argument("--output", type=Path, default=Path("results/blind"), help="folder of scores and tables")
+    parser.add_argument("--share", default="1/1", metavar="I/N", help="measure only every N-th pair, from the I-th on")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="use only every N-th picture of B100")
+    parser.add_argument("--tables", default=",".join(TABLES), metavar="NAME,…", help="dasr, gaussian8, noise")
+    parser.add_argument("--scales", default=",".join(map(str, SCALES)), metavar="N,…", help="2, 3, 4")
+    parser.add_argument("--precision", default="fp32", help="as main.py takes it")
+    parser.add_argument("--device", default="auto", help="as main.py takes it")
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads")
+    parser.add_argument("--report", action="store_true", help="measure nothing; report the pairs that are complete")
+    return parser.parse_args(arguments)
+
+
+def _command(options: argparse.Namespace) -> str:
+    """The command that makes equal tables, with DATA in place of the folder."""
+    every = f" --every={options.every}" if options.every > 1 else ""
+    return f"python -m benchmarks.blind DATA --tables={options.tables} --scales={options.scales}{every}"
+
+
+def main(arguments: list[str]) -> int:
+    """Measures what is missing, and reports if the share is the whole. Returns the exit code."""
+    options = options_of(arguments)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    scales = [int(scale) for scale in options.scales.split(",")]
+    try:
+        pairs = all_pairs(pictures_of(options.data, options.every), options.tables.split(","), scales)
+        scorers = {scale: ScaleScorer(scale, options.precision, options.device) for scale in scales}
+    except InputError as error:
+        print(one_line(error), file=sys.stderr)
+        return 2
+    cache = ScoreCache(options.output, options.share)
+    if not options.report:
+        share = share_of(pairs, options.share)
+        for _ in tqdm(measure(share, cache, scorers), total=len(share), unit="pair", smoothing=0.05):
+            pass
+    scores = [Score(pair, rows) for pair in pairs if (rows := cache.complete_rows(pair, scorers[pair.cell.scale]))]
+    if scores and (options.report or options.share == "1/1"):
+        write_report(scores, options.output, _command(options))
+    print(f"{len(scores)} of {len(pairs)} pairs are measured")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
