@@ -58,6 +58,7 @@ def test_each_setting_changes_what_its_name_says(tmp_path: Path, monkeypatch: py
     assert not torch.equal(batches["colours unchanged"].hr, batches[BASELINE].hr)
 
 
+@pytest.mark.slow
 def test_stopped_runs_go_on_and_finished_ones_are_not_repeated(
     folder_with_pictures: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ):
