@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 KERNEL_SIZE = 15  # side of the window, HR pixels
 NO_BLUR_SHARE = 1 / 20  # share of training's kernels that are delta kernels
+# Upper ends at small scales of the ranges of training's kernels: width of isotropic, variance of anisotropic kernels.
+MAX_WIDTH, MAX_VARIANCE = 2.6, 8.0
 
 
 def delta(size: int = KERNEL_SIZE) -> NDArray:
@@ -57,8 +59,8 @@ def random_kernels(rng: np.random.Generator, count: int, scale: int, size: int =
     ranges of scale 2.
     """
     scale = max(scale, 2)
-    isotropic_widths = rng.uniform(0.2, max(scale, 2.6), count)
-    variances = rng.uniform(0.5, max(2 + 2 * scale, 8), (2, count))
+    isotropic_widths = rng.uniform(0.2, max(scale, MAX_WIDTH), count)
+    variances = rng.uniform(0.5, max(2 + 2 * scale, MAX_VARIANCE), (2, count))
     angle = rng.uniform(0, 180, count)
     is_isotropic = rng.random(count) < 0.5
     width1, width2 = np.where(is_isotropic, isotropic_widths, np.sqrt(variances))
