@@ -29,11 +29,12 @@ class ReaderError(Exception):
 
 
 def run_isolated(read: Callable[..., Result], *arguments: object) -> Result:
-    """The result of `read(*arguments)`, computed in a child process with at most MAX_MEMORY, MAX_RESULT and MAX_SECONDS.
+    """The result of `read(*arguments)`, computed in a child process.
 
-    Import the modules that `read` needs before the call. Raises InputError if `read` raises it, and ReaderError if it
-    raises another exception, crashes or exceeds a limit. On systems other than Linux it runs in this process, because
-    forking is not safe there.
+    It may use at most MAX_MEMORY and MAX_SECONDS, and its result, pickled, at most MAX_RESULT. Import the
+    modules that `read` needs before the call. Raises InputError if `read` raises it, and ReaderError if it raises
+    another exception, crashes or exceeds a limit. On systems other than Linux it runs in this process, because forking
+    is not safe there.
     """
     if sys.platform != "linux":
         return _run_here(read, arguments)

@@ -46,16 +46,16 @@ def _open_and_read(read: Callable[..., Result], path: Path, arguments: tuple) ->
 def pack_version(path: Path) -> int:
     """Return the version of a pack. Raises InputError for any other file."""
     try:
-        attributes = read_hdf5(_version_attributes, path)
+        return read_hdf5(_version, path, path)
     except ReaderError as error:
         raise InputError(f"{path}: expected a pack (.h5), found a damaged HDF5 file ({error})") from error
+
+
+def _version(file: "h5py.File", path: Path) -> int:
+    attributes = [str(file.attrs.get(name)) for name in ("format", "version")]
     if attributes[0] != PACK_FORMAT or not re.fullmatch(r"[0-9]{1,4}", attributes[1]):
         raise InputError(f"{path}: expected a pack of {PACK_FORMAT}, found another HDF5 file")
     return int(attributes[1])
-
-
-def _version_attributes(file: "h5py.File") -> list[str]:
-    return [str(file.attrs.get(name)) for name in ("format", "version")]
 
 
 def read_index(path: Path) -> tuple[PackIndex, int]:
@@ -63,16 +63,15 @@ def read_index(path: Path) -> tuple[PackIndex, int]:
 
     Raises InputError if the file is no pack of this version, or if its index is damaged.
     """
-    version = pack_version(path)
-    if version != PACK_VERSION:
-        raise InputError(f"{path}: expected a pack of version {PACK_VERSION}, found version {version}")
     try:
-        return read_hdf5(_read_index, path, path.stat().st_size)
+        return read_hdf5(_read_index, path, path)
     except ReaderError as error:
         raise InputError(f"{path}: expected the index of a pack, found a damaged one ({error})") from error
 
 
-def _read_index(file: "h5py.File", file_size: int) -> tuple[PackIndex, int]:
+def _read_index(file: "h5py.File", path: Path) -> tuple[PackIndex, int]:
+    if (version := _version(file, path)) != PACK_VERSION:
+        raise InputError(f"{path}: expected a pack of version {PACK_VERSION}, found version {version}")
     index = PackIndex(
         _array(file, "pictures", PICTURE_FIELDS),
         _array(file, "names", np.dtype("S")),
@@ -81,7 +80,7 @@ def _read_index(file: "h5py.File", file_size: int) -> tuple[PackIndex, int]:
     )
     pixels = _contiguous(file, "pixels", np.dtype(np.uint8))
     start = pixels.id.get_offset()
-    if start + len(pixels) > file_size:
+    if start + len(pixels) > path.stat().st_size:
         raise ValueError("pixels that are cut short")
     _check(index, len(pixels), str(file.attrs["identity"]))
     return index, start

@@ -1,5 +1,6 @@
 """`Restorer`: a network with its P and the backend that runs it; all restoring of pictures goes through it."""
 
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -166,6 +167,9 @@ class Restorer:
         for view in range(views):
             sr = self._restore_tile(turn(lr, view).contiguous(), assumed.turned(view))
             total += turn_back(sr, view)
+        if not math.isfinite(total.sum().item()):
+            precision = f"`precision={self.backend.precision}`"
+            raise RuntimeError(f"the network's result is NaN or infinite: its weights are too large for {precision}")
         return total / views
 
     def _restore_tile(self, lr: Tensor, assumed: Degradation) -> Tensor:
