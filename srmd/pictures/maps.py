@@ -30,6 +30,8 @@ def read_labels(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray:
             load_image(file)
             image = ImageOps.exif_transpose(file)  # turned upright, as pictures are in `read_picture`
             labels = np.asarray(image if image.mode in ONE_CHANNEL_MODES else image.convert("RGB"))
+    except MemoryError as error:
+        raise InputError(f"{path}: there is not enough memory for this picture") from error
     except Exception as error:  # a damaged file can raise any exception in Pillow's readers
         raise InputError(f"{path}: not a picture of labels ({error})") from error
     return _one_channel(labels, path) if labels.ndim == 3 else labels
