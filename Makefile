@@ -1,6 +1,7 @@
 # make: create .venv; make demo: restore, train and test in minutes;
 # make test: the quick tests and their coverage; make test-all: all tests;
 # make test PYTHON=python3.13 VENV=.venv-3.13: the same under another Python;
+# make fuzz [CASES=30000]: read damaged files of every format; make torture [KILLS=30]: kill training runs, fill disks;
 # make bench: speed and memory on this machine, compared with other engines;
 # make weights [BUDGET=minutes] [DATA=pictures] [TEST_DATA=folders]: train the networks of weights/;
 # make estimators [BUDGET=minutes] [DATA=pictures]: train the estimators of weights/, which read blur and noise;
@@ -9,7 +10,7 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 
-.PHONY: setup demo lint test test-all bench weights estimators reproduce
+.PHONY: setup demo lint test test-all fuzz torture bench weights estimators reproduce
 setup: $(VENV)/installed
 
 # Old pips read PIP_CONSTRAINT for building packages too, new ones PIP_BUILD_CONSTRAINT.
@@ -32,6 +33,12 @@ test: lint
 
 test-all: lint
 	$(PY) -m pytest
+
+fuzz: setup
+	OMP_NUM_THREADS=1 PYTHONPATH="$(CURDIR):$(CURDIR)/tests" $(PY) -m fuzz.run --cases=$(or $(CASES),30000)
+
+torture: setup
+	OMP_NUM_THREADS=1 PYTHONPATH="$(CURDIR):$(CURDIR)/tests" $(PY) -m torture.run $(if $(KILLS),--kills=$(KILLS))
 
 bench: setup
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt -c constraints.txt

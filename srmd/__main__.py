@@ -22,7 +22,28 @@ def command() -> None:
         if getattr(sys, name) is None:  # the parent process closed it
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
         getattr(sys, name).reconfigure(errors="backslashreplace")  # prints file names in any encoding without an error
+    if "--debug" not in sys.argv:
+        _silence_libraries()
     sys.exit(main(sys.argv[1:]))
+
+
+def _silence_libraries() -> None:
+    """Discards the lines that libpng, libtiff and others print themselves, and Python's warnings.
+
+    Compiled libraries write to file descriptor 2. `sys.stderr` gets a descriptor of its own.
+    """
+    import warnings
+
+    try:
+        own = os.dup(2)
+    except OSError:  # it is closed
+        return
+    sys.stderr = open(own, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")  # noqa: SIM115
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    os.close(null)
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
 
 
 def _exit_on_signals() -> None:

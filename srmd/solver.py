@@ -200,6 +200,13 @@ class Solver:
             raise RuntimeError(f"{problem} at step {self.step}: start a new run with a lower `lr`")
         return value
 
+    def check_weights(self) -> None:
+        """Raise RuntimeError if a weight of the network or of the EMA is not finite: the training has diverged."""
+        tensors = [*self.network.state_dict().values(), *self.ema.state_dict().values()]
+        if not all(torch.isfinite(tensor).all() for tensor in tensors):
+            problem = f"the network has weights that are NaN or infinite at step {self.step}"
+            raise RuntimeError(f"{problem}: start a new run with a lower `lr`")
+
     # Validation, always on the same batch.
 
     @torch.no_grad()

@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from torch import Tensor
 
@@ -26,6 +27,7 @@ logger = logging.getLogger("srmd")
 
 LOG_EVERY = 10  # steps
 VALIDATE_EVERY = 100  # steps
+MAX_FOUND = 200  # characters of an error that a message repeats
 
 # Called after each step with its number and the newest row of metrics.jsonl, or None before the first row is logged.
 TrainingProgress = Callable[[int, dict | None], object]
@@ -52,7 +54,11 @@ def train(
             weights = folder.path / "last.safetensors"
             raise InputError(f"{versions}; `weights={weights}` starts a new run from its network", "resume")
         # Packing the pictures may take minutes: errors in `weights` or `train_kernels` are found before that.
-        setup = resumed_setup(config, checkpoint) if checkpoint else new_setup(config)
+        if checkpoint:
+            with _errors_of_checkpoint(folder, checkpoint):
+                setup = resumed_setup(config, checkpoint)
+        else:
+            setup = new_setup(config)
         with prefix_errors("train_data"):
             pictures = open_training_data(config.train_data, progress=packing, options=config.pack_options)
             if checkpoint and checkpoint.pictures not in (None, pictures.identity):
@@ -61,7 +67,8 @@ def train(
             training, validation = pictures.split()
         solver = Solver(config, training, validation, setup)
         if checkpoint:
-            solver.load_state_dict(vars(checkpoint))
+            with _errors_of_checkpoint(folder, checkpoint):
+                solver.load_state_dict(vars(checkpoint))
         folder.begin(config, solver.step)
         details = f"on {solver.device} in {solver.precision}, {config.steps} steps"
         logger.info("Training in %s %s, pictures %s", folder.path, details, solver.batches.pictures.location)
@@ -69,6 +76,17 @@ def train(
         with open_dashboard(config.visdom, env, start_server=True, log=logger.info) as dashboard:
             TrainingRun(solver, folder, dashboard, progress).run()
     logger.info("%s contains the network (last.safetensors) and the loss curve (loss.png)", folder.path)
+
+
+@contextmanager
+def _errors_of_checkpoint(folder: RunFolder, checkpoint: Checkpoint) -> Iterator[None]:
+    """Raises InputError, which names the checkpoint, for an error inside: its values do not fit the run."""
+    try:
+        yield
+    except Exception as error:  # a file with other values can raise any exception
+        found = " ".join(str(error).split())[:MAX_FOUND]
+        path = folder.checkpoint(checkpoint.step)
+        raise InputError(f"{path}: expected a checkpoint of this run, found another: {found}", "resume") from error
 
 
 def _newest_checkpoint(folder: RunFolder) -> Checkpoint | None:
@@ -103,7 +121,8 @@ class TrainingRun:
     def run(self) -> None:
         """Train to the last step and save. On a signal, save after the current step and raise `Stopped`.
 
-        If the pictures can't be read any more, save after the last step and raise RuntimeError.
+        If the pictures can't be read or metrics.jsonl can't be written any more, save after the last step and raise
+        RuntimeError.
         """
         solver, config = self.solver, self.config
         for row in self.folder.rows():  # a resumed run has rows up to its checkpoint
@@ -122,7 +141,11 @@ class TrainingRun:
                 if self._is_due(LOG_EVERY):
                     value = solver.check_loss(loss)  # waits for the device, so that the clock measures its work
                     images = (solver.step - timed_step) * config.batch_size
-                    row = self._log(value, images / (time.perf_counter() - clock_start))
+                    try:
+                        row = self._log(value, images / (time.perf_counter() - clock_start))
+                    except OSError as error:  # such as a full disk, on which the checkpoint may still find room
+                        damage = f"{error.filename}: {error.strerror}"
+                        break
                     clock_start, timed_step = time.perf_counter(), solver.step
                 self.progress(solver.step, row)
                 if solver.step % config.save_every == 0:
@@ -132,7 +155,7 @@ class TrainingRun:
                 self._save(loss)
         if damage:
             saved = f"; the run is saved at step {solver.step}" if solver.step else ""
-            raise RuntimeError(f"{damage}{saved}") from damage
+            raise RuntimeError(f"{damage}{saved}")
         if stop and solver.step < config.steps:
             logger.info("Stopped and saved at step %d; `resume=%s` continues", solver.step, self.folder.path)
             raise Stopped(stop[0])
@@ -165,6 +188,7 @@ class TrainingRun:
         """Write the network, the loss curve and the samples; last the checkpoint, so that no file is older than it."""
         solver, folder = self.solver, self.folder
         solver.check_loss(loss)  # a diverged network must not replace a good one
+        solver.check_weights()
         write_weights(folder.path / "last.safetensors", solver.weights())
         draw_loss(folder.rows(), folder.path / "loss.png")
         make_folder(folder.path / "samples")

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from srmd.base.errors import InputError
 
+TEMPORARY_FILES = f".{'[0-9a-f]' * 32}.*"  # the names of `atomic_write`
 # What the package keeps in its cache folder: benchmark results and compiled libraries; and what a killed process left.
-CACHED_FILES = ("engines.json", "convolution-*.so", f".{'[0-9a-f]' * 32}.*")
+CACHED_FILES = ("engines.json", "convolution-*.so", TEMPORARY_FILES)
 SPECIAL_FILES = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
 
 
@@ -62,6 +63,12 @@ def atomic_write(path: Path) -> Iterator[Path]:
                 _sync(path.parent, os.O_RDONLY)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_temporary_files(folder: Path) -> None:
+    """Removes what `atomic_write` left in a folder in processes that were killed; no other process may write there."""
+    for path in folder.glob(TEMPORARY_FILES):
+        path.unlink(missing_ok=True)
 
 
 def make_folder(path: Path) -> None:

@@ -1,5 +1,6 @@
 """Reads MATLAB files of versions 4 to 7.3 into Python values."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -7,26 +8,44 @@ import numpy as np
 
 from srmd.base.errors import InputError
 from srmd.base.files import check_is_file
+from srmd.base.isolated import run_isolated
+from srmd.base.matlab_check import MAX_BYTES, check_version_4, decompressed
+from srmd.base.matlab_hdf5 import read_hdf5
 
+MATLAB_4_MAJOR_VERSION = 0
 HDF5_MAJOR_VERSION = 2  # of MATLAB 7.3's files, which are HDF5 files; SciPy does not read them
 
 
 def read_mat(path: Path) -> dict[str, Any]:
-    """The variables of a MATLAB file by name. Raises InputError if the file cannot be read.
+    """The variables of a MATLAB file by name. Raises InputError if the file is damaged or exceeds a limit.
 
     Numeric arrays have the axes that they have in MATLAB. Structs become dicts, cell arrays become lists in
-    column-major order, and character arrays become str.
+    column-major order, and character arrays become str. The limits are those of `matlab_check`.
     """
-    import scipy.io
-
     check_is_file(path, "a MATLAB file")
     try:
-        major, _ = scipy.io.matlab.matfile_version(path)
-        variables = None if major == HDF5_MAJOR_VERSION else scipy.io.loadmat(path)
-    except Exception as error:  # a damaged file can raise almost any exception in SciPy's parser
+        return _read(path)
+    except Exception as error:  # a damaged file can raise almost any exception in SciPy and h5py
         raise InputError(f"{path}: not a MATLAB file ({error})") from error
-    if variables is None:
-        return _read_hdf5(path)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    import scipy.io
+
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        raise ValueError(f"expected at most {MAX_BYTES / 1e6:.0f} MB, found {size / 1e6:.0f} MB")
+    major, _ = scipy.io.matlab.matfile_version(path)
+    if major == HDF5_MAJOR_VERSION:
+        import h5py  # noqa: F401, before the fork, so that it is imported once
+
+        return run_isolated(read_hdf5, path)
+    content = path.read_bytes()
+    if major == MATLAB_4_MAJOR_VERSION:
+        check_version_4(content)
+    else:
+        content = decompressed(content)
+    variables = scipy.io.loadmat(io.BytesIO(content))
     return {name: _to_python(value) for name, value in variables.items() if not name.startswith("__")}
 
 
@@ -40,33 +59,3 @@ def _to_python(value: Any) -> Any:
     if value.dtype.kind == "U":
         return "".join(value.ravel())
     return value
-
-
-def _read_hdf5(path: Path) -> dict[str, Any]:
-    import h5py
-
-    try:
-        with h5py.File(path) as file:
-            return {name: _hdf5_to_python(file, item) for name, item in file.items() if not name.startswith("#")}
-    except Exception as error:
-        raise InputError(f"{path}: not a MATLAB file ({error})") from error
-
-
-def _hdf5_to_python(file, item) -> Any:
-    """The value of an HDF5 group (a struct) or data set.
-
-    A data set of references is a cell array. The axes of arrays are stored in reverse order.
-    """
-    import h5py
-
-    if isinstance(item, h5py.Group):
-        return {name: _hdf5_to_python(file, member) for name, member in item.items()}
-    matlab_class = item.attrs.get("MATLAB_class", b"")
-    if item.attrs.get("MATLAB_empty"):
-        shape = item[()].astype(int)  # the data set of an empty array holds its shape
-        return {b"cell": [], b"char": "", b"struct": {}}.get(matlab_class, np.zeros(shape))
-    if item.dtype == h5py.ref_dtype:
-        return [_hdf5_to_python(file, file[reference]) for reference in item[()].ravel()]
-    if matlab_class == b"char":
-        return "".join(map(chr, item[()].ravel()))
-    return item[()].T

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("srmd")
 
 FLAG_NAMES = {"mode", *(flag.name for flag in FLAGS)}
+# Control characters but the line feed, and those that change the direction of a text.
+CONTROL_CHARACTERS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 QUOTED_ARGUMENT = re.compile(rf"`({'|'.join(FLAG_NAMES)})(=[^`]*)?`")
 
 
@@ -30,7 +32,15 @@ class _ConsoleHandler(logging.Handler):
         arguments = tuple(one_line(value) if isinstance(value, InputError) else value for value in arguments)
         prefix = "warning: " if record.levelno >= logging.WARNING else ""
         message = name_flags(str(record.msg))  # before file names are inserted, which may also contain backticks
-        tqdm.write(prefix + (message % arguments if arguments else message))
+        tqdm.write(printable(prefix + (message % arguments if arguments else message)))
+
+
+def printable(text: str) -> str:
+    """A text whose control characters, except for line feeds, are written as escapes such as \\x1b.
+
+    File names may contain them, and a terminal would take them for commands or turn the direction of the text.
+    """
+    return CONTROL_CHARACTERS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def name_flags(message: str) -> str:
@@ -41,9 +51,9 @@ def name_flags(message: str) -> str:
 def one_line(error: Exception) -> str:
     """An error's message on one line, with flags instead of the library's argument names."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return " ".join(f"{error.filename}: {error.strerror}".split())  # without the number of the error
+        return printable(" ".join(f"{error.filename}: {error.strerror}".split()))  # without the number of the error
     line = name_flags(" ".join(str(error).split())) or type(error).__name__
-    return f"--{line}" if isinstance(error, InputError) and error.argument in FLAG_NAMES else line
+    return printable(f"--{line}" if isinstance(error, InputError) and error.argument in FLAG_NAMES else line)
 
 
 def log_to_console() -> None:

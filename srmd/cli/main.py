@@ -11,7 +11,7 @@ from typing import BinaryIO, NoReturn
 from srmd.base.errors import InputError, Stopped, prefix_errors
 from srmd.base.files import make_folder
 from srmd.base.signals import deferred_signals
-from srmd.cli.console import log_to_console, one_line, progress_bar, training_bar
+from srmd.cli.console import log_to_console, one_line, printable, progress_bar, training_bar
 from srmd.cli.package import run_package_command
 from srmd.cli.requests import Request, parse
 from srmd.config import STANDARD_STREAM, PackageRequest, PrepareRequest, TestRequest, TrainConfig
@@ -83,7 +83,7 @@ def _prepare(request: PrepareRequest) -> None:
         make_folder(request.output.parent)
     with prefix_errors("train_data"), progress_bar(**PACKING) as progress:
         summary = pack(request.train_data, request.output, progress, request.pack_options)
-    print(summary)
+    print(printable(str(summary)))
 
 
 def main(arguments: list[str]) -> int:

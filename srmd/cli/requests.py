@@ -46,6 +46,7 @@ def parse(arguments: list[str]) -> Request:
     Raises InputError, which names the flag, and SystemExit(0) after printing help or version.
     """
     arguments, pictures = _split_at_dashes(arguments)
+    _check_values_of_dashes(arguments)
     first_parser = Parser("main.py", add_help=False, allow_abbrev=False)
     first_parser.add_argument("--mode", **words(*MODES))
     mode = first_parser.parse_known_args(arguments)[0].mode
@@ -71,6 +72,13 @@ def _split_at_dashes(arguments: list[str]) -> tuple[list[str], list[str]]:
         return arguments, []
     position = arguments.index("--")
     return arguments[:position], arguments[position + 1 :]
+
+
+def _check_values_of_dashes(arguments: list[str]) -> None:
+    """Raises InputError for `--flag=--`, whose value argparse would remove."""
+    for argument in arguments:
+        if argument.startswith("--") and argument.endswith("=--"):
+            raise InputError("expected a value, found '--'", argument[2:-3])
 
 
 def _print_help_or_version(arguments: list[str]) -> None:

@@ -19,6 +19,7 @@ from srmd.kernel.specs import parse_kernels
 from srmd.show.dashboard import check_address
 
 MAX_NAME_BYTES = 255  # of a file name, on most file systems
+MAX_PATH_BYTES = 4000  # of an absolute path: most systems allow 4096, and the names of results are added to it
 MAX_SIDE = 65535  # of a result, in pixels
 MAX_WHOLE = 10**12  # largest whole number of a flag without a smaller maximum
 
@@ -170,6 +171,11 @@ def output_path(text: str) -> Path:
         raise argparse.ArgumentTypeError("expected a path, found nothing")
     if any(len(os.fsencode(part)) > MAX_NAME_BYTES for part in Path(text).parts):
         raise argparse.ArgumentTypeError(f"expected file names of up to {MAX_NAME_BYTES} bytes, found {text!r}")
+    if "\0" in text:
+        raise argparse.ArgumentTypeError(f"expected a path, found a null character in {text!r}")
+    length = len(os.fsencode(os.path.abspath(text)))
+    if length > MAX_PATH_BYTES:
+        raise argparse.ArgumentTypeError(f"expected a path of up to {MAX_PATH_BYTES} bytes, found {length} bytes")
     if (found := describe_path(text)) in SPECIAL_FILES.values():
         raise argparse.ArgumentTypeError(f"{text}: expected a path to write to, found {found}")
     return Path(text)

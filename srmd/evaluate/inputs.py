@@ -9,6 +9,7 @@ from pathlib import Path
 from srmd.base.errors import InputError, prefix_errors
 from srmd.base.warnings import PictureWarnings
 from srmd.config import TestRequest
+from srmd.evaluate.names import result_file
 from srmd.pictures.files import count_pixels, read_picture
 from srmd.pictures.folders import list_pictures
 from srmd.pictures.photos import builtin_test_pictures
@@ -96,7 +97,7 @@ def result_names(paths: list[Path]) -> dict[str, Path]:
     stems = Counter(path.stem for path in paths)
     named: dict[str, Path] = {}
     for path in paths:
-        name, number = path.stem if stems[path.stem] == 1 else path.name, 1
+        name, number = result_file(Path(path.name), "" if stems[path.stem] == 1 else path.suffix), 1
         while (unique := name if number == 1 else f"{name}_{number}") in named:
             number += 1
         named[unique] = path

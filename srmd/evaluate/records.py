@@ -16,8 +16,10 @@ from typing import Self, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from srmd.base.files import describe_path, name_in_errors
 from srmd.config import AUTO, NamedMap
 from srmd.evaluate.metrics_file import METRICS_FILE, degradation_entry, weights_entry
+from srmd.evaluate.names import is_inside
 from srmd.evaluate.networks import Networks
 from srmd.evaluate.settings import known_noise_level
 from srmd.pictures.folders import natural_order
@@ -59,8 +61,9 @@ class ResultRecords:
                 path = self.folder / JOURNALS.replace("*", uuid.uuid4().hex)
                 self._journal = path.open("a", encoding="utf-8")
                 self._journals.append(path)
-            self._journal.write(json.dumps(row) + "\n")
-            self._journal.flush()
+            with name_in_errors(Path(self._journal.name)):
+                self._journal.write(json.dumps(row) + "\n")
+                self._journal.flush()
             self.rows[row["file"]] = row
 
     def __exit__(self, *_: object) -> None:
@@ -162,9 +165,11 @@ def _digest(arrays: Iterable[NDArray]) -> str:
 
 
 def _read_metrics(path: Path) -> dict:
+    if describe_path(path) != "a file":  # opening a pipe could block for ever
+        return {}
     try:
         metrics = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return metrics if isinstance(metrics, dict) else {}
 
@@ -173,17 +178,19 @@ def _rows_of_metrics(path: Path) -> list[dict]:
     """The rows of restored pictures, with their settings in place of the index; none if the file is of another form."""
     metrics = _read_metrics(path)
     try:
-        rows = [row for row in metrics["images"] if isinstance(row["file"], str)]
+        rows = [row for row in metrics["images"] if isinstance(row["file"], str) and is_inside(row["file"])]
         return [row | {"settings": metrics["settings"][row["settings"]]} for row in rows]
-    except (KeyError, TypeError, IndexError):
+    except (KeyError, TypeError, IndexError, AttributeError):
         return []
 
 
 def _rows_of_journal(path: Path) -> list[dict]:
+    if describe_path(path) != "a file":
+        return []
     rows = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        with suppress(ValueError):  # the last line of a run that was killed may be cut off
+        with suppress(ValueError, RecursionError):  # the last line of a run that was killed may be cut off
             row = json.loads(line)
             if isinstance(row, dict) and isinstance(row.get("file"), str) and isinstance(row.get("settings"), dict):
                 rows.append(row)
-    return rows
+    return [row for row in rows if is_inside(row["file"])]

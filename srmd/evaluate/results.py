@@ -10,6 +10,7 @@ from pathlib import Path
 
 from srmd.base.errors import InputError, prefix_errors
 from srmd.config import STANDARD_STREAM, TestRequest
+from srmd.evaluate.names import result_file
 from srmd.evaluate.records import ResultRecords, is_results_folder
 from srmd.pictures.folders import FolderScan, scan_folder
 from srmd.pictures.formats import result_suffix
@@ -111,10 +112,11 @@ def _result_file(request: TestRequest, source: Path, named_after: Path) -> str:
     """The result's path in the output folder."""
     if request.result:
         return request.result.name
-    name = f"{named_after.stem}{request.suffix}{result_suffix(request.format, source)}"
+    file = result_file(named_after, f"{request.suffix}{result_suffix(request.format, source)}")
+    name = Path(file).name
     if len(os.fsencode(name)) > MAX_NAME_BYTES:
         raise InputError(f"{source}: expected names of results of up to {MAX_NAME_BYTES} bytes, found {name}", "input")
-    return (named_after.parent / name).as_posix()
+    return file
 
 
 def _check_one_result(request: TestRequest, count: int) -> None:

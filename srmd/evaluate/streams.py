@@ -9,6 +9,7 @@ from typing import BinaryIO
 from PIL import Image
 
 from srmd.base.errors import InputError
+from srmd.base.files import name_in_errors
 from srmd.pictures.files import open_image
 
 MAX_BYTES_PER_PIXEL = 8  # of the file that standard input is stored in: four channels of 16 bits, not compressed
@@ -29,7 +30,7 @@ def picture_file(stream: BinaryIO, max_pixels: int) -> Iterator[Path]:
 
 def _copy(stream: BinaryIO, path: Path, max_bytes: int) -> None:
     copied = 0
-    with path.open("wb") as file:
+    with name_in_errors(path), path.open("wb") as file:
         while chunk := stream.read(CHUNK):
             copied += len(chunk)
             if copied > max_bytes:

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from srmd.base.errors import InputError
 from srmd.base.files import check_is_file
 from srmd.base.matlab import read_mat
+from srmd.base.npy import read_npy
 
 MAX_SIDE = 255  # pixels; a larger array is probably a photo, and blurring with it would take hours
+MAX_TEXT_BYTES = 2**22
 MIN_SUM_RATIO = 1e-6  # of a kernel's sum to its sum of absolute values; below, the sum is 0 but for rounding errors
 GREY_WEIGHTS = (0.299, 0.587, 0.114)  # of R, G and B in grey (ITU-R BT.601)
 MAT_HEADER = b"MATLAB 5.0 MAT-file, a blur kernel or P of SRMD".ljust(116)
@@ -100,20 +102,22 @@ def _split(stack: NDArray, count_is_last: bool) -> list[NDArray]:
 
 
 def _read_npy(path: Path) -> list[NDArray]:
-    try:
-        array = np.asarray(np.load(path, allow_pickle=False))
-    except Exception as error:
-        raise InputError(f"{path}: not an .npy file ({error})") from error
+    array = read_npy(path)
     if array.ndim == 4 and 1 in array.shape[:2]:  # N×1×k×k or 1×N×k×k, as a batch in PyTorch
         array = array.reshape(-1, *array.shape[2:])
-    if array.ndim == 3 and array.size:
+    if array.ndim == 3:
         return _split(array, count_is_last=False)
     return [array]
 
 
 def _read_png(path: Path) -> list[NDArray]:
-    from srmd.pictures.files import read_picture
+    from srmd.pictures.files import read_picture, upright_size
 
+    height, width = upright_size(path)
+    if max(height, width) > MAX_SIDE:
+        raise InputError(
+            f"{path}: expected a kernel with sides of 1 to {MAX_SIDE}, found a picture of {width}×{height}"
+        )
     return [read_picture(path).pixels @ np.array(GREY_WEIGHTS)]
 
 
@@ -122,6 +126,8 @@ def _read_text(path: Path) -> list[NDArray]:
 
     Commas, semicolons or white space separate the numbers; # starts a comment.
     """
+    if (size := path.stat().st_size) > MAX_TEXT_BYTES:
+        raise InputError(f"{path}: expected a text of up to {MAX_TEXT_BYTES} bytes, found {size}")
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:

@@ -63,4 +63,6 @@ def read_pca(path: Path) -> NDArray[np.float32]:
     pca = values.get("P", values.get("p"))  # KAIR's file has a lower-case p
     if not isinstance(pca, np.ndarray) or pca.shape != (PCA_DIM, KERNEL_SIZE**2) or pca.dtype.kind != "f":
         raise InputError(f"{path}: expected a real matrix P of 15×225, found {getattr(pca, 'shape', 'none')}")
+    if not np.isfinite(pca).all():
+        raise InputError(f"{path}: expected finite numbers in P, found NaN or infinity")
     return pca.astype(np.float32)

@@ -12,6 +12,7 @@ from PIL import ImageOps
 
 from srmd.base.errors import InputError
 from srmd.base.files import check_is_file
+from srmd.base.npy import read_npy
 from srmd.config import MAX_PIXELS
 from srmd.pictures.files import open_image, read_picture
 from srmd.pictures.metadata import load_image
@@ -29,6 +30,8 @@ def read_labels(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray:
             load_image(file)
             image = ImageOps.exif_transpose(file)  # turned upright, as pictures are in `read_picture`
             labels = np.asarray(image if image.mode in ONE_CHANNEL_MODES else image.convert("RGB"))
+    except MemoryError as error:
+        raise InputError(f"{path}: there is not enough memory for this picture") from error
     except Exception as error:  # a damaged file can raise any exception in Pillow's readers
         raise InputError(f"{path}: not a picture of labels ({error})") from error
     return _one_channel(labels, path) if labels.ndim == 3 else labels
@@ -41,19 +44,18 @@ def read_noise_map(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.float
     """
     check_is_file(path)
     if path.suffix.lower() == ".npy":
-        return _read_npy(path)
+        return _read_npy(path, max_pixels)
     pixels = read_picture(path, max_pixels).pixels
     if pixels.dtype != np.uint8:
         raise InputError(f"{path}: expected a picture of 8 bits, or an .npy file, found 16 bits")
     return _one_channel(pixels, path).astype(np.float64)
 
 
-def _read_npy(path: Path) -> NDArray[np.float64]:
-    try:
-        levels = np.asarray(np.load(path, allow_pickle=False))
-    except Exception as error:
-        raise InputError(f"{path}: not an .npy file ({error})") from error
-    if levels.ndim != 2 or levels.size == 0 or levels.dtype.kind not in "biuf":
+def _read_npy(path: Path, max_pixels: int) -> NDArray[np.float64]:
+    levels = read_npy(path)
+    if levels.size > max_pixels:
+        raise InputError(f"{path}: expected at most {max_pixels:,} pixels (`max_pixels`), found {levels.size:,}")
+    if levels.ndim != 2:
         raise InputError(f"{path}: expected a 2-D array of real numbers, found {levels.dtype} {levels.shape}")
     if not (levels.min() >= 0 and levels.max() <= 255):  # also refuses NaN
         raise InputError(f"{path}: expected noise levels of 0 to 255, found {levels.min():g} to {levels.max():g}")

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srmd.pictures.picture import ROWS_PER_STRIP, Picture, change_depth, upright
+from srmd.pictures.png_check import plain_png
 from srmd.pictures.png_chunks import (
     PNG_GREY_ALPHA,
     PNG_RGB,
@@ -28,9 +29,11 @@ def with_16_bits(picture: Picture, png: PngHeader, path: Path, orientation: int)
     """
     if png.bit_depth != 16 or png.colour_type not in (PNG_RGB, PNG_GREY_ALPHA, PNG_RGB_ALPHA):
         return picture
+    import torch
     from torchvision.io import ImageReadMode, decode_image  # importing torchvision takes seconds
 
-    channels = decode_image(str(path), ImageReadMode.UNCHANGED).numpy().transpose(1, 2, 0)  # (H, W, 2 to 4)
+    content = torch.frombuffer(bytearray(plain_png(path)), dtype=torch.uint8)
+    channels = decode_image(content, ImageReadMode.UNCHANGED).numpy().transpose(1, 2, 0)  # (H, W, 2 to 4)
     channels = upright(channels, orientation)
     pixels, alpha = channels, None
     if png.colour_type != PNG_RGB:

@@ -1,6 +1,7 @@
 """`Restorer`: a network with its P and the backend that runs it; all restoring of pictures goes through it."""
 
 import logging
+import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -219,6 +220,9 @@ class Restorer:
         for view in range(views):
             sr = self._restore_tile(turn(lr, view).contiguous(), assumed.turned(view))
             total += turn_back(sr, view)
+        if not math.isfinite(total.sum().item()):
+            precision = f"`precision={self.backend.precision}`"
+            raise RuntimeError(f"the network's result is NaN or infinite: its weights are too large for {precision}")
         return total / views
 
     def _restore_tile(self, lr: Tensor, assumed: Degradation) -> Tensor:

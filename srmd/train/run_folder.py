@@ -9,12 +9,23 @@ from datetime import datetime
 from pathlib import Path
 
 from srmd.base.errors import InputError, prefix_errors
-from srmd.base.files import atomic_write, check_is_file, describe_path, make_folder, name_in_errors
+from srmd.base.files import (
+    atomic_write,
+    check_is_file,
+    describe_path,
+    make_folder,
+    name_in_errors,
+    remove_temporary_files,
+)
 from srmd.config import TrainConfig
 from srmd.pictures.metrics import non_finite_to_none
 
 RUNS = Path("runs")
 KEPT_CHECKPOINTS = 3
+# Numbers in a row of metrics.jsonl.
+REQUIRED_NUMBERS = ("step", "loss", "lr", "images_per_s")
+OPTIONAL_NUMBERS = ("psnr_y", "bicubic_psnr_y")
+MAX_NUMBER = 1e300  # the plots add numbers
 # Fields that config.json of version 0.4.0 lacks. They get a value so that the file can be read, and an error can say
 # that runs of this version can't be resumed.
 NEW_FIELDS = {"threads": None, "recursive": False, "pack_sizes": [1.0], "pack_sizes_lossy": None}
@@ -67,6 +78,8 @@ class RunFolder:
             if config.resume is None:  # another process began a run here before this one got the lock
                 raise InputError(f"{self.path} holds a run already; `resume` continues it", "output")
             self._drop_rows_after(step)
+            for subfolder in (self.path, self.path / "samples"):
+                remove_temporary_files(subfolder)  # those of a process that was killed; this one has the lock
             return
         with atomic_write(self.path / "config.json") as temporary:
             temporary.write_text(json.dumps(asdict(config), indent=2, default=str) + "\n", encoding="utf-8")
@@ -78,12 +91,14 @@ class RunFolder:
 
     def rows(self) -> list[dict]:
         """Return the rows of metrics.jsonl, without lines that a crash has cut short or damaged."""
-        text = self.metrics.read_text(encoding="utf-8", errors="replace") if self.metrics.exists() else ""
+        if describe_path(self.metrics) == "no such file":
+            return []
+        check_is_file(self.metrics)
         rows = []
-        for line in text.splitlines():
-            with suppress(ValueError):
+        for line in self.metrics.read_text(encoding="utf-8", errors="replace").splitlines():
+            with suppress(ValueError, RecursionError):
                 rows.append(json.loads(line))
-        return [row for row in rows if isinstance(row, dict) and isinstance(row.get("step"), int)]
+        return [row for row in rows if _is_row(row)]
 
     def _drop_rows_after(self, step: int) -> None:
         kept = [row for row in self.rows() if row["step"] <= step]
@@ -104,6 +119,20 @@ class RunFolder:
         """Remove all checkpoints but the newest three."""
         for path in self.checkpoints()[KEPT_CHECKPOINTS:]:
             path.unlink()
+
+
+def _is_row(row: object) -> bool:
+    """Whether a value is a row of metrics.jsonl: all numbers that every row has, and PSNRs that are numbers or null."""
+
+    def is_number(value: object) -> bool:
+        return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MAX_NUMBER
+
+    return (
+        isinstance(row, dict)
+        and isinstance(row.get("step"), int)
+        and all(is_number(row.get(name)) for name in REQUIRED_NUMBERS)
+        and all(row.get(name) is None or is_number(row[name]) for name in OPTIONAL_NUMBERS)
+    )
 
 
 def run_config(arguments: dict) -> TrainConfig:
@@ -178,7 +207,7 @@ def _read_config(path: Path) -> TrainConfig:
         values = {field.name: stored[field.name] for field in fields(TrainConfig)}
         for name in ("pack_sizes", "pack_sizes_lossy"):  # JSON has no tuples
             values[name] = None if values[name] is None else tuple(map(float, values[name]))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: expected a run's configuration, found {error!r}", "resume") from error
     for field in fields(TrainConfig):
         if field.default is not None and type(values[field.name]) is not type(field.default):

@@ -2,7 +2,6 @@
 
 import io
 import pickle
-import zipfile
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from srmd.base.errors import InputError
 from srmd.base.files import atomic_write, check_is_file
+from srmd.weights.pytorch_check import check_before_loading, check_tensors
 
 # Entries of checkpoints of every version of this project.
 REQUIRED_FIELDS = ("version", "step", "network_config", "network", "ema", "optimizer", "pca")
@@ -68,12 +68,12 @@ def load_pytorch_file(path: Path) -> Any:
     Raises InputError if the file is damaged or could run code, and OSError if it cannot be read from disk.
     """
     check_is_file(path, "a checkpoint")
-    data = io.BytesIO(path.read_bytes())  # outside of `try`: an error of the disk is not an error in the file
+    content = path.read_bytes()  # outside of `try`: an error of the disk is not an error in the file
     try:
-        if zipfile.is_zipfile(data) and (damaged := zipfile.ZipFile(data).testzip()):  # PyTorch ignores checksums
-            raise ValueError(f"its part {damaged} is damaged, or has no checksum")
-        data.seek(0)
-        return torch.load(data, map_location="cpu", weights_only=True)
+        check_before_loading(content)
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        check_tensors(state)
+        return state
     except Exception as error:  # a damaged file can raise any exception in the unpickler
         if isinstance(error, pickle.UnpicklingError) and "Weights only" in str(error):
             problem = "expected tensors in dictionaries, found Python objects, which are not loaded: they may run code"

@@ -19,7 +19,7 @@ from srmd.base.errors import InputError, prefix_errors
 from srmd.base.files import atomic_write, check_is_file
 from srmd.base.paths import shipped_folder
 from srmd.kernel.pca import read_pca
-from srmd.model import CONDITIONS, SRMD, NetworkConfig
+from srmd.model import CONDITIONS, MAX_SCALE, SRMD, NetworkConfig
 from srmd.weights.checkpoint import checkpoint_from_dict, is_checkpoint, load_pytorch_file
 from srmd.weights.foreign import (
     NCNN_FLOAT16,
@@ -39,8 +39,15 @@ NCNN_STARTS = (NCNN_PARAM, struct.pack("<I", NCNN_FLOAT16), struct.pack("<I", NC
 MATLAB_STARTS = (b"MATLAB", b"\x89HDF\r\n\x1a\n")
 PYTORCH_STARTS = (b"PK", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.")  # a ZIP; before PyTorch 1.6 a pickled integer
 HEADS = ("subpixel", "upsample")
-# Minimum values of a network's configuration.
-MIN_VALUES = {"scale": 1, "features": 3, "layers": 2, "kernel_size": 1, "pca_dim": 1}
+# Minimum and maximum values of a network's configuration.
+LIMITS = {
+    "scale": (1, MAX_SCALE),
+    "features": (3, 2**16),
+    "layers": (2, 2**12),
+    "kernel_size": (1, 2**10),
+    "pca_dim": (1, 2**16),
+}
+MAX_HEADER_BYTES = 2**20  # of a .safetensors file
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,17 @@ def read_weights(path: Path) -> Weights:
     check_is_file(path)
     with path.open("rb") as file:
         start = file.read(16)
+    try:
+        return _read(path, start)
+    except (InputError, OSError):
+        raise
+    except Exception as error:  # a damaged file can raise any exception
+        problem = "there is not enough memory for it" if isinstance(error, MemoryError) else f"damaged ({error!r:.200})"
+        raise InputError(f"{path}: {problem}") from error
+
+
+def _read(path: Path, start: bytes) -> Weights:
+    """The weights in a file that starts with these 16 bytes."""
     if start.startswith(MATLAB_STARTS):
         return _foreign_weights(read_matconvnet(path), path)
     if start.startswith(PYTORCH_STARTS):
@@ -117,7 +135,15 @@ def write_weights(path: Path, weights: Weights, dtype: torch.dtype = torch.float
 
 
 def _network(config: NetworkConfig, state: dict[str, Tensor], path: Path) -> SRMD:
-    """A network with the tensors of `state` in float32; raises InputError if they do not fit the configuration."""
+    """A network with the tensors of `state` in float32.
+
+    Raises InputError if they do not fit the configuration, or if a value is NaN or infinite.
+    """
+    last = f"convs.{config.layers - 2}.weight"
+    if last not in state or not all(isinstance(tensor, Tensor) for tensor in state.values()):
+        raise InputError(f"{path}: its tensors do not fit its configuration: expected a tensor {last}, found none")
+    for key, tensor in state.items():
+        _check_finite(key, tensor, path)
     state = {key: _to_float_type(tensor, torch.float32) for key, tensor in state.items()}
     try:
         network = empty_network(config)
@@ -128,12 +154,25 @@ def _network(config: NetworkConfig, state: dict[str, Tensor], path: Path) -> SRM
     return network
 
 
+def _check_finite(name: str, tensor: Tensor, path: Path) -> None:
+    """Raises InputError unless a tensor holds finite real numbers, and counters and variances no negative ones."""
+    is_counter = name.endswith("num_batches_tracked")
+    if tensor.is_floating_point() == is_counter or tensor.is_complex():
+        raise InputError(f"{path}: expected real numbers in {name}, found {tensor.dtype}")
+    if not torch.isfinite(tensor.float()).all():
+        raise InputError(f"{path}: expected finite numbers in {name}, found NaN or infinity")
+    if name.endswith("running_var") and tensor.numel() and tensor.min() < 0:
+        raise InputError(f"{path}: expected variances in {name}, found negative numbers")
+
+
 def _to_float_type(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     """The tensor in `dtype`; a tensor of integers, such as the counter of batch norm, is returned unchanged."""
     return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
 def _foreign_weights(foreign: ForeignNetwork, path: Path) -> Weights:
+    if foreign.pca is not None:
+        _check_finite("P", foreign.pca, path)
     return Weights(_network(foreign.config, foreign.state, path), foreign.pca)
 
 
@@ -142,7 +181,9 @@ def read_config(values: dict, path: Path) -> NetworkConfig:
     values = values | {"conditions": _conditions(values)}
     types = {each.name: each.type for each in fields(NetworkConfig)} | {"conditions": tuple}
     invalid = [name for name, kind in types.items() if type(values.get(name)) is not kind]
-    invalid += [name for name, minimum in MIN_VALUES.items() if name not in invalid and values[name] < minimum]
+    for name, (minimum, maximum) in LIMITS.items():
+        if name not in invalid and not minimum <= values[name] <= maximum:
+            invalid.append(name)
     if values.get("head") not in HEADS:
         invalid.append("head")
     if "kernel_size" not in invalid and values["kernel_size"] % 2 == 0:
@@ -168,18 +209,23 @@ def _checked_pca(pca: Tensor, config: NetworkConfig, path: Path) -> Tensor:
     expected = (config.pca_dim, config.kernel_size**2)
     if pca.shape != expected:
         raise InputError(f"{path}: expected its P to be {expected}, found {tuple(pca.shape)}")
+    _check_finite("pca", pca, path)
     return pca.float()
 
 
 def _read_safetensors(path: Path) -> Weights:
     from safetensors import SafetensorError, safe_open
 
+    with path.open("rb") as file:
+        (header_bytes,) = struct.unpack("<Q", file.read(8))
+    if header_bytes > MAX_HEADER_BYTES:
+        raise InputError(f"{path}: expected a header of up to {MAX_HEADER_BYTES} bytes, found {header_bytes}")
     try:
         with safe_open(path, "pt") as file:
             metadata = json.loads((file.metadata() or {}).get("srmd", "null"))
             names = file.keys()
             tensors = {name: file.get_tensor(name) for name in names}
-    except (SafetensorError, ValueError) as error:
+    except (SafetensorError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: a broken .safetensors file ({error})") from error
     if isinstance(metadata, dict) and metadata.get("kind") == "estimator":
         raise InputError(f"{path}: expected a network that restores pictures, found an estimator of blur and noise")
@@ -196,7 +242,11 @@ def _read_pytorch(path: Path) -> Weights:
     if is_kair(state):
         return _foreign_weights(read_kair(state, path), path)
     if not is_checkpoint(state):
-        found = ", ".join(map(str, itertools.islice(state, 4))) if isinstance(state, dict) else type(state).__name__
+        found = (
+            ", ".join(f"{key!s:.50}" for key in itertools.islice(state, 4))
+            if isinstance(state, dict)
+            else type(state).__name__
+        )
         raise InputError(f"{path}: expected a training checkpoint or KAIR's model.N.weight, found {found or 'nothing'}")
     checkpoint = checkpoint_from_dict(state)
     config = read_config(checkpoint.network_config, path)

@@ -22,13 +22,16 @@ from srmd.base.files import check_is_file
 from srmd.base.matlab import read_mat
 from srmd.kernel.families import KERNEL_SIZE
 from srmd.kernel.pca import PCA_DIM
-from srmd.model import NetworkConfig
+from srmd.model import MAX_SCALE, NetworkConfig
 from srmd.weights.surgery import empty_network, grey_weights_to_rgb, merge_norm
 
 NCNN_PARAM = b"7767517"  # the first bytes of a .param file
 NCNN_FLOAT16 = 0x01306B47  # the tag before float16 weights in a .bin file
 NCNN_FLOAT32 = 0  # the tag before float32 weights
-KAIR_KEY = re.compile(r"model\.(\d+)\.(weight|bias|running_mean|running_var|num_batches_tracked)")
+NCNN_PARAMETER = re.compile(r" (\d{1,2})=(-?\d{1,10})(?= )")
+MAX_PARAM_BYTES = 2**20  # of a .param file, which is text
+MAX_FOUND = 200  # characters of what was found that an error message repeats
+KAIR_KEY = re.compile(r"model\.(\d{1,4})\.(weight|bias|running_mean|running_var|num_batches_tracked)")
 KAIR_EPSILON = 1e-4  # epsilon of KAIR's batch norm
 PUBLISHED_CONDITIONS = (("kernel",), ("kernel", "noise"))  # SRMDNF and SRMD, the networks of other projects
 MATCONVNET_CHAIN = re.compile(r"(concat )?(conv (bnorm )?relu )+conv( SubP)?( loss)?")
@@ -57,7 +60,8 @@ def read_ncnn(path: Path) -> ForeignNetwork:
 
     Raises InputError if one of the files is missing, damaged or of another network.
     """
-    is_param = path.read_bytes()[: len(NCNN_PARAM)] == NCNN_PARAM
+    with path.open("rb") as file:
+        is_param = file.read(len(NCNN_PARAM)) == NCNN_PARAM
     param, binary = (path, path.with_suffix(".bin")) if is_param else (path.with_suffix(".param"), path)
     for file in (param, binary):
         check_is_file(file, "this file, because ncnn's .param and .bin belong together")
@@ -73,10 +77,13 @@ def read_ncnn(path: Path) -> ForeignNetwork:
 
 def _ncnn_layers(param: Path) -> tuple[list[Shape], int]:
     """The shapes of the convolutions' weights, and the scale of the pixel shuffle, from a .param."""
+    if param.stat().st_size > MAX_PARAM_BYTES:
+        raise InputError(f"{param}: expected at most {MAX_PARAM_BYTES} bytes, found {param.stat().st_size}")
     layers = [line.split() for line in param.read_text(errors="replace").splitlines()[2:] if line.strip()]
     types = [layer[0] for layer in layers]
     if types != ["Input", *["Convolution"] * (len(types) - 2), "PixelShuffle"]:
-        raise InputError(f"{param}: expected Input, Convolution ×12, PixelShuffle, found {', '.join(types) or 'none'}")
+        found = ", ".join(types)[:MAX_FOUND] or "none"
+        raise InputError(f"{param}: expected Input, Convolution ×12, PixelShuffle, found {found}")
     *convolutions, shuffle = [_ncnn_parameters(layer) for layer in layers[1:]]
     if shuffle.get(1, 0) != 0:
         raise InputError(f"{param}: expected a pixel shuffle in PyTorch's order, found mode {shuffle[1]}")
@@ -86,7 +93,7 @@ def _ncnn_layers(param: Path) -> tuple[list[Shape], int]:
 
 def _ncnn_parameters(layer: list[str]) -> dict[int, int]:
     """The parameters NUMBER=VALUE of a layer; in its line they follow its type, name, inputs and outputs."""
-    return {int(key): int(value) for key, value in re.findall(r" (\d+)=(-?\d+)(?= )", f" {' '.join(layer)} ")}
+    return {int(key): int(value) for key, value in NCNN_PARAMETER.findall(f" {' '.join(layer)} ")}
 
 
 def _ncnn_shape(parameters: dict[int, int], path: Path, has_relu: bool) -> Shape:
@@ -99,7 +106,8 @@ def _ncnn_shape(parameters: dict[int, int], path: Path, has_relu: bool) -> Shape
     is_plain = all(values[key] == value for key, value in expected.items())
     if not is_plain or outputs < 1 or count < 1 or count % (9 * outputs):
         raise InputError(
-            f"{path}: expected plain 3×3 convolutions, ReLU after all but the last, found the parameters {parameters}"
+            f"{path}: expected plain 3×3 convolutions, ReLU after all but the last, "
+            f"found the parameters {str(parameters)[:MAX_FOUND]}"
         )
     return outputs, count // (9 * outputs), 3, 3
 
@@ -171,7 +179,7 @@ def read_matconvnet(path: Path) -> ForeignNetwork:
         elif layer["type"] == "relu" and np.any(layer.get("leak", 0)):
             raise InputError(f"{path}: expected ReLU, found leaky ReLU")
         elif layer["type"] == "SubP":
-            scale = int(np.ravel(layer.get("scale", 0)).max(initial=0))
+            scale = _matconvnet_scale(layer, path)
     network = _to_network(convolutions, scale, _matconvnet_pca(net, path), path)
     row_order = torch.arange(3 * scale**2).reshape(3, scale, scale).mT.flatten()
     for key in ("head.weight", "head.bias"):
@@ -188,16 +196,24 @@ def _matconvnet_layers(path: Path) -> tuple[dict, list[dict]]:
     net = variables.get("net")
     layers = net.get("layers") if isinstance(net, dict) else None
     if not isinstance(layers, list) or not all(isinstance(layer, dict) for layer in layers):
-        found = ", ".join(_summary(name, value) for name, value in variables.items()) or "nothing"
+        found = ", ".join(_summary(name, value) for name, value in variables.items())[:MAX_FOUND] or "nothing"
         raise InputError(f"{path}: expected MatConvNet's net.layers, found {found}")
     types = " ".join(str(layer.get("type")) for layer in layers)
     if not MATCONVNET_CHAIN.fullmatch(types):
-        raise InputError(f"{path}: expected layers conv, relu, …, conv, SubP, found {types or 'none'}")
+        raise InputError(f"{path}: expected layers conv, relu, …, conv, SubP, found {types[:MAX_FOUND] or 'none'}")
     return net, layers
 
 
+def _matconvnet_scale(layer: dict, path: Path) -> int:
+    scale = layer.get("scale")
+    if not _is_numeric(scale) or scale.size != 1 or scale.item() not in range(1, MAX_SCALE + 1):
+        raise InputError(f"{path}: expected SubP with a scale from 1 to {MAX_SCALE}, found {str(scale)[:MAX_FOUND]}")
+    return int(scale.item())
+
+
 def _matconvnet_convolution(layer: dict, path: Path) -> Convolution:
-    if any(np.any(np.asarray(layer.get(key, 1)) != 1) for key in ("pad", "stride", "dilate")):
+    values = [layer.get(key, np.ones(1)) for key in ("pad", "stride", "dilate")]
+    if not all(_is_numeric(value) and (value == 1).all() for value in values):
         raise InputError(f"{path}: expected convolutions with padding, stride and dilation 1, found another value")
     weight, bias = _matconvnet_weights(layer, 2, path)
     if weight.ndim != 4:
@@ -284,7 +300,7 @@ def _to_network(convolutions: list[Convolution], scale: int | None, pca: Tensor 
 def _check_shapes(convolutions: list[Convolution], path: Path) -> None:
     """Raises InputError unless these are 3×3 convolutions, with equally many channels in all inner layers."""
     shapes = [tuple(each.weight.shape) for each in convolutions]
-    found = ", ".join("×".join(map(str, shape)) for shape in dict.fromkeys(shapes)) or "none"
+    found = ", ".join("×".join(map(str, shape)) for shape in dict.fromkeys(shapes))[:MAX_FOUND] or "none"
     are_3_by_3 = all(len(shape) == 4 and shape[2:] == (3, 3) for shape in shapes) and len(shapes) > 1
     if not are_3_by_3 or any(each.bias.shape != each.weight.shape[:1] for each in convolutions):
         raise InputError(f"{path}: expected 3×3 convolutions with their biases, found weights of {found}")

@@ -128,7 +128,7 @@ def test_a_broken_configuration_is_an_error(text: str):
 def test_rows_after_the_checkpoint_and_broken_lines_are_dropped():
     folder = start_run("runs/a")
     for step in (1, 10, 20):
-        folder.append({"step": step, "loss": 0.5})
+        folder.append({"step": step, "loss": 0.5, "lr": 1e-4, "images_per_s": 1.0})
     with folder.metrics.open("a") as file:
         file.write('\x00\x00\n[1]\n{"step": 30, "lo')
     folder.begin(TrainConfig(resume="runs/a"), step=10)

@@ -1,0 +1,176 @@
+"""Weights files that state more than they hold, or hold NaN or infinity, are refused."""
+
+import io
+import json
+import pickle
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from foreign_networks import SMALL, ncnn_files, small_network
+from published import SHARED
+from srmd.base.errors import InputError
+from srmd.kernel.pca import read_pca
+from srmd.weights.checkpoint import load_pytorch_file
+from srmd.weights.files import Weights, read_weights, write_weights
+
+HOSTILE = SHARED / "cases" / "hostile"
+STATE = {"model.0.weight": torch.ones(3), "model.0.bias": torch.zeros(2)}
+
+
+def saved(state: object, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(state, buffer, **options)
+    return buffer.getvalue()
+
+
+def rewritten(content: bytes, change: Callable[[str, bytes], bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
+    """A PyTorch file whose parts are changed."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(buffer, "w", compression) as new:
+        for name in old.namelist():
+            new.writestr(name, change(name, old.read(name)))
+    return buffer.getvalue()
+
+
+def with_larger_storage() -> bytes:
+    """A file whose pickle states a million elements of a storage with three."""
+    three, million = b"K\x03", b"J" + (10**6).to_bytes(4, "little")
+    return rewritten(saved(STATE), lambda name, data: data.replace(three, million) if name.endswith(".pkl") else data)
+
+
+def with_nested_tuples() -> bytes:
+    key = ()
+    for _ in range(40):
+        key = (key, key)
+    return pickle_archive(b"\x80\x02}" + pickle.dumps(key, 2)[2:-1] + b"K\x01s.")
+
+
+def pickle_archive(content: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("a/data.pkl", content)
+        archive.writestr("a/version", "3\n")
+    return buffer.getvalue()
+
+
+def overlapping() -> bytes:
+    """A file in which two parts share their bytes."""
+    content = bytearray(saved(STATE))
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        offset = next(entry.header_offset for entry in archive.infolist() if entry.filename.endswith("data/0"))
+    second = content.rindex(b"data/1")  # in the list of parts, behind its record of 46 bytes with the archive's name
+    start = content.rindex(b"PK\1\2", 0, second)
+    content[start + 42 : start + 46] = offset.to_bytes(4, "little")
+    return bytes(content)
+
+
+HOSTILE_FILES = {
+    "larger storage": with_larger_storage,
+    "nested tuples as a key": with_nested_tuples,
+    "overlapping parts": overlapping,
+    "compressed": lambda: rewritten(saved(STATE), lambda _, data: data, zipfile.ZIP_DEFLATED),
+    "stride 0": lambda: saved({"model.0.weight": torch.ones(1).expand(10**6)}),
+    "sparse": lambda: saved({"model.0.weight": torch.eye(3).to_sparse()}),
+    "quantised": lambda: saved({"model.0.weight": torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8)}),
+    "meta": lambda: saved({"model.0.weight": torch.ones(3, device="meta")}),
+    "bytes behind it": lambda: saved(STATE) + b"more",
+    "legacy with a larger storage": lambda: saved(STATE, _use_new_zipfile_serialization=False).replace(
+        b"K\x03N", b"J\x00\x00\x00\x7fN"
+    ),
+    "no pickle": lambda: pickle_archive(b"\x80\x02s."),
+    "unbalanced pickle": lambda: pickle_archive(b"\x80\x02t."),
+}
+
+
+@pytest.mark.parametrize("make", HOSTILE_FILES.values(), ids=HOSTILE_FILES)
+@pytest.mark.filterwarnings("ignore")  # PyTorch's of quantised and legacy tensors, while the file is made
+def test_a_hostile_pytorch_file_is_refused(make: Callable[[], bytes], tmp_path: Path):
+    path = tmp_path / "a.pt"
+    path.write_bytes(make())
+    with pytest.raises(InputError, match=r"a\.pt: not a checkpoint"):
+        load_pytorch_file(path)
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_plain_state_dicts_are_read(new: bool, tmp_path: Path):
+    state = {
+        "a": torch.arange(6).view(2, 3),
+        "b": [torch.ones(2, dtype=torch.bfloat16), (1, "text", None)],
+        "c": {0: 1.5},
+    }
+    (tmp_path / "a.pt").write_bytes(saved(state, _use_new_zipfile_serialization=new))
+    found = load_pytorch_file(tmp_path / "a.pt")
+    assert torch.equal(found["a"], state["a"])
+    assert torch.equal(found["b"][0], state["b"][0])
+    assert found["c"] == {0: 1.5}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("where", ["head.weight", "P"])
+def test_weights_that_are_not_finite_are_refused(value: float, where: str, tmp_path: Path):
+    network, pca = small_network(), torch.from_numpy(read_pca(Path("kernels/pca.mat")))
+    with torch.no_grad():
+        (pca if where == "P" else network.head.weight)[0, 5] = value
+    write_weights(tmp_path / "a.safetensors", Weights(network, pca))
+    with pytest.raises(InputError, match=r"finite numbers in (head\.weight|pca), found NaN or infinity"):
+        read_weights(tmp_path / "a.safetensors")
+
+
+def test_a_header_of_more_layers_than_tensors_is_refused_at_once(tmp_path: Path):
+    values = {"scale": 2, "head": "subpixel", "noise_free": False, "batch_norm": False, "features": 3, "layers": 4000}
+    metadata = {"srmd": json.dumps(values | {"kernel_size": 1, "pca_dim": 1})}
+    tensor = {"dtype": "F32", "shape": [1, 1], "data_offsets": [0, 4]}
+    header = json.dumps({"__metadata__": metadata, "pca": tensor}).encode()
+    (tmp_path / "a.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    with pytest.raises(InputError, match=r"expected a tensor convs\.3998\.weight, found none"):
+        read_weights(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize(
+    "header", ["[" * 100_000, '{"__metadata__": {"srmd": "' + "[" * 100_000 + '"}}', "{" + "9" * 9000]
+)
+def test_deep_json_and_long_numbers_in_a_header_are_refused(header: str, tmp_path: Path):
+    content = header.replace("[", "{", 1) if header.startswith("[") else header
+    (tmp_path / "a.safetensors").write_bytes(len(content).to_bytes(8, "little") + content.encode())
+    with pytest.raises(InputError, match=r"a\.safetensors: "):
+        read_weights(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, "-1", "4294967296"])
+def test_large_numbers_in_an_ncnn_file_are_refused(value: str, tmp_path: Path):
+    param = ncnn_files(tmp_path, small_network())
+    param.write_text(param.read_text().replace(f"0={SMALL.features} ", f"0={value} ", 1))
+    with pytest.raises(InputError, match=r"net\.param"):
+        read_weights(param)
+
+
+@pytest.mark.parametrize("ema", [{"head.weight": 1}, {1: torch.ones(3)}, {}, {"convs.0.weight": torch.ones(3).long()}])
+def test_a_checkpoint_with_other_things_than_tensors_is_refused(ema: dict, tmp_path: Path):
+    config = {"scale": 2, "head": "subpixel", "conditions": ("kernel",), "batch_norm": False, "features": 3}
+    config |= {"layers": 2, "kernel_size": 1, "pca_dim": 1}
+    state = {"version": "1", "step": 1, "network_config": config, "network": {}, "ema": ema, "optimizer": {}}
+    (tmp_path / "a.pt").write_bytes(saved(state | {"pca": torch.ones(1, 1)}))
+    with pytest.raises(InputError, match=r"a\.pt: "):
+        read_weights(tmp_path / "a.pt")
+
+
+@pytest.mark.skipif(not HOSTILE.is_dir(), reason=f"needs the files in {HOSTILE}")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "hashbomb.pt",
+        "stride0.pt",
+        "nan.safetensors",
+        "digits.param",
+        "digits.bin",
+        "layers1e5.safetensors",
+        "data-tag.mat",
+    ],
+)
+def test_hostile_weights_are_refused(name: str):
+    with pytest.raises(InputError):
+        read_weights(HOSTILE / name)
