@@ -1,4 +1,4 @@
-"""The kernels of LR pictures that --save_kernel writes: the given one, or those that were estimated."""
+"""The kernels of LR pictures that `save_kernel` writes: the given one, or those that were estimated."""
 
 from collections import Counter
 from pathlib import Path
