@@ -12,7 +12,7 @@ from torch import Tensor
 
 from srmd.base.errors import InputError, prefix_errors
 from srmd.degradation import check_noise_level
-from srmd.estimator import WINDOW, blur_parameters, gaussian_of
+from srmd.estimator import STRIDE, WINDOW, blur_parameters, gaussian_of
 from srmd.kernel.specs import to_kernel
 from srmd.kernel.window import centre_offset
 from srmd.pictures.conversion import to_pixels
@@ -28,6 +28,7 @@ NO_BLUR_WIDTH = 0.3  # HR pixels; a narrower Gaussian is a delta kernel but for 
 MIN_NOISE_LEVEL = 1.0  # a lower estimate counts as 0: rounding to 8 bits alone is noise of the level 0.3
 PLACE = 128  # side in LR pixels of the places that large pictures are estimated from
 MAX_PLACES = 16
+MAX_DENSE_PIXELS = 192**2  # of a picture whose windows overlap; larger ones have enough windows without
 MAX_WHOLE_PIXELS = MAX_PLACES * PLACE**2  # of a picture that is estimated as a whole
 # The precision that a network states is right for pictures of this size: measured on held-out pictures. Larger pictures
 # tell more, up to a factor.
@@ -74,8 +75,7 @@ class BlindEstimator:
 
         `kernel`, (k, k), or `noise_level` is what is known already; it is returned as the estimate.
         """
-        lr = _to_lr(pixels)
-        places = _telling_places(lr) if lr.shape[-2] * lr.shape[-1] > MAX_WHOLE_PIXELS else [lr]
+        places = [_to_lr(place) for place in _places(pixels)]
         size = pixels.shape[0] * pixels.shape[1] / CALIBRATED_PIXELS
         posterior = self.posterior(places).sharpened(min(size, MAX_SHARPENING))
         return self._decide(posterior, _detail(places) >= MIN_DETAIL, kernel, noise_level)
@@ -95,8 +95,9 @@ class BlindEstimator:
     def posterior(self, places: list[Tensor]) -> Posterior:
         """What the network says of places (1, 3, h, w) of one picture: the mean over their flips and rotations."""
         means, precisions = [], []
+        stride = STRIDE if sum(place[0, 0].numel() for place in places) <= MAX_DENSE_PIXELS else WINDOW
         for view in range(VIEWS):
-            features = torch.cat([self._network.features(turn(place, view)) for place in places], 1)
+            features = torch.cat([self._network.features(turn(place, view), stride) for place in places], 1)
             prediction = self._network(features, torch.tensor([self.scale]))
             turning, cholesky = _turning(view), prediction.cholesky[0].double().numpy()
             means.append(turning @ prediction.mean[0].double().numpy())
@@ -154,16 +155,19 @@ def _to_lr(pixels: NDArray) -> Tensor:
     return (lr.clamp(0, 1) * 255).round() / 255
 
 
-def _telling_places(lr: Tensor) -> list[Tensor]:
-    """The MAX_PLACES places of PLACE×PLACE pixels of a large picture (1, 3, h, w) with the most detail."""
-    grey = lr[0, 1, ::2, ::2]
-    detail = grey.diff(dim=0)[:, :-1].abs() + grey.diff(dim=1)[:-1].abs()
+def _places(pixels: NDArray) -> list[NDArray]:
+    """A picture (h, w, 3), or the MAX_PLACES places of PLACE×PLACE pixels with the most detail of a large one."""
+    if pixels.shape[0] * pixels.shape[1] <= MAX_WHOLE_PIXELS:
+        return [pixels]
+    green = pixels[::2, ::2, 1]
+    green = green.astype(np.int32 if green.dtype.kind == "u" else np.float32)
+    detail = np.abs(np.diff(green, axis=0)[:, :-1]) + np.abs(np.diff(green, axis=1)[:-1])
     side = PLACE // 2
-    height, width = (length // side * side for length in detail.shape)
-    tiles = detail[:height, :width].unfold(0, side, side).unfold(1, side, side)
-    best = tiles.mean((2, 3)).flatten().argsort(descending=True, stable=True)[:MAX_PLACES]
-    corners = [divmod(int(index), tiles.shape[1]) for index in best]
-    return [lr[..., PLACE * row : PLACE * (row + 1), PLACE * column : PLACE * (column + 1)] for row, column in corners]
+    rows, columns = (length // side for length in detail.shape)
+    tiles = detail[: rows * side, : columns * side].reshape(rows, side, columns, side).mean((1, 3))
+    best = np.argsort(-tiles, axis=None, kind="stable")[:MAX_PLACES]
+    corners = PLACE * np.stack(np.divmod(best, columns), 1)
+    return [pixels[top : top + PLACE, left : left + PLACE] for top, left in corners]
 
 
 def _detail(places: list[Tensor]) -> float:
