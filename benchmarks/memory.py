@@ -27,7 +27,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         photo = f"{folder}/photo.jpg"
         Image.fromarray(builtin_test_pictures()["coffee"]).resize(SIZE, Image.Resampling.BICUBIC).save(photo)
-        flags = ["--mode=test", "--input", photo, "--kernel=delta", "--visdom=off", f"--output={folder}/result"]
+        flags = ["--mode=test", "--input", photo, "--kernel=delta", "--noise_level=0", "--visdom=off"]
+        flags += [f"--output={folder}/result"]
         start = time.perf_counter()
         subprocess.run([sys.executable, str(ROOT / "main.py"), *flags], check=True, stdout=subprocess.DEVNULL)
         seconds = time.perf_counter() - start

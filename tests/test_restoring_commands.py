@@ -16,9 +16,11 @@ import pytest
 import torch
 from PIL import Image
 
+import srmd
 from picture_files import open_picture
 from srmd.kernel.pca import pca_matrix
 from srmd.model import SRMD, NetworkConfig
+from srmd.pictures.photos import builtin_test_pictures
 from srmd.weights.files import Weights, write_weights
 from terminals import read_to_end
 
@@ -40,6 +42,12 @@ def pictures(count: int, folder: str = "in", size: tuple[int, int] = (20, 16)) -
     rng = np.random.default_rng(0)
     for number in range(count):
         Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), np.uint8)).save(f"{folder}/{number}.png")
+
+
+def run_auto(*flags: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """Runs a command with the networks of the package, which estimates the kernel and the noise level."""
+    command = [*COMMAND[:2], *COMMAND[4:], *flags]
+    return subprocess.run(command, input=stdin, capture_output=True, check=False, timeout=240)
 
 
 def run(*flags: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
@@ -83,6 +91,40 @@ def test_a_picture_goes_from_standard_input_to_standard_output_and_messages_to_s
     assert (decoded(kept.stdout).format, decoded(kept.stdout).size) == ("JPEG", (9, 11))
     assert run("-", "--output=folder", stdin=encoded("PNG")).returncode == 0
     assert open_picture("folder/stdin.png").size == (40, 32)
+
+
+def degraded(noise_level: int) -> Image.Image:
+    photo = builtin_test_pictures()["chelsea"][20:276, 60:316]
+    return Image.fromarray(srmd.degrade(photo, "gaussian:2", noise_level, scale=2, seed=0))
+
+
+@pytest.mark.slow
+def test_pictures_without_flags_are_restored_with_what_is_estimated():
+    Path("in").mkdir()
+    for name, noise_level in (("clean", 0), ("noisy", 20)):
+        degraded(noise_level).save(f"in/{name}.png")
+    done = run_auto("in", "--output=out", "--save_kernel=kernels")
+    assert (done.returncode, done.stderr) == (0, b"")
+    lines = re.findall(r"^in/(\w+)\.png: .*, noise ([\d.]+)$", done.stdout.decode(), re.MULTILINE)
+    noise_levels = {name: float(level) for name, level in lines}
+    assert noise_levels["clean"] == 0
+    assert noise_levels["noisy"] == pytest.approx(20, abs=3)
+    rows = {row["name"]: row for row in metrics()["images"]}
+    assert {name: Path(row["weights"]).stem for name, row in rows.items()} == {"clean": "srmdnf_x2", "noisy": "srmd_x2"}
+    kernel = rows["clean"]["estimated"]["kernel"]
+    assert float(re.split("[:,]", kernel)[1]) == pytest.approx(2, abs=0.5)
+    assert sorted(path.name for path in Path("kernels").iterdir()) == ["clean.mat", "noisy.mat"]
+
+
+@pytest.mark.slow
+def test_a_picture_from_standard_input_is_estimated():
+    buffer = io.BytesIO()
+    degraded(20).save(buffer, "PNG")
+    piped = run_auto("-", "--output=-", "--save_kernel=k.mat", stdin=buffer.getvalue())
+    assert piped.returncode == 0
+    assert decoded(piped.stdout).size == (256, 256)
+    assert re.search(rb"^standard input: .*, noise [\d.]+$", piped.stderr, re.MULTILINE)
+    assert Path("k.mat").is_file()
 
 
 @pytest.mark.parametrize(

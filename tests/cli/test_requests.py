@@ -97,6 +97,31 @@ def test_the_default_network_depends_on_scale_and_assumed_noise(monkeypatch: pyt
         assert parse([TEST, *arguments.split()]).weights.stem == name
 
 
+def test_what_is_not_given_is_estimated_for_lr_pictures_only():
+    request = parse(["red.png"])
+    assert (request.kernel, request.noise_level) == ("auto", "auto")
+    assert (request.weights.stem, request.noise_free_weights.stem) == ("srmd_x2", "srmdnf_x2")
+    request = parse(["red.png", "--kernel=delta", "--outscale=2.5"])
+    assert request.kernel[0].spec == "delta"
+    assert (request.weights.stem, request.noise_free_weights.stem) == ("srmd_x3", "srmdnf_x3")
+    request = parse(["red.png", "--noise_level=0"])
+    assert (request.kernel, request.weights.stem, request.noise_free_weights) == ("auto", "srmdnf_x2", None)
+    request = parse(["red.png", "--noise_map=noise.npy"])
+    assert (request.noise_map.path.name, request.weights.stem) == ("noise.npy", "srmd_x2")
+    request = parse(["red.png", "--size=30x30"])
+    assert (request.weights, request.noise_free_weights) == (None, None)
+    request = parse([TEST])
+    assert (request.kernel[0].spec, request.noise_level, request.noise_free_weights) == ("delta", 0, None)
+
+
+def test_the_network_is_told_an_estimate_of_hr_pictures_where_it_is_asked_for():
+    request = parse([TEST, "--kernel=gaussian:1", "--assumed_kernel=auto"])
+    assert (request.kernel[0].spec, request.assumed_kernel) == ("gaussian:1", "auto")
+    assert (request.weights.stem, request.noise_free_weights) == ("srmdnf_x2", None)
+    request = parse([TEST, "--assumed_noise_level=auto", "--scale_factor=3"])
+    assert (request.weights.stem, request.noise_free_weights.stem) == ("srmd_x3", "srmdnf_x3")
+
+
 def test_the_request_stores_the_command_line():
     assert parse([TRAIN, "--steps=5"]).command == ("python main.py --mode=train --steps=5")
 
