@@ -144,9 +144,9 @@ def test_our_columns_stand_beside_the_published_ones():
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """A folder with two small pictures as Set5, and one as B100."""
+    """A folder with a small picture as Set5, and two as B100."""
     folder = tmp_path_factory.mktemp("data")
-    for data, names in {"Set5": ("astronaut", "coffee"), "B100": ("chelsea", "astronaut")}.items():
+    for data, names in {"Set5": ("astronaut",), "B100": ("chelsea", "astronaut")}.items():
         (folder / data).mkdir()
         for name in names:
             Image.fromarray(builtin_test_pictures()[name][60:124, 110:174]).save(folder / data / f"{name}.png")
@@ -156,17 +156,17 @@ def data(tmp_path_factory):
 def test_a_stopped_run_continues_and_reports(data, tmp_path, capsys):
     arguments = [str(data), f"--output={tmp_path}", "--tables=dasr", "--scales=4", "--every=2"]
     assert blind.main([*arguments, "--share=2/2"]) == 0
-    assert "6 of 12 pairs are measured" in capsys.readouterr().out
+    assert "4 of 8 pairs are measured" in capsys.readouterr().out
     assert not (tmp_path / "blind.json").exists()
     first = (tmp_path / "share-2-of-2.jsonl").read_text()
     assert blind.main(arguments) == 0
     assert (tmp_path / "share-2-of-2.jsonl").read_text() == first
-    assert len((tmp_path / "share-1-of-1.jsonl").read_text().splitlines()) == 6 * 4
-    assert "12 of 12 pairs are measured" in capsys.readouterr().out
+    assert len((tmp_path / "share-1-of-1.jsonl").read_text().splitlines()) == 4 * 4
+    assert "8 of 8 pairs are measured" in capsys.readouterr().out
     content = json.loads((tmp_path / "blind.json").read_text())
-    assert len(content["scores"]) == 12 * 4
+    assert len(content["scores"]) == 8 * 4
     page = (tmp_path / "blind_scores.md").read_text()
-    assert "| x4, 1.2 | Set5 (2) |" in page
+    assert "| x4, 1.2 | Set5 (1) |" in page
     assert "| x4, 3.6 | B100 (1) |" in page
     assert str(data) not in page
     by_column = {

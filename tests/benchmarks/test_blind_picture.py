@@ -1,10 +1,12 @@
 """The picture of too narrow and too wide kernels."""
 
 import numpy as np
+import pytest
 
 from benchmarks.blind_picture import ROWS, SIDE, ZOOM, panels
 
 
+@pytest.mark.slow
 def test_the_marked_assumption_is_the_best_one():
     drawn = panels(ROWS[0])
     assert all(panel.pixels.shape == (SIDE * ZOOM, SIDE * ZOOM, 3) for panel in drawn)

@@ -27,6 +27,7 @@ def test_each_half_has_its_own_degradation():
         torch.testing.assert_close(lr[..., columns], expected)
 
 
+@pytest.mark.slow
 def test_the_study_of_halves_ranks_the_truth_first_and_prints_its_scores():
     study = HalvesStudy(2)
     halves = blind_halves.CASES[0]
@@ -64,6 +65,7 @@ def test_the_moments_of_a_motion():
     np.testing.assert_allclose(centre_offset(kernel), 0, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_the_study_of_limits_tells_the_true_kernel_only_where_there_is_one():
     study = LimitsStudy()
     blurred, sharpened = CASES[0], CASES[-1]

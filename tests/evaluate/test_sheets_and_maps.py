@@ -81,6 +81,7 @@ def test_a_map_of_estimates_is_told_and_recorded(photo):
         assert np.abs(np.asarray(result) - sr * 255).max() < 1
 
 
+@pytest.mark.slow
 def test_tiles_do_not_change_a_mapped_result(photo):
     assert run("photo.png", "--estimate_map", "--suffix=_whole") == 0
     assert run("photo.png", "--estimate_map", "--suffix=_tiles", "--tile=30") == 0
@@ -88,6 +89,7 @@ def test_tiles_do_not_change_a_mapped_result(photo):
         assert np.abs(np.asarray(whole).astype(int) - np.asarray(tiles)).max() <= 1
 
 
+@pytest.mark.slow
 def test_a_result_without_a_map_is_not_taken_for_one(photo, capsys):
     assert run("photo.png") == 0
     assert run("photo.png", "--estimate_map") == 2
