@@ -13,7 +13,7 @@ except KeyboardInterrupt:
 def command() -> None:
     """Runs what the command line's flags ask for, and ends the process with the exit code."""
     _exit_on_signals()
-    from srmd.cli.main import end_on_signals, main  # these imports take half a second
+    from srmd.cli.main import end_on_signals, main, silence_libraries  # these imports take half a second
 
     if signal.getsignal(signal.SIGINT) is _exit:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -22,28 +22,8 @@ def command() -> None:
         if getattr(sys, name) is None:  # the parent process closed it
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
         getattr(sys, name).reconfigure(errors="backslashreplace")  # prints file names in any encoding without an error
-    if "--debug" not in sys.argv:
-        _silence_libraries()
+    silence_libraries(sys.argv)
     sys.exit(main(sys.argv[1:]))
-
-
-def _silence_libraries() -> None:
-    """Discards the lines that libpng, libtiff and others print themselves, and Python's warnings.
-
-    Compiled libraries write to file descriptor 2. `sys.stderr` gets a descriptor of its own.
-    """
-    import warnings
-
-    try:
-        own = os.dup(2)
-    except OSError:  # it is closed
-        return
-    sys.stderr = open(own, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")  # noqa: SIM115
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 2)
-    os.close(null)
-    if not sys.warnoptions:
-        warnings.simplefilter("ignore")
 
 
 def _exit_on_signals() -> None:
