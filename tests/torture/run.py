@@ -189,6 +189,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=int, default=20, help="of the part memory")
     parser.add_argument("--pictures", type=int, default=5000)
     values = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # unmounts the small disk
     os.environ["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, os.environ["PYTHONPATH"].split(os.pathsep)))
     numbers = {"kills": values.kills, "disk": 0, "memory": values.minutes, "pictures": values.pictures}
     with tempfile.TemporaryDirectory() as folder:
