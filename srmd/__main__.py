@@ -13,8 +13,7 @@ except KeyboardInterrupt:
 def command() -> None:
     """Runs what the command line's flags ask for, and ends the process with the exit code."""
     _exit_on_signals()
-    from srmd.cli.console import silence_libraries
-    from srmd.cli.main import end_on_signals, main  # these imports take half a second
+    from srmd.cli.main import end_on_signals, main, silence_libraries  # these imports take half a second
 
     if signal.getsignal(signal.SIGINT) is _exit:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -23,7 +22,7 @@ def command() -> None:
         if getattr(sys, name) is None:  # the parent process closed it
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
         getattr(sys, name).reconfigure(errors="backslashreplace")  # prints file names in any encoding without an error
-    silence_libraries(sys.argv[1:])
+    silence_libraries(sys.argv)
     sys.exit(main(sys.argv[1:]))
 
 

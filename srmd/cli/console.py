@@ -1,10 +1,8 @@
 """The library's messages and progress bars on the console."""
 
 import logging
-import os
 import re
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -119,22 +117,3 @@ def progress_bar(**options: object) -> Iterator[Callable[[int, int], None]]:
         yield bar.show
     finally:
         bar.close()
-
-
-def silence_libraries(arguments: list[str]) -> None:
-    """Without --debug, discards the lines that libpng, libtiff and others print themselves, and Python's warnings.
-
-    Compiled libraries write to file descriptor 2. `sys.stderr` gets a descriptor of its own.
-    """
-    if "--debug" in arguments:
-        return
-    try:
-        own = os.dup(2)
-    except OSError:  # it is closed
-        return
-    sys.stderr = open(own, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")  # noqa: SIM115
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 2)
-    os.close(null)
-    if not sys.warnoptions:
-        warnings.simplefilter("ignore")

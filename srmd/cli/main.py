@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import BinaryIO, NoReturn
@@ -126,3 +127,22 @@ def end_on_signals() -> None:
     hang_up = getattr(signal, "SIGHUP", None)  # Windows has none
     if hang_up is not None and signal.getsignal(hang_up) != signal.SIG_IGN:  # under nohup it stays ignored
         signal.signal(hang_up, end)
+
+
+def silence_libraries(arguments: list[str]) -> None:
+    """Discards the lines that libpng, libtiff and others print themselves, and Python's warnings; not with --debug.
+
+    Compiled libraries write to file descriptor 2. `sys.stderr` gets a descriptor of its own.
+    """
+    if "--debug" in arguments:
+        return
+    try:
+        own = os.dup(2)
+    except OSError:  # it is closed
+        return
+    sys.stderr = open(own, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")  # noqa: SIM115
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    os.close(null)
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
