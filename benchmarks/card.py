@@ -7,6 +7,7 @@
 | scores on Set5, for three degradations | README.md |
 | scores on Set5, for all degradations, and a table for each network | docs/results.md |
 | trainings of each network | weights/README.md |
+| scores and trainings of the estimators | docs/weights.md |
 
 `benchmarks/ship.py` stores trainings and scores in a network's file. The scores of the networks that the paper's
 authors published come from `benchmarks/published.csv`.
@@ -20,7 +21,7 @@ from safetensors import safe_open
 
 from benchmarks.reproduce import reference_cells
 from srmd.base.files import atomic_write
-from srmd.weights.shipped import network_files
+from srmd.weights.shipped import estimator_file, network_files
 
 ROOT = Path(__file__).parents[1]
 SCALES = (1, 2, 3, 4)
@@ -152,6 +153,35 @@ def distance(ahead: list[float]) -> str:
     return textwrap.fill(f"Compared with the published network, PSNR is {', and '.join(parts)}.", WIDTH)
 
 
+def estimators() -> dict[int, dict]:
+    """Return the metadata of each shipped estimator, by its scale."""
+    metadata = {}
+    for scale in SCALES:
+        with safe_open(estimator_file(scale), "pt") as file:
+            metadata[scale] = json.loads(file.metadata()["srmd"])
+    return metadata
+
+
+def estimator_card(metadata: dict[int, dict]) -> str:
+    """Return the tables of the estimators' scores and trainings."""
+    lines = ["| scale | blur and noise | PSNR lost, dB | error of the width | error of the noise level |"]
+    lines += ["|---|---|---|---|---|"]
+    for scale, estimator in metadata.items():
+        for name, row in estimator["scores"].items():
+            errors = f"{row['width_error']:+.2f} | {row['noise_error']:.1f}"
+            lines.append(f"| x{scale} | {name} | {row['loss']:.2f} | {errors} |")
+    lines += ["", "| estimators | trainings, one after the other: scales, steps, patches per step |", "|---|---|"]
+    for scale, estimator in metadata.items():
+        trainings = "; ".join(_training(training) for training in estimator["trainings"])
+        lines.append(f"| x{scale} | {trainings} |")
+    return "\n".join(lines)
+
+
+def _training(training: dict) -> str:
+    scales = ", ".join(f"x{scale}" for scale in training["scales"])
+    return f"{scales}: {training['steps']:,} of {training['batch']}"
+
+
 def replace_part(path: Path, name: str, text: str) -> None:
     """Replace the part of a file between `<!-- NAME -->` and the next comment that begins with `<!-- end`."""
     before, start, rest = path.read_text(encoding="utf-8").partition(f"<!-- {name} -->\n")
@@ -169,6 +199,7 @@ def write_all() -> None:
     replace_part(ROOT / "README.md", "scores", summary(networks, SHORT_SUMMARY))
     replace_part(results, "scores", summary(networks))
     replace_part(results, "networks", "\n\n".join(score_card(*item) for item in networks.items()))
+    replace_part(ROOT / "docs" / "weights.md", "estimators", estimator_card(estimators()))
     trainings = "\n\n".join(training_card(*item) for item in networks.items())
     replace_part(ROOT / "weights" / "README.md", "trainings", trainings)
 

@@ -29,7 +29,7 @@ from srmd.packs.reader import PackedPictures
 from srmd.packs.training_data import open_training_data
 from srmd.restore.estimate import BlindEstimator
 from srmd.train.estimator_patches import PatchPool
-from srmd.train.estimators import EstimatorTraining
+from srmd.train.estimators import BATCH, EstimatorTraining
 from srmd.weights.estimators import EstimatorWeights, read_estimator, write_estimator
 from srmd.weights.shipped import ESTIMATOR_PREFIX
 
@@ -52,7 +52,8 @@ def train(network: Estimator, pictures: PackedPictures, scale: int | None, secon
             logger.info("%s: step %d, loss %.2f", f"x{scale}" if scale else "all", training.steps, loss.item())
     network.load_state_dict(training.ema.state_dict())
     network.cpu()
-    return {"scales": [scale] if scale else [*range(1, SCALES + 1)], "steps": training.steps, "minutes": seconds / 60}
+    scales = [scale] if scale else [*range(1, SCALES + 1)]
+    return {"scales": scales, "steps": training.steps, "batch": BATCH, "minutes": round(seconds / 60, 1)}
 
 
 def ship(weights: EstimatorWeights, held_out: PackedPictures, folder: Path) -> None:

@@ -5,6 +5,7 @@
     restorer = srmd.load("srmd_x2")  # a network of the package, or any weights file
     sr = restorer.restore(lr)  # array, tensor or PIL picture, as lr is
     sr = restorer.restore(lr, kernel="gaussian:1.3", noise_level=5)  # with a known kernel and noise level
+    found = srmd.estimate(lr, scale=2)  # found.kernel_spec, found.noise_level, found.confidence
     lr = srmd.degrade(hr, kernel=srmd.gaussian(2.6, 1.0, 30), noise_level=5, scale=2)
 
 These names are imported when they are first used, because importing torch takes seconds. This file imports

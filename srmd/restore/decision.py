@@ -15,11 +15,11 @@ from srmd.estimator import covariance_of
 
 MAX_SHIFT = 3.0  # standard deviations by which a known noise level may differ from what the estimator expects
 SAMPLES = 64  # of the distribution, over which costs are averaged
-SHRINKS = np.linspace(0, 1.1, 23)  # candidates: the expected parameters times these
+SHRINKS = np.linspace(0, 1.1, 45)  # candidates: the expected parameters times these
 # Pictures differ in sharpness before they are blurred, and soft ones are read as too wide. An estimator knows how its
-# training pictures differ; others differ more, by this covariance in LR pixels², chosen on photos of scikit-image.
-SOFTNESS = 0.05**2 * np.array([[1.5, 0, 0.5], [0, 0.25, 0], [0.5, 0, 1.5]])
-MAX_LOSS = 1.0  # dB; the confidence is the probability that less is lost
+# training pictures differ; others differ more, by this covariance in HR pixels², chosen on photos of scikit-image.
+SOFTNESS = 0.14**2 * np.array([[1.5, 0, 0.5], [0, 0.25, 0], [0.5, 0, 1.5]])
+MAX_LOSS = 2.0  # dB; the confidence is the probability that less is lost
 
 # The model of the restoring network, in LR pixels.
 RADII = (np.arange(10) + 0.5) / 20  # frequencies, cycles per LR pixel
@@ -61,20 +61,32 @@ class Posterior(NamedTuple):
         """The distribution with `factor` times the precision."""
         return Posterior(self.mean, factor * self.precision)
 
-    def sample(self, count: int) -> NDArray:
+    def upright(self) -> "Posterior":
+        """The distribution for the picture's flip or rotation whose blur is wider along columns and has `both` ≥ 0.
+
+        The samples of a picture and of its views are then the same, and so is what is decided.
+        """
+        turning = np.eye(4)
+        if self.mean[0] < self.mean[2]:
+            turning = turning[[2, 1, 0, 3]]
+        turning[1] *= -1 if self.mean[1] < 0 else 1
+        return Posterior(turning @ self.mean, turning @ self.precision @ turning.T)
+
+    def sample(self, count: int, scale: int) -> NDArray:
         """Samples of the blur's parameters, (count, 3), for pictures of any softness; equal at each call."""
-        covariance = np.linalg.inv(self.precision)[:3, :3] + SOFTNESS
+        covariance = np.linalg.inv(self.precision)[:3, :3] + SOFTNESS / max(scale, 2) ** 2
         normal = np.random.default_rng(0).standard_normal((count // 2, 3))
         return self.mean[:3] + np.concatenate([normal, -normal]) @ np.linalg.cholesky(covariance).T
 
 
-def decide(posterior: Posterior, noise_level: float) -> tuple[NDArray, float]:
+def decide(posterior: Posterior, noise_level: float, scale: int) -> tuple[NDArray, float]:
     """The parameters of the kernel to assume, (3,), and the confidence: the probability that it costs little."""
-    samples = covariance_of(posterior.sample(SAMPLES))
-    candidates = SHRINKS[:, None] * posterior.mean[:3]
+    upright = posterior.upright()
+    samples = covariance_of(upright.sample(SAMPLES, scale))
+    candidates = SHRINKS[:, None] * upright.mean[:3]
     losses = psnr_loss(samples, covariance_of(candidates)[:, None], noise_level)  # (candidates, samples)
     best = losses.mean(1).argmin()
-    return candidates[best], float((losses[best] < MAX_LOSS).mean())
+    return SHRINKS[best] * posterior.mean[:3], float((losses[best] < MAX_LOSS).mean())
 
 
 def psnr_loss(true: NDArray, told: NDArray, noise_level: float, told_noise: float | None = None) -> NDArray:

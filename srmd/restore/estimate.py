@@ -32,7 +32,7 @@ MAX_DENSE_PIXELS = 192**2  # of a picture whose windows overlap; larger ones hav
 MAX_WHOLE_PIXELS = MAX_PLACES * PLACE**2  # of a picture that is estimated as a whole
 # The precision that a network states is right for pictures of this size: measured on held-out pictures. Larger pictures
 # tell more, up to a factor.
-CALIBRATED_PIXELS, MAX_SHARPENING = 800, 5.0
+CALIBRATED_PIXELS, MAX_SHARPENING = 1000, 4.0
 MIN_DETAIL = 2.0  # levels of 255; pictures with less tell nothing of their blur
 SAME_WIDTH = 1.1  # a Gaussian whose widths have a smaller ratio is called isotropic
 
@@ -117,7 +117,7 @@ class BlindEstimator:
             posterior = posterior.given_noise_level(noise_level)
         if kernel is not None:
             return Estimate(*_rounded_shape(*shape), noise_level, 1.0)
-        parameters, confidence = decide(posterior, noise_level)
+        parameters, confidence = decide(posterior, noise_level, self.scale)
         if not has_detail:
             confidence = 0.0
         if confidence < SURE:

@@ -39,13 +39,13 @@ def test_the_model_gives_what_the_networks_lose(true: float, told: float, measur
 
 
 def test_the_kernel_is_the_expected_one_if_it_is_known_well_and_narrower_if_not():
-    widths = [gaussian_of(decide(posterior(1.2, deviation), 0)[0], 2)[0] for deviation in (0.01, 0.1, 0.3)]
+    widths = [gaussian_of(decide(posterior(1.2, deviation), 0, 2)[0], 2)[0] for deviation in (0.01, 0.1, 0.3)]
     assert widths[0] == pytest.approx(1.2, abs=0.1)
     assert widths[0] > widths[1] > widths[2]
 
 
 def test_confidence_falls_with_the_deviation():
-    confidences = [decide(posterior(1.2, deviation), 0)[1] for deviation in (0.01, 0.1, 0.5)]
+    confidences = [decide(posterior(1.2, deviation), 0, 2)[1] for deviation in (0.01, 0.1, 0.5)]
     assert confidences[0] > 0.7 > confidences[1] > confidences[2]
 
 
