@@ -149,8 +149,6 @@ def _to_lr(pixels: NDArray) -> Tensor:
     padding = [(0, max(WINDOW - side, 0)) for side in pixels.shape[:2]]
     if any(after for _, after in padding):
         pixels = np.pad(pixels, [*padding, (0, 0)], mode="symmetric")
-    if pixels.dtype == np.uint8:
-        return torch.from_numpy(pixels.astype(np.float32)).permute(2, 0, 1)[None] / 255
     lr = torch.from_numpy(as_floats(pixels).astype(np.float32)).permute(2, 0, 1)[None]
     return (lr.clamp(0, 1) * 255).round() / 255
 
