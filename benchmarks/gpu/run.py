@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 from pathlib import Path
 
 import torch
@@ -78,13 +79,13 @@ class Sitting:
 
     def _drop_later_rows(self) -> None:
         """Drop rows of metrics.jsonl that were written after the state that is continued from, and half lines."""
-        rows = [row for row in self.metrics.rows() if row["elapsed"] <= self.clock.before]
+        rows = [row for row in self.metrics.json_rows() if row.get("elapsed", math.inf) <= self.clock.before]
         with atomic_write(self.metrics.metrics) as temporary:
             temporary.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
     def _first_psnr(self) -> dict[str, float]:
         """Return the PSNR of each network before the run; a new run logs it."""
-        rows = {row["network"]: row for row in self.metrics.rows() if row["step"] == 0}
+        rows = {row["network"]: row for row in self.metrics.json_rows() if row["step"] == 0}
         for name, solver in self.group.solvers.items():
             if name not in rows:
                 rows[name] = {"step": 0, "network": name, "elapsed": 0.0} | solver.validate(solver.validation_sr())

@@ -91,6 +91,10 @@ class RunFolder:
 
     def rows(self) -> list[dict]:
         """Return the rows of metrics.jsonl, without lines that a crash has cut short or damaged."""
+        return [row for row in self.json_rows() if _is_row(row)]
+
+    def json_rows(self) -> list[dict]:
+        """Return the lines of metrics.jsonl that are JSON objects with a step, whatever else they hold."""
         if describe_path(self.metrics) == "no such file":
             return []
         check_is_file(self.metrics)
@@ -98,7 +102,7 @@ class RunFolder:
         for line in self.metrics.read_text(encoding="utf-8", errors="replace").splitlines():
             with suppress(ValueError, RecursionError):
                 rows.append(json.loads(line))
-        return [row for row in rows if _is_row(row)]
+        return [row for row in rows if isinstance(row, dict) and isinstance(row.get("step"), int)]
 
     def _drop_rows_after(self, step: int) -> None:
         kept = [row for row in self.rows() if row["step"] <= step]
@@ -121,17 +125,14 @@ class RunFolder:
             path.unlink()
 
 
-def _is_row(row: object) -> bool:
-    """Whether a value is a row of metrics.jsonl: all numbers that every row has, and PSNRs that are numbers or null."""
+def _is_row(row: dict) -> bool:
+    """Whether a row of metrics.jsonl has all numbers that every row has, and PSNRs that are numbers or null."""
 
     def is_number(value: object) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MAX_NUMBER
 
-    return (
-        isinstance(row, dict)
-        and isinstance(row.get("step"), int)
-        and all(is_number(row.get(name)) for name in REQUIRED_NUMBERS)
-        and all(row.get(name) is None or is_number(row[name]) for name in OPTIONAL_NUMBERS)
+    return all(is_number(row.get(name)) for name in REQUIRED_NUMBERS) and all(
+        row.get(name) is None or is_number(row[name]) for name in OPTIONAL_NUMBERS
     )
 
 
