@@ -195,16 +195,18 @@ def _sections(scores: list[Score], command: str) -> Iterator[str]:
     counts = {data: len({score.pair.picture for score in scores if score.pair.data == data}) for data in DATA}
     pictures = ", ".join(f"{count} of {data}" for data, count in counts.items() if count)
     yield "# Scores of blind restoring"
-    yield f"Made by `{command}`; do not edit. PSNR of Y in dB. Pictures: {pictures}. LR is rounded to 8 bits."
+    yield f"Made by `{command}`; do not edit."
+    yield f"PSNR of Y in dB. Pictures: {pictures}. LR is rounded to 8 bits."
     yield "\n".join(
         ["| figure | value |", "|---|---|", *(f"| {name} | {value:.2f} |" for name, value in summary(scores).items())]
     )
-    yield "## Isotropic blur without noise: the cells of DASR's table 2"
-    yield dasr_table(scores)
-    yield "## Gaussian8: means over eight widths without noise"
-    yield gaussian8_table(scores)
-    yield "## Noise"
-    yield noise_table(scores)
+    for table, title, make in (
+        ("dasr", "Isotropic blur without noise: the cells of DASR's table 2", dasr_table),
+        ("gaussian8", "Gaussian8: means over eight widths without noise", gaussian8_table),
+        ("noise", "Noise", noise_table),
+    ):
+        if select(scores, table):
+            yield f"## {title}\n\n{make(scores)}"
     clipped = f"clipped: more than {MAX_CLIPPED:.0%} of LR's values are 0 or 255"
     yield f"## Mean error of the estimated noise level\n\nA picture counts as {clipped}."
     yield noise_error_table(scores)
