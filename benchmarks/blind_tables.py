@@ -195,7 +195,7 @@ def _sections(scores: list[Score], command: str) -> Iterator[str]:
     counts = {data: len({score.pair.picture for score in scores if score.pair.data == data}) for data in DATA}
     pictures = ", ".join(f"{count} of {data}" for data, count in counts.items() if count)
     yield "# Scores of blind restoring"
-    yield f"Made by `{command}`; do not edit."
+    yield f"Made by this command; do not edit.\n\n```text\n{command}\n```"
     yield f"PSNR of Y in dB. Pictures: {pictures}. LR is rounded to 8 bits."
     yield "\n".join(
         ["| figure | value |", "|---|---|", *(f"| {name} | {value:.2f} |" for name, value in summary(scores).items())]
