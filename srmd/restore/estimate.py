@@ -17,7 +17,7 @@ from srmd.kernel.specs import to_kernel
 from srmd.kernel.window import centre_offset
 from srmd.pictures.conversion import to_pixels
 from srmd.pictures.dihedral import VIEWS, turn
-from srmd.pictures.picture import as_floats
+from srmd.pictures.picture import as_floats, has_equal_channels
 from srmd.pictures.transparency import spread_visible_colours
 from srmd.restore.decision import Posterior, decide
 from srmd.weights.estimators import read_estimator
@@ -76,8 +76,14 @@ class BlindEstimator:
         `kernel`, (k, k), or `noise_level` is what is known already; it is returned as the estimate.
         """
         places = [_to_lr(place) for place in _places(pixels)]
+        posterior = self.posterior(places)
+        if not has_equal_channels(pixels):
+            # JPEG stores colour at half the size, which removes noise from it: brightness then shows more noise.
+            of_brightness = self.posterior([_brightness(place) for place in places])
+            if of_brightness.noise_level() >= max(posterior.noise_level(), MIN_NOISE_LEVEL):
+                posterior = of_brightness
         size = pixels.shape[0] * pixels.shape[1] / CALIBRATED_PIXELS
-        posterior = self.posterior(places).sharpened(min(size, MAX_SHARPENING))
+        posterior = posterior.sharpened(min(size, MAX_SHARPENING))
         return self._decide(posterior, _detail(places) >= MIN_DETAIL, kernel, noise_level)
 
     def estimate_windows(
@@ -142,6 +148,12 @@ def estimate(
         raise InputError(f"expected a whole number, found {scale!r}", "scale")
     rgb = pixels.rgb if pixels.alpha is None else spread_visible_colours(pixels.rgb, pixels.alpha)
     return BlindEstimator(scale).estimate(rgb, kernel, noise_level)
+
+
+def _brightness(lr: Tensor) -> Tensor:
+    """The luma of LR (1, 3, h, w) as JPEG computes it (ITU-R BT.601), rounded to 8 bits, in all three channels."""
+    luma = (lr * lr.new_tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(1, keepdim=True)
+    return ((luma * 255).round() / 255).expand_as(lr)
 
 
 def _to_lr(pixels: NDArray) -> Tensor:

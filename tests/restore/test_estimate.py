@@ -1,6 +1,7 @@
 """Estimates of blur and noise: their laws, and estimates of photos whose degradation is known."""
 
 import functools
+import io
 
 import numpy as np
 import pytest
@@ -95,6 +96,15 @@ def test_blur_and_noise_of_photos_are_found(name: str, noise_level: int, scale: 
     assert found.is_sure
     assert np.hypot(*found.widths) / 2**0.5 == pytest.approx(width, abs=(0.1 if noise_level == 0 else 0.2) * scale)
     assert found.noise_level == pytest.approx(noise_level, abs=1)
+
+
+@pytest.mark.parametrize("quality", [98, 92])
+def test_noise_is_found_in_a_jpeg_that_stores_colour_at_half_the_size(quality: int):
+    file = io.BytesIO()
+    Image.fromarray(lr("gaussian:1.6", 8)).save(file, "JPEG", quality=quality, subsampling="4:2:0")
+    found = srmd.estimate(Image.open(file), scale=2)
+    assert found.noise_level == pytest.approx(8 * 0.67, abs=1)  # the standard deviation of luma's noise
+    assert np.hypot(*found.widths) / 2**0.5 == pytest.approx(1.6, abs=0.5)
 
 
 def test_the_direction_of_blur_is_found():
