@@ -142,6 +142,16 @@ def test_what_is_no_picture_on_standard_input_is_refused(stdin: bytes, message: 
     assert b"srmd-" not in done.stderr  # the temporary file
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+def test_a_full_standard_output_is_named():
+    with open("/dev/full", "wb") as full:
+        command = [*COMMAND, "-", "--output=-"]
+        picture = encoded("PNG")
+        done = subprocess.run(command, input=picture, stdout=full, stderr=subprocess.PIPE, check=False, timeout=240)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == b"standard output: No space left on device"
+
+
 def test_too_much_on_standard_input_is_refused_and_not_kept(tmp_path: Path):
     (tmp_path / "temporary").mkdir()
     environment = os.environ | {"TMPDIR": str(tmp_path / "temporary")}

@@ -7,10 +7,11 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 from srmd.base.errors import InputError, Stopped, prefix_errors
-from srmd.base.files import make_folder
+from srmd.base.files import make_folder, name_in_errors
 from srmd.base.signals import deferred_signals
 from srmd.cli.console import log_to_console, one_line, printable, progress_bar, training_bar
 from srmd.cli.package import run_package_command
@@ -67,7 +68,8 @@ def standard_output_for_picture() -> Iterator[BinaryIO]:
     The file descriptors are exchanged, so that this also holds for what an engine's C code prints.
     """
     sys.stdout.flush()
-    with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as stream:
+    # Closing a stream writes what is left in it, so that an error of a full disk may come from there too.
+    with name_in_errors(Path("standard output")), os.fdopen(os.dup(sys.stdout.fileno()), "wb") as stream:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         try:
             yield stream
