@@ -1,5 +1,6 @@
 """Sheets and maps of estimates, by the command line."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,13 @@ def test_a_map_of_estimates_is_told_and_recorded(photo):
         sr[rows, columns] = tile[0].permute(1, 2, 0).clamp(0, 1)
     with Image.open("out/photo.png") as result:
         assert np.abs(np.asarray(result) - sr * 255).max() < 1
+
+
+def test_noise_in_a_map_that_the_network_is_not_told_is_warned_of(photo, capsys):
+    write_network("tiny.safetensors")
+    assert restore("--input", "photo.png", "--estimate_map", kernel="auto") == 0
+    warning = r"warning: photo.png: noise [\d.]+ is estimated, but SRMDNF takes no noise level"
+    assert len(re.findall(warning, capsys.readouterr().out)) == 1
 
 
 @pytest.mark.slow
