@@ -115,13 +115,17 @@ class Restoring:
         return self.report.restored
 
     def _prepare(self) -> None:
-        """Makes the output folder and writes the kernel, unless it is estimated."""
+        """Makes the output folder and writes the kernels that are known before a picture is restored."""
         if self.request.output != STANDARD_STREAM:
             with prefix_errors("output"):
                 make_folder(self.request.output)
             check_case(self.request.output, self.plan.jobs)
         if self.networks:
             self._kernels.prepare(self.networks[0].networks.settings.applied)
+        for network in self.networks:
+            size = network.networks.main.weights.network.config.kernel_size
+            for job in network.skipped:
+                self._kernels.save_recorded(job, self.records.rows[job.file], size)
 
     def _open_dashboard(self) -> Dashboard:
         name = self.request.result.stem if self.request.result else self.request.output.name

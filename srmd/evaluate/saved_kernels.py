@@ -8,6 +8,7 @@ from srmd.base.files import make_folder
 from srmd.config import AUTO, NamedDegradation, NamedKernel, TestRequest
 from srmd.evaluate.results import RestoringJob
 from srmd.kernel.files import is_kernel_output
+from srmd.kernel.specs import parse_kernels
 from srmd.show.pictures import save_kernels
 
 
@@ -54,6 +55,15 @@ class SavedKernels:
             with prefix_errors("save_kernel"):
                 make_folder(file.parent)
             save_kernels([kernel.array for kernel in kernels], file)
+
+    def save_recorded(self, job: RestoringJob, row: dict, size: int) -> None:
+        """Writes the kernel that was estimated when a skipped picture was restored, if it is asked for.
+
+        `row` is that of metrics.json, `size` the side of the network's kernel window.
+        """
+        if job in self._files:
+            spec = row["estimated"]["kernel"]
+            self.save(job, [NamedKernel(spec, parse_kernels(spec, size)[0])])
 
 
 def _files_in_folder(folder: Path, jobs: list[RestoringJob]) -> dict[RestoringJob, Path]:

@@ -262,6 +262,18 @@ def test_the_kernel_of_one_picture_is_saved_as_a_file_or_in_a_folder():
     assert open_picture("drawn/k.png").size[0] >= 240
 
 
+def test_the_kernels_of_skipped_pictures_are_saved_too(capsys: pytest.CaptureFixture):
+    marked("in/a.png", 1.4, 6)
+    marked("in/b.png", 0, 0)
+    assert auto("--input", "in") == 0
+    assert auto("--input", "in", "--save_kernel=again") == 0
+    assert "skipped 2" in capsys.readouterr().out
+    assert auto("--input", "in", "--overwrite", "--save_kernel=made") == 0
+    for name in "ab":
+        again, made = (read_kernels(Path(f"{folder}/{name}.mat"))[0] for folder in ("again", "made"))
+        np.testing.assert_array_equal(again, made)
+
+
 def test_the_kernels_of_several_pictures_are_saved_in_a_folder(capsys: pytest.CaptureFixture):
     marked("in/a.png", 1.4, 6)
     marked("in/sub/a.png", 0.8, 0)
