@@ -65,7 +65,7 @@ class Assumptions:
         estimate = self._estimator.estimate(pixels, self._known_kernel, self._known_noise_level)
         text = describe_estimate(estimate, self.kernel_is_estimated, self.noise_is_estimated)
         logger.info("%s: %s", label, text)
-        self._warn_of_ignored_noise(estimate, label)
+        self._warn_of_ignored_noise(estimate.noise_level, label)
         return self._complete(estimate)
 
     def _of_windows(self, pixels: NDArray, label: str) -> Assumption:
@@ -73,6 +73,7 @@ class Assumptions:
         windows = estimate_map(self._estimator, pixels)
         logger.info("%s: %s", label, windows.describe())
         widths, angle, noise_level = windows.mean()
+        self._warn_of_ignored_noise(noise_level, label)
         kernel = NamedKernel("the mean of the map", checked_gaussian(*widths, angle))
         degradation = NamedDegradation([kernel], noise_level)
         return Assumption(degradation, self._networks.suiting(degradation), {"windows": windows.entry()}, windows)
@@ -95,9 +96,9 @@ class Assumptions:
             entry["noise_level"] = estimate.noise_level
         return entry
 
-    def _warn_of_ignored_noise(self, estimate: Estimate, label: str) -> None:
+    def _warn_of_ignored_noise(self, noise_level: float, label: str) -> None:
         """Warns of the first picture with noise if the network takes no noise level."""
         is_ignored = not self.noise_is_estimated and self._known_noise_level is None
-        if is_ignored and estimate.noise_level and not self._has_warned:
+        if is_ignored and noise_level and not self._has_warned:
             self._has_warned = True
-            logger.warning("%s: noise %g is estimated, but SRMDNF takes no noise level", label, estimate.noise_level)
+            logger.warning("%s: noise %.3g is estimated, but SRMDNF takes no noise level", label, noise_level)
