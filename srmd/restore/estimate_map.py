@@ -17,7 +17,7 @@ from srmd.restore.estimate import BlindEstimator, Estimate
 
 WINDOW = 48  # side of a window, LR pixels
 STEP = 24  # between the centres of two windows, LR pixels, in pictures of up to MAX_WINDOWS windows
-MAX_WINDOWS = 1024  # of a picture; in a larger picture the windows lie farther apart
+MAX_WINDOWS = 1024  # roughly, of a picture; in a larger picture the windows lie farther apart
 SMOOTHING = 0.5  # standard deviation, in steps, of the Gaussian that smooths the estimates
 MIN_WIDTH = 1e-3  # HR pixels; the Gaussian of a smaller width is a delta kernel anyway
 MIN_WEIGHT = 0.05  # sum of weights, relative to one sure window, below which more distant windows are used
@@ -86,9 +86,9 @@ class EstimateMap:
     def smoothed(self) -> tuple[NDArray, NDArray]:
         """Covariances (gh, gw, 3), of columns, rows and both, in HR pixels squared, and noise levels (gh, gw).
 
-        They are weighted means over sure windows, in which near windows count most: an unsure window takes over from
-        its sure neighbours. A window that is noisy in part only reads too low a noise level, which costs more than too
-        high a one: so each takes over the highest level of its neighbours before.
+        They are weighted means over sure windows, in which near windows count most, so that an unsure window gets the
+        values of its sure neighbours. Before that, each window gets the highest noise level of its neighbours, because
+        in a window of which only a part is noisy the estimated level is too low, which costs more than one too high.
         """
         from scipy.ndimage import maximum_filter
 
@@ -139,7 +139,7 @@ class EstimateMap:
 
 
 def estimate_map(estimator: BlindEstimator, pixels: NDArray) -> EstimateMap:
-    """Estimates blur and noise in overlapping windows of LR (h, w, 3), of which there are at most MAX_WINDOWS."""
+    """Estimates blur and noise in windows of LR (h, w, 3); of a large picture, in about MAX_WINDOWS of them."""
     height, width = pixels.shape[:2]
     step = max(STEP, ceil_div(int(np.sqrt(height * width)), int(np.sqrt(MAX_WINDOWS))))
     return EstimateMap.from_windows(estimator.estimate_windows(pixels, WINDOW, WINDOW - step), (height, width))
