@@ -1,5 +1,6 @@
 """A smooth map of blur and noise over a picture, from estimates of overlapping windows."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,7 +18,7 @@ from srmd.restore.estimate import BlindEstimator, Estimate
 
 WINDOW = 48  # side of a window, LR pixels
 STEP = 24  # between the centres of two windows, LR pixels, in pictures of up to MAX_WINDOWS windows
-MAX_WINDOWS = 1024  # roughly, of a picture; in a larger picture the windows lie farther apart
+MAX_WINDOWS = 1024  # of a picture; in a larger picture the windows lie farther apart
 SMOOTHING = 0.5  # standard deviation, in steps, of the Gaussian that smooths the estimates
 MIN_WIDTH = 1e-3  # HR pixels; the Gaussian of a smaller width is a delta kernel anyway
 MIN_WEIGHT = 0.05  # sum of weights, relative to one sure window, below which more distant windows are used
@@ -139,10 +140,18 @@ class EstimateMap:
 
 
 def estimate_map(estimator: BlindEstimator, pixels: NDArray) -> EstimateMap:
-    """Estimates blur and noise in windows of LR (h, w, 3); of a large picture, in about MAX_WINDOWS of them."""
+    """Estimates blur and noise in at most MAX_WINDOWS windows of LR (h, w, 3)."""
     height, width = pixels.shape[:2]
-    step = max(STEP, ceil_div(int(np.sqrt(height * width)), int(np.sqrt(MAX_WINDOWS))))
-    return EstimateMap.from_windows(estimator.estimate_windows(pixels, WINDOW, WINDOW - step), (height, width))
+    overlap = WINDOW - _step(height, width)
+    return EstimateMap.from_windows(estimator.estimate_windows(pixels, WINDOW, overlap), (height, width))
+
+
+def _step(height: int, width: int) -> int:
+    """LR pixels from a window to the next: STEP, or as many more as MAX_WINDOWS needs."""
+    step = STEP
+    while math.prod(ceil_div(max(length - WINDOW, 0), step) + 1 for length in (height, width)) > MAX_WINDOWS:
+        step += 1
+    return step
 
 
 def _centre(span: slice) -> float:
