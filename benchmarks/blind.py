@@ -81,6 +81,14 @@ def options_of(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def _check_names(options: argparse.Namespace) -> None:
+    """Raises InputError for a table or a scale that the benchmark does not have."""
+    for name, known in (("tables", TABLES), ("scales", [*map(str, SCALES)])):
+        for value in getattr(options, name).split(","):
+            if value not in known:
+                raise InputError(f"--{name}: expected {', '.join(known)}, found {value!r}")
+
+
 def _command(options: argparse.Namespace) -> str:
     """The command that makes equal tables, with DATA in place of the folder."""
     every = f" --every={options.every}" if options.every > 1 else ""
@@ -92,8 +100,9 @@ def main(arguments: list[str]) -> int:
     options = options_of(arguments)
     if options.threads:
         torch.set_num_threads(options.threads)
-    scales = [int(scale) for scale in options.scales.split(",")]
     try:
+        _check_names(options)
+        scales = [int(scale) for scale in options.scales.split(",")]
         pairs = all_pairs(pictures_of(options.data, options.every), options.tables.split(","), scales)
         scorers = {scale: ScaleScorer(scale, options.precision, options.device) for scale in scales}
     except InputError as error:

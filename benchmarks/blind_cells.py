@@ -19,7 +19,7 @@ from srmd.pictures.picture import quantise
 
 PUBLISHED = Path(__file__).with_name("blind_published.csv")
 SCALES = (2, 3, 4)
-DATA = ("Set5", "Set14", "B100")
+DATA = {"Set5": 5, "Set14": 14, "B100": 100}  # data sets, and how many pictures each has
 BLUR_WINDOW = 21  # side of the kernels, HR pixels, as in DASR's test code
 TABLES = ("dasr", "gaussian8", "noise")
 # The widths of DASR's table 2. Width 0 at x3 is not in it: it is there for the loss on sharp pictures.

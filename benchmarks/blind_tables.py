@@ -71,13 +71,21 @@ def by_cell(scores: Iterable[Score]) -> dict[tuple[Cell, str], list[Score]]:
     return groups
 
 
+def is_whole(data: str, scores: Iterable[Score]) -> bool:
+    """Whether the scores are of all pictures of a data set, so that their mean can be compared with published ones."""
+    return len({score.pair.picture for score in scores}) == DATA[data]
+
+
 def dasr_table(scores: list[Score]) -> str:
-    """A row for each cell of DASR's table 2 and each data set: our columns, the published ones, and the losses."""
+    """A row for each cell of DASR's table 2 and each data set: our columns, the published ones, and the losses.
+
+    Published means stand only beside means over all pictures of the data set.
+    """
     published, methods = published_scores(), ("srmdnf_ikc", "dasr", "ikc")
     headers = ["scale, width", "pictures", *COLUMN_TITLES.values(), *(METHOD_TITLES[method] for method in methods)]
     rows = []
     for (cell, data), group in by_cell(select(scores, "dasr")).items():
-        printed = published.get(("dasr", cell.scale, cell.width, data), {})
+        printed = published.get(("dasr", cell.scale, cell.width, data), {}) if is_whole(data, group) else {}
         name = [f"x{cell.scale}, {cell.width:g}", f"{data} ({len(group)})"]
         losses = [_loss_text(group, AUTO), _loss_text(group, NOISE_0)]
         rows.append([*name, *_means(group, COLUMN_TITLES), *_printed(printed, methods), *losses])
@@ -92,7 +100,7 @@ def gaussian8_table(scores: list[Score]) -> str:
         low, high = GAUSSIAN8_RANGES[scale]
         for data in DATA:
             if group := select(scores, "gaussian8", scale, data):
-                printed = published[("gaussian8", scale, None, data)]
+                printed = published[("gaussian8", scale, None, data)] if is_whole(data, group) else {}
                 name = [f"x{scale}, {low:g} to {high:g}", data]
                 rows.append([*name, *_means(group, COLUMN_TITLES), *_printed(printed, methods)])
     titles = [METHOD_TITLES[method] for method in methods]
@@ -166,11 +174,12 @@ def _loss_figures(name: str, group: list[Score]) -> dict[str, float]:
 
 
 def cells_below_floor(scores: list[Score]) -> list[str]:
-    """The cells in which auto is not better than SRMDNF with IKC's predictor."""
+    """The cells in which auto is not better than SRMDNF with IKC's predictor, among those of whole data sets."""
     published, below = published_scores(), []
     for (cell, data), group in by_cell(select(scores, "dasr")).items():
         printed = published.get(("dasr", cell.scale, cell.width, data))
-        if printed and np.mean([score.psnr(AUTO) for score in group]) <= printed["srmdnf_ikc"]:
+        mean = np.mean([score.psnr(AUTO) for score in group])
+        if printed and is_whole(data, group) and mean <= printed["srmdnf_ikc"]:
             below.append(f"x{cell.scale}, width {cell.width:g}, {data}")
     return below
 

@@ -90,7 +90,7 @@ class SheetEvaluation(PictureEvaluation):
         lr = picture.pixels if picture.alpha is None else spread_visible_colours(picture.pixels, picture.alpha)
         assumption = self._assume(lr, label)
         grid = Grid(self.request.kernel_grid, self.request.noise_grid)
-        is_sure = assumption.estimated.get("sure", True)
+        is_sure = (assumption.estimated or {}).get("sure", True)
         pixels, entries = grid_sheet(Path(label).name, lr, grid, assumption.degradation, is_sure, self._restorer_for)
         progress(lr.shape[0] * lr.shape[1])
         return Restored(pixels, None, assumption, time.perf_counter() - start, entries)

@@ -29,8 +29,7 @@ def describe_estimate(estimate: Estimate, kernel: bool = True, noise_level: bool
     if kernel and estimate.is_sure:
         parts.append(f"kernel {estimate.kernel_spec} (sure)")
     elif kernel:
-        assumed = "no blur" if estimate.kernel_spec == "delta" else f"kernel {estimate.kernel_spec}"
-        parts.append(f"tells too little about its blur: assumed {assumed}")
+        parts.append("tells too little about its blur: assumed no blur")
     if noise_level:
         parts.append(f"noise {estimate.noise_level:g}")
     return ", ".join(parts)

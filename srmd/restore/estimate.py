@@ -30,8 +30,8 @@ PLACE = 128  # side in LR pixels of the places that large pictures are estimated
 MAX_PLACES = 16
 MAX_DENSE_PIXELS = 192**2  # of a picture whose windows overlap; larger ones have enough windows without
 MAX_WHOLE_PIXELS = MAX_PLACES * PLACE**2  # of a picture that is estimated as a whole
-# The precision that a network states is right for pictures of this size: measured on held-out pictures. Larger pictures
-# tell more, up to a factor.
+# The precision that a network states is right for pictures of this many LR pixels: measured on held-out pictures. It
+# grows in proportion to the number of pixels, up to this factor.
 CALIBRATED_PIXELS, MAX_SHARPENING = 1000, 4.0
 MIN_DETAIL = 2.0  # levels of 255; pictures with less tell nothing of their blur
 SAME_WIDTH = 1.1  # a Gaussian whose widths have a smaller ratio is called isotropic
@@ -64,7 +64,9 @@ class BlindEstimator:
     """The estimator of a scale, with its weights in memory."""
 
     def __init__(self, scale: int, weights: Path | None = None):
-        """`weights` is the file of an estimator, the package's by default; raises InputError if there is none."""
+        """`weights` is the file of an estimator, by default that of the package; raises InputError if there is none."""
+        if not isinstance(scale, int) or isinstance(scale, bool):
+            raise InputError(f"expected a whole number, found {scale!r}", "scale")
         if weights is None:
             with prefix_errors("scale"):
                 weights = estimator_file(scale)
@@ -73,8 +75,12 @@ class BlindEstimator:
     def estimate(self, pixels: NDArray, kernel: NDArray | None = None, noise_level: float | None = None) -> Estimate:
         """The estimate for an LR picture (h, w, 3), uint8, uint16 or floats in 0 to 1, without transparency.
 
-        `kernel`, (k, k), or `noise_level` is what is known already; it is returned as the estimate.
+        `kernel`, (k, k), or `noise_level` is what is known already. The estimate repeats a known noise level; of a
+        known kernel it states the Gaussian with equal second moments. Raises InputError for arrays of another shape.
         """
+        if pixels.ndim != 3 or pixels.shape[2] != 3:
+            found = "×".join(map(str, pixels.shape))
+            raise InputError(f"expected an array H×W×3, found {found}", "pixels")
         places = [_to_lr(place) for place in _places(pixels)]
         posterior = self.posterior(places)
         if not has_equal_channels(pixels):
@@ -138,14 +144,13 @@ def estimate(
     """Estimates blur and noise of an LR picture that is to be restored at a scale, 1 to 4.
 
     Pictures and kernels have the forms that `Restorer.restore` takes. `kernel` or `noise_level` is what is known
-    already. Raises InputError, which names the argument.
+    already, None what is to be estimated. The estimate repeats a known noise level. Of a known kernel it states the
+    Gaussian with equal second moments. Raises InputError, which names the argument.
     """
     pixels = to_pixels(picture)
     if noise_level is not None:
         check_noise_level(noise_level)
     kernel = None if kernel is None else to_kernel(kernel)
-    if not isinstance(scale, int) or isinstance(scale, bool):
-        raise InputError(f"expected a whole number, found {scale!r}", "scale")
     rgb = pixels.rgb if pixels.alpha is None else spread_visible_colours(pixels.rgb, pixels.alpha)
     return BlindEstimator(scale).estimate(rgb, kernel, noise_level)
 
@@ -166,18 +171,23 @@ def _to_lr(pixels: NDArray) -> Tensor:
 
 
 def _places(pixels: NDArray) -> list[NDArray]:
-    """A picture (h, w, 3), or the MAX_PLACES places of PLACE×PLACE pixels with the most detail of a large one."""
+    """A picture (h, w, 3), or the MAX_PLACES places with the most detail of a large one.
+
+    A place has PLACE×PLACE pixels; in a picture that is narrower than that, it has the picture's whole height or width.
+    """
     if pixels.shape[0] * pixels.shape[1] <= MAX_WHOLE_PIXELS:
         return [pixels]
     green = pixels[::2, ::2, 1]
     green = green.astype(np.int32 if green.dtype.kind == "u" else np.float32)
-    detail = np.abs(np.diff(green, axis=0)[:, :-1]) + np.abs(np.diff(green, axis=1)[:-1])
-    side = PLACE // 2
-    rows, columns = (length // side for length in detail.shape)
-    tiles = detail[: rows * side, : columns * side].reshape(rows, side, columns, side).mean((1, 3))
+    detail = np.zeros(green.shape, green.dtype)
+    detail[:-1] += np.abs(np.diff(green, axis=0))
+    detail[:, :-1] += np.abs(np.diff(green, axis=1))
+    height, width = (min(PLACE // 2, length) for length in detail.shape)
+    rows, columns = detail.shape[0] // height, detail.shape[1] // width
+    tiles = detail[: rows * height, : columns * width].reshape(rows, height, columns, width).mean((1, 3))
     best = np.argsort(-tiles, axis=None, kind="stable")[:MAX_PLACES]
-    corners = PLACE * np.stack(np.divmod(best, columns), 1)
-    return [pixels[top : top + PLACE, left : left + PLACE] for top, left in corners]
+    corners = np.stack(np.divmod(best, columns), 1) * (2 * height, 2 * width)
+    return [pixels[top : top + 2 * height, left : left + 2 * width] for top, left in corners]
 
 
 def _detail(places: list[Tensor]) -> float:

@@ -1,5 +1,6 @@
 """A smooth map of blur and noise over a picture, from estimates of overlapping windows."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -86,9 +87,9 @@ class EstimateMap:
     def smoothed(self) -> tuple[NDArray, NDArray]:
         """Covariances (gh, gw, 3), of columns, rows and both, in HR pixels squared, and noise levels (gh, gw).
 
-        They are weighted means over sure windows, in which near windows count most: an unsure window takes over from
-        its sure neighbours. A window that is noisy in part only reads too low a noise level, which costs more than too
-        high a one: so each takes over the highest level of its neighbours before.
+        They are weighted means over sure windows, in which near windows count most, so that an unsure window gets the
+        values of its sure neighbours. Before that, each window gets the highest noise level of its neighbours, because
+        in a window of which only a part is noisy the estimated level is too low, which costs more than one too high.
         """
         from scipy.ndimage import maximum_filter
 
@@ -139,10 +140,18 @@ class EstimateMap:
 
 
 def estimate_map(estimator: BlindEstimator, pixels: NDArray) -> EstimateMap:
-    """Estimates blur and noise in overlapping windows of LR (h, w, 3), of which there are at most MAX_WINDOWS."""
+    """Estimates blur and noise in at most MAX_WINDOWS windows of LR (h, w, 3)."""
     height, width = pixels.shape[:2]
-    step = max(STEP, ceil_div(int(np.sqrt(height * width)), int(np.sqrt(MAX_WINDOWS))))
-    return EstimateMap.from_windows(estimator.estimate_windows(pixels, WINDOW, WINDOW - step), (height, width))
+    overlap = WINDOW - _step(height, width)
+    return EstimateMap.from_windows(estimator.estimate_windows(pixels, WINDOW, overlap), (height, width))
+
+
+def _step(height: int, width: int) -> int:
+    """LR pixels from a window to the next: STEP, or as many more as MAX_WINDOWS needs."""
+    step = STEP
+    while math.prod(ceil_div(max(length - WINDOW, 0), step) + 1 for length in (height, width)) > MAX_WINDOWS:
+        step += 1
+    return step
 
 
 def _centre(span: slice) -> float:

@@ -1,4 +1,4 @@
-"""Training patches for estimators that tell little of their blur, or look like no photo.
+"""Training patches for estimators: patches that tell little of their blur, or that look like no photo.
 
 They show text, flat areas or little contrast: an estimator that never saw them would be sure of them, too.
 """

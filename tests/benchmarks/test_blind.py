@@ -135,11 +135,20 @@ def test_noise_errors_are_divided_by_clipping():
 
 
 def test_our_columns_stand_beside_the_published_ones():
-    scores = [made_score(BLURRED, name, 30, 37, auto) for name, auto in (("a", 34), ("b", 34.2))]
+    auto = {"a": 34, "b": 34.2, "c": 34.1, "d": 34.1, "e": 34.1}
+    scores = [made_score(BLURRED, name, 30, 37, psnr) for name, psnr in auto.items()]
     assert dasr_table(scores).splitlines()[-1] == (
-        "| x2, 1.2 | Set5 (2) | 30.00 | 37.00 | 34.10 | 34.20 | 34.13 | 37.19 | – | 2.90, 3.00 | 2.80, 2.90 |"
+        "| x2, 1.2 | Set5 (5) | 30.00 | 37.00 | 34.10 | 34.20 | 34.13 | 37.19 | – | 2.90, 3.00 | 2.80, 2.90 |"
     )
     assert cells_below_floor(scores) == ["x2, width 1.2, Set5"]
+
+
+def test_no_published_mean_stands_beside_a_part_of_its_pictures():
+    scores = [made_score(BLURRED, name, 30, 37, 34) for name in "abcd"]
+    assert dasr_table(scores).splitlines()[-1] == (
+        "| x2, 1.2 | Set5 (4) | 30.00 | 37.00 | 34.00 | 34.10 | – | – | – | 3.00, 3.00 | 2.90, 2.90 |"
+    )
+    assert cells_below_floor(scores) == []
 
 
 @pytest.fixture(scope="module")
@@ -180,9 +189,15 @@ def test_a_folder_without_data_is_an_error(tmp_path, capsys):
     assert "expected the folders Set5, Set14 or B100" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("flag", ["--tables=dasr,daser", "--scales=2,5"])
+def test_an_unknown_table_or_scale_is_an_error(flag, tmp_path, capsys):
+    assert blind.main([str(tmp_path), flag]) == 2
+    assert f"{flag.split('=')[0]}: expected " in capsys.readouterr().err
+
+
 def test_a_report_of_noise_and_gaussian8_has_their_tables():
     scores = [made_score(NOISY, "a", 25, 28, 27.5, 14)]
-    scores += [made_score(cell, "a", 25, 30, 29) for cell in cells_of("gaussian8", 2)]
+    scores += [made_score(cell, name, 25, 30, 29) for cell in cells_of("gaussian8", 2) for name in "abcde"]
     page = report(scores, "command")
     assert "| x2, 0.8 to 1.6 | Set5 | 25.00 | 30.00 | 29.00 | 29.10 | 28.82 | 37.19 | 37.60 | 37.00 |" in page
     assert "| x2 | 15 | isotropic | 25.00 | 28.00 | 27.50 | 0.50, 0.50 |" in page

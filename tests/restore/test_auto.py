@@ -126,11 +126,6 @@ def test_what_cannot_be_estimated_is_an_error_that_names_the_argument(shape: dic
         (Estimate((1.4, 1.1), 30, 6.0, 0.9), {}, "kernel gaussian:1.4,1.1,30 (sure), noise 6"),
         (Estimate((0, 0), 0, 6.5, 0.9), {}, "kernel delta (sure), noise 6.5"),
         (Estimate((0, 0), 0, 0.0, 0.1), {}, "tells too little about its blur: assumed no blur, noise 0"),
-        (
-            Estimate((0.6, 0.6), 0, 0.0, 0.1),
-            {},
-            "tells too little about its blur: assumed kernel gaussian:0.6, noise 0",
-        ),
         (Estimate((1.4, 1.4), 0, 6.0, 0.9), {"noise_level": False}, "kernel gaussian:1.4 (sure)"),
         (Estimate((1.4, 1.4), 0, 6.0, 0.9), {"kernel": False}, "noise 6"),
     ],

@@ -139,10 +139,23 @@ def test_invisible_pixels_do_not_count():
     assert srmd.estimate(transparent, 2).noise_level == 0
 
 
-def test_a_large_picture_is_estimated_from_its_detailed_places():
+@pytest.mark.parametrize(("top", "left"), [(256, 512), (640, 640)])
+def test_a_large_picture_is_estimated_from_its_detailed_places(top: int, left: int):
     flat = np.full((768, 768, 3), 128, np.uint8)
-    flat[256:384, 512:640] = lr("gaussian:1.4", 0, "astronaut")
+    flat[top : top + 128, left : left + 128] = lr("gaussian:1.4", 0, "astronaut")
     assert estimator().estimate(flat).widths[0] == pytest.approx(1.4, abs=0.25)
+
+
+@pytest.mark.parametrize("shape", [(100, 4000), (4000, 100)])
+def test_a_long_narrow_picture_is_estimated_from_its_detailed_places(shape: tuple[int, int]):
+    strip = np.full((*shape, 3), 128, np.uint8)
+    height, width = (min(length, 128) for length in shape)
+    strip[-height:, -width:] = lr("gaussian:1.4", 0, "astronaut")[:height, :width]
+    assert estimator().estimate(strip).widths[0] == pytest.approx(1.4, abs=0.25)
+
+
+def test_a_picture_of_one_row_tells_nothing():
+    assert not estimator().estimate(np.full((1, 300_000, 3), 128, np.uint8)).is_sure
 
 
 def test_windows_cover_the_picture():
@@ -175,3 +188,15 @@ def test_an_estimate_names_its_kernel(widths: tuple[float, float], angle: float,
 def test_invalid_arguments_are_named(arguments: dict, message: str):
     with pytest.raises(srmd.InputError, match=message):
         srmd.estimate(lr(), **arguments)
+
+
+@pytest.mark.parametrize("scale", ["2", 2.0, True, 5])
+def test_an_estimator_of_another_scale_is_refused(scale: object):
+    with pytest.raises(srmd.InputError, match=r"^scale: expected a "):
+        BlindEstimator(scale)
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (32, 32, 1), (32, 32, 4)])
+def test_an_estimator_takes_arrays_of_three_channels(shape: tuple[int, ...]):
+    with pytest.raises(srmd.InputError, match=f"^pixels: expected an array H×W×3, found {'×'.join(map(str, shape))}"):
+        estimator().estimate(np.zeros(shape, np.uint8))
