@@ -37,15 +37,16 @@ class Degradation:
     kernels: Tensor  # (N, M, k, k), sum 1, correlation orientation
     noise_levels: Tensor  # (N, M), or (N, M, h, w) if they vary within a part; 0 to 255
     weights: Tensor | None = None  # (N, M, h, w) on the LR grid, sum 1 over M; None if M = 1
+    jpeg: Tensor | None = None  # (N, 3), a `JpegCondition` for each picture; None: not compressed
 
     def without_noise(self) -> "Degradation":
         """This degradation with a noise level of 0 everywhere."""
         return replace(self, noise_levels=torch.zeros_like(self.noise_levels))
 
     @classmethod
-    def uniform(cls, kernels: Tensor, noise_levels: Tensor) -> "Degradation":
-        """A degradation with one kernel and one noise level for each picture: (N, k, k) and (N,)."""
-        return cls(kernels[:, None], noise_levels[:, None])
+    def uniform(cls, kernels: Tensor, noise_levels: Tensor, jpeg: Tensor | None = None) -> "Degradation":
+        """A degradation with one kernel and one noise level for each picture: (N, k, k), (N,) and (N, 3)."""
+        return cls(kernels[:, None], noise_levels[:, None], jpeg=jpeg)
 
     def crop(self, rows: slice, columns: slice) -> "Degradation":
         """The degradation of a crop of the pictures; `rows` and `columns` are on the LR grid."""
@@ -59,7 +60,7 @@ class Degradation:
         """This degradation with other kernels, and with `change` applied to noise levels and weights on the LR grid."""
         noise_levels = change(self.noise_levels) if self.noise_levels.ndim == 4 else self.noise_levels
         weights = None if self.weights is None else change(self.weights)
-        return Degradation(kernels, noise_levels, weights)
+        return replace(self, kernels=kernels, noise_levels=noise_levels, weights=weights)
 
     def mix(self, parts: Tensor) -> Tensor:
         """Σ wᵢ · partᵢ of parts (N, M, C) or (N, M, C, h, w): (N, C, h, w), or (N, C, 1, 1) if nothing varies."""
@@ -199,7 +200,7 @@ def degradation_map(degradation: Degradation, pca: Tensor, conditions: tuple[str
     """The degradation map (paper, section 3.2), (N, C, h, w), or (N, C, 1, 1) if the degradation is uniform.
 
     Its channels, in the order of the network's conditions: for `kernel` the kernel code, one channel per row of P, for
-    `noise` the noise level divided by 255.
+    `noise` the noise level divided by 255, for `jpeg` the three numbers of `JpegCondition`.
     """
     maps = [_CONDITION_MAPS[condition](degradation, pca) for condition in conditions]
     # One map may vary while another is uniform. NumPy's function, because torch.broadcast_shapes imports SymPy, which
@@ -216,7 +217,13 @@ def _noise_map(degradation: Degradation, pca: Tensor) -> Tensor:
     return degradation.noise_level().to(pca) / 255
 
 
-_CONDITION_MAPS = {"kernel": _kernel_map, "noise": _noise_map}
+def _jpeg_map(degradation: Degradation, pca: Tensor) -> Tensor:
+    count = len(degradation.kernels)
+    jpeg = torch.zeros(count, 3) if degradation.jpeg is None else degradation.jpeg
+    return jpeg.to(pca)[..., None, None]
+
+
+_CONDITION_MAPS = {"kernel": _kernel_map, "noise": _noise_map, "jpeg": _jpeg_map}
 
 
 def degrade_picture(

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-CONDITIONS = ("kernel", "noise")  # all conditions that a network can have
+CONDITIONS = ("kernel", "noise", "jpeg")  # all conditions that a network can have
 MAX_SCALE = 16  # of a network that is read from a file
 # (x, weight, bias, relu) → conv2d(x, weight, bias, padding=1), and then ReLU if `relu`
 Conv = Callable[[Tensor, Tensor, Tensor, bool], Tensor]
@@ -26,7 +26,7 @@ class NetworkConfig:
 
     scale: int = 2
     head: str = "subpixel"  # the paper's; or "upsample", this project's: bilinear interpolation and a sigmoid
-    conditions: tuple[str, ...] = CONDITIONS  # what the degradation map holds, in the order of its channels
+    conditions: tuple[str, ...] = ("kernel", "noise")  # what the degradation map holds, in the order of its channels
     batch_norm: bool = False
     features: int = 128  # channels of the inner layers
     layers: int = 12  # convolutions, the head's included
@@ -36,7 +36,7 @@ class NetworkConfig:
     @property
     def condition_channels(self) -> dict[str, slice]:
         """The channels of each condition in the degradation map."""
-        counts = {"kernel": self.pca_dim, "noise": 1}
+        counts = {"kernel": self.pca_dim, "noise": 1, "jpeg": 3}
         ends = itertools.accumulate(counts[condition] for condition in self.conditions)
         return {name: slice(end - counts[name], end) for name, end in zip(self.conditions, ends, strict=True)}
 

@@ -1,0 +1,1 @@
+"""JPEG: its quantisation tables, as a condition of the network, and its codec."""

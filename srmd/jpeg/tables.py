@@ -1,0 +1,77 @@
+"""The quantisation of a JPEG, and the three numbers that a network is told of it."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+# The tables of the standard at quality 50, row by row (ITU-T T.81, tables K.1 and K.2).
+STANDARD_LUMA = (
+    *(16, 11, 10, 16, 24, 40, 51, 61),
+    *(12, 12, 14, 19, 26, 58, 60, 55),
+    *(14, 13, 16, 24, 40, 57, 69, 56),
+    *(14, 17, 22, 29, 51, 87, 80, 62),
+    *(18, 22, 37, 56, 68, 109, 103, 77),
+    *(24, 35, 55, 64, 81, 104, 113, 92),
+    *(49, 64, 78, 87, 103, 121, 120, 101),
+    *(72, 92, 95, 98, 112, 100, 103, 99),
+)
+STANDARD_CHROMA = (
+    *(17, 18, 24, 47, 99, 99, 99, 99),
+    *(18, 21, 26, 66, 99, 99, 99, 99),
+    *(24, 26, 56, 99, 99, 99, 99, 99),
+    *(47, 66, 99, 99, 99, 99, 99, 99),
+    *(99, 99, 99, 99, 99, 99, 99, 99),
+    *(99, 99, 99, 99, 99, 99, 99, 99),
+    *(99, 99, 99, 99, 99, 99, 99, 99),
+    *(99, 99, 99, 99, 99, 99, 99, 99),
+)
+MAX_ENTRY = 255  # of a table of baseline JPEG; larger entries, of 16 bits, count as 255
+# Subsampling of chroma → what the network is told
+SUBSAMPLINGS = {"4:4:4": 0.0, "4:2:2": 0.5, "4:4:0": 0.5, "4:2:0": 1.0}
+
+
+class JpegCondition(NamedTuple):
+    """What a network is told of a JPEG; 0, 0, 0 says that the picture was not compressed.
+
+    `luma` and `chroma` are the means over the 64 entries of a table, clamped to 1 to 255, of log2(entry) / 8.
+    """
+
+    luma: float
+    chroma: float
+    subsampling: float  # 0: 4:4:4; 0.5: 4:2:2 or 4:4:0; 1: 4:2:0
+
+
+NO_JPEG = JpegCondition(0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class JpegTables:
+    """The quantisation of a JPEG: two tables of 64 steps, row by row, and the subsampling of chroma."""
+
+    luma: tuple[int, ...]
+    chroma: tuple[int, ...]
+    subsampling: str  # one of SUBSAMPLINGS; of a grey JPEG 4:4:4
+
+    @classmethod
+    def of_quality(cls, quality: int, subsampling: str = "4:2:0") -> "JpegTables":
+        """The tables that libjpeg makes of the standard's for a quality of 1 to 100."""
+        luma, chroma = standard_tables(quality)
+        return cls(tuple(luma.tolist()), tuple(chroma.tolist()), subsampling)
+
+    @property
+    def condition(self) -> JpegCondition:
+        """What a network is told of these tables. Those of quality 100 in 4:4:4 count as no JPEG."""
+        return JpegCondition(_mean_log(self.luma), _mean_log(self.chroma), SUBSAMPLINGS[self.subsampling])
+
+
+def standard_tables(quality: int) -> NDArray[np.int64]:
+    """The luma and the chroma table of a quality of 1 to 100, (2, 64), row by row, as libjpeg computes them."""
+    percent = 5000 // quality if quality < 50 else 200 - 2 * quality
+    tables = np.array([STANDARD_LUMA, STANDARD_CHROMA])
+    return np.clip((tables * percent + 50) // 100, 1, MAX_ENTRY)
+
+
+def _mean_log(table: tuple[int, ...]) -> float:
+    return float(np.log2(np.clip(table, 1, MAX_ENTRY)).mean() / 8)
