@@ -179,3 +179,16 @@ def covariance_of(parameters: NDArray) -> NDArray:
     variances = (np.maximum(values, 0) + OFFSET) ** 2 - OFFSET**2
     matrix = vectors * variances[..., None, :] @ vectors.swapaxes(-1, -2)
     return matrix[..., [0, 0, 1], [0, 1, 1]]
+
+
+def turning_matrix(view: int, count: int = 3) -> NDArray:
+    """The matrix (count, count) that turns the parameters with a picture (`turn`), and that turns them back.
+
+    The first three of `count` parameters are those of the blur; the others do not depend on the view.
+    """
+    matrix = np.eye(count)
+    if view % 2 == 1:
+        matrix[:3, :3] = [[0, 0, 1], [0, -1, 0], [1, 0, 0]]
+    if view >= 4:
+        matrix[1] = -matrix[1]
+    return matrix

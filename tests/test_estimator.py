@@ -11,7 +11,10 @@ from srmd.estimator import (
     blur_parameters,
     covariance_of,
     gaussian_of,
+    turning_matrix,
 )
+from srmd.kernel.families import gaussian
+from srmd.pictures.dihedral import VIEWS, turn_array
 
 
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])
@@ -31,6 +34,17 @@ def test_the_covariance_is_that_of_the_kernel_in_lr_pixels():
     turned = covariance_of(blur_parameters(2.0, 1.0, 30, 2))
     assert turned[1] > 0  # the long axis points to growing columns and rows
     assert np.isclose(turned[0] + turned[2], 1.25)
+
+
+@pytest.mark.parametrize("view", range(VIEWS))
+def test_parameters_turn_with_the_kernel(view: int):
+    turned = turning_matrix(view) @ blur_parameters(2.0, 0.7, 30, 2)
+    expected = turn_array(gaussian(2.0, 0.7, 30), view)
+    assert np.allclose(gaussian(*gaussian_of(turned, 2)), expected, atol=1e-6)
+
+
+def test_only_the_first_three_parameters_depend_on_the_view():
+    assert np.allclose(turning_matrix(7, 5) @ [1, 2, 3, 4, 5], [3, 2, 1, 4, 5])
 
 
 def test_a_window_is_described_by_a_fixed_number_of_features():

@@ -19,7 +19,7 @@ from srmd.base.errors import InputError
 from srmd.base.files import atomic_write
 from srmd.model import NetworkConfig
 from srmd.solver import Solver
-from srmd.weights.files import Weights
+from srmd.weights.files import Weights, read_safetensors
 from srmd.weights.surgery import empty_network
 
 METADATA_KEY = "srmd_training"
@@ -111,14 +111,7 @@ def _to_float32(name: str, tensor: Tensor) -> Tensor:
 
 def read_state(path: Path) -> tuple[dict[str, Tensor], dict]:
     """Return tensors and metadata of a file. Raises InputError if it is damaged, or of another kind or version."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = json.loads((file.metadata() or {}).get(METADATA_KEY, "null"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dictionary
-    except (SafetensorError, ValueError) as error:
-        raise InputError(f"{path}: expected the state of a training, found a damaged file ({error})") from error
+    metadata, tensors = read_safetensors(path, METADATA_KEY)
     if not isinstance(metadata, dict):
         raise InputError(f"{path}: expected the state of a training, found a .safetensors file of another kind")
     if metadata["version"] != __version__:

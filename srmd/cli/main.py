@@ -142,7 +142,9 @@ def silence_libraries(arguments: list[str]) -> None:
         own = os.dup(2)
     except OSError:  # it is closed
         return
-    sys.stderr = open(own, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")  # noqa: SIM115
+    encoding = sys.stderr.encoding
+    # It stays open until the process ends.
+    sys.stderr = open(own, "w", buffering=1, encoding=encoding, errors="backslashreplace")  # noqa: SIM115
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 2)
     os.close(null)

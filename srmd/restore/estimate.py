@@ -12,7 +12,7 @@ from torch import Tensor
 
 from srmd.base.errors import InputError, prefix_errors
 from srmd.degradation import check_noise_level
-from srmd.estimator import STRIDE, WINDOW, blur_parameters, gaussian_of
+from srmd.estimator import STRIDE, WINDOW, blur_parameters, gaussian_of, turning_matrix
 from srmd.kernel.specs import to_kernel
 from srmd.kernel.window import centre_offset
 from srmd.pictures.conversion import to_pixels
@@ -111,8 +111,9 @@ class BlindEstimator:
         for view in range(VIEWS):
             features = torch.cat([self._network.features(turn(place, view), stride) for place in places], 1)
             prediction = self._network(features, torch.tensor([self.scale]))
-            turning, cholesky = _turning(view), prediction.cholesky[0].double().numpy()
-            means.append(turning @ prediction.mean[0].double().numpy())
+            mean, cholesky = prediction.mean[0].double().numpy(), prediction.cholesky[0].double().numpy()
+            turning = turning_matrix(view, len(mean))
+            means.append(turning @ mean)
             precisions.append(turning.T @ cholesky @ cholesky.T @ turning)
         return Posterior(np.mean(means, 0), np.mean(precisions, 0))
 
@@ -200,14 +201,6 @@ def _detail(places: list[Tensor]) -> float:
 def _spans(length: int, size: int, step: int) -> list[slice]:
     starts = [*range(0, max(length - size, 0), step), max(length - size, 0)]
     return [slice(start, min(start + size, length)) for start in starts]
-
-
-def _turning(view: int) -> NDArray:
-    """The matrix (4, 4) that turns the parameters with a picture (`turn`), and that turns them back."""
-    matrix = np.eye(4)
-    if view % 2 == 1:
-        matrix[:3, :3] = [[0, 0, 1], [0, -1, 0], [1, 0, 0]]
-    return np.diag([1.0, -1, 1, 1]) @ matrix if view >= 4 else matrix
 
 
 def _moments(kernel: NDArray) -> tuple[float, float, float]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from srmd.degradation import Degradation, border, degrade
-from srmd.estimator import SCALES, WINDOW, blur_parameters
+from srmd.estimator import SCALES, WINDOW, blur_parameters, turning_matrix
 from srmd.kernel.families import gaussian
 from srmd.packs.reader import PackedPictures
 from srmd.pictures.dihedral import VIEWS, turn
@@ -130,12 +130,5 @@ class PatchPool:
         extra = torch.from_numpy(np.where(is_clean, levels, 0)).float()
         lr = add_noise(lr, extra, self._rng)
         view = int(self._rng.integers(VIEWS))
-        return Patches(turn(lr, view), _turn_blur(patches.blur, view), patches.noise_levels + extra, patches.scales)
-
-
-def _turn_blur(blur: Tensor, view: int) -> Tensor:
-    """The blur's parameters (N, 3) of pictures turned by `turn(pictures, view)`."""
-    columns, both, rows = blur.unbind(1)
-    if view % 2 == 1:
-        columns, both, rows = rows, -both, columns
-    return torch.stack([columns, -both if view >= 4 else both, rows], 1)
+        blur = patches.blur @ torch.from_numpy(turning_matrix(view)).float().T
+        return Patches(turn(lr, view), blur, patches.noise_levels + extra, patches.scales)

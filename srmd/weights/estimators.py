@@ -10,8 +10,8 @@ import torch
 from srmd.base.errors import InputError
 from srmd.base.files import atomic_write, check_is_file
 from srmd.estimator import SCALES, Estimator, EstimatorConfig
+from srmd.weights.files import ESTIMATOR_KIND, check_finite, read_safetensors
 
-KIND = "estimator"  # in the metadata; the files of networks that restore have no such entry
 MAX_HIDDEN = 1024  # a larger number in a broken file would ask for gigabytes
 MODEL_SPEC = {
     "modelspec.sai_model_spec": "1.0.0",
@@ -35,7 +35,7 @@ def write_estimator(path: Path, weights: EstimatorWeights, dtype: torch.dtype = 
 
     config = weights.network.config
     tensors = {key: tensor.to(dtype).contiguous() for key, tensor in weights.network.state_dict().items()}
-    metadata = weights.metadata | {"kind": KIND} | asdict(config)
+    metadata = weights.metadata | {"kind": ESTIMATOR_KIND} | asdict(config)
     title = f"Estimator of blur and noise for SRMD x{config.scale}"
     model_spec = MODEL_SPEC | {"modelspec.title": title, "modelspec.date": date.today().isoformat()}
     with atomic_write(path) as temporary:
@@ -44,26 +44,18 @@ def write_estimator(path: Path, weights: EstimatorWeights, dtype: torch.dtype = 
 
 def read_estimator(path: Path) -> EstimatorWeights:
     """The estimator in a file, in float32; raises InputError for any other file."""
-    from safetensors import SafetensorError, safe_open
-
     check_is_file(path)
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = json.loads((file.metadata() or {}).get("srmd", "null"))
-            names = file.keys()
-            tensors = {name: file.get_tensor(name).float() for name in names}
-    except (SafetensorError, ValueError) as error:
-        raise InputError(f"{path}: a broken .safetensors file ({error})") from error
-    if not isinstance(metadata, dict) or metadata.get("kind") != KIND:
+    metadata, tensors = read_safetensors(path)
+    if not isinstance(metadata, dict) or metadata.get("kind") != ESTIMATOR_KIND:
         raise InputError(f"{path}: expected an estimator, found a .safetensors of another kind")
+    for name, tensor in tensors.items():
+        check_finite(name, tensor, path)
     network = Estimator(_config(metadata, path))
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
         found = " ".join(str(error).split())[:200]  # PyTorch's message has a line for each tensor
         raise InputError(f"{path}: its tensors do not fit its configuration: {found}") from error
-    if not all(tensor.isfinite().all() for tensor in tensors.values()):
-        raise InputError(f"{path}: expected finite numbers, found others")
     return EstimatorWeights(network.eval(), metadata)
 
 

@@ -48,6 +48,7 @@ LIMITS = {
     "pca_dim": (1, 2**16),
 }
 MAX_HEADER_BYTES = 2**20  # of a .safetensors file
+ESTIMATOR_KIND = "estimator"  # in the metadata; the files of networks that restore have no such entry
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ def _network(config: NetworkConfig, state: dict[str, Tensor], path: Path) -> SRM
     if last not in state or not all(isinstance(tensor, Tensor) for tensor in state.values()):
         raise InputError(f"{path}: its tensors do not fit its configuration: expected a tensor {last}, found none")
     for key, tensor in state.items():
-        _check_finite(key, tensor, path)
+        check_finite(key, tensor, path)
     state = {key: _to_float_type(tensor, torch.float32) for key, tensor in state.items()}
     try:
         network = empty_network(config)
@@ -154,7 +155,7 @@ def _network(config: NetworkConfig, state: dict[str, Tensor], path: Path) -> SRM
     return network
 
 
-def _check_finite(name: str, tensor: Tensor, path: Path) -> None:
+def check_finite(name: str, tensor: Tensor, path: Path) -> None:
     """Raises InputError unless a tensor holds finite real numbers, and counters and variances no negative ones."""
     is_counter = name.endswith("num_batches_tracked")
     if tensor.is_floating_point() == is_counter or tensor.is_complex():
@@ -172,7 +173,7 @@ def _to_float_type(tensor: Tensor, dtype: torch.dtype) -> Tensor:
 
 def _foreign_weights(foreign: ForeignNetwork, path: Path) -> Weights:
     if foreign.pca is not None:
-        _check_finite("P", foreign.pca, path)
+        check_finite("P", foreign.pca, path)
     return Weights(_network(foreign.config, foreign.state, path), foreign.pca)
 
 
@@ -209,25 +210,33 @@ def _checked_pca(pca: Tensor, config: NetworkConfig, path: Path) -> Tensor:
     expected = (config.pca_dim, config.kernel_size**2)
     if pca.shape != expected:
         raise InputError(f"{path}: expected its P to be {expected}, found {tuple(pca.shape)}")
-    _check_finite("pca", pca, path)
+    check_finite("pca", pca, path)
     return pca.float()
 
 
-def _read_safetensors(path: Path) -> Weights:
+def read_safetensors(path: Path, key: str = "srmd") -> tuple[object, dict[str, Tensor]]:
+    """The value that a .safetensors file has as JSON under `key` in its metadata, None without one; and its tensors.
+
+    Raises InputError for a file that is broken, or whose header is larger than that of any network.
+    """
     from safetensors import SafetensorError, safe_open
 
     with path.open("rb") as file:
-        (header_bytes,) = struct.unpack("<Q", file.read(8))
+        header_bytes = int.from_bytes(file.read(8), "little")
     if header_bytes > MAX_HEADER_BYTES:
         raise InputError(f"{path}: expected a header of up to {MAX_HEADER_BYTES} bytes, found {header_bytes}")
     try:
         with safe_open(path, "pt") as file:
-            metadata = json.loads((file.metadata() or {}).get("srmd", "null"))
+            metadata = json.loads((file.metadata() or {}).get(key, "null"))
             names = file.keys()
-            tensors = {name: file.get_tensor(name) for name in names}
+            return metadata, {name: file.get_tensor(name) for name in names}
     except (SafetensorError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: a broken .safetensors file ({error})") from error
-    if isinstance(metadata, dict) and metadata.get("kind") == "estimator":
+
+
+def _read_safetensors(path: Path) -> Weights:
+    metadata, tensors = read_safetensors(path)
+    if isinstance(metadata, dict) and metadata.get("kind") == ESTIMATOR_KIND:
         raise InputError(f"{path}: expected a network that restores pictures, found an estimator of blur and noise")
     if not isinstance(metadata, dict) or "pca" not in tensors:
         raise InputError(f"{path}: expected metadata under srmd and a tensor pca, found a .safetensors of another kind")

@@ -15,6 +15,7 @@ from published import SHARED
 from srmd.base.errors import InputError
 from srmd.kernel.pca import read_pca
 from srmd.weights.checkpoint import load_pytorch_file
+from srmd.weights.estimators import read_estimator
 from srmd.weights.files import Weights, read_weights, write_weights
 
 HOSTILE = SHARED / "cases" / "hostile"
@@ -130,14 +131,23 @@ def test_a_header_of_more_layers_than_tensors_is_refused_at_once(tmp_path: Path)
         read_weights(tmp_path / "a.safetensors")
 
 
+@pytest.mark.parametrize("read", [read_weights, read_estimator])
 @pytest.mark.parametrize(
     "header", ["[" * 100_000, '{"__metadata__": {"srmd": "' + "[" * 100_000 + '"}}', "{" + "9" * 9000]
 )
-def test_deep_json_and_long_numbers_in_a_header_are_refused(header: str, tmp_path: Path):
+def test_deep_json_and_long_numbers_in_a_header_are_refused(read: Callable, header: str, tmp_path: Path):
     content = header.replace("[", "{", 1) if header.startswith("[") else header
     (tmp_path / "a.safetensors").write_bytes(len(content).to_bytes(8, "little") + content.encode())
     with pytest.raises(InputError, match=r"a\.safetensors: "):
-        read_weights(tmp_path / "a.safetensors")
+        read(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize("read", [read_weights, read_estimator])
+def test_a_header_of_more_than_a_megabyte_is_refused(read: Callable, tmp_path: Path):
+    header = b'{"__metadata__": {"srmd": "null"}' + b" " * 2**20 + b"}"
+    (tmp_path / "a.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(InputError, match=f"expected a header of up to {2**20} bytes, found {len(header)}"):
+        read(tmp_path / "a.safetensors")
 
 
 @pytest.mark.parametrize("value", ["9" * 5000, "-1", "4294967296"])
