@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from srmd.base.arithmetic import ceil_div
 from srmd.jpeg.colour import rgb_to_ycbcr
 from srmd.jpeg.tables import MAX_ENTRY, JpegTables
 
@@ -48,15 +49,16 @@ def _encode_440(rgb: NDArray[np.uint8], tables: JpegTables) -> bytes:
     side, in 4:4:0 one above the other. So the blocks are rearranged, saved as 4:2:2, and the header is changed.
     """
     height, width, _ = rgb.shape
-    padded = np.pad(rgb, ((0, -height % 16), (0, -width % 8), (0, 0)), mode="edge")
+    padded = np.pad(rgb, ((0, height % 2), (0, -width % 8), (0, 0)), mode="edge")
     ycbcr = rgb_to_ycbcr(padded).astype(np.int64)
-    rows, columns = len(padded) // 16, padded.shape[1] // 8
-    luma = ycbcr[..., 0].reshape(rows, 2, 8, columns, 8).transpose(0, 2, 3, 1, 4)
-    # Both pixels of a pair get the mean of 4:4:0, which the mean of 4:2:2 leaves unchanged.
     means = (ycbcr[::2, :, 1:] + ycbcr[1::2, :, 1:] + 1) // 2
+    rows, columns = ceil_div(height, 16), ycbcr.shape[1] // 8
+    luma = np.pad(ycbcr[..., 0], ((0, 16 * rows - len(ycbcr)), (0, 0)), mode="edge")
+    luma = luma.reshape(rows, 2, 8, columns, 8).transpose(0, 2, 3, 1, 4)
+    means = np.pad(means, ((0, 8 * rows - len(means)), (0, 0), (0, 0)), mode="edge")
     arranged = np.empty((8 * rows, 16 * columns, 3), np.uint8)
     arranged[..., 0] = luma.reshape(8 * rows, 16 * columns)
-    arranged[..., 1:] = means.repeat(2, axis=1)
+    arranged[..., 1:] = means.repeat(2, axis=1)  # the mean of such a pair in 4:2:2 is the same number
     picture = Image.frombytes("YCbCr", (16 * columns, 8 * rows), arranged.tobytes())
     return _as_440(_save(picture, qtables=pillow_tables(tables), subsampling="4:2:2"), height, width)
 
