@@ -13,10 +13,21 @@ nothing, because the command line imports it before Ctrl-C is handled.
 """
 
 __version__ = "0.5.0"
-__all__ = ["BlindEstimator", "InputError", "Restorer", "degrade", "estimate", "gaussian", "load", "read_kernel"]
+__all__ = [
+    "BlindEstimator",
+    "Estimate",
+    "InputError",
+    "Restorer",
+    "degrade",
+    "estimate",
+    "gaussian",
+    "load",
+    "read_kernel",
+]
 
 _MODULES = {
     "BlindEstimator": ("srmd.restore.estimate", "BlindEstimator"),
+    "Estimate": ("srmd.restore.estimate", "Estimate"),
     "InputError": ("srmd.base.errors", "InputError"),
     "Restorer": ("srmd.restore.restorer", "Restorer"),
     "degrade": ("srmd.degradation", "degrade_picture"),

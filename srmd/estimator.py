@@ -5,6 +5,8 @@ pixels. Each window is described by a small fully connected network, first alone
 looks like. Every window predicts parameters and a precision; their precision-weighted mean is the prediction for the
 picture, so that windows which tell nothing count little.
 
+It is told whether, and how strongly, the picture was compressed as JPEG, which removes noise and fine detail.
+
 A Gaussian kernel is estimated as three numbers, the entries of a symmetric matrix on LR pixels, because nearly the same
 blur in LR pixels looks nearly the same at each scale: one network is trained for all scales.
 """
@@ -19,10 +21,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from srmd.jpeg.tables import JpegCondition
+
 WINDOW = 16  # side in LR pixels of the windows that are read
 STRIDE = 8  # LR pixels from a window to the next
 FREQUENCIES = WINDOW * (WINDOW // 2 + 1)  # of a real picture's spectrum
 COLOUR_BANDS = 6  # rings of the spectrum in which the energy of the two colour differences is measured
+JPEG_NUMBERS = len(JpegCondition._fields)
 SCALES = 4  # the network knows the scales 1 to 4
 OFFSET = 0.35  # LR pixels; bicubic's antialiasing blurs too, so that much narrower kernels look alike
 MIN_LOG_PRECISION = -3.0  # logarithms of 1 / deviation
@@ -52,6 +57,7 @@ class Estimator(nn.Module):
         super().__init__()
         self.config, hidden = config, config.hidden
         self.scale_bias = nn.Embedding(SCALES + 1, hidden)
+        self.jpeg_bias = nn.Linear(JPEG_NUMBERS, hidden, bias=False)  # for windows
         self.window1, self.window2 = nn.Linear(FEATURES, hidden), nn.Linear(hidden, hidden)
         self.context = nn.Linear(hidden, 1)
         self.joint_context = nn.Linear(2 * hidden, hidden, bias=False)
@@ -62,11 +68,13 @@ class Estimator(nn.Module):
             nn.Linear(128, 128),
             nn.Linear(128, 14),
         )
+        self.jpeg_summary = nn.Linear(JPEG_NUMBERS, 128, bias=False)  # for the whole picture
         self.register_buffer("mean", torch.zeros(FEATURES))  # of the features over training windows
         self.register_buffer("deviation", torch.ones(FEATURES))
         self.register_buffer("fourier", _fourier_filters(), persistent=False)
         self.register_buffer("bands", _colour_bands(), persistent=False)
-        nn.init.zeros_(self.local.weight)
+        for layer in (self.local, self.jpeg_bias, self.jpeg_summary):
+            nn.init.zeros_(layer.weight)
         with torch.no_grad():
             self.local.bias[:] = torch.tensor([0.3, 0, 0.3, 1.0, 0, 0, 0, 0])
             self.global3.weight *= 0.1
@@ -94,9 +102,13 @@ class Estimator(nn.Module):
         real, imaginary = (windows @ self.fourier).square().chunk(2, -1)
         return real + imaginary
 
-    def forward(self, features: Tensor, scale: Tensor) -> Prediction:
-        """Features of n windows of each of N pictures, (N, n, FEATURES), and scales, (N,) → the prediction."""
-        windows = F.gelu(self.window1((features - self.mean) / self.deviation) + self.scale_bias(scale)[:, None])
+    def forward(self, features: Tensor, scale: Tensor, jpeg: Tensor) -> Prediction:
+        """Features of n windows of each of N pictures, (N, n, FEATURES), scales, (N,), JPEG, (N, 3) → the prediction.
+
+        `jpeg` holds a `JpegCondition` for each picture.
+        """
+        bias = self.scale_bias(scale) + self.jpeg_bias(jpeg)
+        windows = F.gelu(self.window1((features - self.mean) / self.deviation) + bias[:, None])
         windows = F.gelu(self.window2(windows)) + windows  # (N, n, hidden)
         context = torch.cat([_attend(self.context(windows), windows), windows.mean(1)], 1)  # (N, 2 · hidden)
         windows = F.gelu(self.joint1(windows) + self.joint_context(context)[:, None])
@@ -106,7 +118,7 @@ class Estimator(nn.Module):
         pooled = (means * precisions).sum(1) / precisions.sum(1)  # (N, 4)
         attended = [_attend(logits, windows) for logits in self.attention(windows).split(1, 2)]
         summary = torch.cat([*attended, windows.mean(1), pooled, precisions.mean(1).log()], 1)
-        summary = F.gelu(self.global1(summary))
+        summary = F.gelu(self.global1(summary) + self.jpeg_summary(jpeg))
         output = self.global3(F.gelu(self.global2(summary)) + summary)  # (N, 14)
         return Prediction(pooled + output[:, :4], _cholesky(output[:, 4:]))
 

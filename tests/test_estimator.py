@@ -15,6 +15,7 @@ from srmd.estimator import (
 )
 from srmd.kernel.families import gaussian
 from srmd.pictures.dihedral import VIEWS, turn_array
+from srmd.jpeg.tables import NO_JPEG, JpegCondition, JpegTables
 
 
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])
@@ -63,6 +64,21 @@ def test_the_power_spectrum_is_that_of_white_noise():
 def test_the_order_of_windows_does_not_matter():
     torch.manual_seed(0)
     network, features = Estimator(EstimatorConfig(hidden=8)), torch.randn(1, 9, FEATURES)
-    one, other = (network(windows, torch.tensor([2])) for windows in (features, features.flip(1)))
+    one, other = (network(windows, torch.tensor([2]), torch.zeros(1, 3)) for windows in (features, features.flip(1)))
     assert torch.allclose(one.mean, other.mean, atol=1e-5)
     assert torch.allclose(one.cholesky, other.cholesky, atol=1e-5)
+
+
+def test_a_new_network_ignores_jpeg_until_it_is_trained():
+    torch.manual_seed(0)
+    network, features = Estimator(EstimatorConfig(hidden=8)), torch.randn(1, 9, FEATURES)
+
+    def mean(jpeg: JpegCondition) -> torch.Tensor:
+        return network(features, torch.tensor([2]), torch.tensor([jpeg])).mean
+
+    compressed = JpegTables.of_quality(50).condition
+    assert torch.equal(mean(NO_JPEG), mean(compressed))
+    for layer in (network.jpeg_bias, network.jpeg_summary):
+        torch.nn.init.normal_(layer.weight)
+        assert not torch.equal(mean(NO_JPEG), mean(compressed))
+        torch.nn.init.zeros_(layer.weight)

@@ -1,6 +1,7 @@
 """Estimates blur and noise of an LR picture, of which nothing else is known."""
 
 import itertools
+import numbers
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from torch import Tensor
 from srmd.base.errors import InputError, prefix_errors
 from srmd.degradation import check_noise_level
 from srmd.estimator import STRIDE, WINDOW, blur_parameters, gaussian_of, turning_matrix
+from srmd.jpeg.tables import NO_JPEG, JpegCondition, JpegTables
 from srmd.kernel.specs import to_kernel
 from srmd.kernel.window import centre_offset
 from srmd.pictures.conversion import to_pixels
@@ -65,27 +67,36 @@ class BlindEstimator:
 
     def __init__(self, scale: int, weights: Path | None = None):
         """`weights` is the file of an estimator, by default that of the package; raises InputError if there is none."""
-        if not isinstance(scale, int) or isinstance(scale, bool):
+        if not isinstance(scale, numbers.Integral) or isinstance(scale, bool):
             raise InputError(f"expected a whole number, found {scale!r}", "scale")
+        self.scale = int(scale)
         if weights is None:
             with prefix_errors("scale"):
-                weights = estimator_file(scale)
-        self.scale, self._network = scale, read_estimator(weights).network
+                weights = estimator_file(self.scale)
+        self._network = read_estimator(weights).network
 
-    def estimate(self, pixels: NDArray, kernel: NDArray | None = None, noise_level: float | None = None) -> Estimate:
+    def estimate(
+        self,
+        pixels: NDArray,
+        kernel: NDArray | None = None,
+        noise_level: float | None = None,
+        jpeg: JpegTables | None = None,
+    ) -> Estimate:
         """The estimate for an LR picture (h, w, 3), uint8, uint16 or floats in 0 to 1, without transparency.
 
         `kernel`, (k, k), or `noise_level` is what is known already. The estimate repeats a known noise level; of a
-        known kernel it states the Gaussian with equal second moments. Raises InputError for arrays of another shape.
+        known kernel it states the Gaussian with equal second moments. `jpeg` is the quantisation of a JPEG, None of a
+        picture that was never compressed. Raises InputError for arrays of another shape.
         """
         if pixels.ndim != 3 or pixels.shape[2] != 3:
             found = "×".join(map(str, pixels.shape))
             raise InputError(f"expected an array H×W×3, found {found}", "pixels")
         places = [_to_lr(place) for place in _places(pixels)]
-        posterior = self.posterior(places)
+        condition = NO_JPEG if jpeg is None else jpeg.condition
+        posterior = self.posterior(places, condition)
         if not has_equal_channels(pixels):
             # JPEG stores colour at half the size, which removes noise from it: brightness then shows more noise.
-            of_brightness = self.posterior([_brightness(place) for place in places])
+            of_brightness = self.posterior([_brightness(place) for place in places], condition)
             if of_brightness.noise_level() >= max(posterior.noise_level(), MIN_NOISE_LEVEL):
                 posterior = of_brightness
         size = pixels.shape[0] * pixels.shape[1] / CALIBRATED_PIXELS
@@ -93,7 +104,7 @@ class BlindEstimator:
         return self._decide(posterior, _detail(places) >= MIN_DETAIL, kernel, noise_level)
 
     def estimate_windows(
-        self, pixels: NDArray, size: int = PLACE, overlap: int = PLACE // 2
+        self, pixels: NDArray, size: int = PLACE, overlap: int = PLACE // 2, jpeg: JpegTables | None = None
     ) -> list[tuple[slice, slice, Estimate]]:
         """Estimates for overlapping windows of size×size LR pixels: rows, columns and the estimate of each.
 
@@ -101,16 +112,17 @@ class BlindEstimator:
         enough.
         """
         rows, columns = (_spans(length, size, size - overlap) for length in pixels.shape[:2])
-        return [(*spans, self.estimate(pixels[spans])) for spans in itertools.product(rows, columns)]
+        return [(*spans, self.estimate(pixels[spans], jpeg=jpeg)) for spans in itertools.product(rows, columns)]
 
     @torch.no_grad()
-    def posterior(self, places: list[Tensor]) -> Posterior:
+    def posterior(self, places: list[Tensor], jpeg: JpegCondition = NO_JPEG) -> Posterior:
         """What the network says of places (1, 3, h, w) of one picture: the mean over their flips and rotations."""
+        scale, condition = torch.tensor([self.scale]), torch.tensor([jpeg])
         means, precisions = [], []
         stride = STRIDE if sum(place[0, 0].numel() for place in places) <= MAX_DENSE_PIXELS else WINDOW
         for view in range(VIEWS):
             features = torch.cat([self._network.features(turn(place, view), stride) for place in places], 1)
-            prediction = self._network(features, torch.tensor([self.scale]))
+            prediction = self._network(features, scale, condition)
             mean, cholesky = prediction.mean[0].double().numpy(), prediction.cholesky[0].double().numpy()
             turning = turning_matrix(view, len(mean))
             means.append(turning @ mean)
@@ -140,20 +152,25 @@ class BlindEstimator:
 
 
 def estimate(
-    picture: Any, scale: int, kernel: str | Path | ArrayLike | None = None, noise_level: float | None = None
+    picture: Any,
+    scale: int,
+    kernel: str | Path | ArrayLike | None = None,
+    noise_level: float | None = None,
+    jpeg: JpegTables | None = None,
 ) -> Estimate:
     """Estimates blur and noise of an LR picture that is to be restored at a scale, 1 to 4.
 
     Pictures and kernels have the forms that `Restorer.restore` takes. `kernel` or `noise_level` is what is known
     already, None what is to be estimated. The estimate repeats a known noise level. Of a known kernel it states the
-    Gaussian with equal second moments. Raises InputError, which names the argument.
+    Gaussian with equal second moments. `jpeg` is the quantisation of a JPEG, None of a picture that was never
+    compressed. Raises InputError, which names the argument.
     """
     pixels = to_pixels(picture)
     if noise_level is not None:
         check_noise_level(noise_level)
     kernel = None if kernel is None else to_kernel(kernel)
     rgb = pixels.rgb if pixels.alpha is None else spread_visible_colours(pixels.rgb, pixels.alpha)
-    return BlindEstimator(scale).estimate(rgb, kernel, noise_level)
+    return BlindEstimator(scale).estimate(rgb, kernel, noise_level, jpeg)
 
 
 def _brightness(lr: Tensor) -> Tensor:

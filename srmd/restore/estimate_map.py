@@ -12,6 +12,7 @@ from torch import Tensor
 
 from srmd.base.arithmetic import ceil_div
 from srmd.degradation import Degradation
+from srmd.jpeg.tables import JpegTables
 from srmd.kernel.families import gaussian
 from srmd.pictures.dihedral import turn
 from srmd.restore.estimate import BlindEstimator, Estimate
@@ -139,11 +140,12 @@ class EstimateMap:
         )
 
 
-def estimate_map(estimator: BlindEstimator, pixels: NDArray) -> EstimateMap:
-    """Estimates blur and noise in at most MAX_WINDOWS windows of LR (h, w, 3)."""
+def estimate_map(estimator: BlindEstimator, pixels: NDArray, jpeg: JpegTables | None = None) -> EstimateMap:
+    """Estimates blur and noise in at most MAX_WINDOWS windows of LR (h, w, 3), which may have been a JPEG."""
     height, width = pixels.shape[:2]
     overlap = WINDOW - _step(height, width)
-    return EstimateMap.from_windows(estimator.estimate_windows(pixels, WINDOW, overlap), (height, width))
+    windows = estimator.estimate_windows(pixels, WINDOW, overlap, jpeg)
+    return EstimateMap.from_windows(windows, (height, width))
 
 
 def _step(height: int, width: int) -> int:

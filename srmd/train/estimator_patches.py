@@ -1,10 +1,12 @@
 """The patches that estimators are trained on: LR patches with random blur and noise, and a pool that reuses them."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from srmd.degradation import Degradation, border, degrade
@@ -12,7 +14,9 @@ from srmd.estimator import SCALES, WINDOW, blur_parameters, turning_matrix
 from srmd.kernel.families import gaussian
 from srmd.packs.reader import PackedPictures
 from srmd.pictures.dihedral import VIEWS, turn
+from srmd.train.jpeg_patches import compress_patches
 from srmd.train.special_patches import make_special
+from srmd.train.unnatural_patches import draw_dots, draw_graphics
 
 KERNEL_SIZE = 21  # HR pixels; pictures are not blurred by kernels cut to the networks' 15×15
 MAX_WIDTHS = {1: 2.6, 2: 2.6, 3: 3.2, 4: 4.0}  # HR pixels, by scale
@@ -23,8 +27,13 @@ SIDE, MIN_SIDE = 96, 64  # LR pixels of the patches, and of the smallest part of
 CROPS = 16  # that are degraded at once
 CANDIDATES = 2  # random crops, of which the more detailed one is used
 SPECIAL_SHARE, GREY_SHARE, LOW_CONTRAST_SHARE = 0.2, 0.1, 0.5
+RESIZED_SHARE = 0.4  # of draws, whose pictures are made sharper or softer by resizing them
+MIN_FACTOR, MAX_FACTOR = 0.4, 1.2  # by which they are resized
+RESAMPLING = Image.Resampling.LANCZOS
+GRAPHICS, DOTS = 1, 1  # of CROPS, that are drawn on the LR grid
 MAX_NOISE_LEVEL = 75
 EXTRA_NOISE_SHARE = 0.4  # of patches without noise, to which noise is added when they are used
+JPEG_SHARE, CLEAN_JPEG_SHARE = 0.5, 0.4  # of patches, that are compressed; of those, without noise in any case
 POOL = 40_000  # patches kept in memory, 1.1 GB
 
 
@@ -35,6 +44,7 @@ class Patches(NamedTuple):
     blur: Tensor  # (N, 3), see `blur_parameters`
     noise_levels: Tensor  # (N,), 0 to 255
     scales: Tensor  # (N,)
+    jpeg: Tensor  # (N, 3), a `JpegCondition` for each patch
 
     def select(self, indices: Tensor) -> "Patches":
         """Some of the patches."""
@@ -52,13 +62,32 @@ def draw_patches(pictures: PackedPictures, rng: np.random.Generator, scale: int)
     width1, width2, angle = draw_gaussians(rng, CROPS, scale)
     kernels = torch.from_numpy(gaussian(width1, width2, angle, KERNEL_SIZE)).float()
     clean = degrade(hr, Degradation.uniform(kernels, torch.zeros(CROPS)), scale)[..., margin:-margin, margin:-margin]
+    clean, own_levels = clean * 255, np.zeros(CROPS)
+    for index in range(GRAPHICS):
+        clean[index] = _to_tensor(draw_graphics(rng, SIDE))
+        width1[index] = width2[index] = NO_BLUR_WIDTH
+    for index in range(GRAPHICS, GRAPHICS + DOTS):
+        dots, own_levels[index] = draw_dots(rng, SIDE)
+        clean[index] = _to_tensor(dots)
+    blur = torch.from_numpy(blur_parameters(width1, width2, angle, scale)).float()
+    levels = _draw_levels(rng)
+    lr = add_noise(clean.repeat(2, 1, 1, 1), torch.from_numpy(levels).float(), rng)
+    levels = torch.from_numpy(np.hypot(levels, np.tile(own_levels, 2))).float()
+    scales = torch.full((2 * CROPS,), scale)
+    return Patches(lr.byte(), blur.repeat(2, 1), levels, scales, torch.zeros(2 * CROPS, 3))
+
+
+def _to_tensor(pixels: NDArray[np.uint8]) -> Tensor:
+    """Pixels (h, w, 3) as (3, h, w)."""
+    return torch.from_numpy(pixels.transpose(2, 0, 1).astype(np.float32))
+
+
+def _draw_levels(rng: np.random.Generator) -> NDArray:
+    """Random noise levels, (2 · CROPS,): none or little in the first half, more in the other."""
     kind = rng.random(CROPS)
     little = np.where(kind < 0.6, 0, rng.uniform(0, 5, CROPS))
     more = np.where(kind < 0.5, rng.uniform(0, 20, CROPS), rng.uniform(0, MAX_NOISE_LEVEL, CROPS))
-    levels = torch.from_numpy(np.concatenate([little, more])).float()
-    lr = add_noise(clean.repeat(2, 1, 1, 1) * 255, levels, rng)
-    blur = torch.from_numpy(blur_parameters(width1, width2, angle, scale)).float()
-    return Patches(lr.byte(), blur.repeat(2, 1), levels, torch.full((2 * CROPS,), scale))
+    return np.concatenate([little, more])
 
 
 def draw_gaussians(rng: np.random.Generator, count: int, scale: int) -> tuple[NDArray, NDArray, NDArray]:
@@ -73,7 +102,7 @@ def draw_gaussians(rng: np.random.Generator, count: int, scale: int) -> tuple[ND
 
 def _draw_hr(pictures: PackedPictures, rng: np.random.Generator, side: int) -> Tensor:
     """CROPS random crops, (CROPS, 3, side, side), 0 to 1, some of them special, grey or with less contrast."""
-    crops = pictures.sample(rng, CANDIDATES * CROPS, side).reshape(CROPS, CANDIDATES, side, side, 3)
+    crops = _sample(pictures, rng, side).reshape(CROPS, CANDIDATES, side, side, 3)
     detail = np.abs(np.diff(crops[..., ::2, ::2, 1].astype(np.int16))).mean((2, 3))
     crops = crops[np.arange(CROPS), detail.argmax(1)]
     for index in np.nonzero(rng.random(CROPS) < SPECIAL_SHARE)[0]:
@@ -84,6 +113,16 @@ def _draw_hr(pictures: PackedPictures, rng: np.random.Generator, side: int) -> T
     hr = hr * torch.from_numpy(gain).float().view(-1, 1, 1, 1) + torch.from_numpy(offset).float().view(-1, 1, 1, 1)
     grey = torch.from_numpy(rng.random(CROPS) < GREY_SHARE).view(-1, 1, 1, 1)
     return torch.where(grey, hr.mean(1, keepdim=True), hr)
+
+
+def _sample(pictures: PackedPictures, rng: np.random.Generator, side: int) -> NDArray[np.uint8]:
+    """Random crops, (CANDIDATES · CROPS, side, side, 3), in some draws resized to be sharper or softer."""
+    factor = math.exp(rng.uniform(math.log(MIN_FACTOR), math.log(MAX_FACTOR)))
+    size = round(side / factor)
+    if rng.random() >= RESIZED_SHARE or not pictures.count_large_enough(size):
+        return pictures.sample(rng, CANDIDATES * CROPS, side)
+    crops = pictures.sample(rng, CANDIDATES * CROPS, size)
+    return np.stack([np.asarray(Image.fromarray(crop).resize((side, side), RESAMPLING)) for crop in crops])
 
 
 def add_noise(lr: Tensor, levels: Tensor, rng: np.random.Generator) -> Tensor:
@@ -118,17 +157,25 @@ class PatchPool:
             self._next = (self._next + 1) % len(self._patches)
 
     def batch(self, count: int) -> Patches:
-        """Random parts of random patches, turned, with permuted colours, and some of them with further noise."""
-        draws = self._rng.integers(len(self._patches), size=count)
-        chosen = [self._patches[draw].select(torch.tensor([int(self._rng.integers(2 * CROPS))])) for draw in draws]
+        """Random parts of random patches with permuted colours, some with further noise, some compressed; turned."""
+        is_jpeg = self._rng.random(count) < JPEG_SHARE
+        stay_clean = is_jpeg & (self._rng.random(count) < CLEAN_JPEG_SHARE)
+        chosen = [self._random_patch(only_clean) for only_clean in stay_clean]
         patches = Patches(*(torch.cat(values) for values in zip(*chosen, strict=True)))
         side = WINDOW * int(self._rng.integers(MIN_SIDE // WINDOW, SIDE // WINDOW + 1))
         top, left = self._rng.integers(SIDE - side + 1, size=2)
         lr = patches.lr[..., top : top + side, left : left + side][:, self._rng.permutation(3)].float()
-        is_clean = (patches.noise_levels == 0).numpy() & (self._rng.random(count) < EXTRA_NOISE_SHARE)
+        gets_noise = (patches.noise_levels == 0).numpy() & ~stay_clean & (self._rng.random(count) < EXTRA_NOISE_SHARE)
         levels = np.where(self._rng.random(count) < 0.5, MAX_NOISE_LEVEL, 10) * self._rng.random(count)
-        extra = torch.from_numpy(np.where(is_clean, levels, 0)).float()
-        lr = add_noise(lr, extra, self._rng)
+        extra = torch.from_numpy(np.where(gets_noise, levels, 0)).float()
+        lr, jpeg = compress_patches(add_noise(lr, extra, self._rng), is_jpeg, self._rng)
         view = int(self._rng.integers(VIEWS))
         blur = patches.blur @ torch.from_numpy(turning_matrix(view)).float().T
-        return Patches(turn(lr, view), blur, patches.noise_levels + extra, patches.scales)
+        return Patches(turn(lr, view), blur, patches.noise_levels + extra, patches.scales, jpeg)
+
+    def _random_patch(self, only_clean: bool) -> Patches:
+        """One of the patches; without noise, if it shall be clean and its draw has such a patch."""
+        patches = self._patches[self._rng.integers(len(self._patches))]
+        clean = torch.nonzero(patches.noise_levels == 0)[:, 0]
+        indices = clean if only_clean and len(clean) else torch.arange(2 * CROPS)
+        return patches.select(indices[self._rng.integers(len(indices))][None])

@@ -32,20 +32,24 @@ def make_special(rng: np.random.Generator, crop: NDArray[np.uint8]) -> NDArray[n
     """A crop (h, h, 3) replaced by text or a flat area, or with less contrast."""
     kind = rng.random()
     if kind < TEXT_SHARE:
-        return _text(rng, len(crop))
+        return draw_text(rng, len(crop), int(rng.integers(8, 30) * max(1, len(crop) / 200)))
     if kind < TEXT_SHARE + FLAT_SHARE:
         return _flat(rng, len(crop))
     values = (crop - crop.mean()) * rng.uniform(*CONTRASTS) + rng.uniform(30, 225)
     return np.clip(values, 0, 255).astype(np.uint8)
 
 
-def _text(rng: np.random.Generator, side: int) -> NDArray[np.uint8]:
-    """Lines of random words, black or dark on white or a light colour."""
+def draw_text(rng: np.random.Generator, side: int, size: int, is_bilevel: bool = False) -> NDArray[np.uint8]:
+    """Lines of random words of a size in pixels, black or dark on white or a light colour, (side, side, 3).
+
+    Bilevel letters have no pixels of intermediate colours.
+    """
     paper = tuple(map(int, rng.integers(150, 256, 3))) if rng.random() < 0.5 else (255, 255, 255)
     ink = tuple(map(int, rng.integers(0, 90, 3))) if rng.random() < 0.5 else (0, 0, 0)
     page = Image.new("RGB", (side, side), paper)
-    size = int(rng.integers(8, 30) * max(1, side / 200))
     draw, font = ImageDraw.Draw(page), ImageFont.load_default(size)
+    if is_bilevel:
+        draw.fontmode = "1"
     for top in range(-int(rng.integers(size)), side, int(1.3 * size)):
         draw.text((-int(rng.integers(80)), top), " ".join(rng.choice(WORDS, 40)), fill=ink, font=font)
     return np.asarray(page)

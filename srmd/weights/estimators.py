@@ -12,6 +12,7 @@ from srmd.base.files import atomic_write, check_is_file
 from srmd.estimator import SCALES, Estimator, EstimatorConfig
 from srmd.weights.files import ESTIMATOR_KIND, check_finite, read_safetensors
 
+JPEG_LAYERS = "jpeg_"  # start of their names; older files lack them, and zeros stand for them
 MAX_HIDDEN = 1024  # a larger number in a broken file would ask for gigabytes
 MODEL_SPEC = {
     "modelspec.sai_model_spec": "1.0.0",
@@ -51,8 +52,9 @@ def read_estimator(path: Path) -> EstimatorWeights:
     for name, tensor in tensors.items():
         check_finite(name, tensor, path)
     network = Estimator(_config(metadata, path))
+    untrained = {name: tensor for name, tensor in network.state_dict().items() if name.startswith(JPEG_LAYERS)}
     try:
-        network.load_state_dict(tensors)
+        network.load_state_dict(untrained | tensors)
     except RuntimeError as error:
         found = " ".join(str(error).split())[:200]  # PyTorch's message has a line for each tensor
         raise InputError(f"{path}: its tensors do not fit its configuration: {found}") from error

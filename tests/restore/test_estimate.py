@@ -190,7 +190,11 @@ def test_invalid_arguments_are_named(arguments: dict, message: str):
         srmd.estimate(lr(), **arguments)
 
 
-@pytest.mark.parametrize("scale", ["2", 2.0, True, 5])
+def test_a_scale_may_be_a_whole_number_of_numpy():
+    assert BlindEstimator(np.int64(2)).estimate(lr()) == estimator().estimate(lr())
+
+
+@pytest.mark.parametrize("scale", ["2", 2.0, np.float32(2), True, 5])
 def test_an_estimator_of_another_scale_is_refused(scale: object):
     with pytest.raises(srmd.InputError, match=r"^scale: expected a "):
         BlindEstimator(scale)

@@ -132,7 +132,7 @@ def test_a_window_between_clean_and_noisy_ones_is_told_the_higher_level():
 
 @pytest.mark.parametrize("shape", [(4000, 6000), (1000, 30_000), (1, 100_000)])
 def test_a_large_picture_has_a_bounded_number_of_windows(shape, monkeypatch):
-    monkeypatch.setattr(BlindEstimator, "estimate", lambda *_: sure(1))
+    monkeypatch.setattr(BlindEstimator, "estimate", lambda *_, **__: sure(1))
     windows = estimate_map(BlindEstimator(2), np.broadcast_to(np.uint8(0), (*shape, 3)))
     assert 900 < len(windows.rows) * len(windows.columns) <= MAX_WINDOWS
     tile = windows.degradation(15).crop(slice(0, 500), slice(5500, 6000))

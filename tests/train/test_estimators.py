@@ -6,12 +6,15 @@ import torch
 
 from small_packs import pack_of
 from srmd.estimator import Estimator, EstimatorConfig, Prediction, blur_parameters
+from srmd.jpeg.tables import JpegTables
 from srmd.packs.reader import PackedPictures
 from srmd.pictures.dead_leaves import dead_leaves
 from srmd.train import estimator_patches, estimators
 from srmd.train.estimator_patches import CROPS, Patches, PatchPool, add_noise, draw_gaussians, draw_patches
 from srmd.train.estimators import EstimatorTraining, negative_log_likelihood
+from srmd.train.jpeg_patches import SUBSAMPLINGS, compress_patches, draw_tables
 from srmd.train.special_patches import make_special
+from srmd.train.unnatural_patches import draw_dots, draw_graphics
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +60,8 @@ def test_blur_is_turned_with_the_patches(monkeypatch: pytest.MonkeyPatch):
     stripes = 128 + 100 * np.sin((rows * np.cos(angle) - columns * np.sin(angle)) / 2)
     lr = torch.from_numpy(stripes).round().byte().expand(2 * CROPS, 3, -1, -1)
     blur = torch.from_numpy(blur_parameters(2.0, 0.5, 30, 2)).float().expand(2 * CROPS, -1)
-    drawn = Patches(lr, blur, torch.full((2 * CROPS,), 1.0), torch.full((2 * CROPS,), 2))
+    noise_levels, scales, jpeg = torch.ones(2 * CROPS), torch.full((2 * CROPS,), 2), torch.zeros(2 * CROPS, 3)
+    drawn = Patches(lr, blur, noise_levels, scales, jpeg)
     monkeypatch.setattr(estimator_patches, "draw_patches", lambda *_: drawn)
     pool = PatchPool(None, 2)
     pool.grow()
@@ -80,6 +84,58 @@ def test_the_pool_keeps_its_size(pictures: PackedPictures, monkeypatch: pytest.M
         pool.grow()
     assert len(pool) == 4 * CROPS
     assert pool.batch(8).targets().shape == (8, 4)
+
+
+def test_half_of_the_patches_are_compressed_and_told_so(pictures: PackedPictures):
+    pool = PatchPool(pictures, 2)
+    pool.grow()
+    patches = pool.batch(200)
+    is_jpeg = patches.jpeg.any(1)
+    assert is_jpeg.float().mean().item() == pytest.approx(0.5, abs=0.15)
+    assert (patches.jpeg[is_jpeg, 0] > 0.05).any()
+    clean = patches.noise_levels == 0
+    assert clean[is_jpeg].float().mean() > clean[~is_jpeg].float().mean()
+
+
+def test_only_chosen_patches_are_compressed_on_a_grid_that_starts_anywhere():
+    rng, pixels = np.random.default_rng(0), np.random.default_rng(1).integers(0, 256, (12, 3, 64, 64))
+    lr = torch.from_numpy(pixels).float()
+    chosen = np.arange(12) % 2 == 0
+    compressed, told = compress_patches(lr, chosen, rng)
+    changed = (compressed != lr).flatten(1).any(1)
+    assert changed.tolist() == chosen.tolist() == told.any(1).tolist()
+    assert torch.equal(compressed, compressed.round())
+    flat = torch.full((40, 3, 64, 64), 100.0)
+    flat[:, :, :, 33:] = 180  # blocks that hold the edge are disturbed, and start at different columns
+    edges, _ = compress_patches(flat, np.ones(40, bool), rng)
+    first_disturbed = {int((picture[1] != 100).any(0).nonzero()[0]) for picture in edges}
+    assert len(first_disturbed) > 3
+
+
+def test_tables_are_those_of_the_quality_and_of_grey():
+    rng = np.random.default_rng(0)
+    tables = [draw_tables(rng, grey=False) for _ in range(300)]
+    assert {each.subsampling for each in tables} == set(SUBSAMPLINGS)
+    assert {each.luma for each in tables} <= {JpegTables.of_quality(quality).luma for quality in range(5, 101)}
+    grey = draw_tables(rng, grey=True)
+    assert grey.luma == grey.chroma
+    assert grey.subsampling == "4:4:4"
+
+
+def test_graphics_are_sharp_and_dots_have_their_noise_level():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        graphics = draw_graphics(rng, 96)
+        assert graphics.shape == (96, 96, 3)
+        assert graphics.dtype == np.uint8
+    levels = []
+    for _ in range(60):
+        dots, level = draw_dots(rng, 96)
+        assert dots.shape == (96, 96, 3)
+        assert dots.dtype == np.uint8
+        levels.append(level)
+    assert 0 in levels
+    assert max(levels) > 20
 
 
 def test_special_patches_keep_shape_and_type():

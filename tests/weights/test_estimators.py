@@ -39,6 +39,15 @@ def test_what_is_written_is_read(written: Path):
         assert torch.equal(read.network.state_dict()[name], tensor.half().float())
 
 
+def test_a_file_without_layers_for_jpeg_is_read_with_zeros(written: Path):
+    tensors = {name: tensor for name, tensor in load_file(written).items() if not name.startswith("jpeg_")}
+    assert len(tensors) == len(load_file(written)) - 2
+    network = read_estimator(rewritten(written, tensors)).network
+    assert not network.jpeg_bias.weight.any()
+    assert not network.jpeg_summary.weight.any()
+    assert torch.equal(network.window2.weight, tensors["window2.weight"].float())
+
+
 @pytest.mark.parametrize(
     ("metadata", "message"),
     [
