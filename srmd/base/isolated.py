@@ -32,10 +32,10 @@ class ReaderError(Exception):
 def run_isolated(read: Callable[..., Result], *arguments: object) -> Result:
     """The result of `read(*arguments)`, computed in a child process.
 
-    It may use at most MAX_MEMORY, MAX_SECONDS and MAX_WALL_SECONDS, and its result, pickled, at most MAX_RESULT. Import the
-    modules that `read` needs before the call. Raises InputError if `read` raises it, and ReaderError if it raises
-    another exception, crashes or exceeds a limit. On systems other than Linux it runs in this process, because forking
-    is not safe there.
+    It may use at most MAX_MEMORY, MAX_SECONDS and MAX_WALL_SECONDS, and its result, pickled, at most MAX_RESULT.
+    Import the modules that `read` needs before the call. Raises InputError if `read` raises it, and ReaderError if it
+    raises another exception, crashes or exceeds a limit. On systems other than Linux it runs in this process, because
+    forking is not safe there.
     """
     if sys.platform != "linux":
         return _run_here(read, arguments)

@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 
 from srmd.base.errors import InputError
-from srmd.base.files import atomic_write, check_is_file
+from srmd.base.files import atomic_write
 from srmd.estimator import SCALES, Estimator, EstimatorConfig
+from srmd.weights.safetensors_file import read_safetensors
 
 KIND = "estimator"  # in the metadata; the files of networks that restore have no such entry
 MAX_HIDDEN = 1024  # a larger number in a broken file would ask for gigabytes
@@ -44,16 +45,7 @@ def write_estimator(path: Path, weights: EstimatorWeights, dtype: torch.dtype = 
 
 def read_estimator(path: Path) -> EstimatorWeights:
     """The estimator in a file, in float32; raises InputError for any other file."""
-    from safetensors import SafetensorError, safe_open
-
-    check_is_file(path)
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = json.loads((file.metadata() or {}).get("srmd", "null"))
-            names = file.keys()
-            tensors = {name: file.get_tensor(name).float() for name in names}
-    except (SafetensorError, ValueError) as error:
-        raise InputError(f"{path}: a broken .safetensors file ({error})") from error
+    metadata, tensors = read_safetensors(path)
     if not isinstance(metadata, dict) or metadata.get("kind") != KIND:
         raise InputError(f"{path}: expected an estimator, found a .safetensors of another kind")
     network = Estimator(_config(metadata, path))

@@ -31,6 +31,7 @@ from srmd.weights.foreign import (
     read_matconvnet,
     read_ncnn,
 )
+from srmd.weights.safetensors_file import read_safetensors
 from srmd.weights.surgery import empty_network, round_to_bfloat16
 
 READABLE_FORMATS = "this package's .safetensors or checkpoint, ncnn's .param and .bin, KAIR's .pth or MatConvNet's .mat"
@@ -47,7 +48,6 @@ LIMITS = {
     "kernel_size": (1, 2**10),
     "pca_dim": (1, 2**16),
 }
-MAX_HEADER_BYTES = 2**20  # of a .safetensors file
 
 
 @dataclass(frozen=True)
@@ -214,19 +214,7 @@ def _checked_pca(pca: Tensor, config: NetworkConfig, path: Path) -> Tensor:
 
 
 def _read_safetensors(path: Path) -> Weights:
-    from safetensors import SafetensorError, safe_open
-
-    with path.open("rb") as file:
-        (header_bytes,) = struct.unpack("<Q", file.read(8))
-    if header_bytes > MAX_HEADER_BYTES:
-        raise InputError(f"{path}: expected a header of up to {MAX_HEADER_BYTES} bytes, found {header_bytes}")
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = json.loads((file.metadata() or {}).get("srmd", "null"))
-            names = file.keys()
-            tensors = {name: file.get_tensor(name) for name in names}
-    except (SafetensorError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: a broken .safetensors file ({error})") from error
+    metadata, tensors = read_safetensors(path)
     if isinstance(metadata, dict) and metadata.get("kind") == "estimator":
         raise InputError(f"{path}: expected a network that restores pictures, found an estimator of blur and noise")
     if not isinstance(metadata, dict) or "pca" not in tensors:

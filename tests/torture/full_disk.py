@@ -58,6 +58,7 @@ def attempt(command: list[str], first_failing: int, prepared: Path | None) -> tu
         os.environ["XDG_CACHE_HOME"] = str(Path("cache").resolve())
         shim = ctypes.CDLL(None)
         shim.fail_writes_from(ctypes.c_long(first_failing))
+        main.silence_libraries(command)
         code = main.main(command)
         Path("../writes").write_text(str(shim.counted_writes()))
         sys.stdout.flush()

@@ -33,7 +33,7 @@ def kills(count: int) -> str:
     whole, killed = Path("uninterrupted"), Path("killed")
     code, error = run(*train(whole, *FLAGS))
     assert code == 0, error
-    inside, done, finished = Counter(), 0, 0
+    inside, found, done, finished = Counter(), set(), 0, 0
     while done < count:
         process = start(*train(killed, *FLAGS))
         if done % 2:
@@ -45,7 +45,8 @@ def kills(count: int) -> str:
         assert process.returncode in (0, KILLED), error
         if process.returncode == KILLED:
             done += 1
-            inside.update(path.suffix for path in temporary_files(killed))
+            inside.update(path.suffix for path in set(temporary_files(killed)) - found)
+            found |= set(temporary_files(killed))
             check_run_folder(killed)
         else:  # the run came to its end
             finished += 1
@@ -55,7 +56,7 @@ def kills(count: int) -> str:
     assert code == 0, error
     check_equal_runs(whole, killed)
     written = ", ".join(f"{number} {suffix}" for suffix, number in inside.items())
-    return f"{done} kills, {inside.total()} of them inside a write ({written}): {finished + 1} runs, all equal in bits"
+    return f"{done} kills, {inside.total()} of them inside a write ({written}); runs that ended, equal in bits: {finished + 1}"
 
 
 def restoring(count: int) -> str:
@@ -68,7 +69,7 @@ def restoring(count: int) -> str:
     command = [str(folder), *RESTORE]
     assert run(*command, "--output=whole")[0] == 0
     expected = {path.name: path.read_bytes() for path in Path("whole").glob("*.png")}
-    inside = done = 0
+    inside, found, done = 0, set(), 0
     while done < count:
         process = start(*command, f"--output={output}")
         results = len(list(output.glob("[0-9]*.png")))
@@ -79,7 +80,8 @@ def restoring(count: int) -> str:
             _wait_for_write(process, output, ".png")
         process.kill()
         process.communicate()
-        inside += bool(temporary_files(output))
+        inside += bool(set(temporary_files(output)) - found)
+        found |= set(temporary_files(output))
         done += process.returncode == KILLED
         for path in output.glob("[0-9]*.png"):
             open_picture(path)
