@@ -13,9 +13,9 @@ from srmd.estimator import (
     gaussian_of,
     turning_matrix,
 )
+from srmd.jpeg.tables import NO_JPEG, JpegCondition, JpegTables
 from srmd.kernel.families import gaussian
 from srmd.pictures.dihedral import VIEWS, turn_array
-from srmd.jpeg.tables import NO_JPEG, JpegCondition, JpegTables
 
 
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])

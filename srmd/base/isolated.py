@@ -21,6 +21,7 @@ Result = TypeVar("Result")
 MAX_MEMORY = 2**30  # bytes that the child may use in addition to those of this process
 MAX_RESULT = 2**28  # bytes
 MAX_SECONDS = 10  # of processor time
+MAX_WALL_SECONDS = 60  # in all, also those in which the child sleeps or waits for a disk; a busy machine is slow
 CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL} if os.name != "nt" else set()
 
 
@@ -31,10 +32,10 @@ class ReaderError(Exception):
 def run_isolated(read: Callable[..., Result], *arguments: object) -> Result:
     """The result of `read(*arguments)`, computed in a child process.
 
-    It may use at most MAX_MEMORY and MAX_SECONDS, and its result, pickled, at most MAX_RESULT. Import the
-    modules that `read` needs before the call. Raises InputError if `read` raises it, and ReaderError if it raises
-    another exception, crashes or exceeds a limit. On systems other than Linux it runs in this process, because forking
-    is not safe there.
+    It may use at most MAX_MEMORY, MAX_SECONDS and MAX_WALL_SECONDS, and its result, pickled, at most MAX_RESULT.
+    Import the modules that `read` needs before the call. Raises InputError if `read` raises it, and ReaderError if it
+    raises another exception, crashes or exceeds a limit. On systems other than Linux it runs in this process, because
+    forking is not safe there.
     """
     if sys.platform != "linux":
         return _run_here(read, arguments)
@@ -96,8 +97,9 @@ def _prepare_child() -> None:
 
     gc.disable()  # objects of the parent process must not be finalised here
     faulthandler.disable()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
         signal.signal(number, signal.SIG_DFL)
+    signal.alarm(MAX_WALL_SECONDS)  # ends the process, also inside of a call of compiled code or of the system
     null = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(null, stream)
@@ -123,6 +125,8 @@ def _describe(status: int) -> str:
     """Why a child process ended with a status other than 0."""
     if -status == signal.SIGXCPU:
         return f"reading it takes more than {MAX_SECONDS} s"
+    if -status == signal.SIGALRM:
+        return f"reading it takes more than {MAX_WALL_SECONDS} s"
     if -status in CRASHES:
         return "it is damaged: its reader crashed"
     return f"its reader ended with status {status}"

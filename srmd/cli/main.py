@@ -1,5 +1,6 @@
 """Runs the request that the flags make, prints errors and chooses the exit code."""
 
+import logging
 import os
 import signal
 import sys
@@ -132,7 +133,7 @@ def end_on_signals() -> None:
 
 
 def silence_libraries(arguments: list[str]) -> None:
-    """Discards the lines that libpng, libtiff and others print themselves, and Python's warnings; not with --debug.
+    """Discards the lines that libpng, Matplotlib and others print or log, and Python's warnings; not with --debug.
 
     Compiled libraries write to file descriptor 2. `sys.stderr` gets a descriptor of its own.
     """
@@ -148,5 +149,6 @@ def silence_libraries(arguments: list[str]) -> None:
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 2)
     os.close(null)
+    logging.lastResort = logging.NullHandler()  # prints what is logged where no handler is installed
     if not sys.warnoptions:
         warnings.simplefilter("ignore")

@@ -12,6 +12,7 @@ from srmd.config import TestRequest
 from srmd.evaluate.names import result_file
 from srmd.pictures.files import count_pixels, read_picture
 from srmd.pictures.folders import list_pictures
+from srmd.pictures.maps import check_map_size
 from srmd.pictures.photos import builtin_test_pictures
 from srmd.pictures.picture import Picture
 
@@ -24,11 +25,13 @@ class Inputs:
     Iterating gives name and picture of each. Raises InputError if a result would overwrite an input.
 
     Args:
+        scale: that of the network. One of several pictures that does not fit the request's maps is treated as broken;
+            for a single picture, that is an error of the map.
         min_side: minimum side of a picture in pixels; smaller ones are treated as broken.
     """
 
-    def __init__(self, request: TestRequest, min_side: int = 1):
-        self.min_side, self.max_pixels = min_side, request.max_pixels
+    def __init__(self, request: TestRequest, scale: int = 1, min_side: int = 1):
+        self._request, self._scale, self._min_side = request, scale, min_side
         paths = []
         if request.test_data:
             with prefix_errors("test_data"):
@@ -53,7 +56,7 @@ class Inputs:
     def cumulative_pixels(self) -> dict[str, int]:
         """For each name, the number of pixels of all pictures up to and including that one; broken ones count as 0."""
         if self.paths:
-            counts = {name: count_pixels(path, self.max_pixels) for name, path in self.paths.items()}
+            counts = {name: count_pixels(path, self._request.max_pixels) for name, path in self.paths.items()}
         else:
             counts = {name: pixels.shape[0] * pixels.shape[1] for name, pixels in builtin_test_pictures().items()}
         return dict(zip(counts, accumulate(counts.values()), strict=True))
@@ -79,13 +82,24 @@ class Inputs:
             logger.warning("%s", line)
 
     def _read(self, path: Path) -> Picture:
-        picture = read_picture(path, self.max_pixels)
-        if min(picture.pixels.shape[:2]) < self.min_side:
-            height, width = picture.pixels.shape[:2]
-            raise InputError(f"{path}: expected sides of at least {self.min_side} pixels, found {width}×{height}")
+        picture = read_picture(path, self._request.max_pixels)
+        height, width = picture.pixels.shape[:2]
+        if min(height, width) < self._min_side:
+            raise InputError(f"{path}: expected sides of at least {self._min_side} pixels, found {width}×{height}")
+        if len(self.paths) > 1:
+            with prefix_errors(str(path)):
+                check_maps_fit(self._request, (height, width), self._scale)
         for warning in picture.warnings:
             self._warnings.add(path, warning)
         return picture
+
+
+def check_maps_fit(request: TestRequest, hr_size: tuple[int, int], scale: int) -> None:
+    """Raises InputError if the regions or the noise map of a request do not fit a picture."""
+    for argument, named in (("regions", request.regions), ("noise_map", request.noise_map)):
+        if named:
+            with prefix_errors(f"`{argument}={named.path}`"):
+                check_map_size(named.values, hr_size, scale)
 
 
 def result_names(paths: list[Path]) -> dict[str, Path]:

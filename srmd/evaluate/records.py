@@ -6,6 +6,7 @@ killed are thus known, and the work for each result does not grow with their num
 
 import hashlib
 import json
+import os
 import uuid
 from collections.abc import Iterable
 from contextlib import suppress
@@ -81,7 +82,7 @@ class ResultRecords:
         They are in the natural order of their files.
         """
         others = {row["file"]: row for row in _rows_of_metrics(self.folder / METRICS_FILE)}
-        rows = [row for file, row in (others | self.rows).items() if (self.folder / file).is_file()]
+        rows = [row for file, row in (others | self.rows).items() if os.path.isfile(self.folder / file)]
         return sorted(rows, key=lambda row: natural_order(row["file"].split("/")))
 
 

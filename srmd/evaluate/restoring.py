@@ -16,6 +16,7 @@ from srmd.base.files import make_folder, removed_if_empty
 from srmd.config import STANDARD_STREAM, TestRequest
 from srmd.evaluate.announcement import degradation_pictures
 from srmd.evaluate.grid import SheetEvaluation, check_grid
+from srmd.evaluate.inputs import check_maps_fit
 from srmd.evaluate.listing import log_dry_run, log_plan
 from srmd.evaluate.metrics_file import left_out_entries, write_metrics
 from srmd.evaluate.network_jobs import NetworkJobs, divide_by_network, quality_of, skip_existing
@@ -58,7 +59,9 @@ def restore_pictures(
         kernels = SavedKernels(request, plan.jobs)
         log_plan(plan)
         if request.dry_run:
-            log_dry_run(networks, plan)
+            report = RestoringReport(request, plan, sum(len(network.skipped) for network in networks))
+            log_dry_run(networks, report)
+            report.raise_if_left_out()
             return []
         with records:
             return Restoring(request, plan, networks, kernels, records, progress, standard_output).run()
@@ -158,6 +161,8 @@ class Restoring:
                 size = picture.pixels.shape[:2]
                 new_size = final_size(size, scale, self.request.outscale, self.request.size)
                 check_size(format_of(Path(job.file)), width=new_size[1], height=new_size[0])
+                if self.report.count > 1:  # for a single picture it is an error of the map
+                    check_maps_fit(self.request, (scale * size[0], scale * size[1]), scale)
             except (InputError, OSError) as error:
                 self.report.leave_out(job, error)
                 continue

@@ -43,11 +43,16 @@ class RestoringReport:
         """How many pictures were restored, skipped and left out."""
         return {"restored": len(self.restored), "skipped": self._skipped, "left_out": len(self.left_out)}
 
-    def leave_out(self, job: RestoringJob, error: Exception) -> None:
-        """Notes a picture that cannot be read or written."""
+    def note(self, job: RestoringJob, error: Exception) -> str:
+        """Notes a picture that cannot be read or written; returns the reason."""
         is_from_system = isinstance(error, OSError) and error.strerror  # its text would repeat the path
         reason = error.strerror if is_from_system else str(error).removeprefix(f"{job.source}: ")
         self.left_out[job.label] = reason
+        return reason
+
+    def leave_out(self, job: RestoringJob, error: Exception) -> None:
+        """Notes a picture that cannot be read or written, and warns of it."""
+        reason = self.note(job, error)
         if self.count > 1:  # the reason for a single picture is the error message of the command
             logger.warning("left out: %s: %s", job.label, InputError(reason))
 

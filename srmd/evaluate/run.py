@@ -43,7 +43,7 @@ def evaluate(
 
 def _score_pictures(request: TestRequest, progress: Callable[[int, int], object]) -> list[dict]:
     networks = read_networks(request, request.weights, request.noise_free_weights)
-    inputs = Inputs(request, min_side(networks.scale))
+    inputs = Inputs(request, networks.scale, min_side(networks.scale))
     if request.save_kernel:
         with prefix_errors("save_kernel"):
             make_folder(request.save_kernel.parent)

@@ -76,18 +76,24 @@ def check_labels(labels: NDArray, count: int) -> None:
         raise InputError(f"value {invalid[0]} has no kernel: {count} kernels cover the values 0 to {count - 1}")
 
 
+def check_map_size(values: NDArray, hr_size: tuple[int, int], scale: int) -> tuple[int, int]:
+    """Height and width of LR; raises InputError unless a map has the size of LR or of HR."""
+    height, width = (side // scale for side in hr_size)
+    if values.shape not in ((height, width), hr_size):
+        sizes = f"{width}×{height} (LR) or {hr_size[1]}×{hr_size[0]} (HR)"
+        raise InputError(f"expected {sizes} pixels, found {values.shape[1]}×{values.shape[0]}")
+    return height, width
+
+
 def to_lr_grid(values: NDArray, hr_size: tuple[int, int], scale: int) -> NDArray:
     """A map of LR or HR size on the LR grid: float64 (h, w).
 
     A map of HR size is averaged over the s×s pixels of each LR pixel; its last rows and columns are cut off if they do
     not fill an LR pixel. Raises InputError if the map has another size.
     """
-    height, width = (side // scale for side in hr_size)
+    height, width = check_map_size(values, hr_size, scale)
     if values.shape == (height, width):
         return values.astype(np.float64)
-    if values.shape != hr_size:
-        sizes = f"{width}×{height} (LR) or {hr_size[1]}×{hr_size[0]} (HR)"
-        raise InputError(f"expected {sizes} pixels, found {values.shape[1]}×{values.shape[0]}")
     cropped = values[: height * scale, : width * scale]
     return cropped.reshape(height, scale, width, scale).mean((1, 3), dtype=np.float64)
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import torch
 
 from srmd.base.errors import InputError
-from srmd.base.files import atomic_write, check_is_file
+from srmd.base.files import atomic_write
 from srmd.estimator import SCALES, Estimator, EstimatorConfig
-from srmd.weights.files import ESTIMATOR_KIND, check_finite, read_safetensors
+from srmd.weights.files import ESTIMATOR_KIND, check_finite
+from srmd.weights.safetensors_file import read_safetensors
 
 JPEG_LAYERS = "jpeg_"  # start of their names; older files lack them, and zeros stand for them
 MAX_HIDDEN = 1024  # a larger number in a broken file would ask for gigabytes
@@ -45,7 +46,6 @@ def write_estimator(path: Path, weights: EstimatorWeights, dtype: torch.dtype = 
 
 def read_estimator(path: Path) -> EstimatorWeights:
     """The estimator in a file, in float32; raises InputError for any other file."""
-    check_is_file(path)
     metadata, tensors = read_safetensors(path)
     if not isinstance(metadata, dict) or metadata.get("kind") != ESTIMATOR_KIND:
         raise InputError(f"{path}: expected an estimator, found a .safetensors of another kind")

@@ -31,6 +31,7 @@ from srmd.weights.foreign import (
     read_matconvnet,
     read_ncnn,
 )
+from srmd.weights.safetensors_file import read_safetensors
 from srmd.weights.surgery import empty_network, round_to_bfloat16
 
 READABLE_FORMATS = "this package's .safetensors or checkpoint, ncnn's .param and .bin, KAIR's .pth or MatConvNet's .mat"
@@ -47,7 +48,6 @@ LIMITS = {
     "kernel_size": (1, 2**10),
     "pca_dim": (1, 2**16),
 }
-MAX_HEADER_BYTES = 2**20  # of a .safetensors file
 ESTIMATOR_KIND = "estimator"  # in the metadata; the files of networks that restore have no such entry
 
 
@@ -212,26 +212,6 @@ def _checked_pca(pca: Tensor, config: NetworkConfig, path: Path) -> Tensor:
         raise InputError(f"{path}: expected its P to be {expected}, found {tuple(pca.shape)}")
     check_finite("pca", pca, path)
     return pca.float()
-
-
-def read_safetensors(path: Path, key: str = "srmd") -> tuple[object, dict[str, Tensor]]:
-    """The value that a .safetensors file has as JSON under `key` in its metadata, None without one; and its tensors.
-
-    Raises InputError for a file that is broken, or whose header is larger than that of any network.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    with path.open("rb") as file:
-        header_bytes = int.from_bytes(file.read(8), "little")
-    if header_bytes > MAX_HEADER_BYTES:
-        raise InputError(f"{path}: expected a header of up to {MAX_HEADER_BYTES} bytes, found {header_bytes}")
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = json.loads((file.metadata() or {}).get(key, "null"))
-            names = file.keys()
-            return metadata, {name: file.get_tensor(name) for name in names}
-    except (SafetensorError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: a broken .safetensors file ({error})") from error
 
 
 def _read_safetensors(path: Path) -> Weights:

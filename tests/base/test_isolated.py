@@ -57,6 +57,12 @@ def test_an_endless_loop_ends(monkeypatch: pytest.MonkeyPatch):
         run_isolated(loop)
 
 
+def test_a_child_that_waits_ends(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(isolated, "MAX_WALL_SECONDS", 1)
+    with pytest.raises(ReaderError, match="more than 1 s"):
+        run_isolated(time.sleep, 60)
+
+
 @pytest.mark.parametrize("read", [lambda: bytearray(2**31), lambda: np.zeros(2**29)])
 def test_more_memory_than_allowed_is_an_error(read):
     with pytest.raises(ReaderError, match="needs more than 1074 MB of memory"):

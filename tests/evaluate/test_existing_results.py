@@ -1,5 +1,6 @@
 """Restoring LR pictures into a folder that holds results already."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -156,3 +157,13 @@ def test_results_beside_their_inputs_are_not_restored_again():
         assert files("in") == ["a.png", "a_x2.png", "metrics.json"]
     assert main.main([*flags, "--input", "in/a_x2.png"]) == 0  # named explicitly
     assert "a_x2_x2.png" in files("in")
+
+
+def test_a_record_with_a_name_that_is_too_long_is_ignored():
+    picture("in/a.png")
+    assert restore("--input", "in") == 0
+    written = metrics()
+    written["images"].append(written["images"][0] | {"file": "a" * 300 + ".png"})
+    Path("out/metrics.json").write_text(json.dumps(written))
+    assert restore("--input", "in") == 0
+    assert [row["file"] for row in metrics()["images"]] == ["a.png"]

@@ -172,24 +172,44 @@ def test_a_dry_run_lists_and_writes_nothing(capsys: pytest.CaptureFixture):
     picture("in/b.png", (10, 20), exif=exif_with_orientation(6))
     Path("in/c.png").write_text("no picture")
     picture("in/d.png", (40, 40))
+    Path("in/e.png").write_bytes(Path("in/b.png").read_bytes()[:100])  # its header is whole
     before = contents(".")
     capsys.readouterr()
-    assert restore("--input", "in", "--dry_run", "--save_kernel=kernel.png", "--max_pixels=1000") == 0
-    assert capsys.readouterr().out.splitlines() == [
+    assert restore("--input", "in", "--dry_run", "--save_kernel=kernel.png", "--max_pixels=1000") == 1
+    captured = capsys.readouterr()
+    assert captured.err == "3 of 5 pictures were left out: in/c.png, in/d.png, in/e.png\n"
+    assert captured.out.splitlines() == [
         "skipped: in/a.png, restored before to out/a.png",
         "in/b.png -> out/b.png (20×10 -> 40×20)",
         "left out: in/c.png: not a picture of a known format",
         "left out: in/d.png: expected at most 1,000 pixels (--max_pixels), found 1,600",
-        "nothing was written; this would restore 1, skip 1 and leave out 2",
+        "left out: in/e.png: a broken picture (image file is truncated)",
+        "nothing was written; this would restore 1, skip 1 and leave out 3",
     ]
     assert contents(".") == before
 
 
 def test_a_dry_run_leaves_out_what_the_format_cannot_hold(capsys: pytest.CaptureFixture):
     picture("in/wide.png", (8200, 1))
-    assert restore("--input", "in", "--format=webp", "--dry_run") == 0
+    assert restore("--input", "in", "--format=webp", "--dry_run") == 2
     reason = "expected sides of up to 16383 pixels in WEBP, found 16400×2"
     assert f"left out: in/wide.png: {reason}\n" in capsys.readouterr().out
+
+
+def test_pictures_that_a_noise_map_does_not_fit_are_left_out(capsys: pytest.CaptureFixture):
+    write_network("noisy.safetensors", conditions=("kernel", "noise"))
+    for name, size in (("a", (20, 10)), ("b", (20, 12)), ("c", (20, 10))):
+        picture(f"in/{name}.png", size)
+    np.save("noise.npy", np.full((10, 20), 5.0))
+    for flags in ((), ("--dry_run",)):
+        assert (
+            restore("--input", "in", "--noise_map=noise.npy", "--overwrite", *flags, weights="noisy.safetensors") == 1
+        )
+        captured = capsys.readouterr()
+        assert captured.err == "1 of 3 pictures were left out: in/b.png\n"
+        reason = "--noise_map=noise.npy: expected 20×12 (LR) or 40×24 (HR) pixels, found 20×10"
+        assert f"left out: in/b.png: {reason}\n" in captured.out
+    assert sorted(path.name for path in Path("out").glob("*.png")) == ["a.png", "c.png"]
 
 
 def test_a_failure_half_way_keeps_what_is_done(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):

@@ -15,6 +15,7 @@ from srmd.pictures.compression import is_lossy
 from srmd.pictures.files import count_pixels, encode_picture, read_picture, upright_size
 from srmd.pictures.maps import read_labels, read_noise_map
 from srmd.train.run_folder import RunFolder
+from srmd.weights.estimators import read_estimator
 from srmd.weights.files import read_weights
 
 MAX_PIXELS = 10**6
@@ -50,6 +51,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "kernels": read_kernels,
     "pca": read_pca,
     "weights": read_weights,
+    "estimators": read_estimator,
     "packs": read_pack,
     "pictures": read_and_encode,
     "labels": lambda path: read_labels(path, MAX_PIXELS),

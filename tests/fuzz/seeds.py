@@ -13,11 +13,13 @@ from PIL import Image, features
 
 from foreign_networks import ncnn_files
 from small_packs import pack_of, random_picture
+from srmd.estimator import Estimator, EstimatorConfig
 from srmd.kernel.pca import read_pca
 from srmd.model import SRMD, NetworkConfig
 from srmd.pictures.files import write_picture
 from srmd.pictures.picture import Metadata, Picture
 from srmd.weights.checkpoint import Checkpoint, save_checkpoint
+from srmd.weights.estimators import EstimatorWeights, write_estimator
 from srmd.weights.files import Weights, write_weights
 
 KERNEL = np.outer([1, 2, 1], [1, 3, 1]) / 20
@@ -84,6 +86,13 @@ def write_networks(folder: Path) -> None:
     torch.save(kair, folder / "legacy.pth", _use_new_zipfile_serialization=False)
     ncnn_files(folder, network)
     write_mat(folder / "matconvnet.mat", {"net": {"layers": _matconvnet_layers(network), "meta": {"P": pca.numpy()}}})
+
+
+def write_estimators(folder: Path) -> None:
+    torch.manual_seed(0)
+    write_estimator(
+        folder / "estimate_x2.safetensors", EstimatorWeights(Estimator(EstimatorConfig(hidden=8)), {"a": 1})
+    )
 
 
 def _matconvnet_layers(network: SRMD) -> np.ndarray:
@@ -157,6 +166,7 @@ WRITERS = {
     "kernels": write_kernels,
     "pca": write_pca,
     "weights": write_networks,
+    "estimators": write_estimators,
     "packs": write_packs,
     "pictures": write_pictures,
     "labels": write_labels,
