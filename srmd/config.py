@@ -76,6 +76,7 @@ class TrainConfig:
     scale_factor: int = 2
     output: Path | None = None  # folder of the run; None: a new folder in runs/
     weights: Path | None = None  # network to start from; None: an untrained one
+    pca: Path | None = None  # file of P, for weights without P
     train_data: Path | None = None  # pack or folder of pictures; None: the built-in set
     recursive: bool = False  # whether the pictures in subfolders of `train_data` are used too
     pack_sizes: tuple[float, ...] = PackOptions.sizes  # see `PackOptions`

@@ -146,6 +146,8 @@ def _train_config(values: dict) -> TrainConfig:
     _check_pack_flags(values, config.train_data)
     if "gaussian_share" in values and config.train_kernels is None:
         raise InputError("expected --train_kernels with it, found none", "gaussian_share")
+    if "pca" in values and config.weights is None:
+        raise InputError("expected --weights with it, the network that P belongs to, found none", "pca")
     return config
 
 

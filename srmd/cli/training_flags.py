@@ -22,7 +22,7 @@ TRAINING_GROUPS: dict[str, tuple[Flag, ...]] = {
         ),
         Flag(
             "pca",
-            ("test",),
+            ("train", "test"),
             "file (.mat) of the PCA matrix P, for weights files that do not contain it",
             {"type": existing, "metavar": "FILE"},
         ),

@@ -80,6 +80,7 @@ INVALID = [
     (f"{TRAIN} --weights=file", "--weights", "file"),
     (f"{TEST} --weights=weights.safetensors", "--weights", "weights.safetensors"),
     (f"{TEST} --pca=missing.mat", "--pca", "missing.mat"),
+    (f"{TRAIN} --pca=text.mat", "--pca", "expected --weights"),
     (f"{TRAIN} --train_kernels=missing", "--train_kernels", "missing"),
     (f"{TRAIN} --visdom=off --train_kernels=empty", "--train_kernels", "found none that can be read"),
     (f"{TRAIN} --visdom=off --train_kernels=text.mat", "--train_kernels", "text.mat"),
