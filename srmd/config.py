@@ -213,6 +213,24 @@ class PrepareRequest:
 
 
 @dataclass(frozen=True)
+class ExportRequest:
+    """The request of `--mode=export`."""
+
+    weights: Path
+    export_format: str = "onnx"  # or ncnn, safetensors
+    output: Path = Path("models")  # folder; programs for ncnn expect "models" in its path
+    result: Path | None = None  # file to write; None: a file in `output`, named after the network
+    pca: Path | None = None  # file of P, for weights without P
+    bake: bool = False  # whether `kernel` and `noise_level` are built in
+    kernel: list[NamedKernel] = field(default_factory=list)  # one, if `bake`
+    noise_level: float = 0.0  # 0 to 255
+    downsampler: str | None = None  # None: the downsampler that the network was trained for
+    scale_factor: int | None = None  # None: the scale of the weights
+    precision: str = "fp32"  # or fp16
+    debug: bool = False
+
+
+@dataclass(frozen=True)
 class PackageRequest:
     """The request of a command on the package itself."""
 
