@@ -12,6 +12,7 @@ import statistics
 import sys
 import tempfile
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import torch
@@ -97,6 +98,8 @@ def ship(run: Path, folders: list[Path]) -> None:
     metadata = weights.metadata | {
         "training": {key: training[key] for key in TRAINING_KEYS},
         "history": history(training),
+        "license": "MIT",
+        "date": date.today().isoformat(),
     }
     candidate = run / "float16.safetensors"
     write_weights(candidate, replace(weights, metadata=metadata), torch.float16)

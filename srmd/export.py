@@ -34,7 +34,7 @@ def export(request: ExportRequest) -> list[Path]:
     Raises InputError, which names the argument, before anything is written.
     """
     if request.export_format == "onnx" and not is_installed("onnx"):
-        raise InputError("onnx is not installed: pip install -r requirements-engines.txt", "export_format")
+        raise InputError("onnx is not installed: pip install onnx", "export_format")
     weights = read_weights_with_pca(request.weights, request.pca)
     weights = Weights(merge_batch_norm(weights.network).eval(), weights.pca, weights.metadata)
     _check_float16(request, weights)

@@ -146,9 +146,7 @@ def test_a_missing_package_is_one_line_that_says_what_to_install(
 ):
     monkeypatch.setattr("srmd.export.is_installed", lambda name: False)
     assert export("--weights=net.safetensors") == 2
-    assert capsys.readouterr().err == (
-        "--export_format: onnx is not installed: pip install -r requirements-engines.txt\n"
-    )
+    assert capsys.readouterr().err == "--export_format: onnx is not installed: pip install onnx\n"
 
 
 @pytest.mark.usefixtures("weights")

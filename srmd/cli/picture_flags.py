@@ -56,8 +56,7 @@ PICTURE_GROUPS: dict[str, tuple[Flag, ...]] = {
             ("test", "export"),
             "blur kernel: delta (no blur), gaussian:W, gaussian:W1,W2,ANGLE, or a .mat, .npy, .png, .txt or .csv file; "
             "W: widths, that is standard deviations (not variances) in HR pixels; ANGLE: of the long axis, in degrees; "
-            "for LR pictures also auto, estimated from each picture; with a map of regions, give the flag once for each "
-            "region",
+            "for LR pictures also auto, estimated from each one; with a map of regions, once for each region",
             {"type": auto_or(checked(kernel_choice)), "action": "append", "metavar": "auto|SPEC"},
         ),
         Flag(
@@ -80,7 +79,7 @@ PICTURE_GROUPS: dict[str, tuple[Flag, ...]] = {
         Flag(
             "noise_level",
             ("test", "export"),
-            "standard deviation of the Gaussian noise, 0 to 255; for LR pictures also auto, estimated from each picture",
+            "standard deviation of the Gaussian noise, 0 to 255; for LR pictures also auto, estimated from each one",
             {"type": auto_or(number(0, 255)), "metavar": "auto|X"},
         ),
         Flag(
