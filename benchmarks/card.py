@@ -207,7 +207,7 @@ def database_entry(path: Path, network: dict) -> dict:
     return {
         "name": f"{network['scale']}x {kind_of(path.stem)}",
         "author": "srmd",
-        "license": network["license"],
+        "license": network.get("license"),
         "tags": ["general-upscaler", "photo", *(CONDITION_TAGS[condition] for condition in network["conditions"])],
         "description": description,
         "date": network["date"],

@@ -12,7 +12,6 @@ import statistics
 import sys
 import tempfile
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 
 import torch
@@ -99,7 +98,6 @@ def ship(run: Path, folders: list[Path]) -> None:
         "training": {key: training[key] for key in TRAINING_KEYS},
         "history": history(training),
         "license": "MIT",
-        "date": date.today().isoformat(),
     }
     candidate = run / "float16.safetensors"
     write_weights(candidate, replace(weights, metadata=metadata), torch.float16)

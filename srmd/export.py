@@ -144,7 +144,7 @@ def export_metadata(weights: Weights, baked: NamedDegradation | None) -> dict[st
     }
     names = {"name": f"{config.kind} x{config.scale}", "version": __version__, "downsampler": weights.downsampler}
     if "license" in weights.metadata:
-        names["license"] = weights.metadata["license"]
+        names["license"] = str(weights.metadata["license"])
     return names | {key: json.dumps(value) for key, value in metadata.items()}
 
 

@@ -129,10 +129,11 @@ def write_weights(
     tensors |= {PCA: weights.pca.float().contiguous(), CONFIG: config_tensor(config)}
     if degradation_map is not None:
         tensors[DEGRADATION_MAP] = degradation_map.float().contiguous()
-    metadata = weights.metadata | asdict(config)
+    metadata = {"date": date.today().isoformat()} | weights.metadata | asdict(config)
     metadata.pop("noise_free", None)  # from a file of version 0.4.0 or older; `conditions` replaces it
+    header = {"srmd": json.dumps(metadata, sort_keys=True)} | _model_spec(config, metadata)
     with atomic_write(path) as temporary:
-        temporary.write_bytes(save(tensors, {"srmd": json.dumps(metadata, sort_keys=True)} | _model_spec(weights)))
+        temporary.write_bytes(save(tensors, header))
 
 
 def config_tensor(config: NetworkConfig) -> Tensor:
@@ -149,12 +150,11 @@ def read_config_tensor(tensor: Tensor, path: Path) -> NetworkConfig:
     return read_config(values if isinstance(values, dict) else {}, path)
 
 
-def _model_spec(weights: Weights) -> dict[str, str]:
+def _model_spec(config: NetworkConfig, metadata: dict) -> dict[str, str]:
     """The keys of ModelSpec (github.com/Stability-AI/ModelSpec), which model managers show.
 
-    Licence and date are those in the metadata: a file that a user trains has no licence until the user states one.
+    The licence is that in the metadata: a network that a user trains has none until the user states one.
     """
-    config = weights.network.config
     told = ", ".join(config.conditions)
     spec = {
         "sai_model_spec": "1.0.0",
@@ -162,10 +162,10 @@ def _model_spec(weights: Weights) -> dict[str, str]:
         "implementation": "srmd",
         "title": f"{config.kind} x{config.scale}",
         "description": f"Super-resolution by {config.scale} of pictures with a known degradation. It is told: {told}.",
-        "date": weights.metadata.get("date") or date.today().isoformat(),
+        "date": str(metadata["date"]),
     }
-    if "license" in weights.metadata:
-        spec["license"] = weights.metadata["license"]
+    if "license" in metadata:
+        spec["license"] = str(metadata["license"])
     return {f"modelspec.{key}": value for key, value in spec.items()}
 
 
