@@ -41,7 +41,7 @@ torture: setup
 	OMP_NUM_THREADS=1 PYTHONPATH="$(CURDIR):$(CURDIR)/tests" $(PY) -m torture.run $(if $(KILLS),--kills=$(KILLS))
 
 bench: setup
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt -c constraints.txt
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements-engines.txt -c constraints.txt
 	$(PY) -m benchmarks
 
 weights: setup

@@ -8,11 +8,13 @@
 | scores on Set5, for all degradations, and a table for each network | docs/results.md |
 | trainings of each network | weights/README.md |
 | scores and trainings of the estimators | docs/weights.md |
+| an entry of each network for OpenModelDB | docs/models/ |
 
 `benchmarks/ship.py` stores trainings and scores in a network's file. The scores of the networks that the paper's
 authors published come from `benchmarks/published.csv`.
 """
 
+import hashlib
 import json
 import textwrap
 from pathlib import Path
@@ -24,10 +26,12 @@ from srmd.base.files import atomic_write
 from srmd.weights.shipped import estimator_file, network_files
 
 ROOT = Path(__file__).parents[1]
+MODELS = ROOT / "docs" / "models"
 SCALES = (1, 2, 3, 4)
 SUMMARY_DATA = "Set5"
 SHORT_SUMMARY = ("delta, noise 0", "gaussian:1.3, noise 0", "gaussian:1.3, noise 15")  # the README's rows
 WIDTH = 120  # characters of a line
+CONDITION_TAGS = {"kernel": "deblur", "noise": "denoise", "jpeg": "jpeg"}  # tags of OpenModelDB
 MAX_PSNR = 100.0  # dB; above, the pictures are equal but for rounding
 
 Scores = dict[str, float]
@@ -182,6 +186,59 @@ def _training(training: dict) -> str:
     return f"{scales}: {training['steps']:,} of {training['batch']}"
 
 
+def database_id(name: str, network: dict) -> str:
+    """Return the name in OpenModelDB of a network, such as 2x-SRMD of srmd_x2."""
+    return f"{network['scale']}x-{kind_of(name)}"
+
+
+def database_entry(path: Path, network: dict) -> dict:
+    """Return the entry of a network's file in the format of OpenModelDB.
+
+    The format is that of `Model` in src/lib/schema.ts of OpenModelDB/open-model-database. Whoever publishes the file
+    puts its address in place of the path in `urls`.
+    """
+    training, content = network["training"], path.read_bytes()
+    told = ", ".join(network["conditions"])
+    description = (
+        f"Super-resolution by {network['scale']} for pictures whose degradation is known or estimated (Zhang, Zuo and "
+        f"Zhang, CVPR 2018, https://arxiv.org/abs/1712.06116). The network is told: {told}. It is loaded through "
+        "spandrel with the adapter of the package srmd, or exported to ONNX or ncnn; see docs/export.md."
+    )
+    return {
+        "name": f"{network['scale']}x {kind_of(path.stem)}",
+        "author": "srmd",
+        "license": network.get("license"),
+        "tags": ["general-upscaler", "photo", *(CONDITION_TAGS[condition] for condition in network["conditions"])],
+        "description": description,
+        "date": network["date"],
+        "architecture": "srmd",
+        "size": [f"{network['features']}nf", f"{network['layers']}nc"],
+        "scale": network["scale"],
+        "inputChannels": 3,
+        "outputChannels": 3,
+        "resources": [
+            {
+                "platform": "pytorch",
+                "type": "safetensors",
+                "size": len(content),
+                "sha256": hashlib.sha256(content).hexdigest(),
+                "urls": [path.relative_to(ROOT).as_posix()],
+            }
+        ],
+        "trainingIterations": training["steps"],
+        "trainingBatchSize": training["batch_size"],
+        "trainingHRSize": training["patch_size"] * network["scale"],
+        "trainingOTF": True,
+        "dataset": "730 pictures, listed in weights/README.md",
+        "images": [],
+    }
+
+
+def database_text(path: Path, network: dict) -> str:
+    """Return the entry of a network's file as the text of its JSON file."""
+    return json.dumps(database_entry(path, network), indent=4, ensure_ascii=False) + "\n"
+
+
 def replace_part(path: Path, name: str, text: str) -> None:
     """Replace the part of a file between `<!-- NAME -->` and the next comment that begins with `<!-- end`."""
     before, start, rest = path.read_text(encoding="utf-8").partition(f"<!-- {name} -->\n")
@@ -202,6 +259,10 @@ def write_all() -> None:
     replace_part(ROOT / "docs" / "weights.md", "estimators", estimator_card(estimators()))
     trainings = "\n\n".join(training_card(*item) for item in networks.items())
     replace_part(ROOT / "weights" / "README.md", "trainings", trainings)
+    for path in network_files():
+        network = networks[path.stem]
+        with atomic_write(MODELS / f"{database_id(path.stem, network)}.json") as temporary:
+            temporary.write_text(database_text(path, network), encoding="utf-8")
 
 
 if __name__ == "__main__":

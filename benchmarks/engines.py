@@ -6,7 +6,7 @@ This package runs the backend that `--engine=auto` chooses. Engines are compared
 alternately; at x2 also beside one and two processes that keep a core busy each. A ratio above 1: this package is faster
 than the fastest of the others. The limit is the time of the multiplications alone, at the rate of a large matrix
 product: in float32 by Winograd's F(6×6, 3×3). A ratio to the limit is that time divided by the time of this package.
-Needs benchmarks/requirements.txt.
+Needs requirements-engines.txt.
 """
 
 import statistics
@@ -15,10 +15,8 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-import onnx
 import onnxruntime
 import torch
-from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
 from benchmarks.load import LOADS, busy_processes
@@ -26,7 +24,8 @@ from srmd.backends.backend import Backend, make_network_function
 from srmd.backends.choice import choose_backend
 from srmd.backends.device import choose_device, choose_precision, processor_description
 from srmd.base.arithmetic import ceil_div
-from srmd.model import SRMD, NetworkConfig, NetworkFunction, network_input
+from srmd.model import SRMD, NetworkConfig, NetworkFunction
+from srmd.weights.export_onnx import LR, MAP, onnx_model
 from srmd.winograd.transforms import INPUT_TILE, OUTPUT_TILE
 
 SCALES = (2, 3, 4)
@@ -41,30 +40,14 @@ Times = dict[str, list[float]]  # by the name of the engine
 
 
 def onnxruntime_function(network: SRMD) -> NetworkFunction:
-    """A network with sub-pixel head and without batch norm, run by ONNX Runtime."""
-    nodes, tensors, value = [], [], "x"
-    for number, (_, conv, relu) in enumerate(network.chain()):
-        names = [f"weight{number}", f"bias{number}"]
-        for name, parameter in zip(names, (conv.weight, conv.bias), strict=True):
-            tensors.append(numpy_helper.from_array(parameter.detach().numpy(), name))
-        nodes.append(helper.make_node("Conv", [value, *names], [f"y{number}"], pads=[1, 1, 1, 1]))
-        value = f"y{number}"
-        if relu:
-            nodes.append(helper.make_node("Relu", [value], [f"z{number}"]))
-            value = f"z{number}"
-    nodes.append(helper.make_node("DepthToSpace", [value], ["sr"], blocksize=network.config.scale, mode="CRD"))
-    shape = [1, 3 + network.config.map_channels, "h", "w"]
-    network_in = helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)
-    network_out = helper.make_tensor_value_info("sr", TensorProto.FLOAT, [1, 3, "sh", "sw"])
-    graph = helper.make_graph(nodes, "srmd", [network_in], [network_out], tensors)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    onnx.checker.check_model(model)
+    """A network without batch norm, run by ONNX Runtime."""
+    model = onnx_model(network, {})
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
 
     def run(lr: Tensor, degradation_map: Tensor) -> Tensor:
-        return torch.from_numpy(session.run(None, {"x": network_input(lr, degradation_map).numpy()})[0])
+        return torch.from_numpy(session.run(None, {LR: lr.numpy(), MAP: degradation_map.numpy()})[0])
 
     return run
 

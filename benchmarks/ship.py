@@ -97,6 +97,7 @@ def ship(run: Path, folders: list[Path]) -> None:
     metadata = weights.metadata | {
         "training": {key: training[key] for key in TRAINING_KEYS},
         "history": history(training),
+        "license": "MIT",
     }
     candidate = run / "float16.safetensors"
     write_weights(candidate, replace(weights, metadata=metadata), torch.float16)

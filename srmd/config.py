@@ -76,6 +76,7 @@ class TrainConfig:
     scale_factor: int = 2
     output: Path | None = None  # folder of the run; None: a new folder in runs/
     weights: Path | None = None  # network to start from; None: an untrained one
+    pca: Path | None = None  # file of P, for weights without P
     train_data: Path | None = None  # pack or folder of pictures; None: the built-in set
     recursive: bool = False  # whether the pictures in subfolders of `train_data` are used too
     pack_sizes: tuple[float, ...] = PackOptions.sizes  # see `PackOptions`
@@ -209,6 +210,24 @@ class PrepareRequest:
     def pack_options(self) -> PackOptions:
         """How the pictures of the folder are packed."""
         return PackOptions(self.pack_sizes, self.pack_sizes_lossy, self.recursive, self.max_pixels)
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """The request of `--mode=export`."""
+
+    weights: Path
+    export_format: str = "onnx"  # or ncnn, safetensors
+    output: Path = Path("models")  # folder; programs for ncnn expect "models" in its path
+    result: Path | None = None  # file to write; None: a file in `output`, named after the network
+    pca: Path | None = None  # file of P, for weights without P
+    bake: bool = False  # whether `kernel` and `noise_level` are built in
+    kernel: list[NamedKernel] = field(default_factory=list)  # one, if `bake`
+    noise_level: float = 0.0  # 0 to 255
+    downsampler: str | None = None  # None: the downsampler that the network was trained for
+    scale_factor: int | None = None  # None: the scale of the weights
+    precision: str = "fp32"  # or fp16
+    debug: bool = False
 
 
 @dataclass(frozen=True)

@@ -198,7 +198,7 @@ def test_help_is_printed_quickly_and_names_the_modes():
     done = run("--help")
     assert done.returncode == 0
     assert time.monotonic() - start_time < 5
-    assert all(f"--mode={mode}" in done.stdout for mode in ("train", "test", "prepare"))
+    assert all(f"--mode={mode}" in done.stdout for mode in ("train", "test", "prepare", "export"))
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])

@@ -56,19 +56,12 @@ def bounds(lines: Iterable[str]) -> dict[str, str]:
 
 @pytest.mark.parametrize(
     ("file", "extras"),
-    [("requirements.txt", ["dashboard", "test"]), ("requirements-engines.txt", ["engines"])],
+    [("requirements.txt", ["dashboard", "test"]), ("requirements-engines.txt", ["engines", "export"])],
 )
 def test_pyproject_and_requirements_files_have_the_same_bounds(file: str, extras: list[str]):
     needed = PROJECT["dependencies"] if file == "requirements.txt" else []
     requirements = [*needed, *(line for extra in extras for line in PROJECT["optional-dependencies"][extra])]
     assert bounds(requirements) == bounds((ROOT / file).read_text().splitlines())
-
-
-def test_the_requirements_of_the_benchmarks_have_the_same_bounds():
-    benchmarks = bounds((ROOT / "benchmarks" / "requirements.txt").read_text().splitlines())
-    export = bounds(PROJECT["optional-dependencies"]["export"])
-    both = export.keys() & benchmarks.keys()
-    assert {name: export[name] for name in both} == {name: benchmarks[name] for name in both}
 
 
 def import_of_the_package() -> subprocess.CompletedProcess[str]:

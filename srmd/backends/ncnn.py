@@ -1,16 +1,14 @@
 """Networks in ncnn, which has Winograd convolutions in float32 for any CPU and runs on any maker's GPU by Vulkan."""
 
 import ctypes.util
-import struct
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from srmd.base.ncnn_format import Convolution, write_ncnn
 from srmd.model import SRMD, NetworkFunction, network_input
 
-PARAM_MAGIC = "7767517"  # the first line of a .param file
-FLOAT32_TAG = struct.pack("<I", 0)  # stands before the weights of a layer
 VULKAN_TYPE_CPU = 3  # ncnn's type number of a Vulkan device that is emulated by the CPU
 
 
@@ -55,16 +53,8 @@ def ncnn_function(network: SRMD, precision: str, threads: int, vulkan: bool = Fa
 
 def ncnn_files(network: SRMD) -> tuple[str, bytes]:
     """Return the contents of ncnn's .param and .bin file of a network with input blob `x` and output blob `sr`."""
-    layers, binary, blob = ["Input input 0 1 x"], [], "x"
-    for number, (_, conv, relu) in enumerate(network.chain()):
-        # Parameters: 0 output channels, 1 kernel size, 4 padding, 5 has a bias, 6 number of weights, 9 activation.
-        parameters = f"0={conv.out_channels} 1=3 4=1 5=1 6={conv.weight.numel()}"
-        if relu:
-            parameters += " 9=1"
-        layers.append(f"Convolution conv{number} 1 1 {blob} y{number} {parameters}")
-        blob = f"y{number}"
-        weight, bias = (tensor.detach().float().contiguous().numpy() for tensor in (conv.weight, conv.bias))
-        binary += [FLOAT32_TAG, weight.astype("<f4").tobytes(), bias.astype("<f4").tobytes()]
-    layers.append(f"PixelShuffle shuffle 1 1 {blob} sr 0={network.config.scale}")
-    counts = f"{len(layers)} {len(layers)}"  # of layers and of blobs
-    return "\n".join([PARAM_MAGIC, counts, *layers, ""]), b"".join(binary)
+    chain = (
+        Convolution(conv.weight.detach().float().numpy(), conv.bias.detach().float().numpy(), relu)
+        for _, conv, relu in network.chain()
+    )
+    return write_ncnn(chain, network.config.scale, "x", "sr")

@@ -22,8 +22,9 @@ DEVICE_GROUPS: dict[str, tuple[Flag, ...]] = {
         ),
         Flag(
             "precision",
-            ("train", "test"),
-            "number format of the computation; auto: fp16 on a GPU, bf16 on a CPU where it is faster, else fp32",
+            ("train", "test", "export"),
+            "number format of the computation; auto: fp16 on a GPU, bf16 on a CPU where it is faster, else fp32; with "
+            "--mode=export, the numbers in the file, fp32 or fp16",
             words("auto", "fp32", "bf16", "fp16"),
         ),
         Flag("threads", ("train", "test"), "CPU threads", {"type": whole(1, 1024), "metavar": "N"}),

@@ -11,18 +11,20 @@ from typing import NoReturn
 from srmd.base.errors import InputError
 from srmd.cli.device_flags import DEVICE_GROUPS
 from srmd.cli.estimate_flags import ESTIMATE_GROUPS
+from srmd.cli.export_flags import EXPORT_GROUPS
 from srmd.cli.flag import ON, Flag
 from srmd.cli.picture_flags import PICTURE_GROUPS
 from srmd.cli.restoring_flags import DEFAULT_TEXTS, RESTORING_GROUPS
 from srmd.cli.training_flags import TRAINING_GROUPS
-from srmd.config import PrepareRequest, TestRequest, TrainConfig
+from srmd.config import ExportRequest, PrepareRequest, TestRequest, TrainConfig
 
-REQUESTS = {"train": TrainConfig, "test": TestRequest, "prepare": PrepareRequest}
+REQUESTS = {"train": TrainConfig, "test": TestRequest, "prepare": PrepareRequest, "export": ExportRequest}
 MODES = tuple(REQUESTS)
 DESCRIPTIONS = {
     "train": "Train a network.",
     "test": "Restore LR pictures (--input), or degrade, restore and score HR pictures (--test_data).",
     "prepare": "Pack a folder of pictures into one HDF5 file for training.",
+    "export": "Write a network in a format of other programs, with or without a degradation built in.",
 }
 
 
@@ -38,11 +40,11 @@ class Parser(argparse.ArgumentParser):
 
 
 GROUPS: dict[str, tuple[Flag, ...]] = (
-    PICTURE_GROUPS | ESTIMATE_GROUPS | RESTORING_GROUPS | TRAINING_GROUPS | DEVICE_GROUPS
+    PICTURE_GROUPS | ESTIMATE_GROUPS | RESTORING_GROUPS | TRAINING_GROUPS | EXPORT_GROUPS | DEVICE_GROUPS
 )
 NOTES = {  # below the titles of groups
     "Degradation": "What is applied to the HR pictures and told to the network; with --input, what the LR pictures are "
-    "assumed to have gone through.",
+    "assumed to have gone through; with --mode=export, what is built in.",
     "Choosing by eye, and maps": "Only with --input, which restores LR pictures.",
     "Results of --input": "Only with --input, which restores LR pictures.",
     "What the network is told": "Only for HR pictures. Without these flags the network is told what was applied.",
@@ -71,6 +73,10 @@ DEFAULTS = {  # those that are not the default of the request's field
     ("train", "threads"): "PyTorch's default",
     ("test", "threads"): "PyTorch's default",
     ("test", "downsampler"): "the one that the weights were trained for",
+    ("export", "weights"): "the shipped network for the scale and the noise level",
+    ("export", "scale_factor"): "the scale of --weights, else 2",
+    ("export", "kernel"): "delta",
+    ("export", "downsampler"): "the one that the weights were trained for",
     **{("test", name): text for name, text in DEFAULT_TEXTS.items()},
 }
 

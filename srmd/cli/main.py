@@ -17,7 +17,7 @@ from srmd.base.signals import deferred_signals
 from srmd.cli.console import log_to_console, one_line, printable, progress_bar, training_bar
 from srmd.cli.package import run_package_command
 from srmd.cli.requests import Request, parse
-from srmd.config import STANDARD_STREAM, PackageRequest, PrepareRequest, TestRequest, TrainConfig
+from srmd.config import STANDARD_STREAM, ExportRequest, PackageRequest, PrepareRequest, TestRequest, TrainConfig
 
 PACKING = {"desc": "packing", "unit": "picture"}
 
@@ -29,6 +29,9 @@ def run(request: Request) -> None:
         return
     if isinstance(request, PrepareRequest):
         _prepare(request)
+        return
+    if isinstance(request, ExportRequest):
+        _export(request)
         return
     if request.threads is not None:
         with deferred_signals():
@@ -88,6 +91,13 @@ def _prepare(request: PrepareRequest) -> None:
     with prefix_errors("train_data"), progress_bar(**PACKING) as progress:
         summary = pack(request.train_data, request.output, progress, request.pack_options)
     print(printable(str(summary)))
+
+
+def _export(request: ExportRequest) -> None:
+    with deferred_signals():
+        from srmd.export import export
+
+    export(request)
 
 
 def main(arguments: list[str]) -> int:

@@ -30,15 +30,16 @@ PICTURE_GROUPS: dict[str, tuple[Flag, ...]] = {
         ),
         Flag(
             "recursive",
-            ALL_MODES,
+            ("train", "test", "prepare"),
             "also use the pictures in subfolders; results keep the tree of folders",
             ON,
         ),
         Flag(
             "output",
             ALL_MODES,
-            "folder for the results; with --mode=prepare, the HDF5 file; for the result of one LR picture, also the "
-            "file to write, or - for standard output, where messages go to standard error",
+            "folder for the results; with --mode=prepare, the HDF5 file; with --mode=export, also the file to write; "
+            "for the result of one LR picture, also the file to write, or - for standard output, where messages go to "
+            "standard error",
             {"type": output_place, "metavar": "PATH"},
         ),
         Flag(
@@ -52,20 +53,22 @@ PICTURE_GROUPS: dict[str, tuple[Flag, ...]] = {
     "Degradation": (
         Flag(
             "kernel",
-            ("test",),
+            ("test", "export"),
             "blur kernel: delta (no blur), gaussian:W, gaussian:W1,W2,ANGLE, or a .mat, .npy, .png, .txt or .csv file; "
             "W: widths, that is standard deviations (not variances) in HR pixels; ANGLE: of the long axis, in degrees; "
-            "with --input also auto, estimated from each picture; with --regions, give the flag once for each region",
+            "for LR pictures also auto, estimated from each one; with a map of regions, once for each region",
             {"type": auto_or(checked(kernel_choice)), "action": "append", "metavar": "auto|SPEC"},
         ),
         Flag(
             "kernel_index",
-            ("test",),
+            ("test", "export"),
             "which kernel to take from a file of several kernels, counted from 0; give the flag once for all such "
             "files, or once for each",
             {"type": whole(0), "action": "append", "metavar": "N"},
         ),
-        Flag("recentre_kernel", ("test",), "shift each kernel so that its centre of mass is in the middle", ON),
+        Flag(
+            "recentre_kernel", ("test", "export"), "shift each kernel so that its centre of mass is in the middle", ON
+        ),
         Flag(
             "save_kernel",
             ("test",),
@@ -75,8 +78,8 @@ PICTURE_GROUPS: dict[str, tuple[Flag, ...]] = {
         ),
         Flag(
             "noise_level",
-            ("test",),
-            "standard deviation of the Gaussian noise, 0 to 255; with --input also auto, estimated from each picture",
+            ("test", "export"),
+            "standard deviation of the Gaussian noise, 0 to 255; for LR pictures also auto, estimated from each one",
             {"type": auto_or(number(0, 255)), "metavar": "auto|X"},
         ),
         Flag(
@@ -101,7 +104,7 @@ PICTURE_GROUPS: dict[str, tuple[Flag, ...]] = {
         ),
         Flag(
             "downsampler",
-            ("train", "test"),
+            ("train", "test", "export"),
             "how HR becomes LR after the blur: MATLAB's bicubic imresize, or direct (every s-th pixel, s being the "
             "scale)",
             words("bicubic", "direct"),

@@ -9,12 +9,14 @@ from srmd import __version__
 from srmd.base.errors import InputError
 from srmd.cli.degradation_request import degradation_values
 from srmd.cli.estimate_flags import check_estimating
+from srmd.cli.export_request import export_request
 from srmd.cli.flags import FLAGS, MODES, Parser, mode_parser
 from srmd.cli.restoring_checks import check_output, check_results, check_streams
 from srmd.cli.values import picture_source, words
 from srmd.config import (
     AUTO,
     STANDARD_STREAM,
+    ExportRequest,
     NamedDegradation,
     PackageRequest,
     PrepareRequest,
@@ -25,7 +27,7 @@ from srmd.kernel.files import is_kernel_output
 from srmd.train.run_folder import run_config
 from srmd.weights.shipped import shipped_weights, weights_for_enlargement
 
-Request = TrainConfig | TestRequest | PrepareRequest | PackageRequest
+Request = TrainConfig | TestRequest | PrepareRequest | ExportRequest | PackageRequest
 PACKAGE_COMMANDS = ("list_weights", "clear_cache")
 HELP = """SRMD: super-resolution of pictures whose blur kernel and noise level are given or estimated.
 
@@ -34,9 +36,10 @@ HELP = """SRMD: super-resolution of pictures whose blur kernel and noise level a
     python main.py --mode=test --test_data=pictures --kernel=gaussian:1.3       # degrade, restore and score pictures
     python main.py --mode=train --scale_factor=2                                # train a network
     python main.py --mode=prepare --train_data=pictures --output=pictures.h5    # pack pictures for training
+    python main.py --mode=export --scale_factor=2 --export_format=onnx          # write a network for other programs
 
---mode=MODE --help lists the flags of a mode: train, test (which also restores) or prepare. --list_weights shows the
-networks of the package, --clear_cache empties its cache folder, --version prints the version. The installed command
+--mode=MODE --help lists the flags of a mode: train, test (which also restores), prepare or export. --list_weights shows
+the networks of the package, --clear_cache empties its cache folder, --version prints the version. The installed command
 srmd takes the same flags as python main.py."""
 
 
@@ -61,6 +64,8 @@ def parse(arguments: list[str]) -> Request:
         raise InputError("expected a path, because only --input writes to standard output, found '-'", "output")
     if mode == "prepare":
         return _prepare_request(values)
+    if mode == "export":
+        return export_request(values)
     check_output(values)
     values["command"] = shlex.join(["python", "main.py", *arguments, *(["--", *pictures] if pictures else [])])
     return _train_config(values) if mode == "train" else _test_request(values)
@@ -118,7 +123,7 @@ def _parse_pictures(arguments: list[str], pictures_after_dashes: list[str]) -> t
     values = _without_mode(namespace)
     pictures = [*values.pop("pictures"), *pictures_after_dashes]
     if not pictures and not values.get("input"):
-        raise InputError("expected train, test or prepare, or pictures to restore, found neither", "mode")
+        raise InputError("expected train, test, prepare or export, or pictures to restore, found neither", "mode")
     try:
         values["input"] = [*map(picture_source, pictures), *values.get("input", [])]
     except argparse.ArgumentTypeError as error:
@@ -146,6 +151,8 @@ def _train_config(values: dict) -> TrainConfig:
     _check_pack_flags(values, config.train_data)
     if "gaussian_share" in values and config.train_kernels is None:
         raise InputError("expected --train_kernels with it, found none", "gaussian_share")
+    if "pca" in values and config.weights is None:
+        raise InputError("expected --weights with it, the network that P belongs to, found none", "pca")
     return config
 
 

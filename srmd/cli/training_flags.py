@@ -10,19 +10,19 @@ TRAINING_GROUPS: dict[str, tuple[Flag, ...]] = {
     "Network and weights": (
         Flag(
             "scale_factor",
-            ("train", "test"),
+            ("train", "test", "export"),
             f"HR pixels per LR pixel along each axis, 1 to {MAX_SCALE}",
             {"type": whole(1, MAX_SCALE), "metavar": "N"},
         ),
         Flag(
             "weights",
-            ("train", "test"),
-            "weights file of the network to test, or to start training from",
+            ("train", "test", "export"),
+            "weights file of the network to test or export, or to start training from",
             {"type": existing, "metavar": "FILE"},
         ),
         Flag(
             "pca",
-            ("test",),
+            ("train", "test", "export"),
             "file (.mat) of the PCA matrix P, for weights files that do not contain it",
             {"type": existing, "metavar": "FILE"},
         ),

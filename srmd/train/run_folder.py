@@ -26,9 +26,9 @@ KEPT_CHECKPOINTS = 3
 REQUIRED_NUMBERS = ("step", "loss", "lr", "images_per_s")
 OPTIONAL_NUMBERS = ("psnr_y", "bicubic_psnr_y")
 MAX_NUMBER = 1e300  # the plots add numbers
-# Fields that config.json of version 0.4.0 lacks. They get a value so that the file can be read, and an error can say
-# that runs of this version can't be resumed.
-NEW_FIELDS = {"threads": None, "recursive": False, "pack_sizes": [1.0], "pack_sizes_lossy": None}
+# Fields that config.json of older versions lacks. They get a value so that the file can be read; for a run of version
+# 0.4.0, which can't be resumed, an error can then say so.
+NEW_FIELDS = {"threads": None, "recursive": False, "pack_sizes": [1.0], "pack_sizes_lossy": None, "pca": None}
 # Fields of TrainConfig that may have other values when a run is resumed.
 CHANGEABLE_FIELDS = {"cache", "device", "visdom", "save_every", "output", "resume", "debug"}
 
@@ -213,7 +213,7 @@ def _read_config(path: Path) -> TrainConfig:
     for field in fields(TrainConfig):
         if field.default is not None and type(values[field.name]) is not type(field.default):
             raise InputError(f"{path}: expected a valid {field.name}, found {values[field.name]!r}", "resume")
-    for name in ("output", "weights", "train_data", "train_kernels"):
+    for name in ("output", "weights", "pca", "train_data", "train_kernels"):
         if values[name] is not None:
             values[name] = Path(str(values[name]))
     return TrainConfig(**values)

@@ -14,7 +14,7 @@ from srmd.kernel.pca import PCA_DIM, read_pca
 from srmd.model import SRMD, NetworkConfig
 from srmd.train.kernels import TrainingKernels, training_kernels
 from srmd.weights.checkpoint import Checkpoint
-from srmd.weights.files import Weights, read_weights
+from srmd.weights.files import Weights, read_weights_with_pca
 from srmd.weights.surgery import initialise_from, reproject_first_layer
 
 logger = logging.getLogger("srmd")
@@ -31,7 +31,8 @@ class TrainingSetup(NamedTuple):
 def new_setup(config: TrainConfig) -> TrainingSetup:
     """Return the setup of a new run: with an untrained network, or with the weights of `config.weights`.
 
-    Raises InputError if these weights can't be used for the configuration.
+    `config.pca` is the file of P for weights in a format without P, such as those of the published networks. Raises
+    InputError if these weights can't be used for the configuration.
     """
     kernels = training_kernels(config)
     torch.manual_seed(config.seed)
@@ -47,10 +48,7 @@ def new_setup(config: TrainConfig) -> TrainingSetup:
     )
     if config.weights is None:
         return TrainingSetup(network, _pca(config, kernels), kernels)
-    with prefix_errors("weights"):
-        source = read_weights(config.weights)
-        if source.pca is None:
-            raise InputError(f"{config.weights}: expected weights with their P, found a format without P")
+    source = read_weights_with_pca(config.weights, config.pca)
     if config.batch_norm and not source.network.config.batch_norm:  # untrained batch norm would spoil the features
         found = f"found {config.weights} without batch norm"
         raise InputError(f"expected weights of a network with batch norm, {found}", "batch_norm")

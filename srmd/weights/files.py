@@ -9,6 +9,7 @@ import itertools
 import json
 import struct
 from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -17,20 +18,12 @@ from torch import Tensor
 
 from srmd.base.errors import InputError, prefix_errors
 from srmd.base.files import atomic_write, check_is_file
+from srmd.base.ncnn_format import NCNN_FLOAT16, NCNN_FLOAT32, NCNN_PARAM
 from srmd.base.paths import shipped_folder
 from srmd.kernel.pca import read_pca
 from srmd.model import CONDITIONS, MAX_SCALE, SRMD, NetworkConfig
 from srmd.weights.checkpoint import checkpoint_from_dict, is_checkpoint, load_pytorch_file
-from srmd.weights.foreign import (
-    NCNN_FLOAT16,
-    NCNN_FLOAT32,
-    NCNN_PARAM,
-    ForeignNetwork,
-    is_kair,
-    read_kair,
-    read_matconvnet,
-    read_ncnn,
-)
+from srmd.weights.foreign import ForeignNetwork, is_kair, read_kair, read_matconvnet, read_ncnn
 from srmd.weights.safetensors_file import read_safetensors
 from srmd.weights.surgery import empty_network, round_to_bfloat16
 
@@ -49,6 +42,7 @@ LIMITS = {
     "pca_dim": (1, 2**16),
 }
 ESTIMATOR_KIND = "estimator"  # in the metadata; the files of networks that restore have no such entry
+PCA, CONFIG, DEGRADATION_MAP = "pca", "network_config", "degradation_map"  # tensors that are not the network's
 
 
 @dataclass(frozen=True)
@@ -119,20 +113,61 @@ def _foreign_pca(path: Path, weights: Path) -> Tensor:
     return torch.from_numpy(pca)
 
 
-def write_weights(path: Path, weights: Weights, dtype: torch.dtype = torch.float32) -> None:
+def write_weights(
+    path: Path, weights: Weights, dtype: torch.dtype = torch.float32, degradation_map: Tensor | None = None
+) -> None:
     """Writes a .safetensors file atomically.
 
-    It holds the network's tensors in `dtype`, P in float32, and the configuration and metadata as JSON under `srmd`.
+    It holds the network's tensors in `dtype`, P in float32, and the configuration and metadata as JSON under `srmd`,
+    beside ModelSpec's keys. The configuration is also among the tensors, and so is `degradation_map` (1, C, 1, 1) if
+    one is to be built in, because programs with spandrel see nothing but tensors.
     """
     from safetensors.torch import save
 
+    config = weights.network.config
     state = weights.network.state_dict()
     tensors = {key: _to_float_type(tensor, dtype).contiguous() for key, tensor in state.items()}
-    tensors["pca"] = weights.pca.float().contiguous()
-    metadata = weights.metadata | asdict(weights.network.config)
+    tensors |= {PCA: weights.pca.float().contiguous(), CONFIG: config_tensor(config)}
+    if degradation_map is not None:
+        tensors[DEGRADATION_MAP] = degradation_map.float().contiguous()
+    metadata = {"date": date.today().isoformat()} | weights.metadata | asdict(config)
     metadata.pop("noise_free", None)  # from a file of version 0.4.0 or older; `conditions` replaces it
+    header = {"srmd": json.dumps(metadata, sort_keys=True)} | _model_spec(config, metadata)
     with atomic_write(path) as temporary:
-        temporary.write_bytes(save(tensors, {"srmd": json.dumps(metadata, sort_keys=True)}))
+        temporary.write_bytes(save(tensors, header))
+
+
+def config_tensor(config: NetworkConfig) -> Tensor:
+    """The configuration as JSON in a tensor of bytes."""
+    return torch.tensor(list(json.dumps(asdict(config)).encode()), dtype=torch.uint8)
+
+
+def read_config_tensor(tensor: Tensor, path: Path) -> NetworkConfig:
+    """The configuration in a tensor of bytes; raises InputError, which names `path`, if it is invalid."""
+    try:
+        values = json.loads(bytes(tensor.tolist()))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InputError(f"{path}: expected JSON in the tensor {CONFIG}, found {error}") from error
+    return read_config(values if isinstance(values, dict) else {}, path)
+
+
+def _model_spec(config: NetworkConfig, metadata: dict) -> dict[str, str]:
+    """The keys of ModelSpec (github.com/Stability-AI/ModelSpec), which model managers show.
+
+    The licence is that in the metadata: a network that a user trains has none until the user states one.
+    """
+    told = ", ".join(config.conditions)
+    spec = {
+        "sai_model_spec": "1.0.0",
+        "architecture": "srmd",
+        "implementation": "srmd",
+        "title": f"{config.kind} x{config.scale}",
+        "description": f"Super-resolution by {config.scale} of pictures with a known degradation. It is told: {told}.",
+        "date": str(metadata["date"]),
+    }
+    if "license" in metadata:
+        spec["license"] = str(metadata["license"])
+    return {f"modelspec.{key}": value for key, value in spec.items()}
 
 
 def _network(config: NetworkConfig, state: dict[str, Tensor], path: Path) -> SRMD:
@@ -218,10 +253,12 @@ def _read_safetensors(path: Path) -> Weights:
     metadata, tensors = read_safetensors(path)
     if isinstance(metadata, dict) and metadata.get("kind") == ESTIMATOR_KIND:
         raise InputError(f"{path}: expected a network that restores pictures, found an estimator of blur and noise")
-    if not isinstance(metadata, dict) or "pca" not in tensors:
+    if not isinstance(metadata, dict) or PCA not in tensors:
         raise InputError(f"{path}: expected metadata under srmd and a tensor pca, found a .safetensors of another kind")
     config = read_config(metadata, path)
-    pca = _checked_pca(tensors.pop("pca"), config, path)
+    pca = _checked_pca(tensors.pop(PCA), config, path)
+    for name in (CONFIG, DEGRADATION_MAP):  # for other programs
+        tensors.pop(name, None)
     return Weights(_network(config, tensors, path), pca, metadata)
 
 

@@ -20,14 +20,12 @@ from srmd.base.arithmetic import ceil_div
 from srmd.base.errors import InputError
 from srmd.base.files import check_is_file
 from srmd.base.matlab import read_mat
+from srmd.base.ncnn_format import NCNN_FLOAT16, NCNN_FLOAT32, NCNN_PARAM
 from srmd.kernel.families import KERNEL_SIZE
 from srmd.kernel.pca import PCA_DIM
 from srmd.model import MAX_SCALE, NetworkConfig
 from srmd.weights.surgery import empty_network, grey_weights_to_rgb, merge_norm
 
-NCNN_PARAM = b"7767517"  # the first bytes of a .param file
-NCNN_FLOAT16 = 0x01306B47  # the tag before float16 weights in a .bin file
-NCNN_FLOAT32 = 0  # the tag before float32 weights
 NCNN_PARAMETER = re.compile(r" (\d{1,2})=(-?\d{1,10})(?= )")
 MAX_PARAM_BYTES = 2**20  # of a .param file, which is text
 MAX_FOUND = 200  # characters of what was found that an error message repeats

@@ -1,5 +1,7 @@
 """When a shipped network is replaced, and what its metadata contain."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from safetensors import safe_open
 from benchmarks import card, ship
 from small_runs import train
 from srmd.weights.files import read_weights, write_weights
+from srmd.weights.shipped import network_files
 
 PICTURES = Path("pictures")
 
@@ -73,6 +76,38 @@ def test_the_tables_of_the_documents_are_those_of_the_shipped_files():
     for name, network in networks.items():
         assert card.score_card(name, network) in texts["docs/results.md"]
         assert card.training_card(name, network) in texts["weights/README.md"]
+
+
+def test_the_entries_for_openmodeldb_are_those_of_the_shipped_files():
+    networks = card.shipped()
+    names = {f"{card.database_id(*item)}.json" for item in networks.items()}
+    assert {path.name for path in card.MODELS.glob("*.json")} == names
+    for path in network_files():
+        entry = card.MODELS / f"{card.database_id(path.stem, networks[path.stem])}.json"
+        text = entry.read_text(encoding="utf-8")
+        assert text == card.database_text(path, networks[path.stem])
+
+
+def test_the_entries_for_openmodeldb_have_its_format():
+    """What its src/lib/model-props.ts checks; the tags are among those of its data/tags.json."""
+    tags = {"general-upscaler", "photo", "deblur", "denoise", "jpeg", "restoration"}
+    for path in card.MODELS.glob("*.json"):
+        entry = json.loads(path.read_text(encoding="utf-8"))
+        assert re.fullmatch(r"\d+x-[a-zA-Z0-9]+(?:-[a-zA-Z0-9]+)*", path.stem)
+        assert path.stem.startswith(f"{entry['scale']}x-")
+        assert {type(entry[key]) for key in ("name", "author", "license", "description", "architecture")} == {str}
+        assert entry["description"] == entry["description"].strip()
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d", entry["date"])
+        assert entry["tags"]
+        assert set(entry["tags"]) <= tags
+        assert all(isinstance(each, str) for each in entry["size"])
+        for key in ("scale", "inputChannels", "outputChannels", "trainingIterations", "trainingHRSize"):
+            assert isinstance(entry[key], int)
+        (resource,) = entry["resources"]
+        assert (resource["platform"], resource["type"]) == ("pytorch", "safetensors")
+        assert re.fullmatch(r"[0-9a-f]{64}", resource["sha256"])
+        assert resource["size"] == (card.ROOT / resource["urls"][0]).stat().st_size
+        assert entry["images"] == []
 
 
 def test_a_generated_part_is_replaced_between_its_marks(tmp_path: Path):

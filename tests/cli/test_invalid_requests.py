@@ -8,6 +8,7 @@ from srmd.cli.flags import FLAGS
 
 TRAIN = "--mode=train"
 TEST = "--mode=test"
+EXPORT = "--mode=export"
 pytestmark = pytest.mark.usefixtures("folder_with_files")
 
 INVALID = [
@@ -80,6 +81,7 @@ INVALID = [
     (f"{TRAIN} --weights=file", "--weights", "file"),
     (f"{TEST} --weights=weights.safetensors", "--weights", "weights.safetensors"),
     (f"{TEST} --pca=missing.mat", "--pca", "missing.mat"),
+    (f"{TRAIN} --pca=text.mat", "--pca", "expected --weights"),
     (f"{TRAIN} --train_kernels=missing", "--train_kernels", "missing"),
     (f"{TRAIN} --visdom=off --train_kernels=empty", "--train_kernels", "found none that can be read"),
     (f"{TRAIN} --visdom=off --train_kernels=text.mat", "--train_kernels", "text.mat"),
@@ -205,6 +207,21 @@ INVALID = [
     ("red.png --estimate_map=1", "--estimate_map", "'1'"),
     ("red.png --estimate_map --kernel=delta", "--kernel", "not used with --estimate_map"),
     ("red.png --estimate_map --noise_level=5", "--noise_level", "not used with --estimate_map"),
+    (f"{EXPORT} --export_format=pth", "--export_format", "'pth'"),
+    (f"{EXPORT} --bake=1", "--bake", "'1'"),
+    (f"{EXPORT} --kernel=delta", "--kernel", "expected --bake with it"),
+    (f"{EXPORT} --noise_level=5", "--noise_level", "expected --bake with it"),
+    (f"{EXPORT} --bake --kernel=auto", "--kernel", "which is built in, found auto"),
+    (f"{EXPORT} --bake --noise_level=auto", "--noise_level", "which is built in, found auto"),
+    (f"{EXPORT} --bake --kernel=delta --kernel=gaussian:2", "--kernel", "expected one, which is built in, found 2"),
+    (f"{EXPORT} --bake --kernel=two_kernels.npy", "--kernel", "which holds 2"),
+    (f"{EXPORT} --precision=bf16", "--precision", "expected fp32 or fp16 with --mode=export, found bf16"),
+    (f"{EXPORT} --scale_factor=7", "--weights", "none for x7 is shipped"),
+    (f"{EXPORT} --weights=weights.safetensors", "--weights", "weights.safetensors"),
+    (f"{EXPORT} --output=a.param", "--output", "expected a folder, or a .onnx file, found a.param"),
+    (f"{EXPORT} --output=a.png", "--output", "expected a folder, or a .onnx file, found a.png"),
+    (f"{EXPORT} --output=-", "--output", "standard output"),
+    (f"{EXPORT} --steps=5", "--steps", "not used by --mode=export"),
     (f"{TRAIN} --downsampler=nearest", "--downsampler", "'nearest'"),
     (f"{TEST} --self_ensemble=8", "--self_ensemble", "'8'"),
     (f"{TEST} --tile=8", "--tile", "'8'"),

@@ -1,11 +1,15 @@
 """The network, P and kernels that a training run starts with."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.io
 import torch
 
+from foreign_networks import ncnn_files, small_network
+from published import NCNN, PCA, needs_networks
 from small_runs import load_only_checkpoint, train, write_own_kernels, write_x3_weights
 from srmd.cli import main
 from srmd.kernel.families import gaussian
@@ -13,7 +17,7 @@ from srmd.kernel.pca import kernel_codes
 from srmd.model import SRMD, NetworkConfig
 from srmd.solver import Solver
 from srmd.train.batches import Batch, Batches
-from srmd.weights.files import Weights, read_weights, write_weights
+from srmd.weights.files import Weights, read_weights, read_weights_with_pca, write_weights
 
 pytestmark = pytest.mark.usefixtures("folder_with_pictures")
 
@@ -43,7 +47,51 @@ def test_initial_weights_without_p_are_refused(capsys: pytest.CaptureFixture):
     state = {f"{name}.{key}": tensor for name, conv in convs.items() for key, tensor in conv.state_dict().items()}
     torch.save(state, "kair.pth")  # KAIR's format has no P
     assert train("run", "--steps=1", "--weights=kair.pth") == 2
-    assert capsys.readouterr().err.startswith("--weights: kair.pth: expected weights with their P, found a format")
+    assert capsys.readouterr().err == "--pca: needed: the weights contain no P (kair.pth)\n"
+
+
+def write_published_network(features: int = 128) -> tuple[SRMD, np.ndarray]:
+    """Writes net.param, net.bin and pca.mat as the published networks have them; the network and its P."""
+    network = small_network(NetworkConfig(features=features, layers=3))
+    ncnn_files(Path(), network)
+    pca = np.linalg.qr(np.random.default_rng(0).standard_normal((225, 15)))[0].T.astype(np.float32)
+    scipy.io.savemat("pca.mat", {"P": pca})
+    return network, pca
+
+
+def test_a_run_starts_from_a_published_network_and_its_p(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Solver, "reset_dormant", lambda solver: None)  # many features are dormant on patches of 8×8
+    source, pca = write_published_network()
+    assert train("run", "--steps=1", "--lr=1e-9", "--weights=net.param", "--pca=pca.mat") == 0
+    saved = read_weights(Path("run/last.safetensors"))
+    assert torch.equal(saved.pca, torch.from_numpy(pca))
+    for key in ("convs.0.weight", "convs.1.weight"):
+        expected = source.state_dict()[key]
+        torch.testing.assert_close(saved.network.state_dict()[key], expected, atol=1e-6, rtol=0)
+    assert json.loads(Path("run/config.json").read_text())["pca"] == "pca.mat"
+    assert train("run", "--resume") == 0
+
+
+def test_p_is_refused_for_weights_that_contain_it(capsys: pytest.CaptureFixture):
+    write_published_network()
+    write_x3_weights("first.safetensors")
+    assert train("run", "--steps=1", "--weights=first.safetensors", "--pca=pca.mat") == 2
+    expected = "--pca: not needed: the weights contain their own P (first.safetensors)\n"
+    assert capsys.readouterr().err == expected
+
+
+@pytest.mark.slow
+@needs_networks
+def test_a_run_starts_from_the_published_srmd_x2(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Solver, "reset_dormant", lambda solver: None)
+    flags = ["--steps=1", "--lr=1e-9", f"--weights={NCNN / 'srmd_x2.param'}", f"--pca={PCA}"]
+    assert train("run", *flags) == 0
+    saved, source = read_weights(Path("run/last.safetensors")), read_weights_with_pca(NCNN / "srmd_x2.param", PCA)
+    assert torch.equal(saved.pca, source.pca)
+    lr, degradation_map = torch.rand(1, 3, 12, 12), torch.full((1, source.network.config.map_channels, 1, 1), 0.1)
+    with torch.no_grad():
+        outputs = [weights.network.eval()(lr, degradation_map) for weights in (saved, source)]
+    torch.testing.assert_close(*outputs, atol=1e-3, rtol=0)
 
 
 def test_broken_weights_are_refused_before_pictures_are_packed(capsys: pytest.CaptureFixture):

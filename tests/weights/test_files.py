@@ -3,17 +3,28 @@
 import json
 import struct
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
 
 from srmd import __version__
 from srmd.base.errors import InputError
 from srmd.kernel.pca import pca_matrix
 from srmd.model import SRMD, NetworkConfig
 from srmd.weights.checkpoint import load_checkpoint, save_checkpoint
-from srmd.weights.files import Weights, read_weights, write_weights
+from srmd.weights.files import (
+    CONFIG,
+    DEGRADATION_MAP,
+    Weights,
+    read_config_tensor,
+    read_weights,
+    write_weights,
+)
+from srmd.weights.shipped import estimator_file, network_files
 from srmd.weights.surgery import initialise_from
 
 SMALL = NetworkConfig(scale=3, features=8, layers=4)
@@ -40,6 +51,54 @@ def test_a_network_is_read_as_it_was_written(tmp_path: Path, head: str, batch_no
     assert torch.equal(output(read.network), output(written.network))
     assert torch.equal(read.pca, written.pca)
     assert read.metadata["note"] == "trained on leaves"
+
+
+def header(path: Path) -> dict[str, str]:
+    with safe_open(path, "pt") as file:
+        return file.metadata()
+
+
+def test_files_carry_the_keys_of_modelspec(tmp_path: Path):
+    config = replace(SMALL, conditions=("kernel",))
+    write_weights(tmp_path / "a.safetensors", weights(config, license="CC0-1.0", date="2020-02-29"))
+    keys = {key.removeprefix("modelspec."): value for key, value in header(tmp_path / "a.safetensors").items()}
+    keys.pop("srmd")
+    assert keys.pop("description").endswith("It is told: kernel.")
+    assert keys == {
+        "sai_model_spec": "1.0.0",
+        "architecture": "srmd",
+        "implementation": "srmd",
+        "title": "SRMDNF x3",
+        "license": "CC0-1.0",
+        "date": "2020-02-29",
+    }
+
+
+def test_a_network_of_a_user_has_the_date_of_today_and_no_licence(tmp_path: Path):
+    write_weights(tmp_path / "a.safetensors", weights())
+    keys = header(tmp_path / "a.safetensors")
+    assert keys["modelspec.date"] == date.today().isoformat() == json.loads(keys["srmd"])["date"]
+    assert "modelspec.license" not in keys
+
+
+def test_the_shipped_networks_and_estimators_carry_the_keys_of_modelspec():
+    required = {"sai_model_spec", "architecture", "implementation", "title", "license", "date"}
+    paths = [*network_files(), *map(estimator_file, (1, 2, 3, 4))]
+    assert len(paths) > 10
+    for path in paths:
+        assert {f"modelspec.{key}" for key in required} <= header(path).keys(), path.name
+        assert header(path)["modelspec.license"] == "MIT"
+
+
+def test_the_configuration_is_also_a_tensor(tmp_path: Path):
+    config = replace(SMALL, head="upsample", conditions=("kernel",))
+    write_weights(tmp_path / "a.safetensors", weights(config), torch.float16, torch.ones(1, config.map_channels, 1, 1))
+    tensors = load_file(tmp_path / "a.safetensors")
+    assert read_config_tensor(tensors[CONFIG], Path("a")) == config
+    assert tensors[DEGRADATION_MAP].dtype == torch.float32
+    for text in (b"{", b"[]", b"\xff", b"{}"):
+        with pytest.raises(InputError, match="a: expected "):
+            read_config_tensor(torch.tensor(list(text), dtype=torch.uint8), Path("a"))
 
 
 def test_weights_in_float16_have_half_the_size_and_nearly_the_same_output(tmp_path: Path):

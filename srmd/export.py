@@ -1,0 +1,157 @@
+"""Exports a network to a format of other programs, with or without a degradation built in."""
+
+import json
+import logging
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from srmd import __version__
+from srmd.backends.choice import is_installed
+from srmd.base.errors import InputError, prefix_errors
+from srmd.base.files import atomic_write, make_folder
+from srmd.config import ExportRequest, NamedDegradation, TestRequest
+from srmd.degradation import Degradation, degradation_map
+from srmd.evaluate.announcement import warnings
+from srmd.evaluate.settings import resolve_settings
+from srmd.kernel.window import fit_kernel
+from srmd.model import NetworkConfig
+from srmd.weights.export_ncnn import ncnn_export
+from srmd.weights.export_onnx import OPSET, onnx_model
+from srmd.weights.files import Weights, read_weights_with_pca, write_weights
+from srmd.weights.surgery import merge_batch_norm
+
+logger = logging.getLogger("srmd")
+
+MAX_FLOAT16 = torch.finfo(torch.float16).max
+
+
+def export(request: ExportRequest) -> list[Path]:
+    """Writes the files that a request asks for, and returns their paths; an existing file is replaced.
+
+    Raises InputError, which names the argument, before anything is written.
+    """
+    if request.export_format == "onnx" and not is_installed("onnx"):
+        raise InputError("onnx is not installed: pip install onnx", "export_format")
+    weights = read_weights_with_pca(request.weights, request.pca)
+    weights = Weights(merge_batch_norm(weights.network).eval(), weights.pca, weights.metadata)
+    _check_float16(request, weights)
+    baked = _baked_degradation(request, weights)
+    path = _path(request, weights.network.config, baked)
+    with prefix_errors("output"):
+        make_folder(path.parent)
+        if path.exists() and path.samefile(request.weights):
+            raise InputError(f"{path} would overwrite the weights that are exported")
+    written = _write(path, request, weights, baked)
+    logger.info("%s: %s", ", ".join(map(str, written)), _describe(weights, baked))
+    return written
+
+
+def _check_float16(request: ExportRequest, weights: Weights) -> None:
+    largest = max(parameter.abs().max().item() for parameter in weights.network.parameters())
+    if request.precision == "fp16" and largest > MAX_FLOAT16:
+        raise InputError(f"expected fp32 for weights up to {largest:g}, found fp16", "precision")
+
+
+def _baked_degradation(request: ExportRequest, weights: Weights) -> NamedDegradation | None:
+    """The degradation that is built in, as the network is told it; None if it stays an input.
+
+    Warnings are those of a test with the same degradation. Raises InputError if it does not suit the network.
+    """
+    test = TestRequest(
+        weights=request.weights,
+        output=request.output,
+        kernel=request.kernel,
+        noise_level=request.noise_level,
+        scale_factor=request.scale_factor,
+        downsampler=request.downsampler,
+        input=[request.weights],  # stands for LR pictures: nothing is applied to them
+    )
+    settings = resolve_settings(test, weights)
+    if not request.bake:
+        return None
+    for line in warnings(settings, weights):
+        logger.warning(line)
+    return settings.assumed
+
+
+def baked_map(degradation: NamedDegradation, weights: Weights) -> Tensor:
+    """The degradation map (1, C, 1, 1) of a degradation with one kernel and one noise level."""
+    config = weights.network.config
+    kernel = torch.from_numpy(fit_kernel(degradation.kernels[0].array, config.kernel_size)).float()
+    uniform = Degradation.uniform(kernel[None], torch.tensor([float(degradation.noise)]))
+    return degradation_map(uniform, weights.pca, config.conditions)
+
+
+def _path(request: ExportRequest, config: NetworkConfig, baked: NamedDegradation | None) -> Path:
+    """The file to write: `request.result`, or in the folder `request.output` one named after its content."""
+    if request.result:
+        return request.result
+    suffix = {"onnx": f"_op{OPSET}.onnx", "ncnn": ".param", "safetensors": ".safetensors"}[request.export_format]
+    parts = [f"{config.kind.lower()}_x{config.scale}", *_baked_names(config, baked), request.precision]
+    return request.output / ("_".join(parts) + suffix)
+
+
+def _baked_names(config: NetworkConfig, baked: NamedDegradation | None) -> list[str]:
+    """The parts of a file's name that say what is built in, such as gaussian2.6-1-30 and noise5.
+
+    A kernel file's own name could contain an x2, which programs for ncnn would take for the scale.
+    """
+    if baked is None:
+        return []
+    spec = baked.kernels[0].spec
+    is_named = spec == "delta" or spec.startswith("gaussian:")
+    names = [spec.replace("gaussian:", "gaussian").replace(",", "-") if is_named else "kernel"]
+    return [*names, f"noise{baked.noise:g}"] if "noise" in config.conditions else names
+
+
+def _write(path: Path, request: ExportRequest, weights: Weights, baked: NamedDegradation | None) -> list[Path]:
+    float16 = request.precision == "fp16"
+    built_in = None if baked is None else baked_map(baked, weights)
+    if request.export_format == "safetensors":
+        write_weights(path, weights, torch.float16 if float16 else torch.float32, built_in)
+        return [path]
+    metadata = export_metadata(weights, baked)
+    if request.export_format == "onnx":
+        contents = {path: onnx_model(weights.network, metadata, float16, built_in).SerializeToString()}
+    else:
+        param, binary = ncnn_export(weights.network, float16, built_in)
+        contents = {path.with_name(f"{path.stem}.bin"): binary, path: param.encode()}
+        if built_in is None:  # whoever computes degradation maps needs P; ncnn's files have no metadata
+            contents[path.with_name(f"{path.stem}.json")] = json.dumps(metadata, indent=1).encode()
+    for file, content in contents.items():
+        with atomic_write(file) as temporary:
+            temporary.write_bytes(content)
+    return list(contents)
+
+
+def export_metadata(weights: Weights, baked: NamedDegradation | None) -> dict[str, str]:
+    """What a program must know to run an exported network; values other than names are JSON.
+
+    `pca` is P, (pca_dim, kernel_size²); `condition_channels` the first and last channel + 1 of each condition in the
+    degradation map; `ranges` those of the pictures and of the noise level; `degradation` what is built in, or null.
+    """
+    config = weights.network.config
+    channels = {name: [part.start, part.stop] for name, part in config.condition_channels.items()}
+    metadata = {
+        "config": asdict(config),
+        "condition_channels": channels,
+        "pca": [[float(f"{number:.9g}") for number in row] for row in weights.pca.tolist()],
+        "ranges": {"lr": [0, 1], "sr": [0, 1], "noise_level": [0, 255]},
+        "degradation": None if baked is None else {"kernel": baked.kernels[0].spec, "noise_level": baked.noise},
+    }
+    names = {"name": f"{config.kind} x{config.scale}", "version": __version__, "downsampler": weights.downsampler}
+    if "license" in weights.metadata:
+        names["license"] = str(weights.metadata["license"])
+    return names | {key: json.dumps(value) for key, value in metadata.items()}
+
+
+def _describe(weights: Weights, baked: NamedDegradation | None) -> str:
+    config = weights.network.config
+    network = f"{config.kind} x{config.scale}"
+    if baked is None:
+        return f"{network}, which takes a picture and its degradation map of {config.map_channels} channels"
+    noise = f" and noise level {baked.noise:g}" if "noise" in config.conditions else ""
+    return f"{network} for kernel {baked.kernels[0].spec}{noise}, which takes a picture"

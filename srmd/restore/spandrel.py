@@ -1,0 +1,89 @@
+"""Lets programs that use spandrel, such as ComfyUI and chaiNNer, load the .safetensors files of this package.
+
+    from srmd.restore.spandrel import register
+
+    register()  # before the program loads a file
+
+Spandrel hands nothing but tensors on, so that configuration, P and what is built in are among the tensors of a file.
+"""
+
+from pathlib import Path
+
+import torch
+from spandrel import (
+    MAIN_REGISTRY,
+    Architecture,
+    ArchRegistry,
+    ArchSupport,
+    ImageModelDescriptor,
+    ModelTiling,
+    StateDict,
+)
+from spandrel.util import KeyCondition
+from torch import Tensor
+
+from srmd.degradation import Degradation, degradation_map
+from srmd.model import SRMD, NetworkConfig
+from srmd.restore.auto import estimated_kernel
+from srmd.restore.estimate import BlindEstimator
+from srmd.weights.files import CONFIG, DEGRADATION_MAP, PCA, read_config_tensor
+
+SRMD_ID = "SRMD"
+
+
+class OneInputSRMD(SRMD):
+    """A network that takes nothing but LR: it is told what is built in, or else what is estimated from LR.
+
+    Its buffers are the tensors of a file that are not the network's.
+    """
+
+    def __init__(self, config: NetworkConfig, state: StateDict):
+        super().__init__(config)
+        for name in (PCA, CONFIG, DEGRADATION_MAP):
+            if name in state:
+                self.register_buffer(name, torch.empty_like(state[name]))
+        self._estimator = None if DEGRADATION_MAP in state else BlindEstimator(config.scale)
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """LR (N, 3, h, w), 0 to 1, → SR (N, 3, s·h, s·w), not clipped."""
+        if self._estimator is None:
+            return super().forward(lr, self.degradation_map.to(lr).expand(len(lr), -1, -1, -1))
+        return super().forward(lr, torch.cat([self._estimated_map(picture) for picture in lr]).to(lr))
+
+    def _estimated_map(self, lr: Tensor) -> Tensor:
+        """The degradation map (1, C, 1, 1) of what is estimated from LR (3, h, w)."""
+        estimate = self._estimator.estimate(lr.permute(1, 2, 0).float().cpu().numpy())
+        kernel = torch.from_numpy(estimated_kernel(estimate, self.config.kernel_size)).float()
+        degradation = Degradation.uniform(kernel[None], torch.tensor([estimate.noise_level]))
+        return degradation_map(degradation, self.pca.float().cpu(), self.config.conditions)
+
+
+class SRMDArchitecture(Architecture[OneInputSRMD]):
+    """How spandrel detects and loads a file of this package."""
+
+    def __init__(self):
+        detect = KeyCondition.has_all("convs.0.weight", "head.weight", PCA, CONFIG)
+        super().__init__(id=SRMD_ID, name=SRMD_ID, detect=detect)
+
+    def load(self, state_dict: StateDict) -> ImageModelDescriptor[OneInputSRMD]:
+        """A descriptor of the network; tiles are discouraged if the degradation is estimated, from each of them."""
+        config = read_config_tensor(state_dict[CONFIG], Path(SRMD_ID))
+        is_baked = DEGRADATION_MAP in state_dict
+        return ImageModelDescriptor(
+            OneInputSRMD(config, state_dict),
+            state_dict,
+            architecture=self,
+            purpose="SR" if config.scale > 1 else "Restoration",
+            tags=[config.kind, "fixed degradation" if is_baked else "blind"],
+            supports_half=True,
+            supports_bfloat16=False,
+            scale=config.scale,
+            input_channels=3,
+            output_channels=3,
+            tiling=ModelTiling.SUPPORTED if is_baked else ModelTiling.DISCOURAGED,
+        )
+
+
+def register(registry: ArchRegistry = MAIN_REGISTRY) -> None:
+    """Adds SRMD to a registry of spandrel, by default to that which all programs use; again, it has no effect."""
+    registry.add(ArchSupport.from_architecture(SRMDArchitecture()), ignore_duplicates=True)
