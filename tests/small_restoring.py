@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from default_pca import default_pca
 from picture_files import open_picture
 from srmd.cli import main
-from srmd.kernel.pca import pca_matrix
 from srmd.model import SRMD, NetworkConfig
 from srmd.pictures.picture import as_floats
 from srmd.restore.estimate import Estimate
@@ -23,7 +23,7 @@ BASE = ["--precision=fp32", "--engine=torch", "--device=cpu", "--visdom=off", "-
 def write_network(path: str, scale: int = 2, seed: int = 0, conditions: tuple[str, ...] = ("kernel",)) -> None:
     torch.manual_seed(seed)
     network = SRMD(NetworkConfig(scale, features=4, layers=3, conditions=conditions))
-    write_weights(Path(path), Weights(network, torch.from_numpy(pca_matrix())))
+    write_weights(Path(path), Weights(network, default_pca()))
 
 
 def picture(path: str, size: tuple[int, int] = (20, 16), mode: str = "RGB", seed: int = 0, **options: object) -> Path:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from default_pca import default_pca
 from srmd.cli import main
 from srmd.kernel.motion import motion_kernels
-from srmd.kernel.pca import pca_matrix
 from srmd.model import SRMD, NetworkConfig
 from srmd.solver import Solver
 from srmd.weights.checkpoint import Checkpoint, load_checkpoint
@@ -78,6 +78,6 @@ def write_own_kernels(count: int = 40, size: int = 15) -> str:
 def write_x3_weights(path: str) -> Weights:
     """Write the weights of a network for scale 3 with a P that is not the project's."""
     torch.manual_seed(5)
-    weights = Weights(SRMD(NetworkConfig(3)), -torch.from_numpy(pca_matrix()))
+    weights = Weights(SRMD(NetworkConfig(3)), -default_pca())
     write_weights(Path(path), weights)
     return weights

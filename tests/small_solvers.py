@@ -6,9 +6,9 @@ import pytest
 import skimage
 import torch
 
+from default_pca import default_pca
 from picture_files import open_picture
 from srmd.config import TrainConfig
-from srmd.kernel.pca import pca_matrix
 from srmd.model import SRMD, NetworkConfig
 from srmd.packs.reader import PackedPictures
 from srmd.packs.sources import pack
@@ -35,7 +35,7 @@ def small_solver(training: PackedPictures, validation: PackedPictures | None = N
     config = TrainConfig(**defaults | options)
     torch.manual_seed(0)
     network = SRMD(NetworkConfig(2, config.head, config.conditions, config.batch_norm, features=16, layers=4))
-    setup = TrainingSetup(network, torch.from_numpy(pca_matrix()), TrainingKernels())
+    setup = TrainingSetup(network, default_pca(), TrainingKernels())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("srmd.solver.winograd_is_faster", lambda *_: False)  # its benchmark takes seconds
         return Solver(config, training, validation or training, setup)

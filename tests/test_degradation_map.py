@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from default_pca import default_pca
 from example_degradations import (
     assert_close,
     asymmetric_kernels,
@@ -13,12 +14,12 @@ from example_degradations import (
 )
 from srmd.degradation import Degradation, degradation_map, degrade
 from srmd.kernel.families import gaussian
-from srmd.kernel.pca import kernel_codes, pca_matrix
+from srmd.kernel.pca import kernel_codes
 
 
 @pytest.fixture(scope="module")
 def pca():
-    return torch.from_numpy(pca_matrix())
+    return default_pca()
 
 
 def test_the_map_of_a_uniform_degradation_is_its_kernel_code_and_noise_level(pca):

@@ -12,12 +12,11 @@ from pathlib import Path
 import pytest
 import requests
 import scipy.io
-import torch
 import visdom
 from PIL import Image
 
+from default_pca import default_pca
 from picture_files import open_picture
-from srmd.kernel.pca import pca_matrix
 from srmd.model import SRMD, NetworkConfig
 from srmd.show import visdom_server
 from srmd.weights.files import Weights, write_weights
@@ -225,7 +224,7 @@ def peak(*arguments: str) -> int:
 def test_only_one_tile_of_a_large_picture_is_in_memory_as_floats():
     """A pixel of SR takes 3 bytes, 4 more in Pillow, and those of file and LR; as floats it would take 12 more."""
     network = SRMD(NetworkConfig(features=4, conditions=("kernel",)))
-    write_weights(Path("tiny.safetensors"), Weights(network, torch.from_numpy(pca_matrix())))
+    write_weights(Path("tiny.safetensors"), Weights(network, default_pca()))
     width, height = 1500, 1000
     for name, size in (("small", (64, 64)), ("large", (width, height))):
         Image.effect_mandelbrot(size, (-2, -1.5, 1, 1.5), 50).convert("RGB").save(f"{name}.png")
@@ -246,7 +245,7 @@ def test_only_one_tile_of_a_large_picture_is_in_memory_as_floats():
 )
 def test_a_signal_ends_a_test_and_leaves_no_partial_file(number: signal.Signals, code: int):
     network = SRMD(NetworkConfig(features=4, conditions=("kernel",)))
-    write_weights(Path("tiny.safetensors"), Weights(network, torch.from_numpy(pca_matrix())))
+    write_weights(Path("tiny.safetensors"), Weights(network, default_pca()))
     Path("photos").mkdir()
     for name in range(20):
         Image.effect_mandelbrot((32, 32), (-2, -1.5, 1, 1.5), 50).convert("RGB").save(f"photos/{name}.png")

@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from default_pca import default_pca
 from srmd.kernel.families import gaussian
-from srmd.kernel.pca import kernel_codes, pca_matrix
+from srmd.kernel.pca import kernel_codes
 from srmd.model import SRMD, NetworkConfig
 from srmd.train.kernels import TrainingKernels
 from srmd.weights.surgery import merge_batch_norm, reproject_first_layer
@@ -231,7 +232,7 @@ def test_a_merged_network_has_the_papers_number_of_parameters():
 @pytest.mark.parametrize(("size", "dim"), [(15, 40), (21, 60)])
 def test_reprojecting_to_another_p_changes_sr_little_for_kernels_that_both_describe(conditions, size, dim):
     network = make(conditions=conditions, features=16)
-    old, new = torch.from_numpy(pca_matrix()), torch.from_numpy(TrainingKernels(size).pca(dim))
+    old, new = default_pca(), torch.from_numpy(TrainingKernels(size).pca(dim))
     reprojected = reproject_first_layer(network, old, new, size)
     assert (reprojected.config.kernel_size, reprojected.config.pca_dim) == (size, dim)
     kernels = torch.from_numpy(gaussian([0.7, 1.3, 2.0], [0.7, 1.0, 1.2], [0, 30, 80], 15)).float()
@@ -247,7 +248,7 @@ def test_reprojecting_to_another_p_changes_sr_little_for_kernels_that_both_descr
 
 
 def test_reprojecting_to_the_same_p_changes_nothing_and_copies_the_weights():
-    network, pca = randomise_batch_norm(make(features=16, batch_norm=True)), torch.from_numpy(pca_matrix())
+    network, pca = randomise_batch_norm(make(features=16, batch_norm=True)), default_pca()
     reprojected = reproject_first_layer(network, pca, pca, 15)
     assert reprojected.config == network.config
     expected = run(network, pictures(), maps(network))

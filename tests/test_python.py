@@ -14,9 +14,9 @@ import torch
 from PIL import Image, ImageCms
 
 import srmd
+from default_pca import default_pca
 from picture_files import open_picture
 from srmd.kernel.families import asymmetric
-from srmd.kernel.pca import pca_matrix
 from srmd.model import SRMD, NetworkConfig
 from srmd.pictures.photos import builtin_test_pictures
 from srmd.pictures.transparency import is_constant, spread_visible_colours
@@ -34,7 +34,7 @@ def restorer(tmp_path_factory: pytest.TempPathFactory) -> srmd.Restorer:
 def load_small(folder: Path, **shape: Any) -> srmd.Restorer:
     torch.manual_seed(0)
     network = SRMD(NetworkConfig(**{"features": 8} | shape))
-    write_weights(folder / "small.safetensors", Weights(network, torch.from_numpy(pca_matrix())))
+    write_weights(folder / "small.safetensors", Weights(network, default_pca()))
     return srmd.load(folder / "small.safetensors", device="cpu", precision="fp32", engine="torch")
 
 

@@ -17,8 +17,8 @@ import torch
 from PIL import Image
 
 import srmd
+from default_pca import default_pca
 from picture_files import open_picture
-from srmd.kernel.pca import pca_matrix
 from srmd.model import SRMD, NetworkConfig
 from srmd.pictures.photos import builtin_test_pictures
 from srmd.weights.files import Weights, write_weights
@@ -34,7 +34,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
     network = SRMD(NetworkConfig(features=4, layers=3, conditions=("kernel",)))
-    write_weights(Path("tiny.safetensors"), Weights(network, torch.from_numpy(pca_matrix())))
+    write_weights(Path("tiny.safetensors"), Weights(network, default_pca()))
 
 
 def pictures(count: int, folder: str = "in", size: tuple[int, int] = (20, 16)) -> None:

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from srmd.kernel.pca import pca_matrix
+from default_pca import default_pca
 from srmd.model import SRMD, NetworkConfig
 from srmd.packs.sources import pack
 from srmd.pictures.files import write_picture
@@ -27,7 +26,7 @@ def write_pack(path: Path) -> None:
 
 WRITERS = {
     "weights.safetensors": lambda path: write_weights(
-        path, Weights(SRMD(NetworkConfig(features=4, layers=3)), torch.from_numpy(pca_matrix()))
+        path, Weights(SRMD(NetworkConfig(features=4, layers=3)), default_pca())
     ),
     "checkpoint-0000001.pt": lambda path: save_checkpoint(path, {"step": 1}),
     "pack.h5": write_pack,

@@ -10,13 +10,13 @@ from PIL import Image
 
 from benchmarks import fit_colours
 from benchmarks.fit_colours import Moments, flat_errors, layer_sums, random_flats, restore_flats, whitening
-from srmd.kernel.pca import pca_matrix
+from default_pca import default_pca
 from srmd.model import SRMD, NetworkConfig
 from srmd.packs.reader import PackedPictures
 from srmd.packs.sources import pack
 from srmd.weights.files import Weights
 
-PCA = torch.from_numpy(pca_matrix())
+PCA = default_pca()
 
 
 def small_weights() -> Weights:

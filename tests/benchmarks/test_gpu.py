@@ -18,9 +18,9 @@ from benchmarks.gpu.group import TrainingGroup
 from benchmarks.gpu.state import Progress, load_states, save_states, state_path
 from benchmarks.gpu.timing import BATCH, FORWARD_BACKWARD, OPTIMIZER, table
 from benchmarks.plans import ROOT
+from default_pca import default_pca
 from small_runs import read_rows
 from small_solvers import photos, small_solver
-from srmd.kernel.pca import pca_matrix
 from srmd.model import SRMD, NetworkConfig
 from srmd.packs.reader import PackedPictures
 from srmd.solver import Solver
@@ -150,7 +150,7 @@ def shipped_small_networks(folder_with_pictures: None, monkeypatch: pytest.Monke
     small = {"features": 16, "layers": 4}
     for name in NETWORKS:
         shape = read_weights(ROOT / "weights" / f"{name}.safetensors").network.config
-        weights = Weights(SRMD(replace(shape, **small)), torch.from_numpy(pca_matrix()), {"training": {"steps": 5}})
+        weights = Weights(SRMD(replace(shape, **small)), default_pca(), {"training": {"steps": 5}})
         write_weights(Path("weights", f"{name}.safetensors"), weights)
     monkeypatch.setattr("srmd.train.setup.NetworkConfig", functools.partial(NetworkConfig, **small))
     for module in (plans, settings):

@@ -5,13 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from benchmarks import reproduce
 from benchmarks.reproduce import Cell, Setting
+from default_pca import default_pca
 from published import NCNN, PCA, PICTURES, needs_networks, needs_set5
-from srmd.kernel.pca import pca_matrix
 from srmd.model import SRMD, NetworkConfig
 from srmd.weights.files import Weights, write_weights
 
@@ -51,7 +50,7 @@ def small_networks(folder: Path) -> Path:
     folder.mkdir()
     for name, conditions in (("srmdnf_x4", ("kernel",)), ("SRMD_x4", ("kernel", "noise"))):
         config = NetworkConfig(4, conditions=conditions, features=3, layers=2)
-        write_weights(folder / f"{name}.safetensors", Weights(SRMD(config), torch.from_numpy(pca_matrix())))
+        write_weights(folder / f"{name}.safetensors", Weights(SRMD(config), default_pca()))
     return folder
 
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 from PIL import Image
 
+from default_pca import default_pca
 from picture_files import open_picture
 from published import NCNN, PCA, SET5, needs_networks, needs_set5
 from small_runs import train
 from srmd.cli import main
 from srmd.kernel.families import gaussian
-from srmd.kernel.pca import pca_matrix
 from srmd.model import SRMD, NetworkConfig
 from srmd.weights.files import Weights, write_weights
 
@@ -33,7 +33,7 @@ def untrained(request: pytest.FixtureRequest) -> str:
     """A network whose SR is roughly the enlarged LR picture."""
     torch.manual_seed(0)
     network = SRMD(NetworkConfig(getattr(request, "param", 2), features=8))
-    write_weights(Path("untrained.safetensors"), Weights(network, torch.from_numpy(pca_matrix())))
+    write_weights(Path("untrained.safetensors"), Weights(network, default_pca()))
     return "--weights=untrained.safetensors"
 
 

@@ -4,15 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
+from default_pca import default_pca
 from srmd.base.errors import InputError
 from srmd.cli.requests import parse
 from srmd.config import TestSettings as Settings
 from srmd.evaluate.settings import resolve_settings
 from srmd.kernel.families import gaussian
-from srmd.kernel.pca import pca_matrix
 from srmd.model import SRMD, NetworkConfig
 from srmd.weights.files import Weights
 
@@ -28,7 +27,7 @@ def _folder_with_maps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 def settings(flags: str, downsampler: str = "bicubic", **shape: object) -> Settings:
     network = SRMD(NetworkConfig(**{"features": 3, "layers": 2} | shape))
-    weights = Weights(network, torch.from_numpy(pca_matrix()), {"downsampler": downsampler})
+    weights = Weights(network, default_pca(), {"downsampler": downsampler})
     return resolve_settings(parse(["--mode=test", "--weights=file", *flags.split()]), weights)
 
 

@@ -6,15 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.io
-import torch
 from PIL import Image
 
+from default_pca import default_pca
 from picture_files import open_picture
 from published import NCNN, PCA, SET5, needs_networks, needs_set5
 from small_runs import train
 from srmd.cli import main
 from srmd.kernel.families import gaussian
-from srmd.kernel.pca import pca_matrix
 from srmd.kernel.window import fit_kernel
 from srmd.model import SRMD, NetworkConfig
 from srmd.pictures import photos
@@ -215,7 +214,7 @@ def test_a_perfect_result_is_null_in_the_metrics(trained: str):
 
 def test_each_built_in_photo_is_decoded_once(monkeypatch: pytest.MonkeyPatch):
     network = SRMD(NetworkConfig(features=4, layers=3))
-    write_weights(Path("tiny.safetensors"), Weights(network, torch.from_numpy(pca_matrix())))
+    write_weights(Path("tiny.safetensors"), Weights(network, default_pca()))
     decode, decoded = photos._photo, []
 
     def counted(file: str) -> np.ndarray:

@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 import srmd
+from default_pca import default_pca
 from srmd.backends.backend import Backend
 from srmd.kernel.families import gaussian
-from srmd.kernel.pca import pca_matrix
 from srmd.model import SRMD, NetworkConfig
 from srmd.pictures.photos import builtin_test_pictures
 from srmd.restore.auto import describe_estimate
@@ -25,7 +25,7 @@ PHOTO = builtin_test_pictures()["chelsea"][100:124, 150:170]
 def small(downsampler: str = "bicubic", **shape: object) -> Restorer:
     torch.manual_seed(0)
     network = SRMD(NetworkConfig(**{"features": 4, "layers": 3} | shape))
-    weights = Weights(network, torch.from_numpy(pca_matrix()), {"downsampler": downsampler})
+    weights = Weights(network, default_pca(), {"downsampler": downsampler})
     return Restorer(weights, Backend("torch", "fp32", torch.device("cpu")))
 
 

@@ -9,18 +9,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from default_pca import default_pca
 from srmd.backends.backend import Backend
 from srmd.base.errors import InputError
 from srmd.degradation import Degradation, degradation_map
 from srmd.kernel.families import asymmetric, gaussian
-from srmd.kernel.pca import pca_matrix
 from srmd.model import SRMD, NetworkConfig
 from srmd.pictures.dihedral import VIEWS, turn
 from srmd.restore.restorer import Restorer, open_restorer
 from srmd.weights.files import Weights
 
 TORCH = Backend("torch", "fp32", "cpu")
-PCA = torch.from_numpy(pca_matrix())
+PCA = default_pca()
 
 
 def restorer_of(network: SRMD, backend: Backend = TORCH) -> Restorer:

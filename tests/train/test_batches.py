@@ -7,17 +7,18 @@ import pytest
 import torch
 from PIL import Image
 
+from default_pca import default_pca
 from srmd.base.errors import InputError
 from srmd.config import TrainConfig
 from srmd.degradation import blur, border, downsample
-from srmd.kernel.pca import kernel_codes, pca_matrix
+from srmd.kernel.pca import kernel_codes
 from srmd.packs.reader import PackedPictures
 from srmd.packs.sources import pack
 from srmd.train.batches import Batch, Batches, most_detailed
 from srmd.train.colours import COLOUR_SHARES, UNCHANGED_COLOURS, ColourShares
 from srmd.train.memory import PicturesInMemory
 
-PCA = torch.from_numpy(pca_matrix())
+PCA = default_pca()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from srmd.kernel.pca import pca_matrix
+from default_pca import default_pca
 from srmd.model import SRMD, NetworkConfig
 from srmd.weights.checkpoint import Checkpoint, save_checkpoint
 from srmd.weights.files import read_weights
@@ -23,7 +23,7 @@ def test_a_checkpoint_is_read_as_its_moving_average(tmp_path: Path):
         network=network.state_dict(),
         ema=ema.state_dict(),
         optimizer={},
-        pca=torch.from_numpy(pca_matrix()),
+        pca=default_pca(),
         pictures=None,
         own_kernels=None,
     )

@@ -11,9 +11,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from default_pca import default_pca
 from srmd import __version__
 from srmd.base.errors import InputError
-from srmd.kernel.pca import pca_matrix
 from srmd.model import SRMD, NetworkConfig
 from srmd.weights.checkpoint import load_checkpoint, save_checkpoint
 from srmd.weights.files import (
@@ -32,7 +32,7 @@ SMALL = NetworkConfig(scale=3, features=8, layers=4)
 
 def weights(config: NetworkConfig = SMALL, **metadata: object) -> Weights:
     torch.manual_seed(0)
-    return Weights(SRMD(config).eval(), torch.from_numpy(pca_matrix()), metadata)
+    return Weights(SRMD(config).eval(), default_pca(), metadata)
 
 
 def output(network: SRMD) -> torch.Tensor:

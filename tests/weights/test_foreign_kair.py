@@ -8,10 +8,10 @@ import scipy.io
 import torch
 from torch import nn
 
+from default_pca import default_pca
 from foreign_networks import SMALL, conditions_of, output
 from srmd.base.errors import InputError
 from srmd.cli import main
-from srmd.kernel.pca import pca_matrix
 from srmd.model import NetworkConfig
 from srmd.weights.files import read_weights
 from srmd.weights.foreign import KAIR_EPSILON
@@ -89,7 +89,7 @@ def test_the_p_of_this_project_is_refused_for_foreign_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ):
     monkeypatch.chdir(tmp_path)
-    scipy.io.savemat("mine.mat", {"P": pca_matrix().astype(float)})
+    scipy.io.savemat("mine.mat", {"P": default_pca().numpy().astype(float)})
     torch.save(kair_state(), "net.pth")
     for pca in ("mine.mat", str(ROOT / "kernels" / "pca.mat")):
         assert main.main(["--mode=test", "--weights=net.pth", f"--pca={pca}", "--visdom=off"]) == 2

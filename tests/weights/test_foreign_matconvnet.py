@@ -11,10 +11,11 @@ import pytest
 import scipy.signal
 import torch
 
+from default_pca import default_pca
 from foreign_networks import SMALL, conditions_of, write_matlab_5
 from srmd.base.errors import InputError
 from srmd.kernel.families import gaussian
-from srmd.kernel.pca import kernel_codes, pca_matrix
+from srmd.kernel.pca import kernel_codes
 from srmd.weights.files import read_weights
 
 
@@ -37,7 +38,10 @@ def matconvnet_net(noise_free: bool, batch_norm: bool, scale: int = 3, colours: 
             net.append({"type": "bnorm", "weights": weights, "epsilon": 1e-4})
         if number < layers - 1:
             net.append({"type": "relu", "leak": 0.0})
-    return {"layers": [*net, {"type": "SubP", "scale": float(scale)}], "meta": {"P": pca_matrix().astype(float)}}
+    return {
+        "layers": [*net, {"type": "SubP", "scale": float(scale)}],
+        "meta": {"P": default_pca().numpy().astype(float)},
+    }
 
 
 def matconvnet_output(net: dict, lr: np.ndarray, degradation_map: np.ndarray) -> np.ndarray:
@@ -120,7 +124,7 @@ def test_a_matconvnet_network_computes_what_matconvnet_computes(
     write(tmp_path / "SRMDx3", net=net)
     read = read_weights(tmp_path / "SRMDx3")
     assert read.network.config == replace(SMALL, conditions=conditions_of(noise_free))
-    np.testing.assert_array_equal(read.pca, pca_matrix())
+    np.testing.assert_array_equal(read.pca, default_pca().numpy())
     lr = np.random.default_rng(1).random((9, 7, 3))
     degradation_map = kernel_codes(gaussian(2.6, 1.0, 30), net["meta"]["P"])
     if not noise_free:
@@ -140,7 +144,7 @@ def test_a_network_for_grey_pictures_restores_the_green_channel(tmp_path: Path, 
     read = read_weights(tmp_path / "net.mat")
     assert read.network.config == replace(SMALL, scale=scale)
     rgb = np.random.default_rng(1).random((9, 7, 3))
-    degradation_map = np.append(kernel_codes(gaussian(1.3), pca_matrix()), 0.1)
+    degradation_map = np.append(kernel_codes(gaussian(1.3), default_pca().numpy()), 0.1)
     with torch.no_grad():
         lr = torch.from_numpy(rgb).permute(2, 0, 1)[None].float()
         sr = read.network(lr, torch.from_numpy(degradation_map)[None, :, None, None].float())[0]

@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from default_pca import default_pca
 from srmd.base.errors import InputError
-from srmd.kernel.pca import pca_matrix
 from srmd.model import SRMD, NetworkConfig
 from srmd.weights.files import Weights, read_weights, write_weights
 
@@ -18,7 +18,7 @@ from srmd.weights.files import Weights, read_weights, write_weights
 def rewritten(path: Path, change: Callable[[dict[str, Tensor]], object]) -> Path:
     """A file of weights whose tensors were changed, with the same metadata."""
     network = SRMD(NetworkConfig(features=4, layers=3))
-    write_weights(path, Weights(network, torch.from_numpy(pca_matrix())))
+    write_weights(path, Weights(network, default_pca()))
     with safetensors.safe_open(path, "pt") as file:
         metadata = file.metadata()
     tensors = load_file(path)
@@ -58,7 +58,7 @@ def test_a_file_rewritten_as_it_was_is_read(tmp_path: Path):
 
 
 def test_float16_files_keep_p_in_float32_and_give_a_float32_network(tmp_path: Path):
-    pca = torch.from_numpy(pca_matrix())
+    pca = default_pca()
     write_weights(tmp_path / "half.safetensors", Weights(SRMD(NetworkConfig(features=4, layers=3)), pca), torch.float16)
     tensors = load_file(tmp_path / "half.safetensors")
     assert tensors["head.weight"].dtype == torch.float16
