@@ -68,7 +68,7 @@ def decibels(psnr: float | None) -> str:
 
 
 def kind_of(name: str) -> str:
-    """Return SRMD or SRMDNF for the name of a network, such as srmdnf_x2."""
+    """Return SRMD, SRMDNF or SRMDJ, which is told of JPEG, for the name of a network, such as srmdnf_x2."""
     return name.split("_")[0].upper()
 
 
@@ -105,11 +105,12 @@ def _beside_published(scores: Scores, kind: str, scale: int, cell: str) -> str:
     return f"{scores['psnr_y']:.2f}" + (f" ({known[0]:.2f})" if known else "")
 
 
-def _order(row: tuple[str, str]) -> tuple[int, str, int]:
-    """Return the sort key of a row: noise level, kernel, network."""
+def _order(row: tuple[str, str]) -> tuple[int, int, str, int]:
+    """Return the sort key of a row: quality of JPEG, noise level, kernel, network."""
     cell, kind = row
-    kernel, noise = cell.split(", noise ")
-    return int(noise), kernel, ["bicubic", "SRMDNF", "SRMD"].index(kind)
+    kernel, rest = cell.split(", noise ")
+    noise, _, quality = rest.partition(", JPEG ")
+    return int(quality or 0), int(noise), kernel, ["bicubic", "SRMDNF", "SRMD", "SRMDJ"].index(kind)
 
 
 def score_card(name: str, network: dict) -> str:

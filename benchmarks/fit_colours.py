@@ -235,7 +235,7 @@ def _add(network: SRMD, changes: list[Tensor]) -> None:
 def training_batches(weights: Weights, pictures: PackedPictures) -> Batches:
     """Batches of two natural crops, a share of them recoloured, with the network's own degradations."""
     config = weights.network.config
-    request = TrainConfig(config.scale, noise_free=config.kind == "SRMDNF", batch_size=2, patch_size=48)
+    request = TrainConfig(config.scale, conditions=config.conditions, batch_size=2, patch_size=48)
     return Batches(pictures, request, weights.pca, torch.device("cpu"), colours=ColourShares(RECOLOURED_SHARE, 0))
 
 
@@ -254,7 +254,7 @@ def fit(options: argparse.Namespace) -> None:
     weights = replace(weights, network=network, metadata=metadata | {"colours": {"command": command}})
     write_weights(output, weights, torch.float16)
     if options.test_data:
-        new_scores = scores(output, options.test_data, network.config.kind == "SRMDNF")
+        new_scores = scores(output, options.test_data, network.config.conditions)
         write_weights(output, replace(weights, metadata=weights.metadata | {"scores": new_scores}), torch.float16)
 
 

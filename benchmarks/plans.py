@@ -13,7 +13,7 @@ class Plan:
 
     name: str
     scale: int
-    noise_free: bool
+    conditions: tuple[str, ...]
     sources: tuple[str, ...]  # shipped networks that it may start from, the best one first
     time_weight: float  # its share of the time budget is this, divided by the sum over the networks that are left
 
@@ -22,14 +22,19 @@ class Plan:
         return next((name for name in self.sources if shipped(name).exists()), None)
 
 
+KERNEL, NOISE, JPEG = ("kernel",), ("kernel", "noise"), ("kernel", "noise", "jpeg")  # what networks are told
 PLANS = (
-    Plan("srmd_x2", 2, False, ("srmd_x2", "srmdnf_x2"), 4),
-    Plan("srmd_x4", 4, False, ("srmd_x4", "srmd_x2"), 3),
-    Plan("srmdnf_x2", 2, True, ("srmdnf_x2", "srmd_x2"), 2),
-    Plan("srmdnf_x4", 4, True, ("srmdnf_x4", "srmd_x4"), 2),
-    Plan("srmd_x3", 3, False, ("srmd_x3", "srmd_x2"), 2.5),
-    Plan("srmdnf_x3", 3, True, ("srmdnf_x3", "srmd_x3"), 1.5),
-    Plan("srmd_x1", 1, False, ("srmd_x1", "srmd_x2"), 1),
+    Plan("srmd_x2", 2, NOISE, ("srmd_x2", "srmdnf_x2"), 4),
+    Plan("srmd_x4", 4, NOISE, ("srmd_x4", "srmd_x2"), 3),
+    Plan("srmdnf_x2", 2, KERNEL, ("srmdnf_x2", "srmd_x2"), 2),
+    Plan("srmdnf_x4", 4, KERNEL, ("srmdnf_x4", "srmd_x4"), 2),
+    Plan("srmd_x3", 3, NOISE, ("srmd_x3", "srmd_x2"), 2.5),
+    Plan("srmdnf_x3", 3, KERNEL, ("srmdnf_x3", "srmd_x3"), 1.5),
+    Plan("srmd_x1", 1, NOISE, ("srmd_x1", "srmd_x2"), 1),
+    Plan("srmdj_x2", 2, JPEG, ("srmdj_x2", "srmd_x2"), 3),
+    Plan("srmdj_x1", 1, JPEG, ("srmdj_x1", "srmd_x1"), 2),
+    Plan("srmdj_x4", 4, JPEG, ("srmdj_x4", "srmd_x4"), 2.5),
+    Plan("srmdj_x3", 3, JPEG, ("srmdj_x3", "srmd_x3"), 2),
 )
 
 

@@ -13,6 +13,7 @@ import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from PIL import Image
@@ -20,22 +21,42 @@ from PIL import Image
 from srmd.cli import main
 from srmd.packs.training_data import open_training_data
 from srmd.weights.files import read_weights, write_weights
+from srmd.weights.shipped import network_name
 
 ROOT = Path(__file__).parents[1]
 KERNELS = ("delta", "gaussian:1.3", "gaussian:2.6", "gaussian:2.6,1.0,30")
 NOISE_LEVELS = (0, 15, 50)
+JPEG_KERNELS, JPEG_QUALITIES = KERNELS[:2], (30, 75)  # without noise, for networks that are told of JPEG
 SCORE_KEYS = ("psnr_y", "ssim_y", "bicubic_psnr_y", "bicubic_ssim_y")
 TRAINING_KEYS = (
-    *("train_data", "weights", "noise_free", "downsampler", "steps"),
+    *("train_data", "weights", "conditions", "downsampler", "steps"),
     *("batch_size", "patch_size", "lr", "loss"),
 )
 HELD_OUT_SIDE = 256  # HR pixels, of the middle of a held-out picture that is scored
 
 
-def test(weights: Path, data: Path, kernel: str, noise_level: int) -> dict[str, float]:
+class Setting(NamedTuple):
+    """A degradation to score with."""
+
+    kernel: str
+    noise_level: int
+    quality: int | None = None  # of JPEG; None: not compressed
+
+    @property
+    def flags(self) -> list[str]:
+        """The flags that apply it to HR pictures."""
+        flags = [f"--kernel={self.kernel}", f"--noise_level={self.noise_level}"]
+        return flags if self.quality is None else [*flags, f"--jpeg={self.quality}"]
+
+    def __str__(self) -> str:
+        jpeg = "" if self.quality is None else f", JPEG {self.quality}"
+        return f"{self.kernel}, noise {self.noise_level}{jpeg}"
+
+
+def test(weights: Path, data: Path, setting: Setting) -> dict[str, float]:
     """The mean scores of a test, in fp32."""
     with tempfile.TemporaryDirectory() as folder:
-        flags = [f"--weights={weights}", f"--test_data={data}", f"--kernel={kernel}", f"--noise_level={noise_level}"]
+        flags = [f"--weights={weights}", f"--test_data={data}", *setting.flags]
         flags += ["--precision=fp32", f"--output={folder}", "--visdom=off"]
         main.main(["--mode=test", *flags])
         metrics = Path(folder, "metrics.json")
@@ -44,8 +65,8 @@ def test(weights: Path, data: Path, kernel: str, noise_level: int) -> dict[str, 
         return json.loads(metrics.read_text())["mean"]
 
 
-def held_out_score(weights: Path, train_data: str | None, noise_free: bool) -> float:
-    """Mean PSNR of Y in dB over the middles of the held-out pictures, all kernels and all noise levels."""
+def held_out_score(weights: Path, train_data: str | None, conditions: tuple[str, ...]) -> float:
+    """Mean PSNR of Y in dB over the middles of the held-out pictures and all degradations."""
     _, pictures = open_training_data(train_data and Path(train_data)).split()
     with tempfile.TemporaryDirectory() as folder:
         for index in range(len(pictures)):
@@ -53,26 +74,30 @@ def held_out_score(weights: Path, train_data: str | None, noise_free: bool) -> f
             top, left = (max(size - HELD_OUT_SIDE, 0) // 2 for size in pixels.shape[:2])
             middle = pixels[top : top + HELD_OUT_SIDE, left : left + HELD_OUT_SIDE]
             Image.fromarray(middle).save(Path(folder, f"{index}.png"))
-        degradations = degradations_for(noise_free)
-        return statistics.mean(test(weights, Path(folder), *degradation)["psnr_y"] for degradation in degradations)
+        settings = settings_for(conditions)
+        return statistics.mean(test(weights, Path(folder), setting)["psnr_y"] for setting in settings)
 
 
-def degradations_for(noise_free: bool) -> list[tuple[str, int]]:
-    """Kernels and noise levels to score with; noise level 0 alone for SRMDNF. The first is without blur and noise."""
-    return list(itertools.product(KERNELS, [0] if noise_free else NOISE_LEVELS))
+def settings_for(conditions: tuple[str, ...]) -> list[Setting]:
+    """The degradations to score with, of which a network is told. The first is without blur and noise."""
+    noise_levels = NOISE_LEVELS if "noise" in conditions else (0,)
+    settings = list(itertools.starmap(Setting, itertools.product(KERNELS, noise_levels)))
+    if "jpeg" in conditions:
+        settings += itertools.starmap(Setting, itertools.product(JPEG_KERNELS, [0], JPEG_QUALITIES))
+    return settings
 
 
-def scores(weights: Path, folders: list[Path], noise_free: bool) -> dict[str, dict[str, float]]:
+def scores(weights: Path, folders: list[Path], conditions: tuple[str, ...]) -> dict[str, dict[str, float]]:
     """Mean PSNR and SSIM of Y by pictures and degradation.
 
-    The pictures of the first folder are scored with all kernels and noise levels, the others without blur and noise.
+    The pictures of the first folder are scored with all degradations, the others without blur and noise.
     """
-    degradations = degradations_for(noise_free)
+    settings = settings_for(conditions)
     all_scores = {}
     for data in folders:
-        for kernel, noise_level in degradations if data == folders[0] else degradations[:1]:
-            mean = test(weights, data, kernel, noise_level)
-            all_scores[f"{data.name}, {kernel}, noise {noise_level}"] = {
+        for setting in settings if data == folders[0] else settings[:1]:
+            mean = test(weights, data, setting)
+            all_scores[f"{data.name}, {setting}"] = {
                 key: None if mean[key] is None else round(mean[key], 4) for key in SCORE_KEYS
             }
     return all_scores
@@ -91,8 +116,7 @@ def ship(run: Path, folders: list[Path]) -> None:
     """Writes weights/NAME.safetensors from a run, if it is better than the network that is there."""
     weights = read_weights(run / "last.safetensors")
     config = weights.network.config
-    output = ROOT / "weights" / f"{config.kind.lower()}_x{config.scale}.safetensors"
-    noise_free = config.kind == "SRMDNF"
+    output = ROOT / "weights" / f"{network_name(config.conditions, config.scale)}.safetensors"
     training = json.loads((run / "config.json").read_text())
     metadata = weights.metadata | {
         "training": {key: training[key] for key in TRAINING_KEYS},
@@ -101,15 +125,15 @@ def ship(run: Path, folders: list[Path]) -> None:
     }
     candidate = run / "float16.safetensors"
     write_weights(candidate, replace(weights, metadata=metadata), torch.float16)
-    held_out = held_out_score(candidate, training["train_data"], noise_free)
+    held_out = held_out_score(candidate, training["train_data"], config.conditions)
     print(f"{run}: {held_out:.2f} dB on the held-out pictures")
     if output.exists():
-        shipped = held_out_score(output, training["train_data"], noise_free)
+        shipped = held_out_score(output, training["train_data"], config.conditions)
         if shipped >= held_out:
             print(f"{output.relative_to(ROOT)} is not replaced: it has {shipped:.2f} dB")
             return
     metadata["held_out_psnr_y"] = round(held_out, 4)
-    metadata["scores"] = scores(candidate, folders, noise_free)
+    metadata["scores"] = scores(candidate, folders, config.conditions)
     write_weights(output, replace(weights, metadata=metadata), torch.float16)
     print(f"{output.relative_to(ROOT)} is written")
 

@@ -57,9 +57,7 @@ def flags(plan: Plan, steps: int, train_data: Path | None) -> list[str]:
     lr = settings.lr_continued if source == plan.name else settings.lr
     arguments = ["--mode=train", f"--scale_factor={plan.scale}", f"--steps={steps}", f"--lr={lr}"]
     arguments += [f"--save_every={settings.save_every}", f"--batch_size={settings.batch_size}"]
-    arguments += [f"--patch_size={PATCH_SIZE}"]
-    if plan.noise_free:
-        arguments.append("--noise_free")
+    arguments += [f"--patch_size={PATCH_SIZE}", f"--conditions={','.join(plan.conditions)}"]
     if source is not None:
         arguments.append(f"--weights={shipped(source).relative_to(ROOT)}")
     if train_data is not None:
@@ -71,7 +69,7 @@ def seconds_per_step(plan: Plan, train_data: Path | None) -> float:
     """Mean seconds of a training step, measured on this machine."""
     config = TrainConfig(
         scale_factor=plan.scale,
-        noise_free=plan.noise_free,
+        conditions=plan.conditions,
         batch_size=recipe().batch_size,
         patch_size=PATCH_SIZE,
     )

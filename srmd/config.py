@@ -11,8 +11,16 @@ import numpy as np
 
 STANDARD_STREAM = Path("-")  # as `input` standard input, as `output` standard output
 MAX_PIXELS = 2**28  # by default, of a picture that is read
+CONDITIONS = ("kernel", "noise", "jpeg")  # all conditions that a network can have, in the order of its channels
 AUTO = "auto"  # as kernel or noise level: estimated from each LR picture
 Auto = Literal["auto"]
+
+
+def are_conditions(names: object) -> bool:
+    """Whether a network can have these conditions: a list of `kernel` and others of CONDITIONS, each at most once."""
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        return False
+    return "kernel" in names and len(names) == len(set(names)) and set(names) <= set(CONDITIONS)
 
 
 @dataclass(frozen=True)
@@ -86,7 +94,7 @@ class TrainConfig:
     kernel_size: int = 15  # side of the window, HR pixels
     pca_dim: int = 15  # numbers in a kernel code
     head: str = "subpixel"
-    noise_free: bool = False
+    conditions: tuple[str, ...] = ("kernel", "noise")  # what the network is told, see `NetworkConfig`
     batch_norm: bool = False
     downsampler: str = "bicubic"
     steps: int = 50_000
@@ -104,11 +112,6 @@ class TrainConfig:
     visdom: str = "auto"
     debug: bool = False
     command: str = ""  # the command line as the user typed it
-
-    @property
-    def conditions(self) -> tuple[str, ...]:
-        """The conditions of the network, see `NetworkConfig`."""
-        return ("kernel",) if self.noise_free else ("kernel", "noise")
 
     @property
     def pack_options(self) -> PackOptions:

@@ -1,4 +1,4 @@
-"""The degradation of HR to LR pictures (blur, downsampling, noise), and the degradation map of the network.
+"""The degradation of HR to LR pictures (blur, downsampling, noise, JPEG), and the degradation map of the network.
 
 LR = (HR ⊗ k) ↓s + n (paper, equation 1). A spatially variant degradation is a mix of M uniform degradations with
 weights on the LR grid; a uniform degradation has M = 1.
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from srmd.base.arithmetic import ceil_div
 from srmd.base.errors import InputError
+from srmd.jpeg.codec import Compression, compress
 from srmd.kernel.families import KERNEL_SIZE
 from srmd.kernel.pca import kernel_codes
 from srmd.kernel.specs import to_kernel
@@ -173,12 +174,14 @@ def degrade(
     downsampler: str = "bicubic",
     rounded: Tensor | None = None,
     noise: Tensor | None = None,
+    compression: Compression | None = None,
 ) -> Tensor:
     """HR pictures (N, 3, s·h, s·w) degraded to LR (N, 3, h, w), in the dtype of `hr`, not clipped.
 
     `rounded`, (N,) bool, says which LR pictures are clipped and rounded to 8 bits before the noise is added; None: none
     of them. `noise` is standard normal noise of LR's shape, which is scaled by the noise levels of the degradation;
-    None: no noise.
+    None: no noise. `compression` says which LR pictures are then clipped, rounded to 8 bits, compressed to JPEG and
+    decoded; None: none of them.
     """
     parts = [downsample(blur(hr, kernels), scale, downsampler) for kernels in degradation.kernels.unbind(1)]
     lr = degradation.mix(torch.stack(parts, 1))
@@ -186,7 +189,7 @@ def degrade(
         lr = torch.where(rounded[:, None, None, None], (lr.clamp(0, 1) * 255).round() / 255, lr)
     if noise is not None:
         lr = lr + degradation.noise_level().to(lr) / 255 * noise
-    return lr
+    return lr if compression is None else compress(lr, compression)
 
 
 def seeded_noise(seed: int, hr: Tensor, scale: int) -> Tensor:

@@ -13,7 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-CONDITIONS = ("kernel", "noise", "jpeg")  # all conditions that a network can have
 MAX_SCALE = 16  # of a network that is read from a file
 # (x, weight, bias, relu) → conv2d(x, weight, bias, padding=1), and then ReLU if `relu`
 Conv = Callable[[Tensor, Tensor, Tensor, bool], Tensor]

@@ -33,7 +33,7 @@ def trained(tmp_path: Path, **options: object) -> Solver:
 
 
 def test_a_network_learns_to_use_the_kernel_that_it_is_told(tmp_path: Path, hr: np.ndarray):
-    restorer = open_restorer(trained(tmp_path, noise_free=True).weights(), "cpu", "torch", "fp32")
+    restorer = open_restorer(trained(tmp_path, conditions=("kernel",)).weights(), "cpu", "torch", "fp32")
     kernels = ("delta", "gaussian:1.6")
     psnr_of = {}
     for applied in kernels:

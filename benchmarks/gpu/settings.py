@@ -32,7 +32,7 @@ class Settings:
         source = plan.source()
         return TrainConfig(
             scale_factor=plan.scale,
-            noise_free=plan.noise_free,
+            conditions=plan.conditions,
             weights=shipped(source).relative_to(ROOT) if source else None,
             train_data=Path(self.train_data) if self.train_data else None,
             batch_size=self.batch_size,

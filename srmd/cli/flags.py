@@ -89,7 +89,7 @@ def default(flag: Flag, mode: str) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, tuple):
-        return ",".join(f"{each:g}" for each in value)
+        return ",".join(each if isinstance(each, str) else f"{each:g}" for each in value)
     if value is False:
         return "off"
     return "none" if value in (None, MISSING) else str(value)

@@ -10,7 +10,6 @@ from srmd.weights.shipped import network_files
 
 SCORES = ("delta, noise 0", "gaussian:1.3, noise 0", "gaussian:1.3, noise 15")  # names of scores in the metadata
 SCORED_DATA = "Set5"
-TOLD = {True: "kernel", False: "kernel, noise"}  # what SRMDNF and SRMD are told
 
 
 def run_package_command(request: PackageRequest) -> None:
@@ -42,6 +41,7 @@ def _row(path: Path) -> list[str]:
     with safe_open(path, "np") as file:
         metadata = json.loads(file.metadata()["srmd"])
     scores = [metadata.get("scores", {}).get(f"{SCORED_DATA}, {name}", {}).get("psnr_y") for name in SCORES]
-    is_noise_free = "noise" not in metadata.get("conditions", ["kernel"] if metadata.get("noise_free") else ["noise"])
+    old_conditions = ["kernel"] if metadata.get("noise_free") else ["kernel", "noise"]  # of version 0.4.0 and older
+    told = ", ".join(metadata.get("conditions", old_conditions))
     cells = ["–" if score is None else f"{score:.2f}" for score in scores]
-    return [path.stem, f"x{metadata['scale']}", TOLD[is_noise_free], *cells]
+    return [path.stem, f"x{metadata['scale']}", told, *cells]

@@ -147,6 +147,10 @@ def _explain_unknown(name: str, mode: str) -> str:
 
 
 def _train_config(values: dict) -> TrainConfig:
+    if values.pop("noise_free", False):
+        if "conditions" in values:
+            raise InputError("expected either this flag or --conditions, found both", "noise_free")
+        values["conditions"] = ("kernel",)
     config = run_config(values)
     _check_pack_flags(values, config.train_data)
     if "gaussian_share" in values and config.train_kernels is None:

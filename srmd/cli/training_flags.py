@@ -1,7 +1,7 @@
 """The flags of networks and their training."""
 
 from srmd.cli.flag import ON, Flag
-from srmd.cli.values import existing, number, odd, output_path, relative_sizes, whole, words
+from srmd.cli.values import conditions, existing, number, odd, output_path, relative_sizes, whole, words
 from srmd.train.kernels import MAX_WINDOW
 
 MAX_SCALE = 8  # a larger scale makes the last layer and the crops of a batch too large for memory
@@ -27,11 +27,13 @@ TRAINING_GROUPS: dict[str, tuple[Flag, ...]] = {
             {"type": existing, "metavar": "FILE"},
         ),
         Flag(
-            "noise_free",
+            "conditions",
             ("train",),
-            "train SRMDNF: no noise is added in training, and the network is told the kernel only",
-            ON,
+            "what the network is told of the degradation: kernel, noise, jpeg; noise and JPEG are applied in training "
+            "if it is told of them",
+            {"type": conditions, "metavar": "NAME,NAME,…"},
         ),
+        Flag("noise_free", ("train",), "train SRMDNF: short for --conditions=kernel", ON),
         Flag(
             "kernel_size",
             ("train",),

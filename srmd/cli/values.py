@@ -13,7 +13,7 @@ import numpy as np
 
 from srmd.base.errors import InputError
 from srmd.base.files import SPECIAL_FILES, describe_path
-from srmd.config import AUTO, STANDARD_STREAM
+from srmd.config import AUTO, CONDITIONS, STANDARD_STREAM, are_conditions
 from srmd.kernel.files import is_kernel_output
 from srmd.kernel.specs import parse_kernels
 from srmd.show.dashboard import check_address
@@ -97,6 +97,15 @@ def relative_sizes(text: str) -> tuple[float, ...]:
     if len(set(sizes)) < len(sizes):
         raise argparse.ArgumentTypeError(f"expected different sizes, found {text!r}")
     return tuple(sorted(sizes, reverse=True))
+
+
+def conditions(text: str) -> tuple[str, ...]:
+    """The conditions of a network, in the order of its channels, from text such as "kernel,noise"."""
+    names = text.split(",")
+    if not are_conditions(names):
+        expected = f"expected kernel, and any of {' and '.join(CONDITIONS[1:])}, separated by commas"
+        raise argparse.ArgumentTypeError(f"{expected}, found {text!r}")
+    return tuple(sorted(names, key=CONDITIONS.index))
 
 
 def numbers(minimum: float, maximum: float, max_count: int) -> Callable[[str], tuple[float, ...]]:

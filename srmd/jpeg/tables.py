@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 # The tables of the standard at quality 50, row by row (ITU-T T.81, tables K.1 and K.2).
 STANDARD_LUMA = (
@@ -63,15 +63,21 @@ class JpegTables:
     @property
     def condition(self) -> JpegCondition:
         """What a network is told of these tables. Those of quality 100 in 4:4:4 count as no JPEG."""
-        return JpegCondition(_mean_log(self.luma), _mean_log(self.chroma), SUBSAMPLINGS[self.subsampling])
+        luma, chroma = mean_log([self.luma, self.chroma]).tolist()
+        return JpegCondition(luma, chroma, SUBSAMPLINGS[self.subsampling])
 
 
-def standard_tables(quality: int) -> NDArray[np.int64]:
-    """The luma and the chroma table of a quality of 1 to 100, (2, 64), row by row, as libjpeg computes them."""
-    percent = 5000 // quality if quality < 50 else 200 - 2 * quality
+def standard_tables(quality: ArrayLike) -> NDArray[np.int64]:
+    """The luma and the chroma table of a quality of 1 to 100, (2, 64), row by row, as libjpeg computes them.
+
+    For several qualities, (n,), the tables are (n, 2, 64).
+    """
+    quality = np.asarray(quality)[..., None, None]
+    percent = np.where(quality < 50, 5000 // quality, 200 - 2 * quality)
     tables = np.array([STANDARD_LUMA, STANDARD_CHROMA])
     return np.clip((tables * percent + 50) // 100, 1, MAX_ENTRY)
 
 
-def _mean_log(table: tuple[int, ...]) -> float:
-    return float(np.log2(np.clip(table, 1, MAX_ENTRY)).mean() / 8)
+def mean_log(tables: ArrayLike) -> NDArray[np.float64]:
+    """What a network is told of tables, (…, 64): the mean of log2(entry) / 8, 0 to 1."""
+    return np.log2(np.clip(tables, 1, MAX_ENTRY)).mean(-1) / 8

@@ -1,8 +1,8 @@
 """Training batches: random crops with random degradations, and their degradation maps.
 
-The CPU draws the positions of the crops, the changes of their colours, the kernels and the noise levels: few numbers,
-which do not depend on the device. Pixels and noise, which are many numbers, are computed on the device. A GPU works on
-one batch while the CPU draws the next.
+The CPU draws the positions of the crops, the changes of their colours, the kernels, the noise levels and the tables of
+JPEGs: few numbers, which do not depend on the device. Pixels and noise, which are many numbers, are computed on the
+device. A GPU works on one batch while the CPU draws the next.
 """
 
 from typing import NamedTuple
@@ -13,8 +13,10 @@ from torch import Tensor
 
 from srmd.config import TrainConfig
 from srmd.degradation import Degradation, border, degradation_map, degrade
+from srmd.jpeg.codec import Compression
 from srmd.packs.reader import PackedPictures
 from srmd.train.colours import COLOUR_SHARES, ColourShares, augment_colours
+from srmd.train.jpegs import RandomJpegs, make_grey, random_jpegs
 from srmd.train.kernels import GAUSSIANS, TrainingKernels
 from srmd.train.memory import PicturesInMemory, to_device
 
@@ -68,15 +70,33 @@ class Batches:
         crops = most_detailed(candidates.view(count, CANDIDATES, *candidates.shape[1:]))
         hr = augment_colours(crops.permute(0, 3, 1, 2).float() / 255, rng, self.colours)
         drawn = random_degradation(rng, count, scale, config.conditions, self.kernels)
-        degradation = Degradation(self._to_device(drawn.kernels), self._to_device(drawn.noise_levels))
-        rounded = self._to_device(torch.from_numpy(rng.random(count) < ROUNDED_SHARE))
+        jpegs = random_jpegs(rng, count) if "jpeg" in config.conditions else None
+        rounded = torch.from_numpy(rng.random(count) < ROUNDED_SHARE)
         noise = self._standard_normal(rng, (count, 3, self.crop_size // scale, self.crop_size // scale))
-        lr = degrade(hr, degradation, scale, config.downsampler, rounded, noise)
+        hr, lr, degradation = self._degrade(hr, drawn, rounded, noise, jpegs)
         maps = degradation_map(degradation, self.pca, config.conditions)
         inner = slice(self.border, -self.border)
         inner_hr = slice(self.border * scale, -self.border * scale)
         lr = lr[..., inner, inner].contiguous(memory_format=torch.channels_last)
         return Batch(lr, maps, hr[..., inner_hr, inner_hr], degradation.kernels[:, 0])
+
+    def _degrade(
+        self, hr: Tensor, drawn: Degradation, rounded: Tensor, noise: Tensor, jpegs: RandomJpegs | None
+    ) -> tuple[Tensor, Tensor, Degradation]:
+        """Return HR, of which some samples are made grey, their LR, and the degradation on the device."""
+        noise_levels, jpeg, compression = drawn.noise_levels, None, None
+        if jpegs is not None:
+            noise_levels = torch.where(jpegs.has_noise_removed[:, None], 0, noise_levels)
+            rounded = rounded & ~jpegs.is_compressed
+            is_grey = self._to_device(jpegs.is_grey)
+            hr = make_grey(hr, is_grey)
+            noise = torch.where(is_grey[:, None, None, None], noise[:, :1], noise)
+            jpeg = self._to_device(jpegs.conditions)
+            compression = Compression(*map(self._to_device, jpegs.compression))
+        degradation = Degradation(self._to_device(drawn.kernels), self._to_device(noise_levels), jpeg=jpeg)
+        rounded = self._to_device(rounded)
+        lr = degrade(hr, degradation, self.config.scale_factor, self.config.downsampler, rounded, noise, compression)
+        return hr, lr, degradation
 
     def _to_device(self, tensor: Tensor) -> Tensor:
         return to_device(tensor, self.device)

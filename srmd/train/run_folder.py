@@ -17,8 +17,9 @@ from srmd.base.files import (
     name_in_errors,
     remove_temporary_files,
 )
-from srmd.config import TrainConfig
+from srmd.config import TrainConfig, are_conditions
 from srmd.pictures.metrics import non_finite_to_none
+from srmd.weights.shipped import network_name
 
 RUNS = Path("runs")
 KEPT_CHECKPOINTS = 3
@@ -171,7 +172,7 @@ def _describe_value(name: str, value: object) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, tuple):
-        return ",".join(f"{each:g}" for each in value)
+        return ",".join(each if isinstance(each, str) else f"{each:g}" for each in value)
     return str(value)
 
 
@@ -190,8 +191,7 @@ def _folder_to_resume(requested: TrainConfig) -> Path | None:
 
 
 def _new_name(config: TrainConfig) -> str:
-    kind = "srmdnf" if config.noise_free else "srmd"
-    return f"{kind}_x{config.scale_factor}_{datetime.now():%Y%m%d-%H%M%S}"
+    return f"{network_name(config.conditions, config.scale_factor)}_{datetime.now():%Y%m%d-%H%M%S}"
 
 
 def _newest_run() -> Path | None:
@@ -205,11 +205,16 @@ def _read_config(path: Path) -> TrainConfig:
         check_is_file(path)
     try:
         stored = NEW_FIELDS | json.loads(path.read_text(encoding="utf-8"))
+        if "conditions" not in stored:
+            stored["conditions"] = _old_conditions(stored["noise_free"])
         values = {field.name: stored[field.name] for field in fields(TrainConfig)}
         for name in ("pack_sizes", "pack_sizes_lossy"):  # JSON has no tuples
             values[name] = None if values[name] is None else tuple(map(float, values[name]))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: expected a run's configuration, found {error!r}", "resume") from error
+    if not are_conditions(values["conditions"]):
+        raise InputError(f"{path}: expected valid conditions, found {values['conditions']!r}", "resume")
+    values["conditions"] = tuple(values["conditions"])
     for field in fields(TrainConfig):
         if field.default is not None and type(values[field.name]) is not type(field.default):
             raise InputError(f"{path}: expected a valid {field.name}, found {values[field.name]!r}", "resume")
@@ -217,3 +222,10 @@ def _read_config(path: Path) -> TrainConfig:
         if values[name] is not None:
             values[name] = Path(str(values[name]))
     return TrainConfig(**values)
+
+
+def _old_conditions(noise_free: object) -> list[str]:
+    """The conditions in a config.json of an older version, which has `noise_free` in their place."""
+    if not isinstance(noise_free, bool):
+        raise ValueError(f"noise_free: {noise_free!r}")
+    return ["kernel"] if noise_free else ["kernel", "noise"]

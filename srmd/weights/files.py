@@ -20,8 +20,9 @@ from srmd.base.errors import InputError, prefix_errors
 from srmd.base.files import atomic_write, check_is_file
 from srmd.base.ncnn_format import NCNN_FLOAT16, NCNN_FLOAT32, NCNN_PARAM
 from srmd.base.paths import shipped_folder
+from srmd.config import are_conditions
 from srmd.kernel.pca import read_pca
-from srmd.model import CONDITIONS, MAX_SCALE, SRMD, NetworkConfig
+from srmd.model import MAX_SCALE, SRMD, NetworkConfig
 from srmd.weights.checkpoint import checkpoint_from_dict, is_checkpoint, load_pytorch_file
 from srmd.weights.foreign import ForeignNetwork, is_kair, read_kair, read_matconvnet, read_ncnn
 from srmd.weights.safetensors_file import read_safetensors
@@ -234,10 +235,7 @@ def _conditions(values: dict) -> tuple[str, ...] | None:
     conditions = values.get("conditions")
     if conditions is None and isinstance(values.get("noise_free"), bool):
         return ("kernel",) if values["noise_free"] else ("kernel", "noise")
-    if not isinstance(conditions, list | tuple) or not all(condition in CONDITIONS for condition in conditions):
-        return None
-    has_duplicates = len(conditions) != len(set(conditions))
-    return None if has_duplicates or "kernel" not in conditions else tuple(conditions)
+    return tuple(conditions) if are_conditions(conditions) else None
 
 
 def _checked_pca(pca: Tensor, config: NetworkConfig, path: Path) -> Tensor:

@@ -9,6 +9,13 @@ from srmd.base.paths import shipped_folder
 ESTIMATOR_PREFIX = "estimate_x"  # of the names of estimators, which do not restore pictures
 
 
+def network_name(conditions: tuple[str, ...], scale: int) -> str:
+    """The name of a network: srmd_x2, srmdnf_x2 if it is told no noise level, srmdj_x2 if it is told of JPEG."""
+    noise_free = "" if "noise" in conditions else "nf"
+    jpeg = "j" if "jpeg" in conditions else ""
+    return f"srmd{noise_free}{jpeg}_x{scale}"
+
+
 def network_files() -> list[Path]:
     """The files of all networks of the package that restore pictures, sorted by name."""
     files = sorted(shipped_folder("weights").glob("*.safetensors"))

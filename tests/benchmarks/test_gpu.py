@@ -48,7 +48,7 @@ def test_the_learning_rate_rises_and_then_falls_to_zero_at_the_end_of_the_time()
 
 def two_solvers(pictures: PackedPictures, device: str = "cpu") -> dict[str, Solver]:
     return {
-        "nf": small_solver(pictures, noise_free=True, seed=1, device=device),
+        "nf": small_solver(pictures, conditions=("kernel",), seed=1, device=device),
         "srmd": small_solver(pictures, seed=2, device=device),
     }
 

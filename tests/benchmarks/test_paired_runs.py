@@ -35,7 +35,7 @@ def first_batch(tmp_path: Path, setting: Setting, monkeypatch: pytest.MonkeyPatc
     with monkeypatch.context() as patch:
         for name, value in setting.constants.items():
             patch.setattr(name, value)
-        config = TrainConfig(noise_free=True, batch_size=32, patch_size=8, device="cpu", precision="fp32")
+        config = TrainConfig(conditions=("kernel",), batch_size=32, patch_size=8, device="cpu", precision="fp32")
         return Solver(config, pictures, pictures).batches.draw(1)
 
 

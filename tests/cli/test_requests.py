@@ -25,6 +25,19 @@ def test_flags_that_are_not_given_have_their_defaults():
     assert (config.steps, config.batch_size, config.patch_size, config.lr) == (50_000, 16, 40, 1e-3)
 
 
+@pytest.mark.parametrize(
+    ("flag", "conditions"),
+    [
+        ("--noise_free", ("kernel",)),
+        ("--conditions=kernel", ("kernel",)),
+        ("--conditions=jpeg,kernel,noise", ("kernel", "noise", "jpeg")),
+        ("--conditions=kernel,jpeg", ("kernel", "jpeg")),
+    ],
+)
+def test_conditions_are_kept_in_the_order_of_the_channels(flag: str, conditions: tuple[str, ...]):
+    assert parse([TRAIN, flag]).conditions == conditions
+
+
 def test_kernel_index_chooses_a_kernel_of_a_file():
     kernels = np.stack([gaussian(1), gaussian(2)])
     np.save("several.npy", kernels)

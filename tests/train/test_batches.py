@@ -53,6 +53,13 @@ def test_a_batch_depends_on_seed_and_number_only(pictures: PackedPictures):
     assert not equal(first, draw(pictures, seed=1))
 
 
+def test_batches_without_jpeg_are_those_of_earlier_versions(pictures: PackedPictures):
+    batch = draw(pictures, batch_size=4)
+    assert batch.hr[:, 2, 3, 4].tolist() == pytest.approx([0.396355, 0.290196, 0.498039, 0.489906], abs=1e-5)
+    assert batch.lr[:, 1, 5, 5].tolist() == pytest.approx([0.342536, 0.843850, 0.358965, 0.384314], abs=1e-5)
+    assert batch.degradation_map[:, 15, 0, 0].tolist() == pytest.approx([0.226022, 0.269589, 0.166913, 0], abs=1e-5)
+
+
 def test_a_batch_is_the_same_from_disk_and_from_memory(pictures: PackedPictures):
     in_memory = PicturesInMemory(pictures, torch.device("cpu"))
     assert equal(draw(pictures), draw(in_memory))
@@ -60,9 +67,11 @@ def test_a_batch_is_the_same_from_disk_and_from_memory(pictures: PackedPictures)
 
 def test_colours_are_augmented_before_kernels_and_noise_are_applied(pictures: PackedPictures):
     colours = ColourShares(recoloured=1, drawn=0.5)
-    augmented, unchanged = (draw(pictures, colours=shares, noise_free=True) for shares in (colours, UNCHANGED_COLOURS))
+    augmented, unchanged = (
+        draw(pictures, colours=shares, conditions=("kernel",)) for shares in (colours, UNCHANGED_COLOURS)
+    )
     assert not torch.equal(augmented.hr, unchanged.hr)
-    assert equal(augmented, draw(pictures, colours=colours, noise_free=True))
+    assert equal(augmented, draw(pictures, colours=colours, conditions=("kernel",)))
     lr = downsample(blur(augmented.hr, augmented.kernels), 2)
     inner = slice(border(2), -border(2))
     clipped, expected = (each[..., inner, inner].clamp(0, 1) for each in (augmented.lr, lr))
@@ -80,7 +89,7 @@ def test_noise_drawn_by_a_gpu_s_generator_depends_on_seed_and_number_only(pictur
     assert equal(first, draw_with_generator(1))
     assert not torch.equal(first.lr, draw_with_generator(2).lr)
     assert not torch.equal(first.lr, draw_with_generator(1, seed=1).lr)
-    noise_levels, clean = first.degradation_map[:, 15, 0, 0], draw(pictures, batch_size=8, noise_free=True)
+    noise_levels, clean = first.degradation_map[:, 15, 0, 0], draw(pictures, batch_size=8, conditions=("kernel",))
     assert ((first.lr - clean.lr).std((1, 2, 3)) - noise_levels).abs().max() < 0.1 * 75 / 255
 
 
@@ -90,7 +99,7 @@ def test_batches_have_the_documented_shapes(pictures: PackedPictures, scale: int
     assert batch.lr.shape == (24, 3, 20, 20)
     assert batch.hr.shape == (24, 3, 20 * scale, 20 * scale)
     assert batch.degradation_map.shape == (24, 16, 1, 1)
-    assert draw(pictures, scale_factor=scale, noise_free=True).degradation_map.shape == (24, 15, 1, 1)
+    assert draw(pictures, scale_factor=scale, conditions=("kernel",)).degradation_map.shape == (24, 15, 1, 1)
 
 
 @pytest.mark.parametrize("downsampler", ["bicubic", "direct"])
@@ -98,7 +107,9 @@ def test_batches_have_the_documented_shapes(pictures: PackedPictures, scale: int
 def test_lr_is_hr_degraded_by_the_kernel_whose_code_is_in_the_map(
     pictures: PackedPictures, scale: int, downsampler: str
 ):
-    batch = draw(pictures, colours=UNCHANGED_COLOURS, scale_factor=scale, noise_free=True, downsampler=downsampler)
+    batch = draw(
+        pictures, colours=UNCHANGED_COLOURS, scale_factor=scale, conditions=("kernel",), downsampler=downsampler
+    )
     lr = downsample(blur(batch.hr, batch.kernels), scale, downsampler)
     inner = slice(border(scale), -border(scale))
     error = (lr - batch.lr)[..., inner, inner].abs().amax((1, 2, 3))
@@ -107,7 +118,7 @@ def test_lr_is_hr_degraded_by_the_kernel_whose_code_is_in_the_map(
 
 
 def test_lr_has_noise_of_the_level_in_the_map(pictures: PackedPictures):
-    noisy, clean = (draw(pictures, batch_size=64, noise_free=noise_free) for noise_free in (False, True))
+    noisy, clean = (draw(pictures, batch_size=64, conditions=told) for told in (("kernel", "noise"), ("kernel",)))
     noise_levels = noisy.degradation_map[:, 15, 0, 0]
     assert torch.equal(noisy.hr, clean.hr)
     deviations = (noisy.lr - clean.lr).std((1, 2, 3))
@@ -117,13 +128,13 @@ def test_lr_has_noise_of_the_level_in_the_map(pictures: PackedPictures):
 
 
 def test_half_of_the_samples_are_rounded_to_8_bits(pictures: PackedPictures):
-    levels = 255 * draw(pictures, colours=UNCHANGED_COLOURS, batch_size=300, patch_size=4, noise_free=True).lr
+    levels = 255 * draw(pictures, colours=UNCHANGED_COLOURS, batch_size=300, patch_size=4, conditions=("kernel",)).lr
     is_rounded = (levels - levels.round()).abs().amax((1, 2, 3)) < 1e-3
     assert is_rounded.float().mean().item() == pytest.approx(1 / 2, abs=0.08)  # its standard deviation is 0.03
 
 
 def test_at_the_edge_of_a_patch_lr_is_blurred_with_pixels_outside_of_it(pictures: PackedPictures):
-    batch = draw(pictures, noise_free=True, batch_size=48)
+    batch = draw(pictures, conditions=("kernel",), batch_size=48)
     edges = downsample(blur(batch.hr, batch.kernels), 2) - batch.lr
     assert edges[..., 0, :].abs().max() > 2 / 255  # `blur` replicates the edge of the patch instead
 

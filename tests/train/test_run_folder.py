@@ -33,8 +33,9 @@ def start_run(path: str, **options: object) -> RunFolder:
 
 
 def test_a_new_run_is_named_after_its_network():
-    config = run_config({"scale_factor": 4, "noise_free": True})
+    config = run_config({"scale_factor": 4, "conditions": ("kernel",)})
     assert config.output.match("runs/srmdnf_x4_*")
+    assert run_config({"conditions": ("kernel", "noise", "jpeg")}).output.match("runs/srmdj_x2_*")
     assert config.resume is None
 
 
@@ -236,7 +237,39 @@ def test_a_run_is_refused_on_a_file_system_without_locks(monkeypatch: pytest.Mon
         pass
 
 
-@pytest.mark.parametrize(("name", "value"), [("steps", "7"), ("lr", None), ("noise_free", 1)])
+def change_config(folder: RunFolder, change: dict, removed: str = "") -> None:
+    path = folder.path / "config.json"
+    values = json.loads(path.read_text()) | change
+    values.pop(removed, None)
+    path.write_text(json.dumps(values))
+
+
+@pytest.mark.parametrize("conditions", [["kernel", "noise", "jpeg"], ["kernel"]])
+def test_the_conditions_of_a_run_are_read_again(conditions: list[str]):
+    change_config(start_run("runs/a"), {"conditions": conditions})
+    assert run_config({"resume": "runs/a"}).conditions == tuple(conditions)
+
+
+@pytest.mark.parametrize(("noise_free", "conditions"), [(True, ("kernel",)), (False, ("kernel", "noise"))])
+def test_a_configuration_with_noise_free_in_place_of_conditions_is_read(noise_free: bool, conditions: tuple[str, ...]):
+    change_config(start_run("runs/a"), {"noise_free": noise_free}, removed="conditions")
+    assert run_config({"resume": "runs/a"}).conditions == conditions
+
+
+@pytest.mark.parametrize("conditions", [1, "kernel", ["noise"], ["kernel", "kernel"], ["kernel", "rain"], [["kernel"]]])
+def test_invalid_conditions_in_a_configuration_are_an_error(conditions: object):
+    change_config(start_run("runs/a"), {"conditions": conditions})
+    with pytest.raises(InputError, match="expected valid conditions"):
+        run_config({"resume": "runs/a"})
+
+
+def test_a_resumed_run_keeps_its_conditions():
+    change_config(start_run("runs/a"), {"conditions": ["kernel", "noise", "jpeg"]})
+    with pytest.raises(InputError, match=r"conditions: .* started with kernel,noise,jpeg, found kernel"):
+        run_config({"resume": "runs/a", "conditions": ("kernel",)})
+
+
+@pytest.mark.parametrize(("name", "value"), [("steps", "7"), ("lr", None)])
 def test_a_value_of_the_wrong_type_in_a_configuration_is_an_error_that_names_it(name: str, value: object):
     folder = start_run("runs/a")
     path = folder.path / "config.json"
