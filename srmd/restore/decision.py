@@ -40,6 +40,14 @@ class Posterior(NamedTuple):
         """The expected noise level."""
         return max(float(np.expm1(2 * self.mean[3])), 0.0)
 
+    def blur_deviation(self) -> float:
+        """The standard deviation of the blur's parameters in the direction in which it is largest, LR pixels."""
+        return float(np.sqrt(np.linalg.eigvalsh(np.linalg.inv(self.precision)[:3, :3])[-1]))
+
+    def noise_deviation(self) -> float:
+        """The standard deviation of log(1 + noise level) / 2."""
+        return float(np.sqrt(np.linalg.inv(self.precision)[3, 3]))
+
     def given_noise_level(self, noise_level: float) -> "Posterior":
         """The distribution if the noise level is known."""
         return self._given(slice(3, 4), slice(0, 3), np.array([np.log1p(noise_level) / 2]))

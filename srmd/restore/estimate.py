@@ -19,7 +19,7 @@ from srmd.kernel.specs import to_kernel
 from srmd.kernel.window import centre_offset
 from srmd.pictures.conversion import to_pixels
 from srmd.pictures.dihedral import VIEWS, turn
-from srmd.pictures.picture import as_floats, has_equal_channels
+from srmd.pictures.picture import as_floats
 from srmd.pictures.transparency import spread_visible_colours
 from srmd.restore.decision import Posterior, decide
 from srmd.weights.estimators import read_estimator
@@ -36,6 +36,12 @@ MAX_WHOLE_PIXELS = MAX_PLACES * PLACE**2  # of a picture that is estimated as a 
 # grows in proportion to the number of pixels, up to this factor.
 CALIBRATED_PIXELS, MAX_SHARPENING = 1000, 4.0
 MIN_DETAIL = 2.0  # levels of 255; pictures with less tell nothing of their blur
+# Deviations of the blur, by scale in LR pixels, above which a picture tells hardly more than that it has a blur of the
+# scale's range: flat pictures with noise, uniform noise, dithers. Photos with a noise level of 30 have smaller ones.
+MAX_BLUR_DEVIATIONS = {1: 0.4, 2: 0.19, 3: 0.15, 4: 0.135}
+# Deviation of log(1 + noise level) / 2 above which a picture that was not compressed looks like no photo with noise:
+# graphics, ordered dithers. Photos have at most 0.2.
+MAX_NOISE_DEVIATION = 0.3
 SAME_WIDTH = 1.1  # a Gaussian whose widths have a smaller ratio is called isotropic
 
 
@@ -92,16 +98,13 @@ class BlindEstimator:
             found = "×".join(map(str, pixels.shape))
             raise InputError(f"expected an array H×W×3, found {found}", "pixels")
         places = [_to_lr(place) for place in _places(pixels)]
-        condition = NO_JPEG if jpeg is None else jpeg.condition
-        posterior = self.posterior(places, condition)
-        if not has_equal_channels(pixels):
-            # JPEG stores colour at half the size, which removes noise from it: brightness then shows more noise.
-            of_brightness = self.posterior([_brightness(place) for place in places], condition)
-            if of_brightness.noise_level() >= max(posterior.noise_level(), MIN_NOISE_LEVEL):
-                posterior = of_brightness
+        posterior = self.posterior(places, NO_JPEG if jpeg is None else jpeg.condition)
         size = pixels.shape[0] * pixels.shape[1] / CALIBRATED_PIXELS
         posterior = posterior.sharpened(min(size, MAX_SHARPENING))
-        return self._decide(posterior, _detail(places) >= MIN_DETAIL, kernel, noise_level)
+        tells_blur = _detail(places) >= MIN_DETAIL and posterior.blur_deviation() < MAX_BLUR_DEVIATIONS[self.scale]
+        if jpeg is None and noise_level is None:
+            tells_blur &= posterior.noise_deviation() < MAX_NOISE_DEVIATION
+        return self._decide(posterior, tells_blur, kernel, noise_level)
 
     def estimate_windows(
         self, pixels: NDArray, size: int = PLACE, overlap: int = PLACE // 2, jpeg: JpegTables | None = None
@@ -130,7 +133,7 @@ class BlindEstimator:
         return Posterior(np.mean(means, 0), np.mean(precisions, 0))
 
     def _decide(
-        self, posterior: Posterior, has_detail: bool, kernel: NDArray | None, noise_level: float | None
+        self, posterior: Posterior, tells_blur: bool, kernel: NDArray | None, noise_level: float | None
     ) -> Estimate:
         if kernel is not None:
             shape = _moments(kernel)
@@ -143,7 +146,7 @@ class BlindEstimator:
         if kernel is not None:
             return Estimate(*_rounded_shape(*shape), noise_level, 1.0)
         parameters, confidence = decide(posterior, noise_level, self.scale)
-        if not has_detail:
+        if not tells_blur:
             confidence = 0.0
         if confidence < SURE:
             parameters = np.zeros(3)
@@ -171,12 +174,6 @@ def estimate(
     kernel = None if kernel is None else to_kernel(kernel)
     rgb = pixels.rgb if pixels.alpha is None else spread_visible_colours(pixels.rgb, pixels.alpha)
     return BlindEstimator(scale).estimate(rgb, kernel, noise_level, jpeg)
-
-
-def _brightness(lr: Tensor) -> Tensor:
-    """The luma of LR (1, 3, h, w) as JPEG computes it (ITU-R BT.601), rounded to 8 bits, in all three channels."""
-    luma = (lr * lr.new_tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(1, keepdim=True)
-    return ((luma * 255).round() / 255).expand_as(lr)
 
 
 def _to_lr(pixels: NDArray) -> Tensor:

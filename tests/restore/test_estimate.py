@@ -1,7 +1,6 @@
 """Estimates of blur and noise: their laws, and estimates of photos whose degradation is known."""
 
 import functools
-import io
 
 import numpy as np
 import pytest
@@ -11,6 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import srmd
+from srmd.jpeg.pillow_codec import compress_array
+from srmd.jpeg.tables import JpegTables
 from srmd.pictures.dihedral import turn_array
 from srmd.restore.estimate import BlindEstimator, Estimate
 
@@ -87,6 +88,32 @@ def test_pictures_that_tell_nothing_are_unsure_and_get_no_blur(scale: int):
         assert found.kernel_spec == "delta"
 
 
+def dots(kind: str) -> NDArray[np.uint8]:
+    """A picture of 96×96 pixels that tells nothing of its blur, but has much detail."""
+    rng, side = np.random.default_rng(0), 96
+    gradient = np.linspace(60, 160, side).astype(np.uint8)[None, :, None].repeat(side, 0).repeat(3, 2)
+    if kind == "uniform noise":
+        return rng.integers(0, 256, (side, side, 3), np.uint8)
+    if kind == "flat with noise":
+        return (128 + rng.normal(0, 10, (side, side, 3))).round().astype(np.uint8)
+    if kind == "dithered to two colours":
+        return np.asarray(Image.fromarray(gradient).convert("1").convert("RGB"))
+    return np.floor(gradient / 5 + 100 + rng.random((side, side, 3))).astype(np.uint8)
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3, 4])
+@pytest.mark.parametrize("kind", ["uniform noise", "flat with noise", "dithered to two colours", "dithered gradient"])
+def test_noise_and_dithers_do_not_tell_a_blur(kind: str, scale: int):
+    found = estimator(scale).estimate(dots(kind))
+    assert not found.is_sure
+    assert found.kernel_spec == "delta"
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3, 4])
+def test_a_photo_with_much_noise_is_sure(scale: int):
+    assert estimator(scale).estimate(lr(f"gaussian:{0.6 * scale}", 30, "astronaut", scale)).is_sure
+
+
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("name", ["astronaut", "camera"])
 @pytest.mark.parametrize("noise_level", [0, 10])
@@ -99,12 +126,20 @@ def test_blur_and_noise_of_photos_are_found(name: str, noise_level: int, scale: 
 
 
 @pytest.mark.parametrize("quality", [98, 92])
-def test_noise_is_found_in_a_jpeg_that_stores_colour_at_half_the_size(quality: int):
-    file = io.BytesIO()
-    Image.fromarray(lr("gaussian:1.6", 8)).save(file, "JPEG", quality=quality, subsampling="4:2:0")
-    found = srmd.estimate(Image.open(file), scale=2)
-    assert found.noise_level == pytest.approx(8 * 0.67, abs=1)  # the standard deviation of luma's noise
+def test_noise_is_found_in_a_jpeg_whose_tables_are_told(quality: int):
+    tables = JpegTables.of_quality(quality)  # in 4:2:0, which removes noise from the colours
+    compressed = compress_array(lr("gaussian:1.6", 8, "astronaut"), tables)
+    found, untold = (srmd.estimate(compressed, scale=2, jpeg=jpeg) for jpeg in (tables, None))
+    assert found.noise_level == pytest.approx(8, abs=1.5)
+    assert abs(found.noise_level - 8) < abs(untold.noise_level - 8)
     assert np.hypot(*found.widths) / 2**0.5 == pytest.approx(1.6, abs=0.5)
+
+
+def test_the_tables_are_told_for_each_window():
+    tables = JpegTables.of_quality(90)
+    compressed = compress_array(lr("gaussian:1.6", 8), tables)
+    ((_, _, window),) = estimator().estimate_windows(compressed, 128, jpeg=tables)
+    assert window == estimator().estimate(compressed, jpeg=tables) != estimator().estimate(compressed)
 
 
 def test_the_direction_of_blur_is_found():

@@ -1,0 +1,80 @@
+"""Measures what estimators read from JPEGs, told the tables and not told, as tables in Markdown.
+
+    python -m benchmarks.blind_jpeg                     # on the photos that the package holds out of training
+    python -m benchmarks.blind_jpeg FOLDER --scale=4    # on HR pictures of a folder
+
+Each picture is blurred by a Gaussian of 0.6 LR pixels, downsampled, with and without noise, and compressed by Pillow in
+4:2:0. The table has means over the pictures: the width that is read, its absolute error, and the noise level.
+"""
+
+import argparse
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from srmd.degradation import degrade_picture
+from srmd.jpeg.pillow_codec import compress_array
+from srmd.jpeg.tables import JpegTables
+from srmd.kernel.families import gaussian
+from srmd.pictures.files import read_picture
+from srmd.pictures.folders import list_pictures
+from srmd.pictures.photos import builtin_test_pictures
+from srmd.restore.estimate import BlindEstimator
+
+QUALITIES = (50, 75, 90, 95)
+NOISE_LEVELS = (0, 8)
+WIDTH = 0.6  # LR pixels
+KERNEL_SIZE = 21  # HR pixels
+SIDE = 128  # LR pixels, of the middle of a picture that is used
+
+
+def main() -> None:
+    """Prints the table of a scale."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, nargs="?", help="HR pictures (default: the package's held-out photos)")
+    parser.add_argument("--scale", type=int, default=2, help="1, 2, 3 or 4 (%(default)s)")
+    options = parser.parse_args()
+    if options.folder:
+        pictures = [read_picture(path).rgb for path in list_pictures(options.folder)]
+    else:
+        pictures = [*builtin_test_pictures().values()]
+    print(
+        "| noise level | JPEG quality | told: width, error; noise | not told: width, error; noise |\n|---|---|---|---|"
+    )
+    for row in rows(pictures, options.scale):
+        print(row, flush=True)
+
+
+def rows(pictures: list[NDArray], scale: int) -> Iterator[str]:
+    """The lines of the table."""
+    estimator, kernel = BlindEstimator(scale), gaussian(WIDTH * scale, WIDTH * scale, 0, KERNEL_SIZE)
+    for noise_level in NOISE_LEVELS:
+        lr = [degrade_picture(_middle(picture, scale), kernel, noise_level, scale) for picture in pictures]
+        yield f"| {noise_level} | not compressed | | {_means(estimator, lr, None)} |"
+        for quality in QUALITIES:
+            tables = JpegTables.of_quality(quality)
+            compressed = [compress_array(picture, tables) for picture in lr]
+            told, untold = (_means(estimator, compressed, each) for each in (tables, None))
+            yield f"| {noise_level} | {quality} | {told} | {untold} |"
+
+
+def _means(estimator: BlindEstimator, pictures: list[NDArray], jpeg: JpegTables | None) -> str:
+    found = [estimator.estimate(picture, jpeg=jpeg) for picture in pictures]
+    widths = [float(np.hypot(*each.widths) / np.sqrt(2)) for each in found]
+    error = statistics.mean(abs(width - WIDTH * estimator.scale) for width in widths)
+    noise_level = statistics.mean(each.noise_level for each in found)
+    return f"{statistics.mean(widths):.2f}, {error:.2f}; {noise_level:.1f}"
+
+
+def _middle(picture: NDArray, scale: int) -> NDArray:
+    """The middle of a picture, with sides that are multiples of the scale."""
+    sides = [min(length // scale, SIDE) * scale for length in picture.shape[:2]]
+    top, left = ((length - side) // 2 for length, side in zip(picture.shape[:2], sides, strict=True))
+    return picture[top : top + sides[0], left : left + sides[1]]
+
+
+if __name__ == "__main__":
+    main()
