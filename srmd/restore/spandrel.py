@@ -28,15 +28,15 @@ SRMD_ID = "SRMD"
 class OneInputSRMD(SRMD):
     """A network that takes nothing but LR: it is told what is built in, or else what is estimated from LR.
 
-    Its buffers are the tensors of a file that are not the network's. `estimator` is None if a degradation is built in.
+    Its buffers are the tensors of a file that are not the network's.
     """
 
-    def __init__(self, config: NetworkConfig, state: dict[str, Tensor], estimator: BlindEstimator | None):
+    def __init__(self, config: NetworkConfig, state: dict[str, Tensor]):
         super().__init__(config)
         for name in (PCA, CONFIG, DEGRADATION_MAP):
             if name in state:
                 self.register_buffer(name, torch.empty_like(state[name]))
-        self._estimator = estimator
+        self._estimator = None if DEGRADATION_MAP in state else BlindEstimator(config.scale)
 
     def forward(self, lr: Tensor) -> Tensor:
         """LR (N, 3, h, w), 0 to 1, → SR (N, 3, s·h, s·w), not clipped."""
@@ -86,11 +86,10 @@ def _descriptor(
     from spandrel import ImageModelDescriptor, ModelTiling
 
     config, is_baked = read_config_tensor(state[CONFIG], Path(SRMD_ID)), DEGRADATION_MAP in state
-    estimator = None if is_baked else BlindEstimator(config.scale)
-    with torch.device("meta"):  # without initial weights, which would draw from the program's random numbers
-        network = OneInputSRMD(config, state, estimator)
+    with torch.random.fork_rng(devices=[]):  # initial weights are drawn, but not from the program's random numbers
+        network = OneInputSRMD(config, state)
     return ImageModelDescriptor(
-        network.to_empty(device="cpu"),  # the descriptor loads the state
+        network,
         state,
         architecture=architecture,
         purpose="SR" if config.scale > 1 else "Restoration",

@@ -131,7 +131,7 @@ def weights_bytes(weights: Weights, dtype: torch.dtype = torch.float32, degradat
     config = weights.network.config
     state = weights.network.state_dict()
     tensors = {key: _to_float_type(tensor, dtype).contiguous() for key, tensor in state.items()}
-    tensors |= {PCA: weights.pca.float().contiguous(), CONFIG: config_tensor(config)}
+    tensors |= {PCA: weights.pca.float().contiguous(), CONFIG: _config_tensor(config)}
     if degradation_map is not None:
         tensors[DEGRADATION_MAP] = degradation_map.float().contiguous()
     metadata = {"date": date.today().isoformat()} | weights.metadata | asdict(config)
@@ -140,7 +140,7 @@ def weights_bytes(weights: Weights, dtype: torch.dtype = torch.float32, degradat
     return save(tensors, header)
 
 
-def config_tensor(config: NetworkConfig) -> Tensor:
+def _config_tensor(config: NetworkConfig) -> Tensor:
     """The configuration as JSON in a tensor of bytes."""
     return torch.tensor(list(json.dumps(asdict(config)).encode()), dtype=torch.uint8)
 
