@@ -20,7 +20,7 @@ from srmd.kernel.window import fit_kernel
 from srmd.model import NetworkConfig
 from srmd.weights.export_ncnn import ncnn_export
 from srmd.weights.export_onnx import OPSET, onnx_model
-from srmd.weights.files import Weights, read_weights_with_pca, write_weights
+from srmd.weights.files import Weights, read_weights_with_pca, weights_bytes
 from srmd.weights.surgery import merge_batch_norm
 
 logger = logging.getLogger("srmd")
@@ -40,13 +40,17 @@ def export(request: ExportRequest) -> list[Path]:
     _check_float16(request, weights)
     baked = _baked_degradation(request, weights)
     path = _path(request, weights.network.config, baked)
+    files = _files(path, request, weights, baked)
     with prefix_errors("output"):
+        for file in files:
+            if file.exists() and file.samefile(request.weights):
+                raise InputError(f"{file} would overwrite the weights that are exported")
         make_folder(path.parent)
-        if path.exists() and path.samefile(request.weights):
-            raise InputError(f"{path} would overwrite the weights that are exported")
-    written = _write(path, request, weights, baked)
-    logger.info("%s: %s", ", ".join(map(str, written)), _describe(weights, baked))
-    return written
+    for file, content in files.items():
+        with atomic_write(file) as temporary:
+            temporary.write_bytes(content)
+    logger.info("%s: %s", ", ".join(map(str, files)), _describe(weights, baked))
+    return list(files)
 
 
 def _check_float16(request: ExportRequest, weights: Weights) -> None:
@@ -107,24 +111,20 @@ def _baked_names(config: NetworkConfig, baked: NamedDegradation | None) -> list[
     return [*names, f"noise{baked.noise:g}"] if "noise" in config.conditions else names
 
 
-def _write(path: Path, request: ExportRequest, weights: Weights, baked: NamedDegradation | None) -> list[Path]:
+def _files(path: Path, request: ExportRequest, weights: Weights, baked: NamedDegradation | None) -> dict[Path, bytes]:
+    """The files to write, `path` and those beside it, and their contents."""
     float16 = request.precision == "fp16"
     built_in = None if baked is None else baked_map(baked, weights)
     if request.export_format == "safetensors":
-        write_weights(path, weights, torch.float16 if float16 else torch.float32, built_in)
-        return [path]
+        return {path: weights_bytes(weights, torch.float16 if float16 else torch.float32, built_in)}
     metadata = export_metadata(weights, baked)
     if request.export_format == "onnx":
-        contents = {path: onnx_model(weights.network, metadata, float16, built_in).SerializeToString()}
-    else:
-        param, binary = ncnn_export(weights.network, float16, built_in)
-        contents = {path.with_name(f"{path.stem}.bin"): binary, path: param.encode()}
-        if built_in is None:  # whoever computes degradation maps needs P; ncnn's files have no metadata
-            contents[path.with_name(f"{path.stem}.json")] = json.dumps(metadata, indent=1).encode()
-    for file, content in contents.items():
-        with atomic_write(file) as temporary:
-            temporary.write_bytes(content)
-    return list(contents)
+        return {path: onnx_model(weights.network, metadata, float16, built_in).SerializeToString()}
+    param, binary = ncnn_export(weights.network, float16, built_in)
+    files = {path.with_name(f"{path.stem}.bin"): binary, path: param.encode()}
+    if baked is None:  # whoever computes degradation maps needs P; ncnn's files have no metadata
+        files[path.with_name(f"{path.stem}.json")] = json.dumps(metadata, indent=1).encode()
+    return files
 
 
 def export_metadata(weights: Weights, baked: NamedDegradation | None) -> dict[str, str]:

@@ -6,16 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.io
 import torch
+from safetensors.torch import load_file
 
 from exported import detailed_network, run_ncnn, run_onnx
+from foreign_networks import ncnn_files
 from srmd.backends.backend import Backend
 from srmd.cli import main
-from srmd.kernel.families import gaussian
-from srmd.kernel.pca import pca_matrix
+from srmd.kernel.families import delta, gaussian
+from srmd.kernel.pca import kernel_codes, pca_matrix
 from srmd.model import NetworkConfig
 from srmd.restore.restorer import Restorer
-from srmd.weights.files import Weights, read_weights, write_weights
+from srmd.weights.files import DEGRADATION_MAP, Weights, read_weights, write_weights
 
 SMALL = NetworkConfig(features=8, layers=4, batch_norm=True)
 
@@ -102,6 +105,10 @@ def test_safetensors_keep_the_network_and_hold_what_is_built_in(weights: Weights
     expected = restored(weights, lr, gaussian(1.3), 5)
     np.testing.assert_allclose(restored(read, lr, gaussian(1.3), 5), expected, atol=1e-5, rtol=0)
     assert read.metadata["license"] == "CC0-1.0"
+    built_in = load_file("out.safetensors")[DEGRADATION_MAP].flatten()
+    np.testing.assert_allclose(built_in[SMALL.condition_channels["noise"]], [15 / 255], atol=1e-7)
+    code = kernel_codes(delta(), pca_matrix())
+    np.testing.assert_allclose(built_in[SMALL.condition_channels["kernel"]], code, atol=1e-6)
 
 
 def test_output_names_the_file(weights: Weights):
@@ -113,6 +120,10 @@ def test_output_names_the_file(weights: Weights):
     ("flags", "message"),
     [
         ("--export_format=safetensors --output=net.safetensors", "--output: net.safetensors would overwrite"),
+        (
+            "--export_format=ncnn --weights=net.bin --pca=pca.mat --output=net.param",
+            "--output: net.bin would overwrite",
+        ),
         ("--scale_factor=3", "--scale_factor: expected 2, the scale of net.safetensors, found 3"),
         ("--pca=net.safetensors", "--pca: not needed: the weights contain their own P"),
         ("--output=net.safetensors/a", "--output: net.safetensors/a: expected a folder to write to"),
@@ -132,6 +143,8 @@ def test_what_cannot_be_exported_is_one_line_and_no_file(flags: str, message: st
         networks["large"].convs[1].weight[0, 0, 0, 0] = 1e6
     for name, network in networks.items():
         write_weights(Path(f"{name}.safetensors"), Weights(network, pca))
+    ncnn_files(Path(), networks["nf"])  # net.param and net.bin
+    scipy.io.savemat("pca.mat", {"P": np.eye(15, 225)})
     default = [] if "--weights" in flags else ["--weights=net.safetensors"]
     assert export(*default, *flags.split()) == 2
     error = capsys.readouterr().err

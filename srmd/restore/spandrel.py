@@ -8,18 +8,9 @@ Spandrel hands nothing but tensors on, so that configuration, P and what is buil
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from spandrel import (
-    MAIN_REGISTRY,
-    Architecture,
-    ArchRegistry,
-    ArchSupport,
-    ImageModelDescriptor,
-    ModelTiling,
-    StateDict,
-)
-from spandrel.util import KeyCondition
 from torch import Tensor
 
 from srmd.degradation import Degradation, degradation_map
@@ -27,6 +18,9 @@ from srmd.model import SRMD, NetworkConfig
 from srmd.restore.auto import estimated_kernel
 from srmd.restore.estimate import BlindEstimator
 from srmd.weights.files import CONFIG, DEGRADATION_MAP, PCA, read_config_tensor
+
+if TYPE_CHECKING:
+    from spandrel import Architecture, ArchRegistry, ImageModelDescriptor
 
 SRMD_ID = "SRMD"
 
@@ -37,7 +31,7 @@ class OneInputSRMD(SRMD):
     Its buffers are the tensors of a file that are not the network's.
     """
 
-    def __init__(self, config: NetworkConfig, state: StateDict):
+    def __init__(self, config: NetworkConfig, state: dict[str, Tensor]):
         super().__init__(config)
         for name in (PCA, CONFIG, DEGRADATION_MAP):
             if name in state:
@@ -58,32 +52,52 @@ class OneInputSRMD(SRMD):
         return degradation_map(degradation, self.pca.float().cpu(), self.config.conditions)
 
 
-class SRMDArchitecture(Architecture[OneInputSRMD]):
-    """How spandrel detects and loads a file of this package."""
-
-    def __init__(self):
-        detect = KeyCondition.has_all("convs.0.weight", "head.weight", PCA, CONFIG)
-        super().__init__(id=SRMD_ID, name=SRMD_ID, detect=detect)
-
-    def load(self, state_dict: StateDict) -> ImageModelDescriptor[OneInputSRMD]:
-        """A descriptor of the network; tiles are discouraged if the degradation is estimated, from each of them."""
-        config = read_config_tensor(state_dict[CONFIG], Path(SRMD_ID))
-        is_baked = DEGRADATION_MAP in state_dict
-        return ImageModelDescriptor(
-            OneInputSRMD(config, state_dict),
-            state_dict,
-            architecture=self,
-            purpose="SR" if config.scale > 1 else "Restoration",
-            tags=[config.kind, "fixed degradation" if is_baked else "blind"],
-            supports_half=True,
-            supports_bfloat16=False,
-            scale=config.scale,
-            input_channels=3,
-            output_channels=3,
-            tiling=ModelTiling.SUPPORTED if is_baked else ModelTiling.DISCOURAGED,
-        )
-
-
-def register(registry: ArchRegistry = MAIN_REGISTRY) -> None:
+def register(registry: "ArchRegistry | None" = None) -> None:
     """Adds SRMD to a registry of spandrel, by default to that which all programs use; again, it has no effect."""
-    registry.add(ArchSupport.from_architecture(SRMDArchitecture()), ignore_duplicates=True)
+    from spandrel import MAIN_REGISTRY, ArchSupport
+
+    registry = MAIN_REGISTRY if registry is None else registry
+    registry.add(ArchSupport.from_architecture(_architecture()), ignore_duplicates=True)
+
+
+def _architecture() -> "Architecture[OneInputSRMD]":
+    """How spandrel detects and loads a file of this package. It is made here because spandrel is optional."""
+    from spandrel import Architecture
+    from spandrel.util import KeyCondition
+
+    class SRMDArchitecture(Architecture[OneInputSRMD]):
+        def __init__(self):
+            detect = KeyCondition.has_all("convs.0.weight", "head.weight", PCA, CONFIG)
+            super().__init__(id=SRMD_ID, name=SRMD_ID, detect=detect)
+
+        def load(self, state_dict: dict[str, Tensor]) -> "ImageModelDescriptor[OneInputSRMD]":
+            return _descriptor(self, state_dict)
+
+    return SRMDArchitecture()
+
+
+def _descriptor(
+    architecture: "Architecture[OneInputSRMD]", state: dict[str, Tensor]
+) -> "ImageModelDescriptor[OneInputSRMD]":
+    """The network with what spandrel must know of it.
+
+    Tiles are discouraged if the degradation is estimated, because each tile would get an estimate of its own.
+    """
+    from spandrel import ImageModelDescriptor, ModelTiling
+
+    config, is_baked = read_config_tensor(state[CONFIG], Path(SRMD_ID)), DEGRADATION_MAP in state
+    with torch.random.fork_rng(devices=[]):  # initial weights are drawn, but not from the program's random numbers
+        network = OneInputSRMD(config, state)
+    return ImageModelDescriptor(
+        network,
+        state,
+        architecture=architecture,
+        purpose="SR" if config.scale > 1 else "Restoration",
+        tags=[config.kind, "fixed degradation" if is_baked else "blind"],
+        supports_half=True,
+        supports_bfloat16=False,
+        scale=config.scale,
+        input_channels=3,
+        output_channels=3,
+        tiling=ModelTiling.SUPPORTED if is_baked else ModelTiling.DISCOURAGED,
+    )

@@ -114,10 +114,15 @@ def _foreign_pca(path: Path, weights: Path) -> Tensor:
     return torch.from_numpy(pca)
 
 
-def write_weights(
-    path: Path, weights: Weights, dtype: torch.dtype = torch.float32, degradation_map: Tensor | None = None
-) -> None:
-    """Writes a .safetensors file atomically.
+def write_weights(path: Path, weights: Weights, dtype: torch.dtype = torch.float32) -> None:
+    """Writes a .safetensors file atomically; see `weights_bytes`."""
+    content = weights_bytes(weights, dtype)
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def weights_bytes(weights: Weights, dtype: torch.dtype = torch.float32, degradation_map: Tensor | None = None) -> bytes:
+    """The content of a .safetensors file.
 
     It holds the network's tensors in `dtype`, P in float32, and the configuration and metadata as JSON under `srmd`,
     beside ModelSpec's keys. The configuration is also among the tensors, and so is `degradation_map` (1, C, 1, 1) if
@@ -128,17 +133,16 @@ def write_weights(
     config = weights.network.config
     state = weights.network.state_dict()
     tensors = {key: _to_float_type(tensor, dtype).contiguous() for key, tensor in state.items()}
-    tensors |= {PCA: weights.pca.float().contiguous(), CONFIG: config_tensor(config)}
+    tensors |= {PCA: weights.pca.float().contiguous(), CONFIG: _config_tensor(config)}
     if degradation_map is not None:
         tensors[DEGRADATION_MAP] = degradation_map.float().contiguous()
     metadata = {"date": date.today().isoformat()} | weights.metadata | asdict(config)
     metadata.pop("noise_free", None)  # from a file of version 0.4.0 or older; `conditions` replaces it
     header = {"srmd": json.dumps(metadata, sort_keys=True)} | _model_spec(config, metadata)
-    with atomic_write(path) as temporary:
-        temporary.write_bytes(save(tensors, header))
+    return save(tensors, header)
 
 
-def config_tensor(config: NetworkConfig) -> Tensor:
+def _config_tensor(config: NetworkConfig) -> Tensor:
     """The configuration as JSON in a tensor of bytes."""
     return torch.tensor(list(json.dumps(asdict(config)).encode()), dtype=torch.uint8)
 

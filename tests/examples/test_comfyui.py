@@ -25,6 +25,7 @@ print(sorted(node.NODE_CLASS_MAPPINGS), model.architecture.id, model.scale)
 pytest.importorskip("spandrel", reason="spandrel is not installed (requirements-engines.txt)")
 
 
+@pytest.mark.slow
 def test_its_import_lets_every_user_of_spandrel_load_our_files():
     """In a process of its own, because spandrel's registry belongs to the process."""
     root = FOLDER.parents[2]

@@ -16,7 +16,7 @@ from srmd.kernel.families import gaussian
 from srmd.kernel.pca import pca_matrix
 from srmd.model import NetworkConfig
 from srmd.restore.restorer import Restorer
-from srmd.weights.files import CONFIG, Weights, write_weights
+from srmd.weights.files import CONFIG, Weights, weights_bytes, write_weights
 
 spandrel = pytest.importorskip("spandrel", reason="spandrel is not installed (requirements-engines.txt)")
 SMALL = NetworkConfig(3, features=8, layers=4)
@@ -62,7 +62,7 @@ def test_a_file_with_a_degradation_built_in_restores_with_it(
     weights, kernel, noise_level = small_weights(config), gaussian(2.6, 1.0, 30), 15 * ("noise" in conditions)
     degradation = Degradation.uniform(torch.from_numpy(kernel)[None].float(), torch.tensor([float(noise_level)]))
     baked = degradation_map(degradation, weights.pca, conditions)
-    write_weights(tmp_path / "net.safetensors", weights, degradation_map=baked)
+    (tmp_path / "net.safetensors").write_bytes(weights_bytes(weights, degradation_map=baked))
     model = spandrel.ModelLoader(registry=registry).load_from_file(tmp_path / "net.safetensors")
     assert (model.architecture.id, model.scale, model.purpose) == ("SRMD", 3, "SR")
     assert model.tiling == spandrel.ModelTiling.SUPPORTED
@@ -73,7 +73,9 @@ def test_a_file_with_a_degradation_built_in_restores_with_it(
 def test_a_file_without_a_degradation_estimates_it_from_each_picture(registry: "spandrel.ArchRegistry", tmp_path: Path):
     weights = small_weights()
     write_weights(tmp_path / "net.safetensors", weights)
+    random_state = torch.get_rng_state()
     model = spandrel.ModelLoader(registry=registry).load_from_file(tmp_path / "net.safetensors")
+    assert torch.equal(torch.get_rng_state(), random_state)  # which belongs to the program
     assert model.tiling == spandrel.ModelTiling.DISCOURAGED
     noisy = np.random.default_rng(0).normal(lr_picture(), 20).clip(0, 255).astype(np.uint8)
     results = model.model(torch.cat([as_tensor(lr_picture()), as_tensor(noisy)])).detach().clamp(0, 1)

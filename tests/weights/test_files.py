@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load
 
 from default_pca import default_pca
 from srmd import __version__
@@ -22,6 +22,7 @@ from srmd.weights.files import (
     Weights,
     read_config_tensor,
     read_weights,
+    weights_bytes,
     write_weights,
 )
 from srmd.weights.shipped import estimator_file, network_files
@@ -90,10 +91,9 @@ def test_the_shipped_networks_and_estimators_carry_the_keys_of_modelspec():
         assert header(path)["modelspec.license"] == "MIT"
 
 
-def test_the_configuration_is_also_a_tensor(tmp_path: Path):
+def test_the_configuration_is_also_a_tensor():
     config = replace(SMALL, head="upsample", conditions=("kernel",))
-    write_weights(tmp_path / "a.safetensors", weights(config), torch.float16, torch.ones(1, config.map_channels, 1, 1))
-    tensors = load_file(tmp_path / "a.safetensors")
+    tensors = load(weights_bytes(weights(config), torch.float16, torch.ones(1, config.map_channels, 1, 1)))
     assert read_config_tensor(tensors[CONFIG], Path("a")) == config
     assert tensors[DEGRADATION_MAP].dtype == torch.float32
     for text in (b"{", b"[]", b"\xff", b"{}"):
