@@ -19,6 +19,9 @@ from example_degradations import (
     without_border,
 )
 from srmd.degradation import Degradation, border, degrade
+from srmd.jpeg.codec import Compression
+from srmd.jpeg.pillow_codec import compress_array
+from srmd.jpeg.tables import JpegTables
 from srmd.kernel.families import asymmetric, delta, gaussian, random_kernels
 from srmd.pictures.dihedral import VIEWS, turn
 
@@ -149,6 +152,19 @@ def test_lr_is_rounded_before_noise_and_not_clipped_after():
     assert_close(levels, levels.round(), 1e-10)
     white = degrade(torch.ones_like(hr), uniform_degradation(asymmetric_kernels(1), 75.0), 2, noise=noise)
     assert_close(white, 1 + 75 / 255 * noise, 1e-12)
+
+
+def test_lr_is_compressed_after_noise_is_added_and_clipped_before():
+    hr, noise = random_picture(2, 3, 40, 36), torch.randn(2, 3, 20, 18, dtype=torch.float64)
+    degradation = uniform_degradation(asymmetric_kernels(2), 25.0)
+    tables = JpegTables.of_quality(60)
+    arrays = np.array([[tables.luma, tables.chroma]])
+    compression = Compression.of_arrays(np.array([1]), arrays, ["4:2:0"], np.zeros((1, 2), int))
+    lr = degrade(hr, degradation, 2, noise=noise, compression=compression)
+    plain = degrade(hr, degradation, 2, noise=noise)
+    assert_close(lr[0], plain[0], 0)
+    pixels = (plain[1].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    assert_close(lr[1], torch.from_numpy(compress_array(pixels, tables)).permute(2, 0, 1) / 255, 1e-7)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -19,7 +19,7 @@ def compress_array(rgb: NDArray[np.uint8], tables: JpegTables, grey: bool = Fals
     A grey JPEG holds the first channel only, with the luma table; its three channels are equal when it is read.
     """
     with Image.open(BytesIO(encode(rgb, tables, grey))) as picture:
-        return np.asarray(picture.convert("RGB"))
+        return np.array(picture.convert("RGB"))
 
 
 def encode(rgb: NDArray[np.uint8], tables: JpegTables, grey: bool = False) -> bytes:

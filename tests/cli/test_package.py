@@ -7,8 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from srmd.cli import main
+from srmd.model import SRMD, NetworkConfig
+from srmd.weights.files import Weights, write_weights
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,6 +31,17 @@ def test_the_networks_are_listed_with_scale_conditions_and_the_scores_of_the_rea
         for scale in (2, 3, 4):
             assert row[scale - 1].split()[0] == rows[f"{kind.lower()}_x{scale}"][2]
     assert lines[-1] == f"Files: {ROOT / 'weights'}"
+
+
+def test_a_network_that_is_told_of_jpeg_is_listed_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    network = SRMD(NetworkConfig(conditions=("kernel", "noise", "jpeg"), features=4, layers=3))
+    write_weights(tmp_path / "srmdj_x2.safetensors", Weights(network, torch.zeros(15, 225)))
+    monkeypatch.setattr("srmd.weights.shipped.shipped_folder", lambda _: tmp_path)
+    assert main.main(["--list_weights"]) == 0
+    row = capsys.readouterr().out.splitlines()[1]
+    assert re.split(r"\s{2,}", row) == ["srmdj_x2", "x2", "kernel, noise, jpeg", "–", "–", "–"]
 
 
 def test_the_networks_are_listed_without_torch():

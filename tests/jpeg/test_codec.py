@@ -92,6 +92,13 @@ def test_other_pictures_of_the_batch_are_not_changed():
     assert compressed.dtype == torch.float32
 
 
+def test_no_value_is_copied_to_the_cpu():
+    tables = np.ones((2, 2, 64), np.int64)
+    compression = Compression.of_arrays(np.arange(2), tables, ["4:2:0", "4:4:4"], np.zeros((2, 2), int))
+    pictures = torch.rand(3, 3, 21, 30).to("meta")  # tensors without values: reading one is an error
+    assert compress(pictures, Compression(*(each.to("meta") for each in compression))).shape == pictures.shape
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_a_gpu_computes_what_the_cpu_computes():
     rng = np.random.default_rng(0)

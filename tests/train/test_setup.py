@@ -35,6 +35,20 @@ def test_a_run_starts_from_the_weights_of_another_scale_and_keeps_their_p(monkey
     torch.testing.assert_close(checkpoint.network["convs.5.weight"], expected, atol=1e-6, rtol=0)
 
 
+def test_a_network_that_is_told_of_jpeg_starts_from_weights_that_are_not(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Solver, "reset_dormant", lambda solver: None)
+    source = write_x3_weights("first.safetensors")
+    flags = ["--conditions=kernel,noise,jpeg", "--scale_factor=3"]
+    assert train("run", "--steps=1", "--lr=1e-9", "--weights=first.safetensors", *flags) == 0
+    network = read_weights(Path("run/last.safetensors")).network
+    assert network.config.conditions == ("kernel", "noise", "jpeg")
+    first, source_first = network.convs[0].weight, source.network.convs[0].weight
+    torch.testing.assert_close(first[:, :-3], source_first, atol=1e-6, rtol=0)
+    assert 0 < first[:, -3:].abs().max() < 1e-6  # one step of a tiny learning rate from 0: the new channels learn
+    assert main.main(["--mode=test", "--weights=run/last.safetensors", "--test_data=pictures/a.png"]) == 0
+    assert train("run", "--resume", "--conditions=kernel,noise") == 2
+
+
 def test_a_network_with_batch_norm_does_not_start_from_weights_without(capsys: pytest.CaptureFixture):
     write_x3_weights("first.safetensors")
     assert train("run", "--steps=1", "--batch_norm", "--weights=first.safetensors") == 2

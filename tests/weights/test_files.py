@@ -14,6 +14,7 @@ from safetensors.torch import load
 from default_pca import default_pca
 from srmd import __version__
 from srmd.base.errors import InputError
+from srmd.config import CONDITIONS
 from srmd.model import SRMD, NetworkConfig
 from srmd.weights.checkpoint import load_checkpoint, save_checkpoint
 from srmd.weights.files import (
@@ -234,6 +235,20 @@ def test_srmd_and_srmdnf_networks_initialised_from_each_other_have_equal_outputs
     degradation_map[:, 15] = 0
     outputs = [each(lr, degradation_map[:, : each.config.map_channels]) for each in (target, source)]
     torch.testing.assert_close(*outputs)
+
+
+def test_a_network_that_is_told_of_jpeg_starts_with_three_channels_of_zeros(tmp_path: Path):
+    source, target = SRMD(SMALL), SRMD(replace(SMALL, conditions=CONDITIONS))
+    initialise_from(target, source)
+    first, source_first = target.convs[0].weight, source.convs[0].weight
+    assert torch.equal(first[:, :-3], source_first)
+    assert not first[:, -3:].any()
+    lr, degradation_map = torch.rand(1, 3, 9, 7), torch.rand(1, 19, 1, 1)
+    torch.testing.assert_close(target(lr, degradation_map), source(lr, degradation_map[:, :16]))
+    write_weights(tmp_path / "srmdj_x3.safetensors", Weights(target, torch.from_numpy(pca_matrix())))
+    read = read_weights(tmp_path / "srmdj_x3.safetensors").network
+    assert (read.config.conditions, read.config.kind) == (CONDITIONS, "SRMD")
+    assert torch.equal(read.convs[0].weight, first)
 
 
 @pytest.mark.parametrize(("noise_free", "conditions"), [(True, ("kernel",)), (False, ("kernel", "noise"))])
