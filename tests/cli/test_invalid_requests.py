@@ -222,7 +222,7 @@ INVALID = [
     (f"{EXPORT} --bake --kernel=two_kernels.npy", "--kernel", "which holds 2"),
     (f"{EXPORT} --precision=bf16", "--precision", "expected fp32 or fp16 with --mode=export, found bf16"),
     (f"{EXPORT} --scale_factor=7", "--weights", "none for x7 is shipped"),
-    (f"{EXPORT} --weights=weights.safetensors", "--weights", "weights.safetensors"),
+    (f"{EXPORT} --export_format=ncnn --weights=weights.safetensors", "--weights", "weights.safetensors"),
     (f"{EXPORT} --output=a.param", "--output", "expected a folder, or a .onnx file, found a.param"),
     (f"{EXPORT} --output=a.png", "--output", "expected a folder, or a .onnx file, found a.png"),
     (f"{EXPORT} --output=-", "--output", "standard output"),
