@@ -9,7 +9,8 @@ the network becomes a small multilayer perceptron, whose training takes seconds.
 A penalty keeps natural pictures as they are: the squared change of their SR, relative to the squared error of SR. Its
 Hessian is approximated as in K-FAC (Grosse and Martens, ICML 2016), by a Kronecker product for each layer: of the
 second moments of its inputs and those of the gradients of its outputs, both measured on training crops. Of all weights
-with given sums of taps, those with the least penalty are computed in closed form.
+with given sums of taps, those with the least penalty are computed in closed form. Degradations that lose more than
+others get a share of the penalty of their own (`--protected`).
 """
 
 import argparse
@@ -18,8 +19,10 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -65,6 +68,14 @@ class Moments(NamedTuple):
     gradients: Tensor  # (C_out, C_out), summed over the pixels of a crop
 
 
+class Protected(NamedTuple):
+    """A degradation with a share of the penalty of its own."""
+
+    kernel: str  # as `--kernel` takes it
+    noise_level: float  # 0 to 255
+    share: float  # 0 to 1; training's degradations have what is left
+
+
 class Whitening(NamedTuple):
     """A layer's changes as products with a matrix Y, (C_out, C_in + 1), whose penalty is the sum of its squares."""
 
@@ -97,6 +108,26 @@ def natural_moments(network: SRMD, batches: Batches, count: int) -> list[Moments
             moment += (gradient @ gradient.T).double() / len(batch.lr) / count
     network.zero_grad()
     return [Moments(*moments) for moments in zip(inputs, gradients, strict=True)]
+
+
+def mixed_moments(
+    weights: Weights, pictures: PackedPictures, crops: int, protected: list[Protected] = ()
+) -> list[Moments]:
+    """The moments of each layer on `crops` crops with training's degradations, and half as many with each protected."""
+    batches = training_batches(weights, pictures)
+    training_share = 1 - sum(each.share for each in protected)
+    parts = [(training_share, natural_moments(weights.network, batches, crops // 2))]
+    for kernel, noise_level, share in protected:
+        kernels = torch.from_numpy(parse_kernels(kernel)[0]).float().expand(batches.config.batch_size, -1, -1)
+        degradation = Degradation.uniform(kernels, torch.full((len(kernels),), noise_level))
+        with patch("srmd.train.batches.random_degradation", lambda *_, fixed=degradation: fixed):
+            parts.append((share, natural_moments(weights.network, batches, crops // 4)))
+    shares, moments = zip(*parts, strict=True)
+    return [Moments(*map(partial(_weighted_sum, shares), *layer)) for layer in zip(*moments, strict=True)]
+
+
+def _weighted_sum(shares: tuple[float, ...], *matrices: Tensor) -> Tensor:
+    return sum(share * matrix for share, matrix in zip(shares, matrices, strict=True))
 
 
 def _forward(conv: torch.nn.Conv2d, x: Tensor, relu: bool) -> Tensor:
@@ -244,11 +275,13 @@ def fit(options: argparse.Namespace) -> None:
     shipped = ROOT / "weights" / f"{options.name}.safetensors"
     weights, output = read_weights(shipped), options.output or shipped
     pictures, _ = open_training_data(options.train_data).split()
-    moments = natural_moments(weights.network, training_batches(weights, pictures), options.crops // 2)
+    protected = [Protected(kernel, float(level), float(share)) for kernel, level, share in options.protected]
+    moments = mixed_moments(weights, pictures, options.crops, protected)
     network = corrected(weights, moments, options.penalty, options.margin)
     flags = {key: getattr(options, key) for key in ("train_data", "crops", "penalty", "margin")}
     command = f"python -m benchmarks.fit_colours {options.name} "
     command += " ".join(f"--{flag}={value}" for flag, value in flags.items() if value is not None)
+    command += "".join(f" --protected {' '.join(each)}" for each in options.protected)
     old_scores = ("scores", "held_out_psnr_y")
     metadata = {key: value for key, value in weights.metadata.items() if key not in old_scores}
     weights = replace(weights, network=network, metadata=metadata | {"colours": {"command": command}})
@@ -267,4 +300,12 @@ if __name__ == "__main__":
     parser.add_argument("--crops", type=int, default=CROPS, help="natural crops that must change little")
     parser.add_argument("--penalty", type=float, default=PENALTY, help="factor of the penalty, halved until it fits")
     parser.add_argument("--margin", type=float, default=MARGIN, help="levels of 255 that are no error in training")
+    parser.add_argument(
+        "--protected",
+        nargs=3,
+        action="append",
+        default=[],
+        metavar=("KERNEL", "NOISE", "SHARE"),
+        help="a degradation that gets this share of the penalty, 0 to 1; can be repeated",
+    )
     fit(parser.parse_args())

@@ -265,7 +265,7 @@ def test_threads_may_share_a_restorer(tmp_path: Path, engine: str):
     load_small(tmp_path)
     restorer = srmd.load(tmp_path / "small.safetensors", device="cpu", precision="fp32", engine=engine)
     rng = np.random.default_rng(0)
-    pictures = [rng.integers(0, 256, (16 + 4 * (i % 3), 20, 3), np.uint8) for i in range(24)]
+    pictures = [rng.integers(0, 256, (16 + 4 * (i % 3), 20, 3), np.uint8) for i in range(9)]
     alone = [restorer.restore(picture, "delta") for picture in pictures]
     with ThreadPoolExecutor(4) as threads:
         together = list(threads.map(lambda picture: restorer.restore(picture, "delta"), pictures))

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from benchmarks import fit_colours
-from benchmarks.fit_colours import Moments, flat_errors, layer_sums, random_flats, restore_flats, whitening
+from benchmarks.fit_colours import Moments, Protected, flat_errors, layer_sums, random_flats, restore_flats, whitening
 from default_pca import default_pca
 from srmd.model import SRMD, NetworkConfig
 from srmd.packs.reader import PackedPictures
@@ -84,6 +84,19 @@ def pictures(tmp_path: Path) -> PackedPictures:
     coarse.resize((200, 200), Image.Resampling.BICUBIC).save(tmp_path / "pictures" / "a.png")
     pack(tmp_path / "pictures", tmp_path / "pack.h5")
     return PackedPictures(tmp_path / "pack.h5")
+
+
+def test_protected_degradations_have_a_share_of_the_moments(pictures: PackedPictures):
+    weights = small_weights()
+    first = [
+        fit_colours.mixed_moments(weights, pictures, 4, [Protected("delta", level, share)])[0].inputs
+        for level, share in ((51, 1.0), (0, 1.0), (51, 0.5))
+    ]
+    noise_level = 9 * (3 + 15) + 4  # the middle tap of the last channel
+    others = fit_colours.mixed_moments(weights, pictures, 4)[0].inputs
+    assert first[0][noise_level, noise_level].item() == pytest.approx((51 / 255) ** 2)
+    assert first[1][noise_level, noise_level] == 0
+    torch.testing.assert_close(first[2], (first[0] + others) / 2)
 
 
 def test_a_network_that_cannot_be_corrected_is_an_error(pictures: PackedPictures, monkeypatch: pytest.MonkeyPatch):
