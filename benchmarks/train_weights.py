@@ -11,14 +11,19 @@ cosine schedule ends within it, because a schedule that is cut short costs tenth
 """
 
 import argparse
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+import torch
 
 from benchmarks.plans import PATCH_SIZE, PLANS, ROOT, Plan, shipped
 from benchmarks.ship import ship
 from srmd.backends.device import choose_device
 from srmd.base.errors import InputError, Stopped
+from srmd.base.signals import stop_requests
 from srmd.cli import main
 from srmd.cli.console import one_line
 from srmd.cli.values import existing
@@ -56,7 +61,7 @@ def flags(plan: Plan, steps: int, train_data: Path | None) -> list[str]:
     source = plan.source()
     lr = settings.lr_continued if source == plan.name else settings.lr
     arguments = ["--mode=train", f"--scale_factor={plan.scale}", f"--steps={steps}", f"--lr={lr}"]
-    arguments += [f"--save_every={settings.save_every}", f"--batch_size={settings.batch_size}"]
+    arguments += [f"--save_every={settings.save_every}", f"--batch_size={processes() * settings.batch_size}"]
     arguments += [f"--patch_size={PATCH_SIZE}", f"--conditions={','.join(plan.conditions)}"]
     if source is not None:
         arguments.append(f"--weights={shipped(source).relative_to(ROOT)}")
@@ -92,11 +97,33 @@ def train(plan: Plan, steps: int, train_data: Path | None, test_data: list[Path]
     """Trains a network or resumes its training, and ships it if it is better; returns the training's exit code."""
     run = RUNS / plan.name
     arguments = ["--mode=train"] if is_started(plan) else flags(plan, steps, train_data)
-    code = main.main([*arguments, f"--output={run}", "--resume", "--visdom=auto"])
+    code = run_main([*arguments, f"--output={run}", "--resume", "--visdom=auto"])
     if code == 0:
         ship(run, test_data)
         (run / "shipped").touch()
     return code
+
+
+def processes() -> int:
+    """The number of processes that train a network: one for each GPU of this machine, and one if there is none."""
+    return max(torch.cuda.device_count(), 1)
+
+
+def run_main(arguments: list[str]) -> int:
+    """Runs main.py in this process, or in one for each GPU, and returns the exit code; raises Stopped on a signal."""
+    if processes() == 1:
+        return main.main(arguments)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes()}"]
+    # In a session of its own it gets no signal from the terminal, so that it gets each signal once, from here.
+    command = [*launcher, "--shutdown_timeout=120", str(ROOT / "main.py"), *arguments]
+    with stop_requests() as stop, subprocess.Popen(command, start_new_session=True) as launched:
+        while launched.poll() is None and not stop:
+            time.sleep(1)
+        if stop:
+            launched.send_signal(stop[0])
+            launched.wait()
+            raise Stopped(stop[0])
+        return launched.returncode
 
 
 def is_started(plan: Plan) -> bool:

@@ -1,6 +1,7 @@
 """`Solver` trains a network step by step; `training_run.py` adds a run folder, a dashboard and checkpoints."""
 
 import copy
+import io
 import logging
 import math
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from srmd import __version__
 from srmd.backends.choice import winograd_is_faster
 from srmd.backends.device import autocast, choose_device, choose_precision, exact_convolutions
 from srmd.base.arithmetic import ceil_div
+from srmd.base.distributed import Processes
 from srmd.base.errors import prefix_errors
 from srmd.config import TrainConfig
 from srmd.degradation import upsample
@@ -49,6 +51,9 @@ class Solver:
 
     A batch depends on the seed and the number of its step only. So a run that is resumed from `state_dict` on the same
     machine gives exactly the weights of an uninterrupted run.
+
+    Several processes share the samples of each batch. Everything else is the same in all of them: after a step they
+    have equal weights.
     """
 
     def __init__(
@@ -57,6 +62,7 @@ class Solver:
         training: PackedPictures,
         validation: PackedPictures,
         setup: TrainingSetup | None = None,
+        processes: Processes | None = None,
     ):
         """Prepare step 1. `setup` holds the network, P and kernels; by default they are made as `config` says.
 
@@ -64,6 +70,8 @@ class Solver:
         if all pictures of `training` are too small.
         """
         self.config, self.step = config, 0
+        self.processes = processes or Processes()
+        self.part = self.processes.part(config.batch_size)  # of each batch, for this process
         self.device = choose_device(config.device)
         self.precision = choose_precision(config.precision, self.device)
         self.pictures_identity = training.identity
@@ -73,7 +81,7 @@ class Solver:
             self.batches = self._batches(cache_pictures(training, config.cache, self.device), COLOUR_SHARES)
         large_enough = validation.count_large_enough(self.batches.crop_size) > 0
         self.validation_batch = self._batches(validation if large_enough else training, UNCHANGED_COLOURS).draw(0)
-        patches = config.batch_size, config.patch_size, config.patch_size  # (N, h, w)
+        patches = self.part.stop - self.part.start, config.patch_size, config.patch_size  # (N, h, w)
         winograd = self._can_use_winograd() and winograd_is_faster(self.network, patches)
         self._plain_step = ForwardBackward(self.network, config.loss, self.device, self.precision, winograd)
         self.ema = copy.deepcopy(self.network).eval().requires_grad_(False)
@@ -81,7 +89,8 @@ class Solver:
         self.forward_backward: Callable[[Batch], Tensor] = self._plain_step
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device.index or 0)
-            self.forward_backward = capture_step(self._plain_step, self.validation_batch)
+            example = Batch(*(tensor[self.part] for tensor in self.validation_batch))
+            self.forward_backward = capture_step(self._plain_step, example)
 
     def _batches(self, pictures: PackedPictures, colours: ColourShares) -> Batches:
         return Batches(pictures, self.config, self.pca, self.device, self.kernels, colours)
@@ -113,6 +122,7 @@ class Solver:
             pca=self.pca,
             pictures=self.pictures_identity,
             own_kernels=None if self.kernels.own_kernels is None else torch.from_numpy(self.kernels.own_kernels),
+            processes=self.processes.count,
         )
         return vars(checkpoint)
 
@@ -139,13 +149,23 @@ class Solver:
 
     def training_step(self) -> Tensor:
         """Train on the batch of the next step. Return its loss, a tensor on the device."""
-        if self.step % RESET_EVERY == 0 and self.step <= self.config.steps // 2:
-            self.reset_dormant()
-        batch = self.batches.draw(self.step + 1)  # before anything changes: it raises InputError if a pack is damaged
+        with self.processes.common_errors():
+            if self.step % RESET_EVERY == 0 and self.step <= self.config.steps // 2:
+                self.reset_dormant()
+            # Before anything changes: it raises InputError if a pack is damaged.
+            batch = self.batches.draw(self.step + 1, self.part)
         self.step += 1
         loss = self.forward_backward(batch)
+        if self.processes.are_several:
+            self._average(loss)
         self.optimizer_step()
         return loss
+
+    def _average(self, loss: Tensor) -> None:
+        """Replace the loss and the gradients of this process's part by those of the whole batch."""
+        gradients = [parameter.grad for parameter in self.network.parameters()]
+        share = (self.part.stop - self.part.start) / self.config.batch_size
+        self.processes.sum_weighted([*gradients, loss], share)
 
     def optimizer_step(self) -> None:
         """Update the network from its gradients, and the EMA from the network."""
@@ -206,6 +226,25 @@ class Solver:
         if not all(torch.isfinite(tensor).all() for tensor in tensors):
             problem = f"the network has weights that are NaN or infinite at step {self.step}"
             raise RuntimeError(f"{problem}: start a new run with a lower `lr`")
+
+    def take_winograd_of_first(self) -> None:
+        """Use Winograd's algorithm if the first process does: its rounding errors differ from PyTorch's."""
+        self.winograd = self.processes.from_first(self.winograd) and self._can_use_winograd()
+
+    def synchronise(self) -> None:
+        """Give all processes the first one's state if their weights differ.
+
+        They differ if processors of different kinds round differently. A checkpoint is then the state of all processes,
+        so that a run resumed from it equals one that was not interrupted.
+        """
+        checksums = [float(tensor.double().sum()) for tensor in (*self.network.parameters(), *self.ema.parameters())]
+        if all(other == checksums for other in self.processes.gather(checksums)):
+            return
+        logger.warning("the processes' weights differ at step %d: those of the first one are kept", self.step)
+        state = io.BytesIO()
+        torch.save(self.state_dict(), state)
+        content = self.processes.from_first(state.getvalue())
+        self.load_state_dict(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
 
     # Validation, always on the same batch.
 

@@ -3,23 +3,28 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 
 from torch import Tensor
 
 from srmd import __version__
+from srmd.backends.device import choose_device, choose_precision
+from srmd.base.distributed import Processes
 from srmd.base.errors import InputError, Stopped, prefix_errors
 from srmd.base.files import make_folder
 from srmd.base.signals import stop_requests
 from srmd.config import TrainConfig
+from srmd.packs.reader import PackedPictures
+from srmd.packs.sources import PackingProgress
 from srmd.packs.training_data import open_training_data
 from srmd.pictures.files import write_picture
 from srmd.show.dashboard import Dashboard, open_dashboard
 from srmd.show.pictures import kernel_picture
 from srmd.show.plots import draw_loss
 from srmd.solver import SHOWN_SAMPLES, Solver
-from srmd.train.run_folder import RunFolder
-from srmd.train.setup import new_setup, resumed_setup
+from srmd.train.run_folder import RunFolder, check_shared_training
+from srmd.train.setup import TrainingSetup, new_setup, resumed_setup
 from srmd.weights.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from srmd.weights.files import write_weights
 
@@ -36,46 +41,113 @@ TrainingProgress = Callable[[int, dict | None], object]
 def train(
     config: TrainConfig,
     progress: TrainingProgress = lambda step, row: None,
-    packing: Callable[[int, int], object] = lambda done, total: None,
+    packing: PackingProgress = lambda done, total: None,
+    processes: Processes | None = None,
 ) -> None:
     """Train a network as a configuration says, or resume its run; on a signal, save and raise `Stopped`.
 
     `progress` is called after each step. If a folder of pictures is packed first, `packing` is called after each of
-    them with the number of pictures done and the total number.
+    them with the number of pictures done and the total number. `processes` are by default those that torchrun has
+    started: they share the samples of each batch, and the first one, whose `config` holds, writes the run's folder.
     """
-    folder = RunFolder(config.output)
-    with folder.locked():
-        checkpoint = _newest_checkpoint(folder) if config.resume is not None else None
-        if checkpoint and checkpoint.step >= config.steps:
+    processes = processes or Processes.of_environment()
+    with processes.joined(), ExitStack() as stack:
+        config = processes.from_first(config)
+        folder, checkpoint, setup = RunFolder(config.output), None, None
+        with processes.common_errors():
+            check_shared_training(config, processes)
+            if processes.is_first:
+                stack.enter_context(folder.locked())
+                checkpoint = _newest_checkpoint(folder) if config.resume is not None else None
+                if not _is_finished(checkpoint, config):
+                    setup = _setup(config, folder, checkpoint, processes)
+        checkpoint, setup = processes.from_first((checkpoint, setup))
+        if _is_finished(checkpoint, config):
             logger.info("The run in %s is finished: %d steps", folder.path, checkpoint.step)
             return
-        if checkpoint and checkpoint.version != __version__:  # its fields may have other meanings
-            versions = f"{folder.path} was started by version {checkpoint.version}, this is {__version__}"
-            weights = folder.path / "last.safetensors"
-            raise InputError(f"{versions}; `weights={weights}` starts a new run from its network", "resume")
-        # Packing the pictures may take minutes: errors in `weights` or `train_kernels` are found before that.
+        pictures = _open_pictures(config, folder, checkpoint, packing, processes)
+        solver = _solver(config, pictures, setup, processes)
         if checkpoint:
-            with _errors_of_checkpoint(folder, checkpoint):
-                setup = resumed_setup(config, checkpoint)
-        else:
-            setup = new_setup(config)
-        with prefix_errors("train_data"):
-            pictures = open_training_data(config.train_data, progress=packing, options=config.pack_options)
-            if checkpoint and checkpoint.pictures not in (None, pictures.identity):
-                problem = f"expected the pictures that the run in {folder.path} was started with, found others"
-                raise InputError(f"{pictures.name}: {problem}")
-            training, validation = pictures.split()
-        solver = Solver(config, training, validation, setup)
-        if checkpoint:
-            with _errors_of_checkpoint(folder, checkpoint):
+            with processes.common_errors(), _errors_of_checkpoint(folder, checkpoint):
                 solver.load_state_dict(vars(checkpoint))
-        folder.begin(config, solver.step)
-        details = f"on {solver.device} in {solver.precision}, {config.steps} steps"
+        with processes.common_errors():
+            if processes.is_first:
+                folder.begin(config, solver.step)
+        several = f"by {processes.count} processes, " if processes.are_several else ""
+        details = f"on {solver.device} in {solver.precision}, {several}{config.steps} steps"
         logger.info("Training in %s %s, pictures %s", folder.path, details, solver.batches.pictures.location)
-        env = f"srmd_{folder.path.name}"
-        with open_dashboard(config.visdom, env, start_server=True, log=logger.info) as dashboard:
-            TrainingRun(solver, folder, dashboard, progress).run()
+        env, visdom = f"srmd_{folder.path.name}", config.visdom if processes.is_first else "off"
+        dashboard = stack.enter_context(open_dashboard(visdom, env, start_server=True, log=logger.info))
+        TrainingRun(solver, folder, dashboard, progress).run()
     logger.info("%s contains the network (last.safetensors) and the loss curve (loss.png)", folder.path)
+
+
+def _check_checkpoint(folder: RunFolder, checkpoint: Checkpoint, processes: Processes) -> None:
+    """Raise InputError if a run of another version or of another number of processes would be continued."""
+    advice = f"`weights={folder.path / 'last.safetensors'}` starts a new run from its network"
+    if checkpoint.version != __version__:  # its fields may have other meanings
+        versions = f"{folder.path} was started by version {checkpoint.version}, this is {__version__}"
+        raise InputError(f"{versions}; {advice}", "resume")
+    count = checkpoint.processes or 1
+    if count != processes.count:  # sums of gradients are rounded in another order
+        expected = f"expected {_in_words(count)}, by which the run in {folder.path} was started"
+        raise InputError(f"{expected}, found {processes.count}; {advice}", "resume")
+
+
+def _in_words(processes: int) -> str:
+    return "1 process" if processes == 1 else f"{processes} processes (torchrun)"
+
+
+def _is_finished(checkpoint: Checkpoint | None, config: TrainConfig) -> bool:
+    return checkpoint is not None and checkpoint.step >= config.steps
+
+
+def _setup(
+    config: TrainConfig, folder: RunFolder, checkpoint: Checkpoint | None, processes: Processes
+) -> TrainingSetup:
+    """Return the setup of a run. Errors in `weights` and `train_kernels` are found before pictures are packed."""
+    if checkpoint is None:
+        return new_setup(config)
+    _check_checkpoint(folder, checkpoint, processes)
+    with _errors_of_checkpoint(folder, checkpoint):
+        return resumed_setup(config, checkpoint)
+
+
+def _open_pictures(
+    config: TrainConfig,
+    folder: RunFolder,
+    checkpoint: Checkpoint | None,
+    packing: PackingProgress,
+    processes: Processes,
+) -> PackedPictures:
+    """Open the training pictures in all processes; the first one of each machine packs them."""
+    pictures = None
+    for packs in (True, False):
+        with processes.common_errors(), prefix_errors("train_data"):
+            if (processes.local_rank == 0) == packs:
+                pictures = open_training_data(config.train_data, progress=packing, options=config.pack_options)
+    expected = checkpoint.pictures if checkpoint else None
+    of_first = processes.from_first(pictures.identity)
+    with processes.common_errors(), prefix_errors("train_data"):
+        if expected not in (None, pictures.identity):
+            problem = f"expected the pictures that the run in {folder.path} was started with, found others"
+            raise InputError(f"{pictures.name}: {problem}")
+        if pictures.identity != of_first:
+            raise InputError(f"{pictures.name}: expected the pictures of the first process, found others")
+    return pictures
+
+
+def _solver(config: TrainConfig, pictures: PackedPictures, setup: TrainingSetup, processes: Processes) -> Solver:
+    """Return the solver of this process. All compute in the precision of the first one."""
+    with processes.common_errors():
+        device = choose_device(processes.device(config.device))
+        precision = choose_precision(config.precision, device)
+    precision = processes.from_first(precision)
+    with processes.common_errors():
+        own_config = replace(config, device=str(device), precision=precision)
+        solver = Solver(own_config, *pictures.split(), setup, processes)
+    solver.take_winograd_of_first()
+    return solver
 
 
 @contextmanager
@@ -116,6 +188,7 @@ class TrainingRun:
 
     def __init__(self, solver: Solver, folder: RunFolder, dashboard: Dashboard, progress: TrainingProgress):
         self.solver, self.config, self.folder = solver, solver.config, folder
+        self.processes, self.is_first = solver.processes, solver.processes.is_first
         self.dashboard, self.progress = dashboard, progress
 
     def run(self) -> None:
@@ -125,21 +198,23 @@ class TrainingRun:
         RuntimeError.
         """
         solver, config = self.solver, self.config
-        for row in self.folder.rows():  # a resumed run has rows up to its checkpoint
-            self._show(row)
+        if self.is_first:
+            for row in self.folder.rows():  # a resumed run has rows up to its checkpoint
+                self._show(row)
         kernels = solver.validation_batch.kernels[:SHOWN_SAMPLES].cpu().numpy()
         self.dashboard.image("kernels", kernel_picture(kernels), "kernels of the samples")
         clock_start, timed_step = time.perf_counter(), solver.step  # start of the current throughput measurement
         saved_step, row, damage = solver.step, None, None
         with stop_requests() as stop:
-            while solver.step < config.steps and not stop:
+            while solver.step < config.steps and not self.processes.any(bool(stop)):
                 try:
                     loss = solver.training_step()
                 except InputError as error:
                     damage = error
                     break
                 if self._is_due(LOG_EVERY):
-                    value = solver.check_loss(loss)  # waits for the device, so that the clock measures its work
+                    with self.processes.common_errors():
+                        value = solver.check_loss(loss)  # waits for the device, so that the clock measures its work
                     images = (solver.step - timed_step) * config.batch_size
                     try:
                         row = self._log(value, images / (time.perf_counter() - clock_start))
@@ -156,9 +231,10 @@ class TrainingRun:
         if damage:
             saved = f"; the run is saved at step {solver.step}" if solver.step else ""
             raise RuntimeError(f"{damage}{saved}")
-        if stop and solver.step < config.steps:
+        if solver.step < config.steps:
             logger.info("Stopped and saved at step %d; `resume=%s` continues", solver.step, self.folder.path)
-            raise Stopped(stop[0])
+            number = next(filter(None, self.processes.gather(stop[0] if stop else 0)))  # of a process that got a signal
+            raise Stopped(number)
 
     def _is_due(self, every: int) -> bool:
         step = self.solver.step
@@ -167,12 +243,14 @@ class TrainingRun:
     def _log(self, loss: float, images_per_s: float) -> dict:
         solver = self.solver
         row = {"step": solver.step, "loss": loss, "lr": solver.learning_rate(), "images_per_s": images_per_s}
-        if self._is_due(VALIDATE_EVERY):
-            sr = solver.validation_sr()
-            self.dashboard.image("samples", solver.samples(sr), "LR | bicubic | SR | HR")
-            row |= solver.validate(sr)
-        self.folder.append(row)
-        self._show(row)
+        with self.processes.common_errors():
+            if self.is_first:
+                if self._is_due(VALIDATE_EVERY):
+                    sr = solver.validation_sr()
+                    self.dashboard.image("samples", solver.samples(sr), "LR | bicubic | SR | HR")
+                    row |= solver.validate(sr)
+                self.folder.append(row)
+                self._show(row)
         return row
 
     def _show(self, row: dict) -> None:
@@ -185,10 +263,17 @@ class TrainingRun:
             dashboard.curves("validation PSNR of Y [dB]", row["step"], scores)
 
     def _save(self, loss: Tensor) -> None:
+        """Check the network, and let the first process write it."""
+        self.solver.synchronise()
+        with self.processes.common_errors():
+            self.solver.check_loss(loss)  # a diverged network must not replace a good one
+            self.solver.check_weights()
+            if self.is_first:
+                self._write()
+
+    def _write(self) -> None:
         """Write the network, the loss curve and the samples; last the checkpoint, so that no file is older than it."""
         solver, folder = self.solver, self.folder
-        solver.check_loss(loss)  # a diverged network must not replace a good one
-        solver.check_weights()
         write_weights(folder.path / "last.safetensors", solver.weights())
         draw_loss(folder.rows(), folder.path / "loss.png")
         make_folder(folder.path / "samples")

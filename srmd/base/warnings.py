@@ -36,6 +36,16 @@ class PictureWarnings:
         if is_logged:
             log_warning(label, text)
 
+    def part(self) -> tuple[Counter[str], dict[str, str]]:
+        """The number and an example of each kind, which one of several processes tells the others."""
+        return self._counts, self._examples
+
+    def add_part(self, part: tuple[Counter[str], dict[str, str]]) -> None:
+        """Adds the warnings of a process, which has logged them."""
+        counts, examples = part
+        self._counts += counts
+        self._examples = examples | self._examples
+
     def summary(self) -> list[str]:
         """A line for each kind of which not all warnings were logged, with their number and an example."""
         many = {kind: count for kind, count in self._counts.items() if count > MAX_LOGGED}

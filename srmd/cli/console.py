@@ -63,6 +63,11 @@ def log_to_console() -> None:
         logger.addHandler(_ConsoleHandler())
 
 
+def discard_log() -> None:
+    """Discards the library's log messages."""
+    logger.addHandler(logging.NullHandler())
+
+
 class Bar:
     """A progress bar that appears at the first progress, so that no bar is shown before an early error message.
 

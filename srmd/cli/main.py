@@ -7,14 +7,15 @@ import sys
 import traceback
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
+from srmd.base.distributed import Processes
 from srmd.base.errors import InputError, Stopped, prefix_errors
 from srmd.base.files import make_folder, name_in_errors
 from srmd.base.signals import deferred_signals
-from srmd.cli.console import log_to_console, one_line, printable, progress_bar, training_bar
+from srmd.cli.console import discard_log, log_to_console, one_line, printable, progress_bar, training_bar
 from srmd.cli.package import run_package_command
 from srmd.cli.requests import Request, parse
 from srmd.config import STANDARD_STREAM, ExportRequest, PackageRequest, PrepareRequest, TestRequest, TrainConfig
@@ -22,8 +23,9 @@ from srmd.config import STANDARD_STREAM, ExportRequest, PackageRequest, PrepareR
 PACKING = {"desc": "packing", "unit": "picture"}
 
 
-def run(request: Request) -> None:
-    """Runs the mode of a request; imports only what the mode needs."""
+def run(request: Request, processes: Processes | None = None) -> None:
+    """Runs the mode of a request, as one of several processes if they are given; imports only what the mode needs."""
+    processes = processes or Processes()
     if isinstance(request, PackageRequest):
         run_package_command(request)
         return
@@ -38,20 +40,23 @@ def run(request: Request) -> None:
             import torch
         torch.set_num_threads(request.threads)
     if isinstance(request, TrainConfig):
-        _train(request)
+        _train(request, processes)
     else:
-        _test(request)
+        _test(request, processes)
 
 
-def _train(request: TrainConfig) -> None:
+def _train(request: TrainConfig, processes: Processes) -> None:
     with deferred_signals():
         from srmd.training_run import train
 
+    if not processes.is_first:
+        train(request, processes=processes)
+        return
     with training_bar(request) as progress, progress_bar(**PACKING) as packing:
-        train(request, progress, packing)
+        train(request, progress, packing, processes)
 
 
-def _test(request: TestRequest) -> None:
+def _test(request: TestRequest, processes: Processes) -> None:
     with deferred_signals():
         from srmd.evaluate.run import evaluate
 
@@ -62,7 +67,8 @@ def _test(request: TestRequest) -> None:
             standard_output = stack.enter_context(standard_output_for_picture())
         progress = stack.enter_context(progress_bar(unit="px", unit_scale=True, smoothing=0))
         # Without a bar the sizes of all pictures need not be read.
-        evaluate(request, progress if sys.stderr.isatty() else None, standard_input, standard_output)
+        has_bar = sys.stderr.isatty() and processes.is_first
+        evaluate(request, progress if has_bar else None, standard_input, standard_output, processes)
 
 
 @contextmanager
@@ -104,12 +110,15 @@ def main(arguments: list[str]) -> int:
     """Runs what the flags ask for, and prints an error on one line.
 
     Returns the exit code: 0; 1 if the work failed; 2 if the request is invalid; 129, 130 or 143 if SIGHUP, Ctrl-C or
-    SIGTERM stopped the work; 141 if the reader of the output has closed the pipe.
+    SIGTERM stopped the work; 141 if the reader of the output has closed the pipe. Of several processes the first one
+    prints for all; another prints only an error that the first one does not have.
     """
-    log_to_console()
+    processes = Processes()
     try:
         try:
-            run(parse(arguments))
+            processes = Processes.of_environment()
+            log_to_console() if processes.is_first else discard_log()
+            run(_parse(arguments, processes), processes)
         finally:
             sys.stdout.flush()  # raises BrokenPipeError now, and not when Python exits and would print a traceback
     except BrokenPipeError:  # such as from `head`, which reads only the first lines
@@ -123,9 +132,23 @@ def main(arguments: list[str]) -> int:
             return 128 + error.signal
         if isinstance(error, KeyboardInterrupt):
             return 128 + signal.SIGINT
-        print(one_line(error), file=sys.stderr)
+        if processes.is_first or not processes.has_common_error:
+            name = "" if processes.is_first else f"process {processes.rank}: "
+            print(f"{name}{one_line(error)}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1
     return 0
+
+
+def _parse(arguments: list[str], processes: Processes) -> Request:
+    """The request of the flags. The first process prints for all what they have in common: help, and errors."""
+    if processes.is_first:
+        return parse(arguments, processes)
+    try:
+        with redirect_stdout(None):
+            return parse(arguments, processes)
+    except InputError:
+        processes.wait_for_first()
+        raise
 
 
 def end_on_signals() -> None:

@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from srmd import __version__
+from srmd.base.distributed import Processes
 from srmd.base.errors import InputError
 from srmd.cli.degradation_request import degradation_values
 from srmd.cli.estimate_flags import check_estimating
@@ -24,7 +25,7 @@ from srmd.config import (
     TrainConfig,
 )
 from srmd.kernel.files import is_kernel_output
-from srmd.train.run_folder import run_config
+from srmd.train.run_folder import check_shared_training, run_config
 from srmd.weights.shipped import shipped_weights, weights_for_enlargement
 
 Request = TrainConfig | TestRequest | PrepareRequest | ExportRequest | PackageRequest
@@ -43,11 +44,12 @@ the networks of the package, --clear_cache empties its cache folder, --version p
 srmd takes the same flags as python main.py."""
 
 
-def parse(arguments: list[str]) -> Request:
-    """The request that the arguments of the command line describe.
+def parse(arguments: list[str], processes: Processes | None = None) -> Request:
+    """The request that the arguments of the command line describe; `processes` are by default this one alone.
 
     Raises InputError, which names the flag, and SystemExit(0) after printing help or version.
     """
+    processes = processes or Processes()
     arguments, pictures = _split_at_dashes(arguments)
     _check_values_of_dashes(arguments)
     first_parser = Parser("main.py", add_help=False, allow_abbrev=False)
@@ -63,12 +65,14 @@ def parse(arguments: list[str]) -> Request:
     if values.get("output") == STANDARD_STREAM and not values.get("input"):
         raise InputError("expected a path, because only --input writes to standard output, found '-'", "output")
     if mode == "prepare":
+        if processes.are_several:
+            raise InputError(f"expected train or test for {processes.count} processes, found prepare", "mode")
         return _prepare_request(values)
     if mode == "export":
         return export_request(values)
     check_output(values)
     values["command"] = shlex.join(["python", "main.py", *arguments, *(["--", *pictures] if pictures else [])])
-    return _train_config(values) if mode == "train" else _test_request(values)
+    return _train_config(values, processes) if mode == "train" else _test_request(values, processes)
 
 
 def _split_at_dashes(arguments: list[str]) -> tuple[list[str], list[str]]:
@@ -146,12 +150,18 @@ def _explain_unknown(name: str, mode: str) -> str:
     return f"{name}: not used by --mode={mode}, only by {' and '.join(modes)}"
 
 
-def _train_config(values: dict) -> TrainConfig:
+def _train_config(values: dict, processes: Processes) -> TrainConfig:
     if values.pop("noise_free", False):
         if "conditions" in values:
             raise InputError("expected either this flag or --conditions, found both", "noise_free")
         values["conditions"] = ("kernel",)
+    if processes.may_restart and not (values.get("resume") or {"output", "resume"} <= values.keys()):
+        expected = "expected --output=FOLDER --resume, with which a restart by torchrun continues the run"
+        raise InputError(f"{expected}, found {'no folder' if 'resume' in values else 'no --resume'}", "resume")
+    if not processes.is_first:  # it may run on a machine without the run's folder, and gets the first one's values
+        return TrainConfig(**values)
     config = run_config(values)
+    check_shared_training(config, processes)
     _check_pack_flags(values, config.train_data)
     if "gaussian_share" in values and config.train_kernels is None:
         raise InputError("expected --train_kernels with it, found none", "gaussian_share")
@@ -168,7 +178,10 @@ def _check_pack_flags(values: dict, train_data: Path | None) -> None:
             raise InputError(f"expected a folder in --train_data, whose pictures are packed, found {found}", name)
 
 
-def _test_request(values: dict) -> TestRequest:
+def _test_request(values: dict, processes: Processes) -> TestRequest:
+    if processes.are_several and STANDARD_STREAM in (values.get("output"), *values.get("input", [])):
+        name = "output" if values.get("output") == STANDARD_STREAM else "input"
+        raise InputError(f"expected a path for {processes.count} processes, found '-'", name)
     if values.get("input"):
         for name in ("test_data", "save_lr", "assumed_kernel", "assumed_noise_level"):
             if name in values:

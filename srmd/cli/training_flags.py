@@ -51,7 +51,9 @@ TRAINING_GROUPS: dict[str, tuple[Flag, ...]] = {
     ),
     "Training": (
         Flag("steps", ("train",), "optimizer steps", {"type": whole(1), "metavar": "N"}),
-        Flag("batch_size", ("train",), "patches per step", {"type": whole(1), "metavar": "N"}),
+        Flag(
+            "batch_size", ("train",), "patches per step, of all processes together", {"type": whole(1), "metavar": "N"}
+        ),
         Flag("patch_size", ("train",), "side of a patch in LR pixels", {"type": whole(4), "metavar": "N"}),
         Flag(
             "lr",

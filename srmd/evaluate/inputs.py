@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import accumulate
 from pathlib import Path
 
+from srmd.base.distributed import Processes
 from srmd.base.errors import InputError, prefix_errors
 from srmd.base.warnings import PictureWarnings
 from srmd.config import TestRequest
@@ -39,6 +40,28 @@ class Inputs:
         self.paths = result_names(paths)
         self._check_nothing_is_overwritten(request)
         self.left_out: dict[Path, str] = {}  # the reason for each broken picture that the iteration has found so far
+        self._processes = Processes()
+
+    def divide(self, processes: Processes) -> None:
+        """Lets the iteration give this process's share of the pictures only."""
+        self._processes = processes
+
+    def merge(self, rows: list[dict]) -> list[dict]:
+        """The rows of all processes, in the order of the pictures, given those of this one.
+
+        `left_out` then holds the pictures of all. Raises InputError if all are broken.
+        """
+        if not self._processes.are_several:
+            return rows
+        parts = self._processes.gather((rows, self.left_out))
+        rows_by_name = {row["name"]: row for part, _ in parts for row in part}
+        left_out = {path: reason for _, part in parts for path, reason in part.items()}
+        self.left_out = {path: left_out[path] for path in self.paths.values() if path in left_out}
+        with self._processes.common_errors():
+            if not rows_by_name:
+                path, reason = list(self.left_out.items())[-1]
+                raise InputError(f"{path}: {reason}", "test_data")
+        return [rows_by_name[name] for name in self.paths or builtin_test_pictures() if name in rows_by_name]
 
     def _check_nothing_is_overwritten(self, request: TestRequest) -> None:
         folders = [request.output, request.output / "compare"]
@@ -59,6 +82,7 @@ class Inputs:
             counts = {name: count_pixels(path, self._request.max_pixels) for name, path in self.paths.items()}
         else:
             counts = {name: pixels.shape[0] * pixels.shape[1] for name, pixels in builtin_test_pictures().items()}
+        counts = dict(self._processes.share(list(counts.items())))
         return dict(zip(counts, accumulate(counts.values()), strict=True))
 
     def __iter__(self) -> Iterator[tuple[str, Picture]]:
@@ -66,8 +90,9 @@ class Inputs:
         self.left_out = {}
         self._warnings = PictureWarnings()
         if not self.paths:
-            yield from ((name, Picture(pixels)) for name, pixels in builtin_test_pictures().items())
-        for name, path in self.paths.items():
+            builtin = self._processes.share(list(builtin_test_pictures().items()))
+            yield from ((name, Picture(pixels)) for name, pixels in builtin)
+        for name, path in self._processes.share(list(self.paths.items())):
             try:
                 with prefix_errors("test_data"):
                     picture = self._read(path)

@@ -5,11 +5,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from srmd.backends.backend import Backend
+from srmd.backends.choice import choose_backend
+from srmd.backends.device import choose_device
+from srmd.base.distributed import Processes
 from srmd.config import NamedDegradation, TestRequest, TestSettings
 from srmd.evaluate.announcement import announcement, describe_network, warnings
 from srmd.evaluate.settings import resolve_settings
 from srmd.restore.restorer import Restorer, open_restorer
 from srmd.weights.files import Weights, read_weights_with_pca
+from srmd.weights.surgery import merge_batch_norm
 
 logger = logging.getLogger("srmd")
 
@@ -63,6 +67,21 @@ def read_networks(request: TestRequest, path: Path, noise_free_path: Path | None
 def _read_network(request: TestRequest, path: Path) -> Network:
     weights = read_weights_with_pca(path, request.pca)
     return Network(weights, resolve_settings(replace(request, weights=path), weights))
+
+
+def choose_backends(all_networks: list[Networks], processes: Processes) -> None:
+    """Lets the first process of each machine measure which backend is the fastest, for the cache that all read.
+
+    Otherwise all would measure at the same time, and might choose different ones.
+    """
+    if not processes.are_several:
+        return
+    with processes.common_errors():
+        if processes.local_rank == 0:
+            for network in (network for networks in all_networks for network in networks.all()):
+                request = network.settings.request
+                merged = merge_batch_norm(network.weights.network)
+                choose_backend(merged, choose_device(request.device), request.engine, request.precision)
 
 
 class OpenNetworks:

@@ -49,6 +49,7 @@ class ResultRecords:
         rows = _rows_of_metrics(folder / METRICS_FILE)
         rows += [row for path in self._journals for row in _rows_of_journal(path)]
         self.rows = {row["file"]: row for row in rows}
+        self._added: dict[str, dict] = {}  # the rows of this run
         self._journal: TextIO | None = None
         self._lock = Lock()
 
@@ -65,11 +66,21 @@ class ResultRecords:
             with name_in_errors(Path(self._journal.name)):
                 self._journal.write(json.dumps(row) + "\n")
                 self._journal.flush()
-            self.rows[row["file"]] = row
+            self.rows[row["file"]] = self._added[row["file"]] = row
 
     def __exit__(self, *_: object) -> None:
         if self._journal is not None:
             self._journal.close()
+
+    def part(self) -> tuple[dict[str, dict], list[Path]]:
+        """The rows of this run and the journals that one of several processes tells the others of."""
+        return self._added, self._journals
+
+    def merge(self, parts: list[tuple[dict[str, dict], list[Path]]]) -> None:
+        """Adds the rows and journals of all processes, given the `part` of each."""
+        for added, journals in parts:
+            self.rows |= added
+            self._journals += [path for path in journals if path not in self._journals]
 
     def remove_journals(self) -> None:
         """Removes the journals whose rows are now in metrics.json."""

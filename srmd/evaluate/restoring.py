@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 from srmd.backends.backend import Backend
 from srmd.base.background import BackgroundWriter, prefetch
+from srmd.base.distributed import Processes
 from srmd.base.errors import InputError, Stopped, prefix_errors
 from srmd.base.files import make_folder, removed_if_empty
 from srmd.config import STANDARD_STREAM, TestRequest
@@ -20,6 +21,7 @@ from srmd.evaluate.inputs import check_maps_fit
 from srmd.evaluate.listing import log_dry_run, log_plan
 from srmd.evaluate.metrics_file import left_out_entries, write_metrics
 from srmd.evaluate.network_jobs import NetworkJobs, divide_by_network, quality_of, skip_existing
+from srmd.evaluate.networks import choose_backends
 from srmd.evaluate.picture import PictureEvaluation, Restored
 from srmd.evaluate.records import ResultRecords, input_entry
 from srmd.evaluate.resize import final_size
@@ -46,17 +48,20 @@ def restore_pictures(
     progress: Progress | None = None,
     standard_input: BinaryIO | None = None,
     standard_output: BinaryIO | None = None,
+    processes: Processes | None = None,
 ) -> list[dict]:
     """Restores the LR pictures of a request; arguments, result and errors as in `evaluate`."""
+    processes = processes or Processes()
     from_stream = STANDARD_STREAM in request.input
     with picture_file(standard_input, request.max_pixels) if from_stream else nullcontext() as streamed:
-        records = ResultRecords(request.output)
-        plan = plan_results(request, records, streamed)
-        networks = divide_by_network(request, plan.jobs)
-        for network in networks:
-            check_grid(network.networks)
-        skip_existing(networks, records)
-        kernels = SavedKernels(request, plan.jobs)
+        with processes.common_errors():  # so that all look at the folder before one writes to it
+            records = ResultRecords(request.output)
+            plan = plan_results(request, records, streamed)
+            networks = divide_by_network(request, plan.jobs)
+            for network in networks:
+                check_grid(network.networks)
+            skip_existing(networks, records)
+            kernels = SavedKernels(request, plan.jobs)
         log_plan(plan)
         if request.dry_run:
             report = RestoringReport(request, plan, sum(len(network.skipped) for network in networks))
@@ -64,7 +69,7 @@ def restore_pictures(
             report.raise_if_left_out()
             return []
         with records:
-            return Restoring(request, plan, networks, kernels, records, progress, standard_output).run()
+            return Restoring(request, plan, networks, kernels, records, progress, standard_output, processes).run()
 
 
 class Restoring:
@@ -79,13 +84,18 @@ class Restoring:
         records: ResultRecords,
         progress: Progress | None,
         standard_output: BinaryIO | None,
+        processes: Processes,
     ):
+        self.processes = processes
         self.request, self.plan, self.networks, self.records = request, plan, networks, records
         self.report = RestoringReport(request, plan, sum(len(network.skipped) for network in networks))
         self._progress, self._standard_output = progress, standard_output
         self._kernels = kernels
         self._backend: Backend | None = None  # the last one that was used
         self._folders: set[Path] = set()  # those that were made
+        self._jobs_left = any(network.jobs for network in networks)
+        for network in networks:
+            network.jobs = processes.share(network.jobs)
         jobs = [job for network in networks for job in network.jobs]
         counts = (count_pixels(job.source, request.max_pixels, twice_with_alpha=True) for job in jobs)
         pixels = list(counts) if progress else [0] * len(jobs)
@@ -94,17 +104,22 @@ class Restoring:
 
     def run(self) -> list[dict]:
         """Restores all pictures and returns a row for each."""
-        with removed_if_empty(self.request.output):
+        with removed_if_empty(self.request.output) if self.processes.is_first else nullcontext():
             return self._run()
 
     def _run(self) -> list[dict]:
-        self._prepare()
+        with self.processes.common_errors():
+            if self.processes.is_first:
+                self._prepare()
+        if self._jobs_left:
+            choose_backends([network.networks for network in self.networks], self.processes)
         try:
             with self._open_dashboard() as dashboard:
-                with BackgroundWriter(WRITERS, MAX_WRITER_BYTES) as writer:
+                with self.processes.common_errors(), BackgroundWriter(WRITERS, MAX_WRITER_BYTES) as writer:
                     for network in self.networks:
                         self._restore_all(network, dashboard, writer)
                 self._advance(self._all_pixels - self._done_pixels)  # the last pictures may have been left out
+                self._merge()
                 dashboard.text("scores", f"<pre>{html.escape(self.report.summary())}</pre>")
         except BaseException as error:
             with suppress(OSError):
@@ -112,10 +127,19 @@ class Restoring:
             if isinstance(error, (KeyboardInterrupt, Stopped)):
                 self.report.log_summary("stopped: ")
             raise
-        self._write_metrics()
-        self.report.log_summary()
-        self.report.raise_if_left_out()
+        with self.processes.common_errors():
+            self._write_metrics()
+            self.report.log_summary()
+            self.report.raise_if_left_out()
         return self.report.restored
+
+    def _merge(self) -> None:
+        """Adds what the other processes report to the report and the records."""
+        if not self.processes.are_several:
+            return
+        parts = self.processes.gather((self.report.part(), self.records.part()))
+        self.report.merge([report for report, _ in parts])
+        self.records.merge([records for _, records in parts])
 
     def _prepare(self) -> None:
         """Makes the output folder and writes the kernels that are known before a picture is restored."""
@@ -222,8 +246,12 @@ class Restoring:
             self._progress(self._done_pixels, self._all_pixels)
 
     def _write_metrics(self) -> None:
-        """Writes metrics.json, if there is a result of this run or of an earlier one."""
-        if not self.request.has_metrics_file:
+        """Writes metrics.json, if there is a result of this run or of an earlier one.
+
+        Of several processes the first one does. If it is ended before the others have told it of their results, their
+        journals tell the next run.
+        """
+        if not self.request.has_metrics_file or not self.processes.is_first:
             return
         rows, settings = _with_indices(self.records.existing_rows())
         if rows:

@@ -43,6 +43,19 @@ class RestoringReport:
         """How many pictures were restored, skipped and left out."""
         return {"restored": len(self.restored), "skipped": self._skipped, "left_out": len(self.left_out)}
 
+    def part(self) -> tuple:
+        """What one of several processes tells the others."""
+        return self.restored, self.left_out, self._lost, self.warnings.part()
+
+    def merge(self, parts: list[tuple]) -> None:
+        """Replaces what this process has found by what all have, given the `part` of each."""
+        self.restored, self.left_out, self._lost, self.warnings = [], {}, Counter(), PictureWarnings()
+        for restored, left_out, lost, warnings in parts:
+            self.restored += restored
+            self.left_out |= left_out
+            self._lost += lost
+            self.warnings.add_part(warnings)
+
     def note(self, job: RestoringJob, error: Exception) -> str:
         """Notes a picture that cannot be read or written; returns the reason."""
         is_from_system = isinstance(error, OSError) and error.strerror  # its text would repeat the path

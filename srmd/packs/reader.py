@@ -77,14 +77,15 @@ class PackedPictures:
             expected = ", ".join(filter(None, [f"a picture of {size}×{size} pixels or more", reason]))
             raise InputError(f"{self.name}: expected {expected}, found at most {width}×{height}")
 
-    def sample(self, rng: np.random.Generator, count: int, size: int) -> NDArray[np.uint8]:
+    def sample(self, rng: np.random.Generator, count: int, size: int, part: slice = slice(None)) -> NDArray[np.uint8]:
         """Return random square crops, (count, size, size, 3), each flipped and rotated at random.
 
         Every position in every picture that is large enough is equally likely, so large pictures give more crops. The
-        crops depend on the state of `rng` only. Raises InputError if every picture is smaller than `size`.
+        crops depend on the state of `rng` only. With `part`, only this part of the crops is read and returned. Raises
+        InputError if every picture is smaller than `size`.
         """
-        crops = np.empty((count, size, size, 3), np.uint8)
-        windows = self.random_windows(rng, count, size)
+        windows = self.random_windows(rng, count, size)[part]
+        crops = np.empty((len(windows), size, size, 3), np.uint8)
         places = self._places(windows[:, 0]).tolist()
         for crop, place, (_, row, column, view) in zip(crops, places, windows.tolist(), strict=True):
             self._read(turn_array_back(crop, view), row, column, _Place(*place))

@@ -58,21 +58,28 @@ class Batches:
         pictures.check_size(self.crop_size, f"which `patch_size={config.patch_size}` at x{config.scale_factor} needs")
 
     @torch.no_grad()
-    def draw(self, number: int) -> Batch:
-        """Return the batch with the number `number`.
+    def draw(self, number: int, part: slice = slice(None)) -> Batch:
+        """Return the batch with the number `number`, or a part of its samples, for one of several processes.
+
+        The numbers are drawn for all samples, so that the parts together are the whole batch. Pixels are computed for
+        the part only.
 
         Crops are larger than patches by a border, which is cut off after degrading them: in the border, the LR of a
         crop differs from the LR of its picture, because blur and downsampling read pixels outside of the crop.
         """
         config, count, scale = self.config, self.config.batch_size, self.config.scale_factor
         rng = np.random.default_rng((config.seed, number))
-        candidates = self._to_device(torch.as_tensor(self.pictures.sample(rng, CANDIDATES * count, self.crop_size)))
-        crops = most_detailed(candidates.view(count, CANDIDATES, *candidates.shape[1:]))
-        hr = augment_colours(crops.permute(0, 3, 1, 2).float() / 255, rng, self.colours)
+        start, stop, _ = part.indices(count)
+        windows = slice(CANDIDATES * start, CANDIDATES * stop)
+        sampled = self.pictures.sample(rng, CANDIDATES * count, self.crop_size, windows)
+        candidates = self._to_device(torch.as_tensor(sampled))
+        crops = most_detailed(candidates.view(-1, CANDIDATES, *candidates.shape[1:]))
+        hr = augment_colours(crops.permute(0, 3, 1, 2).float() / 255, rng, self.colours, slice(start, stop), count)
         drawn = random_degradation(rng, count, scale, config.conditions, self.kernels)
-        jpegs = random_jpegs(rng, count) if "jpeg" in config.conditions else None
-        rounded = torch.from_numpy(rng.random(count) < ROUNDED_SHARE)
-        noise = self._standard_normal(rng, (count, 3, self.crop_size // scale, self.crop_size // scale))
+        jpegs = random_jpegs(rng, count).select(part) if "jpeg" in config.conditions else None
+        rounded = torch.from_numpy(rng.random(count) < ROUNDED_SHARE)[part]
+        noise = self._standard_normal(rng, (count, 3, self.crop_size // scale, self.crop_size // scale))[part]
+        drawn = Degradation(drawn.kernels[part], drawn.noise_levels[part])
         hr, lr, degradation = self._degrade(hr, drawn, rounded, noise, jpegs)
         maps = degradation_map(degradation, self.pca, config.conditions)
         inner = slice(self.border, -self.border)

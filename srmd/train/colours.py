@@ -33,30 +33,45 @@ COLOUR_SHARES = ColourShares(recoloured=1 / 4, drawn=1 / 16)
 UNCHANGED_COLOURS = ColourShares(recoloured=0, drawn=0)
 
 
-def augment_colours(hr: Tensor, rng: np.random.Generator, shares: ColourShares = COLOUR_SHARES) -> Tensor:
+def augment_colours(
+    hr: Tensor,
+    rng: np.random.Generator,
+    shares: ColourShares = COLOUR_SHARES,
+    part: slice = slice(None),
+    count: int | None = None,
+) -> Tensor:
     """Return HR crops (N, 3, H, H), 0 to 1, of which some are recoloured and some are replaced by drawn ones.
 
-    What is changed depends on the state of `rng` only, not on the device.
+    What is changed depends on the state of `rng` only, not on the device. The crops may be the `part` of `count` crops
+    whose numbers are drawn; by default they are all.
     """
-    count, _, _, size = hr.shape
-    hr = recolour(hr, rng, shares.recoloured)
+    count, size = len(hr) if count is None else count, hr.shape[-1]
+    hr = recolour(hr, rng, shares.recoloured, part, count)
     drawn = np.flatnonzero(rng.random(count) < shares.drawn)
     if len(drawn):
         leaves = saturated_leaves(rng, len(drawn), size, hr.device)
-        hr = hr.index_copy(0, to_device(torch.from_numpy(drawn), hr.device), leaves)
+        start, stop, _ = part.indices(count)
+        in_part = np.flatnonzero((drawn >= start) & (drawn < stop))
+        targets, sources = (to_device(torch.from_numpy(each), hr.device) for each in (drawn[in_part] - start, in_part))
+        hr = hr.index_copy(0, targets, leaves.index_select(0, sources))
     return hr
 
 
-def recolour(hr: Tensor, rng: np.random.Generator, share: float) -> Tensor:
-    """Return HR crops (N, 3, H, W); in a share of them the channels are permuted, scaled and shifted, and clipped."""
-    count = len(hr)
+def recolour(
+    hr: Tensor, rng: np.random.Generator, share: float, part: slice = slice(None), count: int | None = None
+) -> Tensor:
+    """Return HR crops (N, 3, H, W); in a share of them the channels are permuted, scaled and shifted, and clipped.
+
+    `part` and `count` as in `augment_colours`.
+    """
+    count = len(hr) if count is None else count
     recoloured = rng.random(count) < share
     order = rng.permuted(np.tile(np.arange(3), (count, 1)), axis=1)
     gain = rng.uniform(MIN_GAIN, MAX_GAIN, (count, 3))
     offset = 0.5 - 0.5 * gain + rng.uniform(-MAX_OFFSET, MAX_OFFSET, (count, 3))
     order[~recoloured], gain[~recoloured], offset[~recoloured] = np.arange(3), 1, 0
-    order, gain, offset = (to_device(torch.from_numpy(numbers), hr.device) for numbers in (order, gain, offset))
-    permuted = hr[torch.arange(count, device=hr.device)[:, None], order]
+    order, gain, offset = (to_device(torch.from_numpy(numbers[part]), hr.device) for numbers in (order, gain, offset))
+    permuted = hr[torch.arange(len(hr), device=hr.device)[:, None], order]
     return torch.addcmul(offset[..., None, None].to(hr), permuted, gain[..., None, None].to(hr)).clamp_(0, 1)
 
 

@@ -26,6 +26,14 @@ class RandomJpegs(NamedTuple):
     conditions: Tensor  # (N, 3), a `JpegCondition` for each sample
     compression: Compression  # of the n samples
 
+    def select(self, part: slice) -> "RandomJpegs":
+        """The compression of a part of the samples, which are numbered from 0 again."""
+        start, stop, _ = part.indices(len(self.is_compressed))
+        samples = self.compression.samples
+        is_inside = (samples >= start) & (samples < stop)
+        compression = Compression(samples[is_inside] - start, *(each[is_inside] for each in self.compression[1:]))
+        return RandomJpegs(*(each[part] for each in self[:-1]), compression)
+
 
 def random_jpegs(rng: np.random.Generator, count: int) -> RandomJpegs:
     """Draw the compression of `count` samples: any quality of 1 to 100, with the grid of blocks beginning anywhere.

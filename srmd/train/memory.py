@@ -42,9 +42,9 @@ class PicturesInMemory:
         """Raise InputError if every picture is smaller than size×size, see `PackedPictures.check_size`."""
         self._pictures.check_size(size, reason)
 
-    def sample(self, rng: np.random.Generator, count: int, size: int) -> Tensor:
+    def sample(self, rng: np.random.Generator, count: int, size: int, part: slice = slice(None)) -> Tensor:
         """Return random square crops, (count, size, size, 3) uint8 on the device, as `PackedPictures.sample` does."""
-        picture, row, column, view = self._pictures.random_windows(rng, count, size).T
+        picture, row, column, view = self._pictures.random_windows(rng, count, size)[part].T
         width = self._pictures.sizes[picture, 1]
         corner, step_down, step_right = VIEW_GEOMETRY[view].transpose(1, 2, 0)  # (2, count) each
         row, column = row + corner[0] * (size - 1), column + corner[1] * (size - 1)
@@ -56,7 +56,7 @@ class PicturesInMemory:
         start, down, right = indices[:, :, None, None]
         steps = torch.arange(size, device=self._device)
         pixels = start + down * steps[:, None] + right * steps  # (count, size, size)
-        return self._pixels.index_select(0, pixels.view(-1)).view(count, size, size, 3)
+        return self._pixels.index_select(0, pixels.view(-1)).view(-1, size, size, 3)
 
 
 def cache_pictures(pictures: PackedPictures, cache: str, device: torch.device) -> PackedPictures | PicturesInMemory:

@@ -8,6 +8,7 @@ from dataclasses import asdict, fields, replace
 from datetime import datetime
 from pathlib import Path
 
+from srmd.base.distributed import Processes
 from srmd.base.errors import InputError, prefix_errors
 from srmd.base.files import (
     atomic_write,
@@ -163,6 +164,15 @@ def run_config(arguments: dict) -> TrainConfig:
             raise InputError(f"the run in {folder} was started with {stored_value}, found {found}", name)
     changed = {name: arguments[name] for name in arguments.keys() & CHANGEABLE_FIELDS}
     return replace(stored, **changed | {"output": folder, "resume": str(folder)})
+
+
+def check_shared_training(config: TrainConfig, processes: Processes) -> None:
+    """Raise InputError if a configuration can't be trained by several processes."""
+    if processes.are_several and config.batch_norm:  # its statistics would be those of a part of the batch
+        raise InputError(f"expected a network without it, found {processes.count} processes", "batch_norm")
+    if config.batch_size < processes.count:
+        expected = f"expected at least {processes.count}, one patch for each process"
+        raise InputError(f"{expected}, found {config.batch_size}", "batch_size")
 
 
 def _describe_value(name: str, value: object) -> str:

@@ -33,6 +33,7 @@ class Checkpoint:
     pca: Tensor  # P, (pca_dim, kernel_size²)
     pictures: str | None  # identity of the training pictures' pack; None in checkpoints of older versions
     own_kernels: Tensor | None  # (n, k, k), the user's training kernels; None: Gaussians only
+    processes: int | None = None  # that shared the batches; None, in checkpoints of older versions: one
 
 
 def save_checkpoint(path: Path, state: dict) -> None:

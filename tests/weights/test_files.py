@@ -245,7 +245,7 @@ def test_a_network_that_is_told_of_jpeg_starts_with_three_channels_of_zeros(tmp_
     assert not first[:, -3:].any()
     lr, degradation_map = torch.rand(1, 3, 9, 7), torch.rand(1, 19, 1, 1)
     torch.testing.assert_close(target(lr, degradation_map), source(lr, degradation_map[:, :16]))
-    write_weights(tmp_path / "srmdj_x3.safetensors", Weights(target, torch.from_numpy(pca_matrix())))
+    write_weights(tmp_path / "srmdj_x3.safetensors", Weights(target, default_pca()))
     read = read_weights(tmp_path / "srmdj_x3.safetensors").network
     assert (read.config.conditions, read.config.kind) == (CONDITIONS, "SRMD")
     assert torch.equal(read.convs[0].weight, first)
