@@ -16,7 +16,7 @@ def test_the_table_of_files_is_current():
 
 def test_the_table_of_files_names_the_layer_of_each_file():
     table = generate.file_table()
-    assert "| 8 | `srmd/cli/flags.py` | " in table
+    assert "| 7 | `srmd/cli/flags.py` | " in table
     assert "| 1 | `srmd/config.py` | " in table
 
 
