@@ -82,8 +82,7 @@ def _encode_and_decode(rgb: Tensor, compression: Compression) -> Tensor:
     decoded = _through_blocks(planes, compression.tables)
 
     fancy = is_fancy(width, factors, column_offset)
-    fancy_rows = fancy | (factors[..., 1] == 1)
-    sums = up_matrix(*rows, fancy_rows) @ decoded @ up_matrix(*columns, fancy).mT
+    sums = up_matrix(*rows, fancy) @ decoded @ up_matrix(*columns, fancy).mT
     biased = sums + alternating(up_bias_rows, height, row_offset[..., None])[..., None]
     biased = biased + alternating(up_bias_columns, width, column_offset[..., None])[..., None, :]
     return _to_rgb((biased / 16).floor())
