@@ -41,9 +41,8 @@ def main() -> None:
         pictures = [read_picture(path).rgb for path in list_pictures(options.folder)]
     else:
         pictures = [*builtin_test_pictures().values()]
-    print(
-        "| noise level | JPEG quality | told: width, error; noise | not told: width, error; noise |\n|---|---|---|---|"
-    )
+    print("| noise level | JPEG quality | told: width, error; noise | not told: width, error; noise |")
+    print("|---|---|---|---|")
     for row in rows(pictures, options.scale):
         print(row, flush=True)
 

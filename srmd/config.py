@@ -23,6 +23,12 @@ def are_conditions(names: object) -> bool:
     return "kernel" in names and len(names) == len(set(names)) and set(names) <= set(CONDITIONS)
 
 
+def network_kind(conditions: tuple[str, ...]) -> str:
+    """SRMD, or SRMDNF (noise-free) if a network is told no noise level; with J at its end if it is told of JPEG."""
+    noise_free = "" if "noise" in conditions else "NF"
+    return f"SRMD{noise_free}{'J' if 'jpeg' in conditions else ''}"
+
+
 @dataclass(frozen=True)
 class NamedKernel:
     """A kernel and the text that selected it."""

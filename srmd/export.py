@@ -21,6 +21,7 @@ from srmd.model import NetworkConfig
 from srmd.weights.export_ncnn import ncnn_export
 from srmd.weights.export_onnx import OPSET, onnx_model
 from srmd.weights.files import Weights, read_weights_with_pca, weights_bytes
+from srmd.weights.shipped import network_name
 from srmd.weights.surgery import merge_batch_norm
 
 logger = logging.getLogger("srmd")
@@ -94,7 +95,7 @@ def _path(request: ExportRequest, config: NetworkConfig, baked: NamedDegradation
     if request.result:
         return request.result
     suffix = {"onnx": f"_op{OPSET}.onnx", "ncnn": ".param", "safetensors": ".safetensors"}[request.export_format]
-    parts = [f"{config.kind.lower()}_x{config.scale}", *_baked_names(config, baked), request.precision]
+    parts = [network_name(config.conditions, config.scale), *_baked_names(config, baked), request.precision]
     return request.output / ("_".join(parts) + suffix)
 
 

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from srmd.config import network_kind
+
 MAX_SCALE = 16  # of a network that is read from a file
 # (x, weight, bias, relu) → conv2d(x, weight, bias, padding=1), and then ReLU if `relu`
 Conv = Callable[[Tensor, Tensor, Tensor, bool], Tensor]
@@ -46,8 +48,8 @@ class NetworkConfig:
 
     @property
     def kind(self) -> str:
-        """The paper's name of the network: SRMD, or SRMDNF (noise-free) without the condition `noise`."""
-        return "SRMD" if "noise" in self.conditions else "SRMDNF"
+        """The name of the network without its scale, such as SRMDNF."""
+        return network_kind(self.conditions)
 
 
 class Layer(NamedTuple):

@@ -111,6 +111,18 @@ def test_safetensors_keep_the_network_and_hold_what_is_built_in(weights: Weights
     np.testing.assert_allclose(built_in[SMALL.condition_channels["kernel"]], code, atol=1e-6)
 
 
+@pytest.mark.usefixtures("weights")
+@pytest.mark.parametrize(
+    ("conditions", "name"), [(("kernel", "noise", "jpeg"), "srmdj_x2"), (("kernel", "jpeg"), "srmdnfj_x2")]
+)
+def test_a_network_that_is_told_of_jpeg_has_a_name_of_its_own(conditions: tuple[str, ...], name: str):
+    network = detailed_network(NetworkConfig(features=8, layers=3, conditions=conditions))
+    write_weights(Path("jpeg.safetensors"), Weights(network, torch.from_numpy(pca_matrix())))
+    assert export("--weights=jpeg.safetensors", "--export_format=ncnn", "--bake") == 0
+    noise = "_noise0" if "noise" in conditions else ""
+    assert Path(f"models/{name}_delta{noise}_fp32.param").exists()
+
+
 def test_output_names_the_file(weights: Weights):
     assert export("--weights=net.safetensors", "--export_format=ncnn", "--output=my models/2x.v1.param") == 0
     assert sorted(path.name for path in Path("my models").iterdir()) == ["2x.v1.bin", "2x.v1.json", "2x.v1.param"]

@@ -19,7 +19,8 @@ from srmd.base.errors import InputError
 from srmd.base.files import atomic_write
 from srmd.model import NetworkConfig
 from srmd.solver import Solver
-from srmd.weights.files import Weights, read_safetensors
+from srmd.weights.files import Weights
+from srmd.weights.safetensors_file import read_safetensors
 from srmd.weights.surgery import empty_network
 
 METADATA_KEY = "srmd_training"

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from srmd.base.errors import InputError
+
 # The tables of the standard at quality 50, row by row (ITU-T T.81, tables K.1 and K.2).
 STANDARD_LUMA = (
     *(16, 11, 10, 16, 24, 40, 51, 61),
@@ -48,15 +50,27 @@ NO_JPEG = JpegCondition(0.0, 0.0, 0.0)
 
 @dataclass(frozen=True)
 class JpegTables:
-    """The quantisation of a JPEG: two tables of 64 steps, row by row, and the subsampling of chroma."""
+    """The quantisation of a JPEG: two tables of 64 steps, row by row, and the subsampling of chroma.
+
+    Raises InputError, which names the argument, for tables of another length and for another subsampling.
+    """
 
     luma: tuple[int, ...]
     chroma: tuple[int, ...]
     subsampling: str  # one of SUBSAMPLINGS; of a grey JPEG 4:4:4
 
+    def __post_init__(self) -> None:
+        for name, table in (("luma", self.luma), ("chroma", self.chroma)):
+            if len(table) != 64:
+                raise InputError(f"expected 64 steps, found {len(table)}", name)
+        if self.subsampling not in SUBSAMPLINGS:
+            raise InputError(f"expected one of {', '.join(SUBSAMPLINGS)}, found {self.subsampling!r}", "subsampling")
+
     @classmethod
     def of_quality(cls, quality: int, subsampling: str = "4:2:0") -> "JpegTables":
-        """The tables that libjpeg makes of the standard's for a quality of 1 to 100."""
+        """The tables that libjpeg makes of the standard's for a quality of 1 to 100; raises InputError for another."""
+        if not 1 <= quality <= 100:
+            raise InputError(f"expected 1 to 100, found {quality}", "quality")
         luma, chroma = standard_tables(quality)
         return cls(tuple(luma.tolist()), tuple(chroma.tolist()), subsampling)
 

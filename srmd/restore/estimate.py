@@ -171,6 +171,8 @@ def estimate(
     pixels = to_pixels(picture)
     if noise_level is not None:
         check_noise_level(noise_level)
+    if not (jpeg is None or isinstance(jpeg, JpegTables)):
+        raise InputError(f"expected JpegTables or None, found {jpeg!r}", "jpeg")
     kernel = None if kernel is None else to_kernel(kernel)
     rgb = pixels.rgb if pixels.alpha is None else spread_visible_colours(pixels.rgb, pixels.alpha)
     return BlindEstimator(scale).estimate(rgb, kernel, noise_level, jpeg)

@@ -5,14 +5,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from srmd.jpeg.codec import GRID
 from srmd.jpeg.pillow_codec import compress_array
 from srmd.jpeg.tables import JpegTables
+from srmd.train.jpegs import SUBSAMPLING_SHARES
 
-SUBSAMPLINGS = {"4:2:0": 0.7, "4:4:4": 0.2, "4:2:2": 0.08, "4:4:0": 0.02}  # with their shares
 QUALITIES = ((5, 30), (30, 100), (80, 100))  # ranges, with the shares
 QUALITY_SHARES = (0.12, 0.45, 0.43)
 GREY_SHARE = 0.8  # of grey patches, that become grey JPEGs
-GRID = 16  # period in pixels of the blocks of a JPEG whose chroma has half the size
 
 
 def compress_patches(lr: Tensor, chosen: NDArray[np.bool_], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -36,4 +36,5 @@ def draw_tables(rng: np.random.Generator, grey: bool) -> JpegTables:
     tables = JpegTables.of_quality(int(rng.integers(lowest, highest + 1)))
     if grey:
         return JpegTables(tables.luma, tables.luma, "4:4:4")
-    return JpegTables(tables.luma, tables.chroma, str(rng.choice([*SUBSAMPLINGS], p=[*SUBSAMPLINGS.values()])))
+    subsampling = rng.choice([*SUBSAMPLING_SHARES], p=[*SUBSAMPLING_SHARES.values()])
+    return JpegTables(tables.luma, tables.chroma, str(subsampling))

@@ -14,8 +14,8 @@ MAX_HEADER_BYTES = 2**20
 LENGTH = struct.Struct("<Q")  # of the header, at the beginning of the file
 
 
-def read_safetensors(path: Path) -> tuple[Any, dict[str, Tensor]]:
-    """The value under `srmd` in the metadata, None if there is none, and the tensors by name.
+def read_safetensors(path: Path, key: str = "srmd") -> tuple[Any, dict[str, Tensor]]:
+    """The value under `key` in the metadata, None if there is none, and the tensors by name.
 
     Raises InputError if the file is damaged or its header exceeds MAX_HEADER_BYTES.
     """
@@ -29,7 +29,7 @@ def read_safetensors(path: Path) -> tuple[Any, dict[str, Tensor]]:
         if header_bytes > MAX_HEADER_BYTES:
             raise ValueError(f"expected a header of up to {MAX_HEADER_BYTES} bytes, found {header_bytes}")
         with safe_open(path, "pt") as file:
-            metadata = json.loads((file.metadata() or {}).get("srmd", "null"))
+            metadata = json.loads((file.metadata() or {}).get(key, "null"))
             names = file.keys()
             return metadata, {name: file.get_tensor(name) for name in names}
     except (SafetensorError, ValueError, RecursionError, struct.error) as error:

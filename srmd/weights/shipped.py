@@ -5,15 +5,14 @@ from pathlib import Path
 
 from srmd.base.errors import InputError
 from srmd.base.paths import shipped_folder
+from srmd.config import network_kind
 
 ESTIMATOR_PREFIX = "estimate_x"  # of the names of estimators, which do not restore pictures
 
 
 def network_name(conditions: tuple[str, ...], scale: int) -> str:
-    """The name of a network: srmd_x2, srmdnf_x2 if it is told no noise level, srmdj_x2 if it is told of JPEG."""
-    noise_free = "" if "noise" in conditions else "nf"
-    jpeg = "j" if "jpeg" in conditions else ""
-    return f"srmd{noise_free}{jpeg}_x{scale}"
+    """The name of a network, such as srmdnf_x2; see `network_kind`."""
+    return f"{network_kind(conditions).lower()}_x{scale}"
 
 
 def network_files() -> list[Path]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from srmd.base.errors import InputError
 from srmd.jpeg.tables import NO_JPEG, JpegTables, standard_tables
 
 
@@ -29,3 +30,22 @@ def test_quality_100_without_subsampling_counts_as_no_jpeg():
 def test_entries_outside_of_8_bits_are_clamped():
     tables = JpegTables((0, 65535) * 32, (1,) * 64, "4:2:2")
     assert tables.condition == pytest.approx((np.log2(255) / 16, 0, 0.5))
+
+
+@pytest.mark.parametrize("quality", [-1, 0, 101])
+def test_a_quality_outside_of_1_to_100_is_refused(quality):
+    with pytest.raises(InputError, match=f"quality: expected 1 to 100, found {quality}"):
+        JpegTables.of_quality(quality)
+
+
+@pytest.mark.parametrize(
+    ("luma", "chroma", "subsampling", "message"),
+    [
+        ((1,) * 63, (1,) * 64, "4:4:4", "luma: expected 64 steps, found 63"),
+        ((1,) * 64, (1,) * 65, "4:4:4", "chroma: expected 64 steps, found 65"),
+        ((1,) * 64, (1,) * 64, "4:1:1", "subsampling: expected one of 4:4:4, 4:2:2, 4:4:0, 4:2:0, found '4:1:1'"),
+    ],
+)
+def test_other_tables_and_subsamplings_are_refused(luma, chroma, subsampling, message):
+    with pytest.raises(InputError, match=message):
+        JpegTables(luma, chroma, subsampling)

@@ -6,13 +6,13 @@ import torch
 
 from small_packs import pack_of
 from srmd.estimator import Estimator, EstimatorConfig, Prediction, blur_parameters
-from srmd.jpeg.tables import JpegTables
+from srmd.jpeg.tables import SUBSAMPLINGS, JpegTables
 from srmd.packs.reader import PackedPictures
 from srmd.pictures.dead_leaves import dead_leaves
 from srmd.train import estimator_patches, estimators
 from srmd.train.estimator_patches import CROPS, Patches, PatchPool, add_noise, draw_gaussians, draw_patches
 from srmd.train.estimators import EstimatorTraining, negative_log_likelihood
-from srmd.train.jpeg_patches import SUBSAMPLINGS, compress_patches, draw_tables
+from srmd.train.jpeg_patches import compress_patches, draw_tables
 from srmd.train.special_patches import make_special
 from srmd.train.unnatural_patches import draw_dots, draw_graphics
 
