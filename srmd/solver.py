@@ -231,12 +231,15 @@ class Solver:
         """Use Winograd's algorithm if the first process does: its rounding errors differ from PyTorch's."""
         self.winograd = self.processes.from_first(self.winograd) and self._can_use_winograd()
 
+    @torch.no_grad()
     def synchronise(self) -> None:
         """Give all processes the first one's state if their weights differ.
 
         They differ if processors of different kinds round differently. A checkpoint is then the state of all processes,
         so that a run resumed from it equals one that was not interrupted.
         """
+        if not self.processes.are_several:
+            return
         checksums = [float(tensor.double().sum()) for tensor in (*self.network.parameters(), *self.ema.parameters())]
         if all(other == checksums for other in self.processes.gather(checksums)):
             return

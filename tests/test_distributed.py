@@ -229,7 +229,6 @@ sleep 1
 ip link add first type veth peer name second netns $other
 ip addr add 10.0.0.1/24 dev first; ip link set first up
 nsenter -t $other -n sh -c 'ip link set lo up; ip addr add 10.0.0.2/24 dev second; ip link set second up'
-export MASTER_PORT=29400 GLOO_SOCKET_IFNAME
 GLOO_SOCKET_IFNAME=second nsenter -t $other -n {launcher} --node_rank=1 {command} > second.log 2>&1 & worker=$!
 GLOO_SOCKET_IFNAME=first {launcher} --node_rank=0 {command} > first.log 2>&1; code=$?
 wait $worker || code=1
