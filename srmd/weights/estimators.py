@@ -6,6 +6,7 @@ from datetime import date
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from srmd.base.errors import InputError
 from srmd.base.files import atomic_write, check_is_file
@@ -13,6 +14,7 @@ from srmd.estimator import SCALES, Estimator, EstimatorConfig
 
 KIND = "estimator"  # in the metadata; the files of networks that restore have no such entry
 JPEG_LAYERS = "jpeg_"  # start of their names; older files lack them, and zeros stand for them
+FOR_JPEG = "for_jpeg."  # before the names of the second network's tensors
 MAX_HIDDEN = 1024  # a larger number in a broken file would ask for gigabytes
 MODEL_SPEC = {
     "modelspec.sai_model_spec": "1.0.0",
@@ -24,10 +26,11 @@ MODEL_SPEC = {
 
 @dataclass(frozen=True)
 class EstimatorWeights:
-    """An estimator and the metadata of its file."""
+    """The two networks of an estimator and the metadata of its file."""
 
-    network: Estimator
+    network: Estimator  # for pictures that were never compressed
     metadata: dict = field(default_factory=dict)
+    jpeg_network: Estimator | None = None  # for JPEGs; None: the other one, as in older files
 
 
 def write_estimator(path: Path, weights: EstimatorWeights, dtype: torch.dtype = torch.float16) -> None:
@@ -35,7 +38,10 @@ def write_estimator(path: Path, weights: EstimatorWeights, dtype: torch.dtype = 
     from safetensors.torch import save
 
     config = weights.network.config
-    tensors = {key: tensor.to(dtype).contiguous() for key, tensor in weights.network.state_dict().items()}
+    tensors = dict(weights.network.state_dict())
+    if weights.jpeg_network:
+        tensors |= {FOR_JPEG + key: tensor for key, tensor in weights.jpeg_network.state_dict().items()}
+    tensors = {key: tensor.to(dtype).contiguous() for key, tensor in tensors.items()}
     metadata = weights.metadata | {"kind": KIND} | asdict(config)
     title = f"Estimator of blur and noise for SRMD x{config.scale}"
     model_spec = MODEL_SPEC | {"modelspec.title": title, "modelspec.date": date.today().isoformat()}
@@ -57,16 +63,23 @@ def read_estimator(path: Path) -> EstimatorWeights:
         raise InputError(f"{path}: a broken .safetensors file ({error})") from error
     if not isinstance(metadata, dict) or metadata.get("kind") != KIND:
         raise InputError(f"{path}: expected an estimator, found a .safetensors of another kind")
-    network = Estimator(_config(metadata, path))
+    if not all(tensor.isfinite().all() for tensor in tensors.values()):
+        raise InputError(f"{path}: expected finite numbers, found others")
+    config = _config(metadata, path)
+    for_jpeg = {name.removeprefix(FOR_JPEG): tensors.pop(name) for name in names if name.startswith(FOR_JPEG)}
+    jpeg_network = _network(config, for_jpeg, path) if for_jpeg else None
+    return EstimatorWeights(_network(config, tensors, path), metadata, jpeg_network)
+
+
+def _network(config: EstimatorConfig, tensors: dict[str, Tensor], path: Path) -> Estimator:
+    network = Estimator(config)
     untrained = {name: tensor for name, tensor in network.state_dict().items() if name.startswith(JPEG_LAYERS)}
     try:
         network.load_state_dict(untrained | tensors)
     except RuntimeError as error:
         found = " ".join(str(error).split())[:200]  # PyTorch's message has a line for each tensor
         raise InputError(f"{path}: its tensors do not fit its configuration: {found}") from error
-    if not all(tensor.isfinite().all() for tensor in tensors.values()):
-        raise InputError(f"{path}: expected finite numbers, found others")
-    return EstimatorWeights(network.eval(), metadata)
+    return network.eval()
 
 
 def _config(metadata: dict, path: Path) -> EstimatorConfig:
