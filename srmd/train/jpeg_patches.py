@@ -16,7 +16,10 @@ GRID = 16  # period in pixels of the blocks of a JPEG whose chroma has half the 
 
 
 def compress_patches(lr: Tensor, chosen: NDArray[np.bool_], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """LR (N, 3, h, w), whole numbers 0 to 255, of which the chosen ones are compressed, and what is told, (N, 3)."""
+    """Compresses the chosen ones of LR patches (N, 3, h, w), whole numbers 0 to 255.
+
+    Returns all patches, and the `JpegCondition` of each, (N, 3).
+    """
     lr, told = lr.clone(), torch.zeros(len(lr), 3)
     for index in np.flatnonzero(chosen):
         pixels = lr[index].byte().permute(1, 2, 0).numpy()

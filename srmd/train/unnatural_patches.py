@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 from srmd.train.special_patches import draw_text
 
 TEXT_SHARE, CHECKERS_SHARE = 0.5, 0.2  # of graphics; the rest shows random shapes
+DOTS = {"rounding": 0.25, "noise": 0.15, "diffusion": 0.15, "palette": 0.15, "ordered": 0.3}  # with their shares
 ORDERED_DITHER = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]])  # Bayer's matrix
 
 
@@ -54,10 +55,7 @@ def draw_dots(rng: np.random.Generator, side: int) -> tuple[NDArray[np.uint8], f
     slopes = np.linspace(-0.5, 0.5, side) * rng.uniform(-160, 160, (2, 1))
     gradient = np.clip(rng.uniform(20, 235, 3) + np.add.outer(*slopes)[..., None], 0, 255)
     channels = 3 if rng.random() < 0.5 else 1
-    kind, level = (
-        rng.choice(["rounding", "noise", "diffusion", "palette", "ordered"], p=[0.25, 0.15, 0.15, 0.15, 0.3]),
-        0.0,
-    )
+    kind, level = rng.choice([*DOTS], p=[*DOTS.values()]), 0.0
     if kind == "rounding":
         dots = np.floor(gradient + rng.random((side, side, channels)))
     elif kind == "noise":
