@@ -177,8 +177,9 @@ def estimator_card(metadata: dict[int, dict]) -> str:
             lines.append(f"| x{scale} | {name} | {row['loss']:.2f} | {errors} |")
     lines += ["", "| estimators | trainings, one after the other: scales, steps, patches per step |", "|---|---|"]
     for scale, estimator in metadata.items():
-        trainings = "; ".join(_training(training) for training in estimator["trainings"])
-        lines.append(f"| x{scale} | {trainings} |")
+        for name, key in (("", "trainings"), (", for JPEGs", "jpeg_trainings")):
+            trainings = "; ".join(_training(training) for training in estimator[key])
+            lines.append(f"| x{scale}{name} | {trainings} |")
     return "\n".join(lines)
 
 

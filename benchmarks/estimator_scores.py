@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from srmd.degradation import degrade_picture
 from srmd.estimator import blur_parameters, covariance_of
+from srmd.jpeg.pillow_codec import compress_array
+from srmd.jpeg.tables import JpegTables
 from srmd.kernel.families import gaussian
 from srmd.restore.decision import psnr_loss
 from srmd.restore.estimate import BlindEstimator
@@ -25,6 +27,11 @@ WIDTHS = {
     4: ((0.05, 0.05, 0), (1.2, 1.2, 0), (2.4, 2.4, 0), (3.6, 3.6, 0), (3, 1.5, 30)),
 }
 NOISE_LEVELS = (0, 5, 15)
+QUALITIES = (90, 75)  # of JPEGs in 4:2:0
+JPEG_NOISE_LEVELS = (0, 8)
+
+
+Blur = tuple[float, float, float]  # widths and angle
 
 
 def scores(estimator: BlindEstimator, pictures: Iterable[NDArray]) -> dict[str, dict[str, float]]:
@@ -34,25 +41,40 @@ def scores(estimator: BlindEstimator, pictures: Iterable[NDArray]) -> dict[str, 
     pixels of the root of the mean variance, signed; `noise_error` that of the noise level, absolute.
     """
     pictures = [_middle(picture, estimator.scale) for picture in pictures]
-    table = {}
-    for width1, width2, angle in WIDTHS[estimator.scale]:
-        for noise_level in NOISE_LEVELS:
-            rows = [_score(estimator, picture, (width1, width2, angle), noise_level) for picture in pictures]
-            means = [round(statistics.mean(column), 3) for column in zip(*rows, strict=True)]
-            blur = (
-                "no blur" if width1 < 0.1 else f"{width1:g}" if width1 == width2 else f"{width1:g},{width2:g},{angle}"
-            )
-            table[f"{blur}, noise {noise_level}"] = dict(
-                zip(("loss", "width_error", "noise_error"), means, strict=True)
-            )
-    return table
+    cases = [(blur, level, None) for blur in WIDTHS[estimator.scale] for level in NOISE_LEVELS]
+    return {_name(*case): _row(estimator, pictures, *case) for case in cases} | jpeg_scores(estimator, pictures)
+
+
+def jpeg_scores(estimator: BlindEstimator, pictures: Iterable[NDArray]) -> dict[str, dict[str, float]]:
+    """The scores of pictures with one blur that were compressed, and whose tables the estimator is told."""
+    pictures = [_middle(picture, estimator.scale) for picture in pictures]
+    blur = WIDTHS[estimator.scale][2]
+    cases = [(blur, level, quality) for level in JPEG_NOISE_LEVELS for quality in QUALITIES]
+    return {_name(*case): _row(estimator, pictures, *case) for case in cases}
+
+
+def _name(blur: Blur, noise_level: int, quality: int | None) -> str:
+    width1, width2, angle = blur
+    kernel = "no blur" if width1 < 0.1 else f"{width1:g}" if width1 == width2 else f"{width1:g},{width2:g},{angle}"
+    return f"{kernel}, noise {noise_level}" + (f", JPEG {quality}" if quality else "")
+
+
+def _row(
+    estimator: BlindEstimator, pictures: list[NDArray], blur: Blur, noise_level: int, quality: int | None
+) -> dict[str, float]:
+    rows = [_score(estimator, picture, blur, noise_level, quality) for picture in pictures]
+    means = [round(statistics.mean(column), 3) for column in zip(*rows, strict=True)]
+    return dict(zip(("loss", "width_error", "noise_error"), means, strict=True))
 
 
 def _score(
-    estimator: BlindEstimator, picture: NDArray, blur: tuple[float, float, float], noise_level: int
+    estimator: BlindEstimator, picture: NDArray, blur: Blur, noise_level: int, quality: int | None
 ) -> tuple[float, float, float]:
-    kernel = gaussian(*blur, KERNEL_SIZE)
-    found = estimator.estimate(degrade_picture(picture, kernel, noise_level, estimator.scale))
+    lr, tables = degrade_picture(picture, gaussian(*blur, KERNEL_SIZE), noise_level, estimator.scale), None
+    if quality:
+        tables = JpegTables.of_quality(quality)
+        lr = compress_array(lr, tables)
+    found = estimator.estimate(lr, jpeg=tables)
     true, told = (
         covariance_of(blur_parameters(*shape, estimator.scale)) for shape in (blur, (*found.widths, found.angle))
     )

@@ -4,9 +4,10 @@
     make estimators BUDGET=20 DATA=pictures        # 20 minutes, with pictures of your own
     python -m benchmarks.train_estimators --minutes=20 --train_data=pictures
 
-It goes on from the shipped estimators; without them, one network is trained for all scales first. An estimator replaces
-the shipped one if it loses less on the pictures that were held out of the training. The learning rate falls by a cosine
-over the time of each training.
+It goes on from the shipped estimators; without them, one network is trained for all scales first. Each estimator has a
+second network for JPEGs, of whose training patches half are compressed; without one, it starts from the first network.
+An estimator replaces the shipped one if it loses less on the pictures that were held out of the training. The learning
+rate falls by a cosine over the time of each training.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import copy
 import logging
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -34,17 +36,25 @@ from srmd.weights.estimators import EstimatorWeights, read_estimator, write_esti
 from srmd.weights.shipped import ESTIMATOR_PREFIX
 
 MINUTES = 60.0
+JPEG_SHARE = 0.5  # of the time, and of the patches that a network for JPEGs is trained on
 SHARE_FOR_ALL_SCALES = 0.6  # of the time, if there are no estimators to go on from
 LOG_EVERY = 100  # steps
 
 logger = logging.getLogger("srmd")
 
 
-def train(network: Estimator, pictures: PackedPictures, scale: int | None, seconds: float, new: bool) -> dict:
+def train(
+    network: Estimator,
+    pictures: PackedPictures,
+    scale: int | None,
+    seconds: float,
+    jpeg_share: float = 0,
+    is_new: bool = False,
+) -> dict:
     """Trains a network, for all scales if `scale` is None; returns how, for the metadata. It ends with its EMA."""
     start = time.monotonic()
-    training = EstimatorTraining(network, PatchPool(pictures, scale), choose_device("auto"))
-    if new:
+    training = EstimatorTraining(network, PatchPool(pictures, scale, jpeg_share), choose_device("auto"))
+    if is_new:
         training.standardise_features()
     while (elapsed := time.monotonic() - start) < seconds or not training.steps:
         loss = training.step(min(elapsed / seconds, 1))
@@ -70,7 +80,7 @@ def ship(weights: EstimatorWeights, held_out: PackedPictures, folder: Path) -> N
         if shipped <= mean_loss(table):
             logger.info("%s is not replaced: it loses %.3f dB", output.name, shipped)
             return
-    write_estimator(output, EstimatorWeights(weights.network, weights.metadata | {"scores": table}))
+    write_estimator(output, replace(weights, metadata=weights.metadata | {"scores": table}))
     logger.info("%s is written", output)
 
 
@@ -83,13 +93,17 @@ def train_all(minutes: float, train_data: Path | None, folder: Path) -> None:
         starts = {scale: read_estimator(path) for scale, path in files.items()}
     else:
         trunk = Estimator(EstimatorConfig())
-        how = train(trunk, pictures, None, seconds * SHARE_FOR_ALL_SCALES, new=True)
+        how = train(trunk, pictures, None, seconds * SHARE_FOR_ALL_SCALES, is_new=True)
         starts = {scale: _for_scale(trunk, scale, how) for scale in files}
         seconds *= 1 - SHARE_FOR_ALL_SCALES
     for scale, weights in starts.items():
-        how = train(weights.network, pictures, scale, seconds / SCALES, new=False)
-        metadata = weights.metadata | {"trainings": [*weights.metadata["trainings"], how]}
-        ship(EstimatorWeights(weights.network, metadata), held_out, folder)
+        trainings = weights.metadata["trainings"]
+        jpeg_trainings = weights.metadata.get("jpeg_trainings", trainings)
+        jpeg_network = weights.jpeg_network or copy.deepcopy(weights.network)
+        how = train(weights.network, pictures, scale, (1 - JPEG_SHARE) * seconds / SCALES)
+        how_jpeg = train(jpeg_network, pictures, scale, JPEG_SHARE * seconds / SCALES, JPEG_SHARE)
+        metadata = {"trainings": [*trainings, how], "jpeg_trainings": [*jpeg_trainings, how_jpeg]}
+        ship(EstimatorWeights(weights.network, weights.metadata | metadata, jpeg_network), held_out, folder)
 
 
 def _for_scale(trunk: Estimator, scale: int, how: dict) -> EstimatorWeights:

@@ -38,10 +38,10 @@ CALIBRATED_PIXELS, MAX_SHARPENING = 1000, 4.0
 MIN_DETAIL = 2.0  # levels of 255; pictures with less tell nothing of their blur
 # Deviations of the blur, by scale in LR pixels, above which a picture tells hardly more than that it has a blur of the
 # scale's range: flat pictures with noise, uniform noise, dithers. Photos with a noise level of 30 have smaller ones.
-MAX_BLUR_DEVIATIONS = {1: 0.4, 2: 0.19, 3: 0.15, 4: 0.135}
+MAX_BLUR_DEVIATIONS = {1: 0.72, 2: 0.36, 3: 0.3, 4: 0.27}
 # Deviation of log(1 + noise level) / 2 above which a picture that was not compressed looks like no photo with noise:
-# graphics, ordered dithers. Photos have at most 0.2.
-MAX_NOISE_DEVIATION = 0.3
+# text, other graphics. Photos have at most 0.16. Neither do pictures with more noise than this: dithers to two colours.
+MAX_NOISE_DEVIATION, MAX_NOISE_OF_PHOTOS = 0.3, 100
 SAME_WIDTH = 1.1  # a Gaussian whose widths have a smaller ratio is called isotropic
 
 
@@ -79,7 +79,7 @@ class BlindEstimator:
         if weights is None:
             with prefix_errors("scale"):
                 weights = estimator_file(self.scale)
-        self._network = read_estimator(weights).network
+        self._weights = read_estimator(weights)
 
     def estimate(
         self,
@@ -99,11 +99,12 @@ class BlindEstimator:
             raise InputError(f"expected an array H×W×3, found {found}", "pixels")
         places = [_to_lr(place) for place in _places(pixels)]
         posterior = self.posterior(places, NO_JPEG if jpeg is None else jpeg.condition)
+        tells_blur = _detail(places) >= MIN_DETAIL and posterior.blur_deviation() < MAX_BLUR_DEVIATIONS[self.scale]
+        if noise_level is None:
+            is_certain = jpeg is not None or posterior.noise_deviation() < MAX_NOISE_DEVIATION
+            tells_blur &= is_certain and posterior.noise_level() < MAX_NOISE_OF_PHOTOS
         size = pixels.shape[0] * pixels.shape[1] / CALIBRATED_PIXELS
         posterior = posterior.sharpened(min(size, MAX_SHARPENING))
-        tells_blur = _detail(places) >= MIN_DETAIL and posterior.blur_deviation() < MAX_BLUR_DEVIATIONS[self.scale]
-        if jpeg is None and noise_level is None:
-            tells_blur &= posterior.noise_deviation() < MAX_NOISE_DEVIATION
         return self._decide(posterior, tells_blur, kernel, noise_level)
 
     def estimate_windows(
@@ -121,11 +122,14 @@ class BlindEstimator:
     def posterior(self, places: list[Tensor], jpeg: JpegCondition = NO_JPEG) -> Posterior:
         """What the network says of places (1, 3, h, w) of one picture: the mean over their flips and rotations."""
         scale, condition = torch.tensor([self.scale]), torch.tensor([jpeg])
+        network = self._weights.network
+        if any(jpeg) and self._weights.jpeg_network:
+            network = self._weights.jpeg_network
         means, precisions = [], []
         stride = STRIDE if sum(place[0, 0].numel() for place in places) <= MAX_DENSE_PIXELS else WINDOW
         for view in range(VIEWS):
-            features = torch.cat([self._network.features(turn(place, view), stride) for place in places], 1)
-            prediction = self._network(features, scale, condition)
+            features = torch.cat([network.features(turn(place, view), stride) for place in places], 1)
+            prediction = network(features, scale, condition)
             mean, cholesky = prediction.mean[0].double().numpy(), prediction.cholesky[0].double().numpy()
             turning = turning_matrix(view, len(mean))
             means.append(turning @ mean)

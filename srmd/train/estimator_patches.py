@@ -33,7 +33,7 @@ RESAMPLING = Image.Resampling.LANCZOS
 GRAPHICS, DOTS = 1, 1  # of CROPS, that are drawn on the LR grid
 MAX_NOISE_LEVEL = 75
 EXTRA_NOISE_SHARE = 0.4  # of patches without noise, to which noise is added when they are used
-JPEG_SHARE, CLEAN_JPEG_SHARE = 0.5, 0.4  # of patches, that are compressed; of those, without noise in any case
+CLEAN_JPEG_SHARE = 0.4  # of patches that are compressed: without noise in any case
 POOL = 40_000  # patches kept in memory, 1.1 GB
 
 
@@ -136,8 +136,9 @@ def add_noise(lr: Tensor, levels: Tensor, rng: np.random.Generator) -> Tensor:
 class PatchPool:
     """The last POOL patches that were drawn. Drawing a patch costs more than a step, so that each is used often."""
 
-    def __init__(self, pictures: PackedPictures, scale: int | None, seed: int = 0):
-        """Patches for one scale, or for all if `scale` is None."""
+    def __init__(self, pictures: PackedPictures, scale: int | None, jpeg_share: float = 0, seed: int = 0):
+        """Patches for one scale, or for all if `scale` is None; a share of them is compressed when it is used."""
+        self._jpeg_share = jpeg_share
         self._pictures, self._rng = pictures, np.random.default_rng(seed)
         self._shares = SCALE_SHARES if scale is None else np.eye(SCALES)[scale - 1]
         self._patches: list[Patches] = []  # of one draw each
@@ -158,7 +159,7 @@ class PatchPool:
 
     def batch(self, count: int) -> Patches:
         """Random parts of random patches with permuted colours, some with further noise, some compressed; turned."""
-        is_jpeg = self._rng.random(count) < JPEG_SHARE
+        is_jpeg = self._rng.random(count) < self._jpeg_share
         stay_clean = is_jpeg & (self._rng.random(count) < CLEAN_JPEG_SHARE)
         chosen = [self._random_patch(only_clean) for only_clean in stay_clean]
         patches = Patches(*(torch.cat(values) for values in zip(*chosen, strict=True)))

@@ -16,7 +16,10 @@ GREY_SHARE = 0.8  # of grey patches, that become grey JPEGs
 
 
 def compress_patches(lr: Tensor, chosen: NDArray[np.bool_], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """LR (N, 3, h, w), whole numbers 0 to 255, of which the chosen ones are compressed, and what is told, (N, 3)."""
+    """Compresses the chosen ones of LR patches (N, 3, h, w), whole numbers 0 to 255.
+
+    Returns all patches, and the `JpegCondition` of each, (N, 3).
+    """
     lr, told = lr.clone(), torch.zeros(len(lr), 3)
     for index in np.flatnonzero(chosen):
         pixels = lr[index].byte().permute(1, 2, 0).numpy()

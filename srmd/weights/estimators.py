@@ -6,6 +6,7 @@ from datetime import date
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from srmd.base.errors import InputError
 from srmd.base.files import atomic_write
@@ -14,6 +15,7 @@ from srmd.weights.files import ESTIMATOR_KIND, check_finite
 from srmd.weights.safetensors_file import read_safetensors
 
 JPEG_LAYERS = "jpeg_"  # start of their names; older files lack them, and zeros stand for them
+FOR_JPEG = "for_jpeg."  # before the names of the second network's tensors
 MAX_HIDDEN = 1024  # a larger number in a broken file would ask for gigabytes
 MODEL_SPEC = {
     "modelspec.sai_model_spec": "1.0.0",
@@ -25,10 +27,11 @@ MODEL_SPEC = {
 
 @dataclass(frozen=True)
 class EstimatorWeights:
-    """An estimator and the metadata of its file."""
+    """The two networks of an estimator and the metadata of its file."""
 
-    network: Estimator
+    network: Estimator  # for pictures that were never compressed
     metadata: dict = field(default_factory=dict)
+    jpeg_network: Estimator | None = None  # for JPEGs; None: the other one, as in older files
 
 
 def write_estimator(path: Path, weights: EstimatorWeights, dtype: torch.dtype = torch.float16) -> None:
@@ -36,7 +39,10 @@ def write_estimator(path: Path, weights: EstimatorWeights, dtype: torch.dtype = 
     from safetensors.torch import save
 
     config = weights.network.config
-    tensors = {key: tensor.to(dtype).contiguous() for key, tensor in weights.network.state_dict().items()}
+    tensors = dict(weights.network.state_dict())
+    if weights.jpeg_network:
+        tensors |= {FOR_JPEG + key: tensor for key, tensor in weights.jpeg_network.state_dict().items()}
+    tensors = {key: tensor.to(dtype).contiguous() for key, tensor in tensors.items()}
     metadata = weights.metadata | {"kind": ESTIMATOR_KIND} | asdict(config)
     title = f"Estimator of blur and noise for SRMD x{config.scale}"
     model_spec = MODEL_SPEC | {"modelspec.title": title, "modelspec.date": date.today().isoformat()}
@@ -51,14 +57,22 @@ def read_estimator(path: Path) -> EstimatorWeights:
         raise InputError(f"{path}: expected an estimator, found a .safetensors of another kind")
     for name, tensor in tensors.items():
         check_finite(name, tensor, path)
-    network = Estimator(_config(metadata, path))
+    config = _config(metadata, path)
+    names = [name for name in tensors if name.startswith(FOR_JPEG)]
+    for_jpeg = {name.removeprefix(FOR_JPEG): tensors.pop(name) for name in names}
+    jpeg_network = _network(config, for_jpeg, path) if for_jpeg else None
+    return EstimatorWeights(_network(config, tensors, path), metadata, jpeg_network)
+
+
+def _network(config: EstimatorConfig, tensors: dict[str, Tensor], path: Path) -> Estimator:
+    network = Estimator(config)
     untrained = {name: tensor for name, tensor in network.state_dict().items() if name.startswith(JPEG_LAYERS)}
     try:
         network.load_state_dict(untrained | tensors)
     except RuntimeError as error:
         found = " ".join(str(error).split())[:200]  # PyTorch's message has a line for each tensor
         raise InputError(f"{path}: its tensors do not fit its configuration: {found}") from error
-    return EstimatorWeights(network.eval(), metadata)
+    return network.eval()
 
 
 def _config(metadata: dict, path: Path) -> EstimatorConfig:

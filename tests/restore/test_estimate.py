@@ -96,13 +96,13 @@ def dots(kind: str) -> NDArray[np.uint8]:
         return rng.integers(0, 256, (side, side, 3), np.uint8)
     if kind == "flat with noise":
         return (128 + rng.normal(0, 10, (side, side, 3))).round().astype(np.uint8)
-    if kind == "dithered to two colours":
+    if kind == "two colours":
         return np.asarray(Image.fromarray(gradient).convert("1").convert("RGB"))
     return np.floor(gradient / 5 + 100 + rng.random((side, side, 3))).astype(np.uint8)
 
 
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])
-@pytest.mark.parametrize("kind", ["uniform noise", "flat with noise", "dithered to two colours", "dithered gradient"])
+@pytest.mark.parametrize("kind", ["uniform noise", "flat with noise", "two colours", "dithered gradient"])
 def test_noise_and_dithers_do_not_tell_a_blur(kind: str, scale: int):
     found = estimator(scale).estimate(dots(kind))
     assert not found.is_sure

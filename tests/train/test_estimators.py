@@ -86,8 +86,8 @@ def test_the_pool_keeps_its_size(pictures: PackedPictures, monkeypatch: pytest.M
     assert pool.batch(8).targets().shape == (8, 4)
 
 
-def test_half_of_the_patches_are_compressed_and_told_so(pictures: PackedPictures):
-    pool = PatchPool(pictures, 2)
+def test_a_share_of_the_patches_is_compressed_and_told_so(pictures: PackedPictures):
+    pool = PatchPool(pictures, 2, jpeg_share=0.5)
     pool.grow()
     patches = pool.batch(200)
     is_jpeg = patches.jpeg.any(1)

@@ -39,10 +39,22 @@ def test_what_is_written_is_read(written: Path):
         assert torch.equal(read.network.state_dict()[name], tensor.half().float())
 
 
+def test_the_network_for_jpegs_is_stored_beside_the_other_one(written: Path):
+    torch.manual_seed(1)
+    network, jpeg_network = (Estimator(EstimatorConfig(scale=3, hidden=8)) for _ in range(2))
+    write_estimator(written, EstimatorWeights(network, {}, jpeg_network))
+    read = read_estimator(written)
+    for expected, found in ((network, read.network), (jpeg_network, read.jpeg_network)):
+        assert torch.equal(found.window1.weight, expected.window1.weight.half().float())
+    assert not torch.equal(read.network.window1.weight, read.jpeg_network.window1.weight)
+
+
 def test_a_file_without_layers_for_jpeg_is_read_with_zeros(written: Path):
     tensors = {name: tensor for name, tensor in load_file(written).items() if not name.startswith("jpeg_")}
     assert len(tensors) == len(load_file(written)) - 2
-    network = read_estimator(rewritten(written, tensors)).network
+    read = read_estimator(rewritten(written, tensors))
+    network = read.network
+    assert read.jpeg_network is None
     assert not network.jpeg_bias.weight.any()
     assert not network.jpeg_summary.weight.any()
     assert torch.equal(network.window2.weight, tensors["window2.weight"].float())
@@ -88,8 +100,9 @@ def test_estimators_are_not_taken_for_networks_that_restore(written: Path):
 def test_the_package_has_an_estimator_of_modest_size_for_each_scale(scale: int):
     weights = read_estimator(estimator_file(scale))
     assert weights.network.config.scale == scale
-    assert sum(tensor.numel() for tensor in weights.network.parameters()) <= 300_000
-    assert estimator_file(scale).stat().st_size < 700_000
+    for network in (weights.network, weights.jpeg_network):
+        assert sum(tensor.numel() for tensor in network.parameters()) <= 300_000
+    assert estimator_file(scale).stat().st_size < 1_200_000
 
 
 def test_a_network_is_refused_as_estimator():
