@@ -115,7 +115,11 @@ class Processes:
 
         has_gpus = torch.cuda.is_available() and dist.is_nccl_available()
         with _ended_by_signals(), self._lost_process():
-            dist.init_process_group("cpu:gloo,cuda:nccl" if has_gpus else "gloo", timeout=TIMEOUT)
+            store, rank, count = next(dist.rendezvous("env://", timeout=TIMEOUT))
+            # After a restart the store may be the old one, with the addresses of processes that have ended.
+            store = dist.PrefixStore(f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
+            backend = "cpu:gloo,cuda:nccl" if has_gpus else "gloo"
+            dist.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=TIMEOUT)
         yield
         dist.destroy_process_group()  # not after an error: it would wait for processes that may have ended
 
