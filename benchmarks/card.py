@@ -199,7 +199,7 @@ def database_entry(path: Path, network: dict) -> dict:
     The format is that of `Model` in src/lib/schema.ts of OpenModelDB/open-model-database. Whoever publishes the file
     puts its address in place of the path in `urls`.
     """
-    training, content = network["training"], path.read_bytes()
+    training = network["training"]
     told = ", ".join(network["conditions"])
     description = (
         f"Super-resolution by {network['scale']} for pictures whose degradation is known or estimated (Zhang, Zuo and "
@@ -218,21 +218,25 @@ def database_entry(path: Path, network: dict) -> dict:
         "scale": network["scale"],
         "inputChannels": 3,
         "outputChannels": 3,
-        "resources": [
-            {
-                "platform": "pytorch",
-                "type": "safetensors",
-                "size": len(content),
-                "sha256": hashlib.sha256(content).hexdigest(),
-                "urls": [path.relative_to(ROOT).as_posix()],
-            }
-        ],
+        "resources": [_database_resource(path)],
         "trainingIterations": training["steps"],
         "trainingBatchSize": training["batch_size"],
         "trainingHRSize": training["patch_size"] * network["scale"],
         "trainingOTF": True,
         "dataset": "730 pictures, listed in weights/README.md",
         "images": [],
+    }
+
+
+def _database_resource(path: Path) -> dict:
+    """Return the file of an entry: its format, size, sum and path."""
+    content = path.read_bytes()
+    return {
+        "platform": "pytorch",
+        "type": "safetensors",
+        "size": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "urls": [path.relative_to(ROOT).as_posix()],
     }
 
 

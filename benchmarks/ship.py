@@ -29,7 +29,7 @@ NOISE_LEVELS = (0, 15, 50)
 JPEG_KERNELS, JPEG_QUALITIES = KERNELS[:2], (30, 75)  # without noise, for networks that are told of JPEG
 SCORE_KEYS = ("psnr_y", "ssim_y", "bicubic_psnr_y", "bicubic_ssim_y")
 TRAINING_KEYS = (
-    *("train_data", "weights", "conditions", "downsampler", "steps"),
+    *("train_data", "weights", "downsampler", "steps"),
     *("batch_size", "patch_size", "lr", "loss"),
 )
 HELD_OUT_SIDE = 256  # HR pixels, of the middle of a held-out picture that is scored
@@ -119,7 +119,7 @@ def ship(run: Path, folders: list[Path]) -> None:
     output = ROOT / "weights" / f"{network_name(config.conditions, config.scale)}.safetensors"
     training = json.loads((run / "config.json").read_text())
     metadata = weights.metadata | {
-        "training": {key: training[key] for key in TRAINING_KEYS},
+        "training": {key: training[key] for key in TRAINING_KEYS} | {"conditions": config.conditions},
         "history": history(training),
         "license": "MIT",
     }

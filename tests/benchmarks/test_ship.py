@@ -56,6 +56,9 @@ def test_a_picture_that_is_too_small_to_score_does_not_prevent_shipping(shipped:
 
 
 def test_the_metadata_of_a_shipped_network_have_its_training_and_scores(shipped: Path):
+    config = json.loads(Path("run/config.json").read_text())
+    del config["conditions"]  # older versions wrote `noise_free` in its place
+    Path("run/config.json").write_text(json.dumps(config | {"noise_free": True}))
     ship.ship(Path("run"), [PICTURES])
     with safe_open(shipped, "pt") as file:
         assert file.get_tensor("head.weight").dtype == torch.float16
@@ -63,6 +66,7 @@ def test_the_metadata_of_a_shipped_network_have_its_training_and_scores(shipped:
     metadata = read_weights(shipped).metadata
     assert metadata["command"].startswith("python main.py --mode=train")
     assert metadata["training"]["train_data"] == "pictures"
+    assert metadata["training"]["conditions"] == ["kernel"]
     kernels = {cell.split(", ")[1] for cell in metadata["scores"]}
     assert kernels == set(ship.KERNELS)
     assert all(scores["psnr_y"] > 10 for scores in metadata["scores"].values())
