@@ -13,11 +13,22 @@ nothing, because the command line imports it before Ctrl-C is handled.
 """
 
 __version__ = "0.5.0"
-__all__ = ["BlindEstimator", "InputError", "Restorer", "degrade", "estimate", "gaussian", "load", "read_kernel"]
+__all__ = [
+    "BlindEstimator",
+    "InputError",
+    "JpegTables",
+    "Restorer",
+    "degrade",
+    "estimate",
+    "gaussian",
+    "load",
+    "read_kernel",
+]
 
 _MODULES = {
     "BlindEstimator": ("srmd.restore.estimate", "BlindEstimator"),
     "InputError": ("srmd.base.errors", "InputError"),
+    "JpegTables": ("srmd.jpeg.tables", "JpegTables"),
     "Restorer": ("srmd.restore.restorer", "Restorer"),
     "degrade": ("srmd.degradation", "degrade_picture"),
     "estimate": ("srmd.restore.estimate", "estimate"),

@@ -13,6 +13,8 @@ STANDARD_STREAM = Path("-")  # as `input` standard input, as `output` standard o
 MAX_PIXELS = 2**28  # by default, of a picture that is read
 AUTO = "auto"  # as kernel or noise level: estimated from each LR picture
 Auto = Literal["auto"]
+OFF = "off"  # as JPEG: not compressed
+Off = Literal["off"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class NamedDegradation:
     noise: float | NamedMap | Auto  # noise level, 0 to 255
     regions: NamedMap | None = None  # label i marks the pixels that are blurred by kernels[i]
     region_blend: float = 0.0  # standard deviation, in LR pixels, of the Gaussian that blends the regions
+    jpeg: int | Auto | None = None  # quality of a JPEG, 1 to 100; None: not compressed
 
     @property
     def has_noise(self) -> bool:
@@ -49,7 +52,7 @@ class NamedDegradation:
 
     @property
     def is_estimated(self) -> bool:
-        """Whether a part of it is estimated from each LR picture."""
+        """Whether its blur or its noise is estimated from each LR picture."""
         return AUTO in (self.kernels, self.noise)
 
 
@@ -142,6 +145,10 @@ class TestRequest:
     noise_map: NamedMap | None = None  # replaces noise_level
     assumed_kernel: NamedKernel | Auto | None = None
     assumed_noise_level: float | Auto | None = None
+    # Quality, 1 to 100, of the JPEG that HR pictures become; of LR pictures what the network is told, where auto stands
+    # for the tables of each file.
+    jpeg: int | Auto | Off = OFF
+    assumed_jpeg: int | Auto | Off | None = None
     downsampler: str | None = None  # None: the downsampler that the network was trained for
     # Widths (HR pixels, 0: no blur) and noise levels of the sheets that are written in place of restored pictures.
     kernel_grid: tuple[float, ...] = ()

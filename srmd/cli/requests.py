@@ -159,7 +159,7 @@ def _check_pack_flags(values: dict, train_data: Path | None) -> None:
 
 def _test_request(values: dict) -> TestRequest:
     if values.get("input"):
-        for name in ("test_data", "save_lr", "assumed_kernel", "assumed_noise_level"):
+        for name in ("test_data", "save_lr", "assumed_kernel", "assumed_noise_level", "assumed_jpeg"):
             if name in values:
                 raise InputError("only for HR pictures, found --input, which takes LR pictures", name)
         check_streams(values)

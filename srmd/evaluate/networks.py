@@ -47,9 +47,11 @@ class Networks:
         """The different networks, the main one first."""
         return [self.main] if self.noise_free is self.main else [self.main, self.noise_free]
 
-    def suiting(self, degradation: NamedDegradation) -> Network:
-        """The network for pictures with a degradation."""
-        return self.main if degradation.has_noise else self.noise_free
+    def suiting(self, degradation: NamedDegradation, is_jpeg: bool = False) -> Network:
+        """The network for pictures with a degradation; of JPEGs, one that is told so, if there is one."""
+        takes_jpeg = ["jpeg" in network.weights.network.config.conditions for network in (self.main, self.noise_free)]
+        only_main_takes_jpeg = takes_jpeg == [True, False]
+        return self.main if degradation.has_noise or (is_jpeg and only_main_takes_jpeg) else self.noise_free
 
 
 def read_networks(request: TestRequest, path: Path, noise_free_path: Path | None) -> Networks:

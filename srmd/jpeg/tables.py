@@ -1,10 +1,11 @@
 """The quantisation of a JPEG, and the three numbers that a network is told of it."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 # The tables of the standard at quality 50, row by row (ITU-T T.81, tables K.1 and K.2).
 STANDARD_LUMA = (
@@ -60,6 +61,15 @@ class JpegTables:
         luma, chroma = standard_tables(quality)
         return cls(tuple(luma.tolist()), tuple(chroma.tolist()), subsampling)
 
+    def as_grey(self) -> "JpegTables":
+        """These tables of a grey JPEG, in which one table serves both numbers."""
+        return JpegTables(self.luma, self.luma, "4:4:4")
+
+    @property
+    def quality(self) -> int:
+        """The quality whose luma table is nearest in what a network is told; cameras' tables are of no quality."""
+        return int(np.abs(_luma_of_qualities() - _mean_log(self.luma)).argmin()) + 1
+
     @property
     def condition(self) -> JpegCondition:
         """What a network is told of these tables. Those of quality 100 in 4:4:4 count as no JPEG."""
@@ -73,5 +83,10 @@ def standard_tables(quality: int) -> NDArray[np.int64]:
     return np.clip((tables * percent + 50) // 100, 1, MAX_ENTRY)
 
 
-def _mean_log(table: tuple[int, ...]) -> float:
+@cache
+def _luma_of_qualities() -> NDArray[np.float64]:
+    return np.array([_mean_log(standard_tables(quality)[0]) for quality in range(1, 101)])
+
+
+def _mean_log(table: ArrayLike) -> float:
     return float(np.log2(np.clip(table, 1, MAX_ENTRY)).mean() / 8)
