@@ -14,6 +14,8 @@ MAX_PIXELS = 2**28  # by default, of a picture that is read
 CONDITIONS = ("kernel", "noise", "jpeg")  # all conditions that a network can have, in the order of its channels
 AUTO = "auto"  # as kernel or noise level: estimated from each LR picture
 Auto = Literal["auto"]
+OFF = "off"  # as JPEG: not compressed
+Off = Literal["off"]
 
 
 def are_conditions(names: object) -> bool:
@@ -55,6 +57,7 @@ class NamedDegradation:
     noise: float | NamedMap | Auto  # noise level, 0 to 255
     regions: NamedMap | None = None  # label i marks the pixels that are blurred by kernels[i]
     region_blend: float = 0.0  # standard deviation, in LR pixels, of the Gaussian that blends the regions
+    jpeg: int | Auto | None = None  # quality of a JPEG, 1 to 100; None: not compressed
 
     @property
     def has_noise(self) -> bool:
@@ -63,7 +66,7 @@ class NamedDegradation:
 
     @property
     def is_estimated(self) -> bool:
-        """Whether a part of it is estimated from each LR picture."""
+        """Whether its blur or its noise is estimated from each LR picture."""
         return AUTO in (self.kernels, self.noise)
 
 
@@ -133,6 +136,7 @@ class TestRequest:
     output: Path
     kernel: list[NamedKernel] | Auto
     noise_free_weights: Path | None = None  # network of pictures whose estimated noise level is 0; None: `weights`
+    jpeg_weights: Path | None = None  # network of LR pictures that are, or once were, JPEGs; None: as for all others
     scale_factor: int | None = None  # None: the scale of the weights
     pca: Path | None = None  # file of P, for weights without P
     test_data: Path | None = None  # HR pictures; None: the built-in photos, unless there is `input`
@@ -152,6 +156,10 @@ class TestRequest:
     noise_map: NamedMap | None = None  # replaces noise_level
     assumed_kernel: NamedKernel | Auto | None = None
     assumed_noise_level: float | Auto | None = None
+    # Quality, 1 to 100, of the JPEG that HR pictures become; of LR pictures what the network is told, where auto stands
+    # for the tables of each file.
+    jpeg: int | Auto | Off = OFF
+    assumed_jpeg: int | Auto | Off | None = None
     downsampler: str | None = None  # None: the downsampler that the network was trained for
     # Widths (HR pixels, 0: no blur) and noise levels of the sheets that are written in place of restored pictures.
     kernel_grid: tuple[float, ...] = ()
@@ -188,7 +196,7 @@ class TestRequest:
         if isinstance(self.assumed_kernel, NamedKernel):
             kernels.append(self.assumed_kernel)
         paths = [*self.input, *(kernel.path for kernel in kernels), self.test_data]
-        paths += [self.weights, self.noise_free_weights, self.pca]
+        paths += [self.weights, self.noise_free_weights, self.jpeg_weights, self.pca]
         paths += [named.path for named in (self.regions, self.noise_map) if named]
         return [path for path in paths if path]
 

@@ -20,12 +20,14 @@ from torch import Tensor
 from srmd.base.arithmetic import ceil_div
 from srmd.base.errors import InputError
 from srmd.jpeg.codec import Compression, compress
+from srmd.jpeg.pillow_codec import compress_array
+from srmd.jpeg.tables import JpegTables
 from srmd.kernel.families import KERNEL_SIZE
 from srmd.kernel.pca import kernel_codes
 from srmd.kernel.specs import to_kernel
 from srmd.pictures.conversion import Pixels, to_pixels
 from srmd.pictures.dihedral import turn
-from srmd.pictures.picture import as_floats
+from srmd.pictures.picture import as_floats, has_equal_channels, quantise
 from srmd.pictures.transparency import spread_visible_colours
 
 MAX_TAP_BY_TAP_SIZE = 15  # maximum side of a kernel that is applied tap by tap; 101×101 would take minutes per photo
@@ -40,9 +42,13 @@ class Degradation:
     weights: Tensor | None = None  # (N, M, h, w) on the LR grid, sum 1 over M; None if M = 1
     jpeg: Tensor | None = None  # (N, 3), a `JpegCondition` for each picture; None: not compressed
 
-    def without_noise(self) -> "Degradation":
-        """This degradation with a noise level of 0 everywhere."""
-        return replace(self, noise_levels=torch.zeros_like(self.noise_levels))
+    def blur_only(self) -> "Degradation":
+        """This degradation with a noise level of 0 everywhere and without JPEG."""
+        return replace(self, noise_levels=torch.zeros_like(self.noise_levels), jpeg=None)
+
+    def with_jpeg(self, tables: JpegTables) -> "Degradation":
+        """This degradation followed by a compression with these tables."""
+        return replace(self, jpeg=torch.tensor([tables.condition] * len(self.kernels)))
 
     @classmethod
     def uniform(cls, kernels: Tensor, noise_levels: Tensor, jpeg: Tensor | None = None) -> "Degradation":
@@ -236,24 +242,31 @@ def degrade_picture(
     scale: int = 2,
     downsampler: str = "bicubic",
     seed: int = 0,
+    jpeg: int | JpegTables | None = None,
 ) -> Any:
-    """An HR picture blurred, downsampled and with noise added: an LR picture of the same kind.
+    """An HR picture blurred, downsampled, with noise added and, if asked for, compressed: an LR picture of its kind.
 
     Pictures, kernels and noise levels have the forms that `Restorer.restore` takes. `downsampler` is "bicubic" or
     "direct"; `seed` is the seed of the noise. HR is cropped at the bottom and at the right to multiples of the scale. A
-    uint8 or uint16 result is clipped and rounded, a float result is not. Raises InputError, which names the argument.
+    uint8 or uint16 result is clipped and rounded, a float result is not. `jpeg` is the quality, 1 to 100, or the tables
+    of a JPEG that LR, clipped and rounded to 8 bits, is saved as and read from. Raises InputError, which names the
+    argument.
     """
     pixels = to_pixels(picture)
     if downsampler not in ("bicubic", "direct"):
         raise InputError(f"expected bicubic or direct, found {downsampler!r}", "downsampler")
     check_noise_level(noise_level)
+    check_jpeg(jpeg)
     _check_integer("seed", seed, minimum=0)
     _check_integer("scale", scale, minimum=1)
     hr = _hr_tensor(pixels, scale)
     noise = _noise(seed, hr, scale, pixels.grey) if noise_level else None
     kernels = torch.from_numpy(to_kernel(kernel))[None]
     degradation = Degradation.uniform(kernels, torch.tensor([float(noise_level)]))
-    lr = degrade(hr, degradation, scale, downsampler, noise=noise)[0].permute(1, 2, 0).numpy()
+    lr = degrade(hr, degradation, scale, downsampler, noise=noise)
+    if jpeg is not None:
+        lr = compress_picture(lr, jpeg)
+    lr = lr[0].permute(1, 2, 0).numpy()
     alpha = None if pixels.alpha is None else degrade_alpha(pixels.alpha, degradation, scale, downsampler)
     return pixels.convert_back(pixels.to_dtype(lr, pixels.grey), alpha)
 
@@ -290,6 +303,24 @@ def check_noise_level(noise_level: float) -> None:
     """Raises InputError unless the noise level is a number from 0 to 255."""
     if not isinstance(noise_level, Real) or not 0 <= noise_level <= 255:
         raise InputError(f"expected a number from 0 to 255, found {noise_level!r}", "noise_level")
+
+
+def check_jpeg(jpeg: int | JpegTables | None) -> None:
+    """Raises InputError unless `jpeg` is a quality from 1 to 100, tables, or None."""
+    is_quality = isinstance(jpeg, int) and not isinstance(jpeg, bool) and 1 <= jpeg <= 100
+    if not (jpeg is None or is_quality or isinstance(jpeg, JpegTables)):
+        raise InputError(f"expected a quality from 1 to 100, JpegTables or None, found {jpeg!r}", "jpeg")
+
+
+def compress_picture(lr: Tensor, jpeg: int | JpegTables) -> Tensor:
+    """LR (1, 3, h, w) in 0 to 1, clipped, rounded to 8 bits, compressed by libjpeg and decoded, in the dtype of LR.
+
+    `jpeg` is a quality, in 4:2:0, or the tables. If the three channels are equal, the JPEG is grey.
+    """
+    tables = JpegTables.of_quality(jpeg) if isinstance(jpeg, int) else jpeg
+    rgb = quantise(lr[0].permute(1, 2, 0).numpy(), np.dtype(np.uint8))
+    decoded = compress_array(rgb, tables, has_equal_channels(rgb))
+    return torch.from_numpy(decoded / 255).permute(2, 0, 1)[None].to(lr)
 
 
 def border(scale: int, kernel_size: int = KERNEL_SIZE) -> int:

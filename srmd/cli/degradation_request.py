@@ -1,4 +1,4 @@
-"""The values of the flags that describe a degradation: kernels, noise, maps, and where they are estimated."""
+"""The values of the flags that describe a degradation: kernels, noise, JPEG, maps, and what of it is estimated."""
 
 import os
 from collections.abc import Iterator
@@ -14,6 +14,7 @@ from srmd.pictures.maps import check_labels, read_labels, read_noise_map
 HR_USES = {  # of flags that cannot be estimated, because they say what is done to HR pictures
     "kernel": ("the blur that is applied to the HR pictures", "--assumed_kernel=auto"),
     "noise_level": ("the level of the noise that is added to the LR pictures", "--assumed_noise_level=auto"),
+    "jpeg": ("the quality of the JPEGs that the LR pictures become", "--assumed_jpeg=auto"),
 }
 
 
@@ -24,6 +25,7 @@ def degradation_values(values: dict) -> dict:
         values.pop(name, None)
     if values.get("input"):
         values["kernel"] = values["kernel"] or AUTO
+        values.setdefault("jpeg", AUTO)
         if "noise_map" not in values:
             values.setdefault("noise_level", AUTO)
     else:

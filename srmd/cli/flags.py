@@ -67,6 +67,8 @@ DEFAULTS = {  # those that are not the default of the request's field
     ("test", "noise_level"): "auto with --input, else 0",
     ("test", "assumed_kernel"): "the value of --kernel",
     ("test", "assumed_noise_level"): "the value of --noise_level or --noise_map",
+    ("test", "jpeg"): "auto with --input, else off",
+    ("test", "assumed_jpeg"): "the value of --jpeg",
     ("test", "kernel_grid"): "none",
     ("test", "noise_grid"): "none",
     ("test", "tile"): "auto",

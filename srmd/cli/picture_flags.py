@@ -5,6 +5,7 @@ from srmd.cli.values import (
     auto_or,
     checked,
     existing,
+    jpeg_quality,
     kernel_choice,
     kernel_output,
     number,
@@ -90,6 +91,14 @@ PICTURE_GROUPS: dict[str, tuple[Flag, ...]] = {
             {"type": existing, "metavar": "FILE"},
         ),
         Flag(
+            "jpeg",
+            ("test",),
+            "compression of the LR pictures as JPEGs: a quality from 1 to 100, applied after the noise and told to the "
+            "network; with --input what the network is told: auto, the quantisation tables of each file, or for a "
+            "picture that once was a JPEG estimated ones; off, no JPEG; or the standard tables of a quality",
+            {"type": jpeg_quality, "metavar": "auto|off|N"},
+        ),
+        Flag(
             "regions",
             ("test",),
             "label picture of LR's or HR's size: where a pixel has the value i, the i-th --kernel applies, counted "
@@ -124,6 +133,13 @@ PICTURE_GROUPS: dict[str, tuple[Flag, ...]] = {
             "noise level that the network is told, where it differs from the one applied, 0 to 255; auto as with "
             "--assumed_kernel",
             {"type": auto_or(number(0, 255)), "metavar": "auto|X"},
+        ),
+        Flag(
+            "assumed_jpeg",
+            ("test",),
+            "JPEG quality that the network is told, where it differs from the one applied: 1 to 100, off, or auto, "
+            "estimated from each LR picture",
+            {"type": jpeg_quality, "metavar": "auto|off|N"},
         ),
     ),
 }

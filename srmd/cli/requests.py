@@ -16,6 +16,7 @@ from srmd.cli.restoring_checks import check_output, check_results, check_streams
 from srmd.cli.values import picture_source, words
 from srmd.config import (
     AUTO,
+    OFF,
     STANDARD_STREAM,
     ExportRequest,
     NamedDegradation,
@@ -26,7 +27,7 @@ from srmd.config import (
 )
 from srmd.kernel.files import is_kernel_output
 from srmd.train.run_folder import check_shared_training, run_config
-from srmd.weights.shipped import shipped_weights, weights_for_enlargement
+from srmd.weights.shipped import jpeg_counterpart, shipped_weights, weights_for_enlargement
 
 Request = TrainConfig | TestRequest | PrepareRequest | ExportRequest | PackageRequest
 PACKAGE_COMMANDS = ("list_weights", "clear_cache")
@@ -183,7 +184,7 @@ def _test_request(values: dict, processes: Processes) -> TestRequest:
         name = "output" if values.get("output") == STANDARD_STREAM else "input"
         raise InputError(f"expected a path for {processes.count} processes, found '-'", name)
     if values.get("input"):
-        for name in ("test_data", "save_lr", "assumed_kernel", "assumed_noise_level"):
+        for name in ("test_data", "save_lr", "assumed_kernel", "assumed_noise_level", "assumed_jpeg"):
             if name in values:
                 raise InputError("only for HR pictures, found --input, which takes LR pictures", name)
         check_streams(values)
@@ -210,11 +211,21 @@ def _check_save_kernel(request: TestRequest) -> None:
 
 
 def _shipped_networks(values: dict) -> dict[str, Path | None]:
-    """The values of `weights` and `noise_free_weights`, of which the second is only used for estimated noise levels."""
+    """The values of `weights` and, where pictures may need different networks, of the fields for the other ones.
+
+    `noise_free_weights` is for estimated noise levels, `jpeg_weights` for LR pictures that may be JPEGs.
+    """
     noise = values.get("assumed_noise_level", values.get("noise_map", values.get("noise_level", 0.0)))
+    networks = {"weights": _shipped_network(values, noise == AUTO or NamedDegradation([], noise).has_noise)}
     if noise == AUTO:
-        return {"weights": _shipped_network(values, True), "noise_free_weights": _shipped_network(values, False)}
-    return {"weights": _shipped_network(values, NamedDegradation([], noise).has_noise)}
+        networks["noise_free_weights"] = _shipped_network(values, False)
+    jpeg = values.get("jpeg", OFF)
+    if networks["weights"] is None or jpeg == OFF:
+        return networks
+    jpeg_weights = jpeg_counterpart(networks["weights"])
+    if jpeg == AUTO:
+        return networks | {"jpeg_weights": jpeg_weights}
+    return {"weights": jpeg_weights or networks["weights"]}  # all pictures are JPEGs
 
 
 def _shipped_network(values: dict, noisy: bool) -> Path | None:

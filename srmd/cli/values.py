@@ -13,7 +13,7 @@ import numpy as np
 
 from srmd.base.errors import InputError
 from srmd.base.files import SPECIAL_FILES, describe_path
-from srmd.config import AUTO, CONDITIONS, STANDARD_STREAM, are_conditions
+from srmd.config import AUTO, CONDITIONS, OFF, STANDARD_STREAM, are_conditions
 from srmd.kernel.files import is_kernel_output
 from srmd.kernel.specs import parse_kernels
 from srmd.show.dashboard import check_address
@@ -121,6 +121,15 @@ def numbers(minimum: float, maximum: float, max_count: int) -> Callable[[str], t
         return tuple(values)
 
     return parse
+
+
+def jpeg_quality(text: str) -> int | str:
+    """Parses `auto`, `off` or the quality of a JPEG, 1 to 100."""
+    if text in (AUTO, OFF):
+        return text
+    if not re.fullmatch(r"\d{1,3}", text) or not 1 <= int(text) <= 100:
+        raise argparse.ArgumentTypeError(f"expected auto, off or a quality from 1 to 100, found {text!r}")
+    return int(text)
 
 
 def tile_side(text: str) -> int | None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from srmd.config import AUTO, Auto, NamedDegradation, NamedKernel, NamedMap, TestSettings
+from srmd.config import AUTO, OFF, Auto, NamedDegradation, NamedKernel, NamedMap, TestSettings
 from srmd.kernel.pca import code_error
 from srmd.kernel.window import centre_offset, cropped_share, fit_kernel, stack_kernels
 from srmd.restore.restorer import Restorer
@@ -12,6 +12,8 @@ from srmd.show.pictures import kernel_picture, map_picture
 from srmd.weights.files import Weights
 
 ESTIMATED = "estimated from each LR picture"
+AUTO_OF_FILES = ", JPEG tables of each file"
+AUTO_OF_PICTURES = f", JPEG quality {ESTIMATED}"
 
 # Values above which a test logs a warning:
 MAX_LOST_SHARE = 1e-5  # share of a kernel's absolute values outside the network's window
@@ -31,9 +33,13 @@ def announcement(settings: TestSettings, weights: Weights) -> list[str]:
     if not request.input:
         specs = [kernel.spec for kernel in settings.applied.kernels]
         degradation = f"{_describe_kernels(specs, settings.applied)}, {_describe_noise(settings.applied.noise)}"
+        degradation += _describe_jpeg(settings.applied)
         lines.append(f"applied: {degradation}, downsampler {settings.downsampler}")
-    lines.append(f"assumed: {_describe_assumed(settings.assumed, weights)}")
-    if request.save_lr:
+    told = AUTO_OF_FILES if request.input else AUTO_OF_PICTURES
+    lines.append(f"assumed: {_describe_assumed(settings.assumed, weights)}{_describe_jpeg(settings.assumed, told)}")
+    if request.save_lr and settings.applied.jpeg is not None:
+        lines.append(f"The LR pictures in {request.output / 'lr'} are those that the network gets")
+    elif request.save_lr:
         folder = request.output / "lr"
         lines.append(f"The LR pictures in {folder} are clipped and rounded to 8 bits; the network gets them unrounded")
     return lines
@@ -57,6 +63,9 @@ def warnings(settings: TestSettings, weights: Weights) -> list[str]:
     has_noise = assumed.has_noise or (settings.applied.has_noise and not settings.request.input)
     if has_noise and "noise" not in weights.network.config.conditions:
         messages.append("SRMDNF takes no noise level: it treats all LR pictures as free of noise")
+    is_jpeg = not settings.request.input and (settings.applied.jpeg or settings.request.assumed_jpeg not in (None, OFF))
+    if is_jpeg and "jpeg" not in weights.network.config.conditions:
+        messages.append("this network was not trained for JPEGs: it is told nothing of their compression")
     kernels = [] if assumed.kernels == AUTO else assumed.kernels
     for kernel, error in zip(kernels, _code_errors(kernels, weights), strict=True):
         messages += kernel_warnings(kernel, weights.network.config.kernel_size, error)
@@ -104,6 +113,12 @@ def _describe_noise(noise: float | NamedMap | Auto) -> str:
     if isinstance(noise, NamedMap):
         return f"noise levels {noise.values.min():g} to {noise.values.max():g} from {noise.path}"
     return f"noise level {noise:g}"
+
+
+def _describe_jpeg(degradation: NamedDegradation, auto: str = "") -> str:
+    if degradation.jpeg is None:
+        return ""
+    return auto if degradation.jpeg == AUTO else f", JPEG quality {degradation.jpeg}"
 
 
 def degradation_pictures(settings: TestSettings) -> dict[str, tuple[np.ndarray, str]]:

@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 from srmd.config import AUTO, NamedDegradation, NamedKernel
 from srmd.evaluate.networks import Network, Networks
 from srmd.evaluate.settings import known_noise_level
+from srmd.jpeg.tables import JpegTables
 from srmd.kernel.specs import checked_gaussian
 from srmd.restore.auto import describe_estimate, estimated_kernel
 from srmd.restore.estimate import BlindEstimator, Estimate
 from srmd.restore.estimate_map import EstimateMap, estimate_map
+from srmd.restore.jpeg import ToldJpeg, told_jpeg
 
 logger = logging.getLogger("srmd")
 
@@ -25,17 +27,18 @@ class Assumption:
     network: Network
     estimated: dict[str, Any] | None = None  # as metrics.json states it; None: nothing was estimated
     map: EstimateMap | None = None  # what is told instead of `degradation`, which is then the mean of the map
+    jpeg: ToldJpeg | None = None  # None: no JPEG
 
     @property
     def row(self) -> dict:
         """The entries of the picture's row in metrics.json."""
-        if self.estimated is None:
-            return {}
-        return {"weights": str(self.network.settings.request.weights), "estimated": self.estimated}
+        found = {"estimated": self.estimated, "jpeg": self.jpeg and self.jpeg.entry()}
+        row = {name: entry for name, entry in found.items() if entry is not None}
+        return {"weights": str(self.network.settings.request.weights)} | row if row else {}
 
 
 class Assumptions:
-    """Completes what a request says by estimates of what it leaves to `auto`, picture by picture.
+    """Completes what a request leaves to `auto`, by estimates and by the tables of JPEGs, picture by picture.
 
     Attributes:
         kernel_is_estimated: whether the kernel is.
@@ -50,43 +53,55 @@ class Assumptions:
         if not self.kernel_is_estimated and len(assumed.kernels) == 1:
             self._known_kernel = assumed.kernels[0].array
         self._known_noise_level = known_noise_level(networks.settings)
+        self._jpeg = networks.assumed_jpeg
         self._has_warned = False
 
-    def of_picture(self, pixels: NDArray, label: str) -> Assumption:
+    def of_picture(self, pixels: NDArray, label: str, jpeg: JpegTables | None = None) -> Assumption:
         """What a network is told of an LR picture (h, w, 3), unsigned integers or floats in 0 to 1.
 
-        An estimate is logged, with `label` as the name of the picture.
+        `jpeg` are the tables of its file. What is found is logged, with `label` as the name of the picture.
         """
+        told = told_jpeg(self._jpeg, pixels, jpeg)
         if self._estimator is None:
+            self._log(label, [], told)
             main = self._networks.main
-            return Assumption(main.settings.assumed, main)
+            network = self._networks.suiting(main.settings.assumed, is_jpeg=told is not None)
+            return Assumption(network.settings.assumed, network, jpeg=told)
         if self._networks.settings.request.estimate_map:
-            return self._of_windows(pixels, label)
-        estimate = self._estimator.estimate(pixels, self._known_kernel, self._known_noise_level)
-        text = describe_estimate(estimate, self.kernel_is_estimated, self.noise_is_estimated)
-        logger.info("%s: %s", label, text)
+            return self._of_windows(pixels, label, told)
+        tables = told and told.tables
+        estimate = self._estimator.estimate(pixels, self._known_kernel, self._known_noise_level, tables)
+        self._log(label, [describe_estimate(estimate, self.kernel_is_estimated, self.noise_is_estimated)], told)
         self._warn_of_ignored_noise(estimate.noise_level, label)
-        return self._complete(estimate)
+        return self._complete(estimate, told)
 
-    def _of_windows(self, pixels: NDArray, label: str) -> Assumption:
+    def _log(self, label: str, found: list[str], told: ToldJpeg | None) -> None:
+        """Logs what was found of a picture, unless all of it was given."""
+        if self._jpeg == AUTO:
+            found = [*found, "no JPEG" if told is None else told.describe()]
+        if found:
+            logger.info("%s: %s", label, ", ".join(found))
+
+    def _of_windows(self, pixels: NDArray, label: str, told: ToldJpeg | None) -> Assumption:
         """A map of blur and noise instead of one estimate."""
-        windows = estimate_map(self._estimator, pixels)
-        logger.info("%s: %s", label, windows.describe())
+        windows = estimate_map(self._estimator, pixels, told and told.tables)
+        self._log(label, [windows.describe()], told)
         widths, angle, noise_level = windows.mean()
         self._warn_of_ignored_noise(round(noise_level, 1), label)
         kernel = NamedKernel("the mean of the map", checked_gaussian(*widths, angle))
         degradation = NamedDegradation([kernel], noise_level)
-        return Assumption(degradation, self._networks.suiting(degradation), {"windows": windows.entry()}, windows)
+        network = self._networks.suiting(degradation, is_jpeg=told is not None)
+        return Assumption(degradation, network, {"windows": windows.entry()}, windows, told)
 
-    def _complete(self, estimate: Estimate) -> Assumption:
+    def _complete(self, estimate: Estimate, told: ToldJpeg | None) -> Assumption:
         degradation = self._networks.settings.assumed
         if self.noise_is_estimated:
             degradation = replace(degradation, noise=estimate.noise_level)
-        network = self._networks.suiting(degradation)
+        network = self._networks.suiting(degradation, is_jpeg=told is not None)
         if self.kernel_is_estimated:
             kernel = estimated_kernel(estimate, network.weights.network.config.kernel_size)
             degradation = replace(degradation, kernels=[NamedKernel(estimate.kernel_spec, kernel)])
-        return Assumption(degradation, network, self._entry(estimate))
+        return Assumption(degradation, network, self._entry(estimate), jpeg=told)
 
     def _entry(self, estimate: Estimate) -> dict[str, Any]:
         entry: dict[str, Any] = {}

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from srmd.config import NamedDegradation
 from srmd.degradation import upsample
 from srmd.evaluate.networks import Networks
 from srmd.evaluate.picture import PictureEvaluation, Progress, Restored, to_array
+from srmd.jpeg.tables import JpegTables
 from srmd.pictures.detail import most_detailed_part
 from srmd.pictures.picture import Picture, as_floats, quantise
 from srmd.pictures.transparency import spread_visible_colours
@@ -88,16 +90,18 @@ class SheetEvaluation(PictureEvaluation):
         """The sheet of an LR picture, 8 bits; transparent pixels are shown in the colours of their neighbours."""
         start = time.perf_counter()
         lr = picture.pixels if picture.alpha is None else spread_visible_colours(picture.pixels, picture.alpha)
-        assumption = self._assume(lr, label)
+        assumption = self._assume(lr, label, picture.jpeg)
         grid = Grid(self.request.kernel_grid, self.request.noise_grid)
         is_sure = (assumption.estimated or {}).get("sure", True)
-        pixels, entries = grid_sheet(Path(label).name, lr, grid, assumption.degradation, is_sure, self._restorer_for)
+        jpeg = None if assumption.jpeg is None else assumption.jpeg.tables
+
+        def restorer_for(noisy: bool) -> Restorer:
+            networks = self._open_networks.networks
+            return self._open_networks.restorer(networks.suiting(NamedDegradation([], noisy), jpeg is not None))
+
+        pixels, entries = grid_sheet(Path(label).name, lr, grid, assumption.degradation, is_sure, restorer_for, jpeg)
         progress(lr.shape[0] * lr.shape[1])
         return Restored(pixels, None, assumption, time.perf_counter() - start, entries)
-
-    def _restorer_for(self, noisy: bool) -> Restorer:
-        networks = self._open_networks.networks
-        return self._open_networks.restorer(networks.main if noisy else networks.noise_free)
 
 
 def check_grid(networks: Networks) -> None:
@@ -109,26 +113,33 @@ def check_grid(networks: Networks) -> None:
 
 
 def grid_sheet(
-    name: str, pixels: NDArray, grid: Grid, auto: NamedDegradation, is_sure: bool, restorer_for: RestorerFor
+    name: str,
+    pixels: NDArray,
+    grid: Grid,
+    auto: NamedDegradation,
+    is_sure: bool,
+    restorer_for: RestorerFor,
+    jpeg: JpegTables | None = None,
 ) -> tuple[NDArray, dict]:
     """The sheet of an LR picture (h, w, 3), uint8 or uint16, and its entries in metrics.json.
 
     Its first row shows bicubic upscaling and the picture restored with auto's choice, which is marked, as is the
     combination of the grid that is nearest to it. Of a large picture only the most detailed part is restored and shown.
+    `jpeg` is told to networks that take it.
     """
+    restore = partial(_panel, pixels=pixels, restorer_for=restorer_for, jpeg=jpeg)
     scale = restorer_for(auto.noise > 0).config.scale
     side = panel_side(grid.columns) // scale
     part = most_detailed_part(pixels, side, side)
     rows = [
         [
             Panel("bicubic", _bicubic(pixels, part, scale)),
-            _panel(_auto(auto, is_sure), pixels, part, restorer_for, True),
+            restore(_auto(auto, is_sure), part=part, is_marked=True),
         ]
     ]
     nearest = grid.nearest(auto)
     rows += [
-        [_panel(told, pixels, part, restorer_for, told.label == nearest.label) for told in row]
-        for row in grid.rows(auto)
+        [restore(told, part=part, is_marked=told.label == nearest.label) for told in row] for row in grid.rows(auto)
     ]
     title = f"{name}: {_describe_part(part, pixels.shape[:2])}"
     return sheet(title, rows), {"part": _part_entry(part)}
@@ -144,11 +155,14 @@ def _auto(auto: NamedDegradation, is_sure: bool) -> Told:
     return Told(f"auto{unsure}: {kernel.spec}, noise {auto.noise:g}", kernel.array, auto.noise)
 
 
-def _panel(told: Told, pixels: NDArray, part: Part, restorer_for: RestorerFor, is_marked: bool) -> Panel:
+def _panel(
+    told: Told, pixels: NDArray, part: Part, restorer_for: RestorerFor, is_marked: bool, jpeg: JpegTables | None
+) -> Panel:
     """The part of LR restored as told, in its surroundings, so that it is as in the whole restored picture."""
     restorer = restorer_for(told.noise_level > 0)
     area, inner = _with_halo(part, pixels.shape[:2], restorer.config.layers, restorer.config.scale)
-    sr = restorer.restore(pixels[area], told.kernel, told.noise_level)
+    jpeg = jpeg if "jpeg" in restorer.config.conditions else None
+    sr = restorer.restore(pixels[area], told.kernel, told.noise_level, jpeg=jpeg)
     return Panel(told.label, _to_rgb8(sr[inner]), is_marked)
 
 

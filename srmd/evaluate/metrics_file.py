@@ -51,6 +51,8 @@ def weights_entry(networks: Networks) -> dict[str, str]:
     entry = {"weights": str(networks.settings.request.weights)}
     if networks.noise_free is not networks.main:
         entry["noise_free_weights"] = str(networks.noise_free.settings.request.weights)
+    if networks.jpeg:
+        entry["jpeg_weights"] = str(networks.jpeg.settings.request.weights)
     return entry
 
 
@@ -62,7 +64,7 @@ def left_out_entries(left_out: dict[Path, str] | dict[str, str]) -> list[dict]:
 def degradation_entry(degradation: NamedDegradation, conditions: tuple[str, ...] = ("kernel", "noise")) -> dict:
     """A degradation as metrics.json states it; several kernels are a list and have regions, a noise map has a path.
 
-    What is estimated is `auto`; the row of each picture says what was found.
+    What is estimated, or read from each file, is `auto`; the row of each picture says what was found.
     `conditions` are those of the network that is told the degradation: without `noise` the noise level counts as 0.
     """
     if "noise" not in conditions:
@@ -75,4 +77,6 @@ def degradation_entry(degradation: NamedDegradation, conditions: tuple[str, ...]
         entry |= {"regions": str(degradation.regions.path), "region_blend": degradation.region_blend}
     if isinstance(noise, NamedMap):
         entry |= {"noise_level": None, "noise_map": str(noise.path)}
+    if degradation.jpeg is not None:
+        entry["jpeg"] = degradation.jpeg
     return entry

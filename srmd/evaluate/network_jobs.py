@@ -5,18 +5,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from srmd.base.errors import InputError
-from srmd.config import AUTO, NamedDegradation, TestRequest
+from srmd.config import AUTO, OFF, NamedDegradation, TestRequest
 from srmd.evaluate.networks import Networks, read_networks
 from srmd.evaluate.records import ResultRecords, differences, input_entry, settings_entry
 from srmd.evaluate.results import RestoringJob
 from srmd.pictures.files import upright_size
 from srmd.pictures.formats import DEFAULT_QUALITY, QUALITY_FORMATS, format_of
-from srmd.weights.shipped import noise_free_counterpart, weights_for_enlargement
+from srmd.weights.shipped import jpeg_counterpart, noise_free_counterpart, weights_for_enlargement
+
+# Of the main network, and of those for pictures without noise and for JPEGs
+WeightsPaths = tuple[Path, Path | None, Path | None]
 
 
 @dataclass
 class NetworkJobs:
-    """The pictures that one network restores, or the two of one scale."""
+    """The pictures that one network restores, or those of one scale."""
 
     networks: Networks
     entry: dict  # `settings_entry`
@@ -25,13 +28,13 @@ class NetworkJobs:
 
 
 def divide_by_network(request: TestRequest, jobs: list[RestoringJob]) -> list[NetworkJobs]:
-    """The pictures by network: one or two for all, unless `size` needs networks of different scales.
+    """The pictures by networks: those of one scale for all, unless `size` needs networks of different scales.
 
     Raises InputError if a network does not suit the request.
     """
-    jobs_by_weights: dict[tuple[Path, Path | None], list[RestoringJob]] = defaultdict(list)
+    jobs_by_weights: dict[WeightsPaths, list[RestoringJob]] = defaultdict(list)
     for job in jobs:
-        paths = request.weights, request.noise_free_weights
+        paths = request.weights, request.noise_free_weights, request.jpeg_weights
         jobs_by_weights[paths if request.weights else _weights_for_size(request, job.source)].append(job)
     divided = []
     for paths, network_jobs in jobs_by_weights.items():
@@ -40,10 +43,10 @@ def divide_by_network(request: TestRequest, jobs: list[RestoringJob]) -> list[Ne
     return divided
 
 
-def _weights_for_size(request: TestRequest, source: Path) -> tuple[Path, Path | None]:
+def _weights_for_size(request: TestRequest, source: Path) -> WeightsPaths:
     """The shipped network of the smallest scale that makes a picture as large as `size`.
 
-    If the noise level is estimated, also the one for pictures without noise.
+    If the noise level is estimated, also the one for pictures without noise, and if JPEGs are told, the one for them.
     """
     try:
         height, width = upright_size(source, request.max_pixels)
@@ -54,7 +57,8 @@ def _weights_for_size(request: TestRequest, source: Path) -> tuple[Path, Path | 
     weights = weights_for_enlargement(factor, NamedDegradation([], noise).has_noise)
     if weights is None:
         raise InputError("expected a weights file, because no network is shipped, found none", "weights")
-    return weights, noise_free_counterpart(weights) if noise == AUTO else None
+    noise_free = noise_free_counterpart(weights) if noise == AUTO else None
+    return weights, noise_free, None if request.jpeg == OFF else jpeg_counterpart(weights)
 
 
 def skip_existing(networks: list[NetworkJobs], records: ResultRecords) -> None:

@@ -1,4 +1,4 @@
-"""The networks of a test: one, or where the noise level is estimated, one each for pictures with and without noise."""
+"""The networks of a test: one, or one each for pictures with noise, without noise, and for JPEGs."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ from srmd.backends.backend import Backend
 from srmd.backends.choice import choose_backend
 from srmd.backends.device import choose_device
 from srmd.base.distributed import Processes
-from srmd.config import NamedDegradation, TestRequest, TestSettings
+from srmd.config import Auto, NamedDegradation, TestRequest, TestSettings
 from srmd.evaluate.announcement import announcement, describe_network, warnings
 from srmd.evaluate.settings import resolve_settings
 from srmd.restore.restorer import Restorer, open_restorer
@@ -31,11 +31,12 @@ class Networks:
     """The networks of a test at one scale.
 
     `noise_free` is for pictures without noise. It is another network than `main`, mostly SRMDNF, if the noise level is
-    estimated and no weights are given.
+    estimated and no weights are given. `jpeg` is for pictures whose compression is told, if no weights are given.
     """
 
     main: Network
     noise_free: Network
+    jpeg: Network | None = None
 
     @property
     def settings(self) -> TestSettings:
@@ -49,19 +50,31 @@ class Networks:
 
     def all(self) -> list[Network]:
         """The different networks, the main one first."""
-        return [self.main] if self.noise_free is self.main else [self.main, self.noise_free]
+        others = [network for network in (self.noise_free, self.jpeg) if network not in (None, self.main)]
+        return [self.main, *others]
 
-    def suiting(self, degradation: NamedDegradation) -> Network:
-        """The network for pictures with a degradation."""
+    @property
+    def assumed_jpeg(self) -> int | Auto | None:
+        """What is told of JPEG: a quality, or `auto`; None: nothing, also if no network takes it."""
+        return (self.jpeg or self.main).settings.assumed.jpeg
+
+    def suiting(self, degradation: NamedDegradation, is_jpeg: bool = False) -> Network:
+        """The network for pictures with a degradation; of JPEGs, one that is told so, if there is one."""
+        if is_jpeg and self.jpeg:
+            return self.jpeg
         return self.main if degradation.has_noise else self.noise_free
 
 
-def read_networks(request: TestRequest, path: Path, noise_free_path: Path | None) -> Networks:
-    """Reads the networks; `noise_free_path` is None if there is only one. Raises InputError if one does not suit."""
+def read_networks(
+    request: TestRequest, path: Path, noise_free_path: Path | None, jpeg_path: Path | None = None
+) -> Networks:
+    """Reads the networks; the other paths are None where `path` is for these pictures too.
+
+    Raises InputError if a network does not suit the request.
+    """
     main = _read_network(request, path)
-    if noise_free_path in (None, path):
-        return Networks(main, main)
-    return Networks(main, _read_network(request, noise_free_path))
+    noise_free = main if noise_free_path in (None, path) else _read_network(request, noise_free_path)
+    return Networks(main, noise_free, _read_network(request, jpeg_path) if jpeg_path else None)
 
 
 def _read_network(request: TestRequest, path: Path) -> Network:

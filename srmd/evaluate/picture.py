@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,18 +13,20 @@ from torch import Tensor
 from srmd.backends.backend import Backend
 from srmd.base.background import BackgroundWriter
 from srmd.base.errors import prefix_errors
-from srmd.config import NamedDegradation, NamedMap
-from srmd.degradation import Degradation, degrade, degrade_alpha, modcrop, seeded_noise, upsample
+from srmd.config import AUTO, NamedDegradation, NamedMap
+from srmd.degradation import Degradation, compress_picture, degrade, degrade_alpha, modcrop, seeded_noise, upsample
 from srmd.evaluate.assumption import Assumption, Assumptions
 from srmd.evaluate.networks import Networks, OpenNetworks
 from srmd.evaluate.resize import final_size, resize_picture
 from srmd.evaluate.settings import told_what_is_applied
+from srmd.jpeg.tables import JpegTables
 from srmd.kernel.window import fit_kernel, stack_kernels
 from srmd.pictures.files import write_picture
 from srmd.pictures.maps import region_weights, to_lr_grid
 from srmd.pictures.metrics import score
 from srmd.pictures.picture import Picture, as_floats, has_equal_channels, quantise
 from srmd.pictures.transparency import spread_visible_colours
+from srmd.restore.jpeg import told_jpeg
 from srmd.show.dashboard import Dashboard
 from srmd.show.pictures import comparison, kernel_picture, to_rgb8
 
@@ -54,7 +56,8 @@ class PictureEvaluation:
         self._open_networks, self._assumptions = OpenNetworks(networks), Assumptions(networks)
         self._dashboard = dashboard
         self._truth: Assumption | None = None  # what is applied to HR pictures, if an estimate is told instead
-        if self.settings.assumed.is_estimated and not self.request.input:
+        is_found = self.settings.assumed.is_estimated or self.settings.assumed.jpeg == AUTO
+        if is_found and not self.request.input:
             network = networks.suiting(self.settings.applied)
             self._truth = Assumption(told_what_is_applied(network.settings, network.weights), network)
 
@@ -71,7 +74,7 @@ class PictureEvaluation:
         size = final_size(lr.shape[:2], self.scale, self.request.outscale, self.request.size)
         if alpha is not None:
             lr = spread_visible_colours(lr, alpha)
-        assumption = self._assume(lr, label)
+        assumption = self._assume(lr, label, picture.jpeg)
         if alpha is not None:
             alpha = self._restore_alpha(name, alpha, assumption, hr_size, progress)
         one_channel = has_equal_channels(lr)
@@ -96,6 +99,8 @@ class PictureEvaluation:
         applied = self._degradation(self.settings.applied, name, size)
         noise = seeded_noise(self.request.seed, hr, scale)
         lr = degrade(hr, applied, scale, self.settings.downsampler, noise=noise)
+        if self.settings.applied.jpeg is not None:
+            lr = compress_picture(lr, self.settings.applied.jpeg)
         start = time.perf_counter()
         assumption = self._assume(to_array(lr), name)
         sr = self._restore_float(name, lr, assumption, hr, progress)
@@ -103,15 +108,19 @@ class PictureEvaluation:
         restored = {"bicubic": upsample(lr, scale), "SRMD": sr}
         if self._truth:
             restored = {"bicubic": restored["bicubic"], "SRMD, auto": sr}
-            restored["SRMD, truth"] = self._restore_float(name, lr, self._truth, hr, progress)
+            truth = replace(self._truth, jpeg=told_jpeg(self._truth.degradation.jpeg, to_array(lr), None))
+            restored["SRMD, truth"] = self._restore_float(name, lr, truth, hr, progress)
         scores = {label: score(to_array(each), to_array(hr), scale) for label, each in restored.items()}
         sheet = self._compare(name, lr, hr, restored, scores)
         writer.submit(self._write, name, picture, to_array(sr), to_array(lr), sheet, applied)
         return _score_row(scores) | {"seconds": seconds} | assumption.row
 
-    def _assume(self, lr: np.ndarray, label: str) -> Assumption:
-        """What the network is told of LR (h, w, 3); an estimated kernel is shown on the dashboard."""
-        assumption = self._assumptions.of_picture(lr, label)
+    def _assume(self, lr: np.ndarray, label: str, jpeg: JpegTables | None = None) -> Assumption:
+        """What the network is told of LR (h, w, 3), `jpeg` being the tables of its file.
+
+        An estimated kernel is shown on the dashboard.
+        """
+        assumption = self._assumptions.of_picture(lr, label, jpeg)
         if self._assumptions.kernel_is_estimated:
             (kernel,) = assumption.degradation.kernels
             picture = kernel_picture(kernel.array[None])
@@ -160,8 +169,10 @@ class PictureEvaluation:
     def _told(self, assumption: Assumption, name: str, hr_size: tuple[int, int], window: int) -> Degradation:
         """What a network with a kernel window of this side is told of a picture."""
         if assumption.map is not None:
-            return assumption.map.degradation(window)
-        return self._degradation(assumption.degradation, name, hr_size, window)
+            degradation = assumption.map.degradation(window)
+        else:
+            degradation = self._degradation(assumption.degradation, name, hr_size, window)
+        return degradation if assumption.jpeg is None else degradation.with_jpeg(assumption.jpeg.tables)
 
     def _degradation(
         self, named: NamedDegradation, name: str, hr_size: tuple[int, int], window: int | None = None

@@ -126,6 +126,7 @@ def settings_entry(networks: Networks) -> dict:
         "weights_digest": _digest(tensor.numpy() for tensor in tensors),
         "assumed": degradation_entry(assumed, networks.main.weights.network.config.conditions),
         "assumed_digest": _digest(arrays),
+        "jpeg": networks.assumed_jpeg,
         "estimator_digest": _estimator_digest(networks.scale) if assumed.is_estimated else None,
         "known_noise_level": known_noise_level(networks.settings),  # SRMDNF's `assumed` does not tell it
         "self_ensemble": request.self_ensemble,
@@ -145,7 +146,7 @@ def differences(old: dict, new: dict) -> list[str]:
     The paths of weights, kernels and maps do not count, but what these files contain.
     """
     names = ("scale", "weights_digest", "assumed_digest", "self_ensemble", "precision", "outscale", "size")
-    names += ("kernel_grid", "noise_grid", "estimate_map")
+    names += ("jpeg", "kernel_grid", "noise_grid", "estimate_map")
     found = [name.removesuffix("_digest") for name in names if old.get(name) != new[name]]
     estimators = {old.get("estimator_digest"), new["estimator_digest"]}
     if None not in estimators and len(estimators) > 1:
@@ -156,8 +157,7 @@ def differences(old: dict, new: dict) -> list[str]:
         noise_differs |= old.get("known_noise_level") != new["known_noise_level"]
     if noise_differs:
         found.append("noise_level")
-    if old_assumed.get("region_blend") != new_assumed.get("region_blend"):
-        found.append("region_blend")
+    found += [name for name in ("region_blend", "jpeg") if old_assumed.get(name) != new_assumed.get(name)]
     return found
 
 

@@ -62,7 +62,7 @@ def _own_request(request: TestRequest, processes: Processes) -> TestRequest:
 
 def _score_pictures(request: TestRequest, progress: Callable[[int, int], object], processes: Processes) -> list[dict]:
     with processes.common_errors():
-        networks = read_networks(request, request.weights, request.noise_free_weights)
+        networks = read_networks(request, request.weights, request.noise_free_weights, request.jpeg_weights)
         inputs = Inputs(request, networks.scale, min_side(networks.scale))
         if request.save_kernel and processes.is_first:
             with prefix_errors("save_kernel"):

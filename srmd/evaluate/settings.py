@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from srmd.base.errors import InputError, prefix_errors
-from srmd.config import AUTO, Auto, NamedDegradation, NamedKernel, NamedMap, TestRequest, TestSettings
+from srmd.config import AUTO, OFF, Auto, NamedDegradation, NamedKernel, NamedMap, TestRequest, TestSettings
 from srmd.kernel.families import KERNEL_SIZE
 from srmd.kernel.specs import parse_kernels
 from srmd.kernel.window import fit_kernel
@@ -26,18 +26,21 @@ def resolve_settings(request: TestRequest, weights: Weights) -> TestSettings:
     if kernels != AUTO:
         kernels = [_enlarge_gaussian(kernel, config.kernel_size) for kernel in kernels]
     noise = request.noise_map or request.noise_level
-    applied = NamedDegradation(kernels, noise, request.regions, request.region_blend)
+    jpeg = None if request.jpeg == OFF else request.jpeg
+    applied = NamedDegradation(kernels, noise, request.regions, request.region_blend, jpeg)
     if request.input and noise != AUTO and applied.has_noise and "noise" not in config.conditions:
         argument = "noise_map" if request.noise_map else "noise_level"
         found = request.noise_map.path if request.noise_map else f"{request.noise_level:g}"
         raise InputError(f"{request.weights} (SRMDNF) takes no noise level, found {found}", argument)
+    if request.input and isinstance(jpeg, int) and "jpeg" not in config.conditions:
+        raise InputError(f"{request.weights} was not trained for JPEGs, expected auto or off, found {jpeg}", "jpeg")
     downsampler = request.downsampler or weights.downsampler
     return TestSettings(request, applied, _assumed(request, applied, downsampler, weights), downsampler)
 
 
 def told_what_is_applied(settings: TestSettings, weights: Weights) -> NamedDegradation:
     """What a network is told of HR pictures if nothing is estimated and nothing else is assumed."""
-    request = replace(settings.request, assumed_kernel=None, assumed_noise_level=None)
+    request = replace(settings.request, assumed_kernel=None, assumed_noise_level=None, assumed_jpeg=None)
     return _assumed(request, settings.applied, settings.downsampler, weights)
 
 
@@ -57,7 +60,7 @@ def known_noise_level(settings: TestSettings) -> float | None:
 def _assumed(request: TestRequest, applied: NamedDegradation, downsampler: str, weights: Weights) -> NamedDegradation:
     """The degradation that the network is told.
 
-    It is the applied one, unless the request assumes another kernel or noise level.
+    It is the applied one, unless the request assumes another kernel, noise level or JPEG quality.
     """
     noise = applied.noise if request.assumed_noise_level is None else request.assumed_noise_level
     if noise == AUTO and "noise" not in weights.network.config.conditions:
@@ -65,7 +68,7 @@ def _assumed(request: TestRequest, applied: NamedDegradation, downsampler: str, 
     if noise == AUTO:
         with prefix_errors("noise_level" if request.assumed_noise_level is None else "assumed_noise_level"):
             estimator_file(weights.network.config.scale)
-    assumed = replace(applied, noise=noise)
+    assumed = replace(applied, noise=noise, jpeg=_assumed_jpeg(request, applied, weights))
     if request.assumed_kernel:
         assumed = replace(assumed, kernels=_assumed_kernels(request.assumed_kernel, weights), regions=None)
     with prefix_errors("assumed_kernel" if request.assumed_kernel else "kernel"):
@@ -78,6 +81,13 @@ def _assumed(request: TestRequest, applied: NamedDegradation, downsampler: str, 
             # Raises InputError if most of the kernel lies outside of the window.
             fit_kernel(kernel.array, weights.network.config.kernel_size)
     return assumed
+
+
+def _assumed_jpeg(request: TestRequest, applied: NamedDegradation, weights: Weights) -> int | Auto | None:
+    """The quality that the network is told, or `auto`; None for no JPEG, or if the network is told nothing of JPEG."""
+    if "jpeg" not in weights.network.config.conditions or request.assumed_jpeg == OFF:
+        return None
+    return request.assumed_jpeg or applied.jpeg
 
 
 def _assumed_kernels(kernel: NamedKernel | Auto, weights: Weights) -> list[NamedKernel] | Auto:

@@ -1,6 +1,7 @@
 """The quantisation of a JPEG, and the three numbers that a network is told of it."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -74,6 +75,15 @@ class JpegTables:
         luma, chroma = standard_tables(quality)
         return cls(tuple(luma.tolist()), tuple(chroma.tolist()), subsampling)
 
+    def as_grey(self) -> "JpegTables":
+        """These tables of a grey JPEG, in which one table serves both numbers."""
+        return JpegTables(self.luma, self.luma, "4:4:4")
+
+    @property
+    def quality(self) -> int:
+        """The quality whose luma table is nearest in what a network is told; cameras' tables are of no quality."""
+        return int(np.abs(_luma_of_qualities() - mean_log(self.luma)).argmin()) + 1
+
     @property
     def condition(self) -> JpegCondition:
         """What a network is told of these tables. Those of quality 100 in 4:4:4 count as no JPEG."""
@@ -90,6 +100,11 @@ def standard_tables(quality: ArrayLike) -> NDArray[np.int64]:
     percent = np.where(quality < 50, 5000 // quality, 200 - 2 * quality)
     tables = np.array([STANDARD_LUMA, STANDARD_CHROMA])
     return np.clip((tables * percent + 50) // 100, 1, MAX_ENTRY)
+
+
+@cache
+def _luma_of_qualities() -> NDArray[np.float64]:
+    return mean_log(standard_tables(np.arange(1, 101))[..., 0, :])
 
 
 def mean_log(tables: ArrayLike) -> NDArray[np.float64]:

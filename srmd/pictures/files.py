@@ -22,6 +22,7 @@ from srmd.config import MAX_PIXELS
 from srmd.pictures import tiff16
 from srmd.pictures.decode import to_picture
 from srmd.pictures.formats import ALPHA_FORMATS, DEFAULT_QUALITY, GREY16_FORMATS, QUALITY_FORMATS, format_of
+from srmd.pictures.jpeg import read_jpeg_tables
 from srmd.pictures.metadata import count_frames, fit_metadata, load_image, read_metadata, save_options
 from srmd.pictures.picture import Metadata, Picture, as_floats, change_depth, quantise
 from srmd.pictures.pillow import pillow_settings
@@ -68,19 +69,22 @@ def _read_picture(path: Path, max_pixels: int) -> Picture:
         frames = count_frames(image)
         if image.format == "TIFF":
             check_tiff(image)
-            tiff_orientation = image.tag_v2.get(ORIENTATION, 1)  # Pillow removes it when it loads the pixels
+            orientation = image.tag_v2.get(ORIENTATION, 1)  # Pillow removes it when it loads the pixels
         load_image(image)
+        if image.format != "TIFF":
+            orientation = image.getexif().get(ORIENTATION, 1)
         png = read_png_header(path) if image.format == "PNG" else None
         if png and png.bit_depth < 8 and "transparency" in image.info and image.mode == "L":
             # Pillow scales grey values of 2 and 4 bits to 8, but not the value that is transparent.
             image.info["transparency"] *= 255 // (2**png.bit_depth - 1)
-        orientation = image.getexif().get(ORIENTATION, 1)
         ImageOps.exif_transpose(image, in_place=True)
         is_grey_alpha = png and png.colour_type == PNG_GREY_ALPHA  # Pillow reads RGBA where it has 16 bits
         picture = to_picture(image.convert("LA") if is_grey_alpha else image)
         picture = replace(picture, metadata=replace(read_metadata(image), icc=picture.metadata.icc))
+        jpeg, jpeg_warnings = read_jpeg_tables(image, path, orientation)
+        picture = replace(picture, jpeg=jpeg, warnings=(*picture.warnings, *jpeg_warnings))
         if image.format == "TIFF":
-            picture = tiff16.with_16_bits(correct_tiff(picture, image), image, path, tiff_orientation)
+            picture = tiff16.with_16_bits(correct_tiff(picture, image), image, path, orientation)
     if png:
         picture = _complete_png(picture, png, path, orientation)
     if frames > 1:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from srmd.jpeg.tables import JpegTables
+
 ROWS_PER_STRIP = 256  # rows that are compared at once, so that no copy of a large picture is made
 
 
@@ -33,7 +35,8 @@ class Picture:
 
     `pixels` is (H, W, 3), RGB, uint8 or uint16; `alpha` is (H, W) uint8 or uint16, None if the picture is opaque.
     `grey` says that the file has one colour channel; the three channels of `pixels` are then equal. `warnings` say what
-    of the file was left out or converted.
+    of the file was left out or converted. `jpeg` are the tables of a JPEG, also of JPEG data in a TIFF; None for other
+    formats.
     """
 
     pixels: NDArray
@@ -41,6 +44,7 @@ class Picture:
     grey: bool = False
     metadata: Metadata = field(default_factory=Metadata)
     warnings: tuple[str, ...] = ()
+    jpeg: JpegTables | None = None
 
     def as_floats(self) -> NDArray[np.float64]:
         """The pixels as floats, (H, W, 3) in 0 to 1, without alpha."""

@@ -70,6 +70,11 @@ def has_16_bit_colours(tags: Tags) -> bool:
     )
 
 
+def numbers_of(value: int | tuple[int, ...]) -> tuple[int, ...]:
+    """The value of a tag that holds one number or several."""
+    return value if isinstance(value, tuple) else (value,)
+
+
 def stored_size(image: Image.Image) -> tuple[int, int]:
     """Width and height of an opened TIFF as they are in the file, before it is turned upright."""
     return image.tag_v2[ExifTags.Base.ImageWidth], image.tag_v2[ExifTags.Base.ImageLength]

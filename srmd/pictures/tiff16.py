@@ -26,6 +26,7 @@ from srmd.pictures.tiff import (
     SEPARATE_PLANES,
     Tags,
     has_16_bit_colours,
+    numbers_of,
 )
 
 HORIZONTAL_DIFFERENCES = 2  # Predictor: each sample is stored as its difference from the one of the pixel to the left
@@ -87,21 +88,17 @@ def _read_grey(file: bytes) -> NDArray[np.uint16]:
 
 def _as_grey(file: bytes, tags: Tags, samples: int, plane: int = 0, planes: int = 1) -> bytes:
     """The file with tags that describe one plane as a grey picture; `samples` of it make a pixel."""
-    grey = {tag: _numbers(tags[tag]) for tag in UNCHANGED_TAGS if tag in tags}
+    grey = {tag: numbers_of(tags[tag]) for tag in UNCHANGED_TAGS if tag in tags}
     grey |= {WIDTH: (samples * tags[WIDTH],), HEIGHT: (tags[HEIGHT],)}
     grey |= {BITS_PER_SAMPLE: (16,), SAMPLES_PER_PIXEL: (1,), PHOTOMETRIC: (BLACK_IS_ZERO,)}
     if TILE_WIDTH in tags:
         grey[TILE_WIDTH] = (samples * tags[TILE_WIDTH],)
     for tag in PART_TAGS:
         if tag in tags:
-            parts = _numbers(tags[tag])
+            parts = numbers_of(tags[tag])
             count = len(parts) // planes
             grey[tag] = parts[plane * count : (plane + 1) * count]
     return _with_tags(file, grey, "<" if tags.prefix == b"II" else ">")
-
-
-def _numbers(value: int | tuple[int, ...]) -> tuple[int, ...]:
-    return value if isinstance(value, tuple) else (value,)
 
 
 def _with_tags(file: bytes, tags: dict[int, tuple[int, ...]], order: str) -> bytes:

@@ -20,7 +20,8 @@ from srmd.backends.device import choose_device
 from srmd.base.errors import InputError, prefix_errors
 from srmd.base.paths import shipped_folder
 from srmd.config import AUTO, Auto
-from srmd.degradation import Degradation, check_noise_level, degradation_map
+from srmd.degradation import Degradation, check_jpeg, check_noise_level, degradation_map
+from srmd.jpeg.tables import JpegTables
 from srmd.kernel.specs import to_kernel
 from srmd.kernel.window import fit_kernel
 from srmd.pictures.conversion import to_pixels
@@ -29,6 +30,7 @@ from srmd.pictures.picture import as_floats, has_equal_channels, quantise
 from srmd.pictures.transparency import is_constant, spread_visible_colours
 from srmd.restore.auto import check_kernel_can_be_estimated, describe_estimate, estimated_kernel
 from srmd.restore.estimate import BlindEstimator
+from srmd.restore.jpeg import tables_of_pil, tables_of_quality
 from srmd.restore.tiles import tile_spans
 from srmd.weights.files import Weights, read_weights_with_pca
 from srmd.weights.shipped import estimator_file, network_files
@@ -70,6 +72,7 @@ class Restorer:
         noise_level: float | Auto = AUTO,
         tile: int | str = "auto",
         self_ensemble: bool = False,
+        jpeg: int | JpegTables | Auto | None = AUTO,
     ) -> Any:
         """Restores an LR picture; returns a picture of the same kind, `config.scale` times as large.
 
@@ -84,6 +87,9 @@ class Restorer:
             tile: side in LR pixels of the tiles that are computed one by one; auto: the backend's default.
             self_ensemble: whether to return the mean of the results for the picture's 8 flips and rotations, which
                 takes 8 times as long.
+            jpeg: the compression of the picture, for a network trained for JPEGs: `"auto"`, the tables of a PIL picture
+                that was opened from a JPEG, and nothing for other pictures; the tables; a quality, 1 to 100, for the
+                standard tables in the subsampling of the JPEG or else in 4:2:0; or None: no JPEG.
 
         What is estimated is logged. Raises InputError, which names the argument, if an argument is invalid or does not
         suit the network.
@@ -92,11 +98,12 @@ class Restorer:
         if tile != "auto" and not (isinstance(tile, int) and tile >= 1):
             raise InputError(f"expected auto or a whole number of LR pixels, found {tile!r}", "tile")
         tile = None if tile == "auto" else tile
+        of_file = self._tables_of(picture, jpeg)
         known_kernel, known_noise_level = self._known_kernel(kernel), self._known_noise_level(noise_level)
         rgb, alpha = pixels.rgb, pixels.alpha
         if alpha is not None:
             rgb = spread_visible_colours(rgb, alpha)
-        assumed = self._assume(rgb, known_kernel, known_noise_level)
+        assumed = self._assume(rgb, known_kernel, known_noise_level, _told_tables(jpeg, rgb, of_file))
         if alpha is not None:
             alpha = self.restore_alpha(alpha, assumed, tile, self_ensemble)
         one_channel = has_equal_channels(rgb)
@@ -105,6 +112,20 @@ class Restorer:
         for rows, columns, sr_tile in self.restore_tiles(rgb, assumed, tile, self_ensemble):
             sr[rows, columns] = pixels.to_dtype(sr_tile[0].permute(1, 2, 0).clamp(0, 1).numpy(), one_channel)
         return pixels.convert_back(sr, alpha)
+
+    def _tables_of(self, picture: Any, jpeg: int | JpegTables | Auto | None) -> JpegTables | None:
+        """The tables of a PIL picture that was opened from a JPEG; None if the network is not told of them.
+
+        Raises InputError if `jpeg` is invalid or does not suit the network.
+        """
+        is_auto = isinstance(jpeg, str) and jpeg == AUTO
+        if not is_auto:
+            check_jpeg(jpeg)
+        if "jpeg" not in self.config.conditions:
+            if not is_auto and jpeg is not None:
+                raise InputError(f"expected auto or None for a network not trained for JPEGs, found {jpeg!r}", "jpeg")
+            return None
+        return tables_of_pil(picture)
 
     def _known_kernel(self, kernel: str | Path | ArrayLike) -> NDArray | None:
         """The kernel in the network's window; None if it is to be estimated. Raises InputError."""
@@ -130,17 +151,20 @@ class Restorer:
             raise InputError(f"expected 0 for SRMDNF, which takes no noise level, found {noise_level:g}", "noise_level")
         return float(noise_level)
 
-    def _assume(self, rgb: NDArray, kernel: NDArray | None, noise_level: float | None) -> Degradation:
-        """What the network is told of LR (h, w, 3), without transparency; None is estimated."""
+    def _assume(
+        self, rgb: NDArray, kernel: NDArray | None, noise_level: float | None, jpeg: JpegTables | None
+    ) -> Degradation:
+        """What the network is told of LR (h, w, 3), without transparency; a kernel or noise level None is estimated."""
         is_kernel_estimated, is_noise_estimated = kernel is None, noise_level is None
         if "noise" not in self.config.conditions:
             is_noise_estimated = False
         if is_kernel_estimated or is_noise_estimated:
-            estimate = self._estimator.estimate(rgb, kernel, noise_level)
+            estimate = self._estimator.estimate(rgb, kernel, noise_level, jpeg)
             logger.info("picture: %s", describe_estimate(estimate, is_kernel_estimated, is_noise_estimated))
             kernel = estimated_kernel(estimate, self.config.kernel_size) if is_kernel_estimated else kernel
             noise_level = estimate.noise_level if is_noise_estimated else noise_level
-        return Degradation.uniform(torch.from_numpy(kernel)[None], torch.tensor([noise_level or 0.0]))
+        assumed = Degradation.uniform(torch.from_numpy(kernel)[None], torch.tensor([noise_level or 0.0]))
+        return assumed if jpeg is None else assumed.with_jpeg(jpeg)
 
     @cached_property
     def _estimator(self) -> BlindEstimator:
@@ -156,14 +180,14 @@ class Restorer:
     ) -> NDArray:
         """Restores alpha (h, w), unsigned integers or floats in 0 to 1, to (s·h, s·w) of the same type.
 
-        It is restored as a grey picture with the kernels of `assumed`, but without noise, so that its edges are as
-        sharp as those of the colours. Where it is constant it stays so, above all fully opaque or transparent.
+        It is restored as a grey picture with the kernels of `assumed`, but without noise and JPEG, so that its edges
+        are as sharp as those of the colours. Where it is constant it stays so, above all fully opaque or transparent.
         `progress` takes the number of LR pixels that were finished since the last call.
         """
         scale, varies = self.config.scale, ~is_constant(alpha)
         sr = alpha.repeat(scale, axis=0).repeat(scale, axis=1)
         lr = np.broadcast_to(alpha[..., None], (*alpha.shape, 3))
-        tiles = self.restore_tiles(lr, assumed.without_noise(), tile, self_ensemble, where=varies)
+        tiles = self.restore_tiles(lr, assumed.blur_only(), tile, self_ensemble, where=varies)
         for rows, columns, sr_tile in tiles:
             restored = sr_tile[0].mean(0).clamp(0, 1).numpy()
             restored = quantise(restored, alpha.dtype) if alpha.dtype.kind == "u" else restored
@@ -266,6 +290,13 @@ def open_restorer(weights: Weights, device: str = "auto", engine: str = "auto", 
     weights = replace(weights, network=merge_batch_norm(weights.network))
     backend = choose_backend(weights.network, choose_device(device), engine, precision)
     return Restorer(weights, backend)
+
+
+def _told_tables(jpeg: int | JpegTables | Auto | None, rgb: NDArray, of_file: JpegTables | None) -> JpegTables | None:
+    """The tables that the network is told of LR (h, w, 3)."""
+    if jpeg == AUTO:
+        return of_file
+    return tables_of_quality(jpeg, rgb, of_file) if isinstance(jpeg, int) else jpeg
 
 
 def _to_tensor(pixels: NDArray) -> Tensor:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from srmd.base.errors import InputError
 from srmd.base.paths import shipped_folder
-from srmd.config import network_kind
+from srmd.config import CONDITIONS, network_kind
 
 ESTIMATOR_PREFIX = "estimate_x"  # of the names of estimators, which do not restore pictures
 
@@ -54,6 +54,13 @@ def noise_free_counterpart(weights: Path) -> Path:
     """The file of the shipped network for pictures without noise, of the scale of another shipped network."""
     scale = next(scale for scale, path in shipped_networks(noisy=True).items() if path == weights)
     return shipped_networks(noisy=False)[scale]
+
+
+def jpeg_counterpart(weights: Path) -> Path | None:
+    """The file of the shipped network that is told of JPEG, of the same scale as `weights`; None if there is none."""
+    scale = int(weights.stem.rpartition("_x")[2])
+    path = weights.with_name(f"{network_name(CONDITIONS, scale)}.safetensors")
+    return path if path.is_file() else None
 
 
 def weights_for_enlargement(factor: float, noisy: bool) -> Path | None:

@@ -1,0 +1,135 @@
+"""JPEGs in a test: what the network is told of LR pictures, what is applied to HR pictures, and what is recorded."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from small_restoring import contents, metrics, picture, restore, write_network
+from srmd.degradation import compress
+from srmd.jpeg.tables import JpegTables
+from srmd.pictures.photos import builtin_test_pictures
+from srmd.pictures.picture import quantise
+
+PHOTO = next(iter(builtin_test_pictures().values()))[:128, :160]
+
+
+@pytest.fixture(autouse=True)
+def networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    write_network("tiny.safetensors")
+    write_network("told.safetensors", conditions=("kernel", "noise", "jpeg"))
+
+
+def photo(path: str, **options: object) -> str:
+    Image.fromarray(PHOTO).save(path, **options)
+    return path
+
+
+def result(*flags: str, weights: str = "told.safetensors") -> np.ndarray:
+    assert restore(*flags, "--noise_level=0", "--overwrite", weights=weights) == 0
+    with Image.open(next(Path("out").glob("*.png"))) as image:
+        return np.asarray(image)
+
+
+def test_the_file_s_own_tables_are_told_and_recorded():
+    told = result("--input", photo("a.jpg", quality=30, subsampling="4:2:2"))
+    entry = metrics()["images"][0]["jpeg"]
+    expected = JpegTables.of_quality(30, "4:2:2").condition
+    assert entry["condition"] == pytest.approx(expected, abs=1e-4)
+    assert (entry["quality"], entry["subsampling"], entry["source"]) == (30, "4:2:2", "file")
+    assert not np.array_equal(told, result("--input", "a.jpg", "--jpeg=off"))
+    assert "jpeg" not in metrics()["images"][0]
+    np.testing.assert_array_equal(told, result("--input", "a.jpg", "--jpeg=30"))
+    assert metrics()["images"][0]["jpeg"]["source"] == "given"
+
+
+def test_a_png_that_was_a_jpeg_is_told_an_estimate():
+    with Image.open(photo("a.jpg", quality=40)) as image:
+        image.crop((3, 5, 160, 128)).save("b.png")
+    result("--input", "b.png")
+    entry = metrics()["images"][0]["jpeg"]
+    assert entry["source"] == "estimated"
+    assert entry["condition"] == pytest.approx(JpegTables.of_quality(40).condition, abs=0.03)
+
+
+def test_a_given_quality_is_refused_by_a_network_that_is_told_nothing_of_jpeg(capsys: pytest.CaptureFixture):
+    picture("a.jpg")
+    assert restore("--input", "a.jpg", "--jpeg=50") == 2
+    assert "--jpeg: tiny.safetensors was not trained for JPEGs" in capsys.readouterr().err
+    assert restore("--input", "a.jpg") == 0
+
+
+@pytest.mark.parametrize("flags", [["--jpeg=0"], ["--jpeg=101"], ["--jpeg=best"], ["--test_data=a.jpg", "--jpeg=auto"]])
+def test_other_values_are_refused(flags: list[str]):
+    picture("a.jpg")
+    assert restore(*flags, *([] if "--test_data=a.jpg" in flags else ["--input", "a.jpg"])) == 2
+
+
+def test_equal_jpeg_settings_are_skipped_and_others_refused():
+    photo("a.jpg", quality=30)
+    result("--input", "a.jpg")
+    before = contents()
+    assert restore("--input", "a.jpg", "--noise_level=0", weights="told.safetensors") == 0
+    assert contents() == before
+    assert restore("--input", "a.jpg", "--noise_level=0", "--jpeg=50", weights="told.safetensors") == 2
+
+
+def test_alpha_is_not_told_of_jpeg():
+    with Image.open(photo("a.png")) as image:
+        image.putalpha(Image.fromarray(PHOTO[..., 0]))
+        image.save("alpha.png")
+    alphas = [result("--input", "alpha.png", f"--jpeg={jpeg}")[..., 3] for jpeg in ("5", "off")]
+    np.testing.assert_array_equal(*alphas)
+
+
+@pytest.mark.parametrize("flag", ["--self_ensemble", "--tile=48", "--kernel_grid=0,1", "--outscale=1.5"])
+def test_sheets_tiles_and_self_ensemble_are_told_the_tables(flag: str):
+    photo("a.jpg", quality=20)
+    flags = ["--input", "a.jpg", flag]
+    kernel = "auto" if "grid" in flag else "delta"
+    images = []
+    for jpeg in ("auto", "off"):
+        arguments = [*flags, f"--jpeg={jpeg}", "--noise_level=0", "--overwrite"]
+        assert restore(*arguments, weights="told.safetensors", kernel=kernel) == 0
+        with Image.open(next(Path("out").glob("*.png"))) as image:
+            images.append(np.asarray(image))
+    assert not np.array_equal(*images)
+
+
+@pytest.mark.parametrize("grey", [False, True])
+def test_lr_of_hr_pictures_is_what_libjpeg_makes_of_it(grey: bool):
+    lr = torch.from_numpy(PHOTO / 255).permute(2, 0, 1)[None]
+    lr = lr[:, :1].expand(-1, 3, -1, -1) if grey else lr
+    decoded = quantise(compress(lr, 40)[0].permute(1, 2, 0).numpy(), np.dtype(np.uint8))
+    image = Image.fromarray(quantise(lr[0].permute(1, 2, 0).numpy(), np.dtype(np.uint8)))
+    (image.convert("L") if grey else image).save("lr.jpg", quality=40)
+    with Image.open("lr.jpg") as expected:
+        np.testing.assert_array_equal(decoded, np.asarray(expected.convert("RGB")))
+
+
+def test_hr_pictures_are_compressed_told_it_and_saved():
+    photo("hr.png")
+    for flags, quality in ((["--jpeg=20"], 20), (["--jpeg=20", "--assumed_jpeg=60"], 60)):
+        assert restore("--test_data=hr.png", "--save_lr", *flags, weights="told.safetensors") == 0
+        assert metrics()["images"][0]["jpeg"]["quality"] == quality
+        assert metrics()["degradation"]["jpeg"] == 20
+    with Image.open("out/lr/hr.png") as lr:
+        saved = np.asarray(lr)
+    assert restore("--test_data=hr.png", "--save_lr", weights="told.safetensors") == 0
+    with Image.open("out/lr/hr.png") as lr:
+        plain = np.asarray(lr)
+    tensor = torch.from_numpy(plain / 255).permute(2, 0, 1)[None]
+    expected = compress(tensor, 20)[0].permute(1, 2, 0).numpy() * 255
+    np.testing.assert_allclose(saved, expected, atol=0.01)
+    assert metrics()["images"][0].get("jpeg") is None
+
+
+def test_auto_for_hr_pictures_is_scored_beside_the_truth():
+    photo("hr.png")
+    assert restore("--test_data=hr.png", "--jpeg=30", "--assumed_jpeg=auto", weights="told.safetensors") == 0
+    row = metrics()["images"][0]
+    assert row["jpeg"]["source"] == "estimated"
+    assert {"truth_psnr_y", "psnr_y"} <= row.keys()
