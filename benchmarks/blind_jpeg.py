@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--scale", type=int, default=2, help="1, 2, 3 or 4 (%(default)s)")
     options = parser.parse_args()
     if options.folder:
-        pictures = [read_picture(path).rgb for path in list_pictures(options.folder)]
+        pictures = [read_picture(path).pixels for path in list_pictures(options.folder)]
     else:
         pictures = [*builtin_test_pictures().values()]
     print("| noise level | JPEG quality | told: width, error; noise | not told: width, error; noise |")
