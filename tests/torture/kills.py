@@ -56,7 +56,8 @@ def kills(count: int) -> str:
     assert code == 0, error
     check_equal_runs(whole, killed)
     written = ", ".join(f"{number} {suffix}" for suffix, number in inside.items())
-    return f"{done} kills, {inside.total()} of them inside a write ({written}); runs that ended, equal in bits: {finished + 1}"
+    kinds = f"{inside.total()} of them inside a write ({written})"
+    return f"{done} kills, {kinds}; runs that came to their end, all equal in bits: {finished + 1}"
 
 
 def restoring(count: int) -> str:
