@@ -56,13 +56,8 @@ def kills(count: int) -> str:
     assert code == 0, error
     check_equal_runs(whole, killed)
     written = ", ".join(f"{number} {suffix}" for suffix, number in inside.items())
-<<<<<<< HEAD
-    ended = f"runs that ended, equal in bits: {finished + 1}"
-    return f"{done} kills, {inside.total()} of them inside a write ({written}); {ended}"
-=======
     kinds = f"{inside.total()} of them inside a write ({written})"
     return f"{done} kills, {kinds}; runs that came to their end, all equal in bits: {finished + 1}"
->>>>>>> hard4
 
 
 def restoring(count: int) -> str:
