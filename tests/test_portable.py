@@ -132,9 +132,9 @@ print(main.main(flags.split()), Path("out/a.png").exists())
 def test_a_closed_pipe_ends_the_program_without_output(tmp_path: Path):
     program = """
 from srmd.cli import main
-def run(config):
+def run(*_):
     raise BrokenPipeError
-main.run, main.parse = run, str
+main.run = run
 sys.exit(main.main(["--mode=prepare"]))
 """
     done = run_without_unix(program, tmp_path)

@@ -61,7 +61,7 @@ def test_help_lists_the_flags_of_a_mode_with_defaults(mode: str, capsys: pytest.
 
 
 def test_failed_work_is_one_line_and_exit_code_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
-    def fail(_config: object) -> None:
+    def fail(_config: object, _processes: object) -> None:
         raise OSError("disk\nfull")
 
     monkeypatch.setattr(main, "run", fail)
@@ -90,6 +90,6 @@ def test_threads_sets_the_threads_of_torch(monkeypatch: pytest.MonkeyPatch):
 
     threads = []
     monkeypatch.setattr(torch, "set_num_threads", threads.append)
-    monkeypatch.setattr(main, "_test", lambda request: threads.append(request.threads))
+    monkeypatch.setattr(main, "_test", lambda request, processes: threads.append(request.threads))
     assert main.main([TEST, "--weights=file", "--threads=3"]) == 0
     assert threads == [3, 3]

@@ -19,6 +19,7 @@ OLD_NAMES = "CHANGELOG.md"  # lists names that are gone
 PLACEHOLDERS = {"srmd/backends/NAME.py"}
 # Flags of other programs, or of all modes.
 OTHER_FLAGS = {"--mode", "--help", "--version", "--list_weights", "--clear_cache", "--count"}
+OTHER_FLAGS |= {"--nproc_per_node", "--nnodes", "--max_restarts", "--shutdown_timeout"}  # torchrun's
 GPU_FLAG = re.compile(r'add\("(--\w+)"')  # in the module that reads the flags of `python -m benchmarks.gpu`
 # What is quoted and is neither a name of code nor a path of this repository.
 OTHER_WORDS = {

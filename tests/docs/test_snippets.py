@@ -20,6 +20,7 @@ import pytest
 from documents import NAMES, ROOT, Block, blocks, read
 from example_files import add_trained_run, prepare
 from srmd.cli import main, requests
+from srmd.cli.flags import FLAGS
 
 OTHER_LANGUAGES = {"text", "bibtex"}  # blocks that hold neither commands nor Python
 SMALL_TRAINING = ["--steps=2", "--batch_size=2", "--patch_size=8"]
@@ -54,6 +55,11 @@ def check_pytest(words: list[str]) -> None:
     assert (ROOT / words[3]).exists()
 
 
+def check_torchrun(words: list[str]) -> None:
+    flags = {word.split("=")[0] for word in words[words.index("main.py") + 1 :]}
+    assert flags <= {"--mode", *(f"--{flag.name}" for flag in FLAGS)}
+
+
 def no_check(words: list[str]) -> None:
     pass
 
@@ -70,6 +76,7 @@ NOT_RUN: dict[str, tuple[str, Callable[[list[str]], None]]] = {
     ),
     r"python -m docs\.generate$": ("would change the documents; tests/docs/test_generated.py", check_module),
     r"python -m srmd\.show\.visdom_server$": ("serves until Ctrl-C; tests/show/", check_module),
+    r"torchrun ": ("starts several processes; tests/test_distributed.py", check_torchrun),
     r"python -m pytest ": ("runs the tests inside the tests", check_pytest),
 }
 # Recorded commands of trainings that took hours on data that is not part of the repository.

@@ -161,8 +161,8 @@ def test_a_shorter_code_or_smaller_window_than_the_initial_weights_have_is_refus
 def test_kernel_codes_of_own_kernels_are_computed_with_their_own_p(monkeypatch: pytest.MonkeyPatch):
     batches, draw = [], Batches.draw
 
-    def record_batch(self: Batches, number: int) -> Batch:
-        batches.append(draw(self, number))
+    def record_batch(self: Batches, *numbers: object) -> Batch:
+        batches.append(draw(self, *numbers))
         return batches[-1]
 
     monkeypatch.setattr(Batches, "draw", record_batch)

@@ -247,7 +247,7 @@ def test_a_network_that_is_told_of_jpeg_starts_with_three_channels_of_zeros(tmp_
     torch.testing.assert_close(target(lr, degradation_map), source(lr, degradation_map[:, :16]))
     write_weights(tmp_path / "srmdj_x3.safetensors", Weights(target, default_pca()))
     read = read_weights(tmp_path / "srmdj_x3.safetensors").network
-    assert (read.config.conditions, read.config.kind) == (CONDITIONS, "SRMD")
+    assert (read.config.conditions, read.config.kind) == (CONDITIONS, "SRMDJ")
     assert torch.equal(read.convs[0].weight, first)
 
 
