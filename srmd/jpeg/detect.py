@@ -20,11 +20,13 @@ BLOCK = 8
 TILE, TILES_PER_SIDE = 160, 3  # the part of a large picture that is looked at: 3×3 tiles of 160×160 pixels
 BINS_PER_UNIT, MAX_COEFFICIENT = 8, 512  # of histograms of coefficients; larger coefficients are left out
 ROUNDING = 0.42  # standard deviation of a coefficient that is computed from pixels rounded to 8 bits
+CHROMA_ROUNDING = 0.8  # that of chroma, which undoing its upsampling increases
 OUTLIERS = 0.05  # share of coefficients that are no multiples, such as those of clipped pixels
 GRID_FREQUENCIES = [(u, v) for u in range(5) for v in range(5) if 1 <= u + v <= 4]
 MIN_EVIDENCE = 30.0  # of a JPEG, and how much more of it there must be than on the grids elsewhere
 MIN_STEP_EVIDENCE = 12.0  # by which an estimated step must be better than that of the estimated quality
 MIN_CHROMA_EVIDENCE = 20.0
+MAX_MISSING = 0.02  # weight of pixels that are left out in a sample of chroma that is not
 LUMA = np.array([0.299, 0.587, 0.114])
 CHROMA = np.array([[-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
 DCT = np.array([[np.cos((2 * x + 1) * u * np.pi / 16) / 2 for x in range(BLOCK)] for u in range(BLOCK)])
@@ -43,6 +45,7 @@ class _Fit:
     quality: int
     evidence: float
     elsewhere: float  # the most evidence on a grid with another row and another column
+    planes: list[NDArray]  # luma, that the fit was found in
 
     @property
     def is_sure(self) -> bool:
@@ -55,10 +58,10 @@ def find_jpeg(pixels: NDArray) -> JpegTables | None:
     None for pictures that were not, or in which no grid can be found, as at qualities above 95.
     """
     tiles = _tiles(pixels)
-    fit = _fit([tile @ LUMA for tile in tiles], [ROUNDING] * 64, np.zeros(64))
-    if fit is None or not fit.is_sure:
+    fit = _sure_fit(tiles, np.full(64, ROUNDING), np.zeros(64))
+    if fit is None:
         return None
-    _, luma = _estimated_table([tile @ LUMA for tile in tiles], fit.grid, 0)
+    _, luma = _estimated_table(fit.planes, fit.grid, 0)
     if all((tile == tile[..., :1]).all() for tile in tiles):
         return JpegTables(luma, luma, "4:4:4")
     chroma, subsampling = _estimated_chroma(tiles, fit)
@@ -73,8 +76,8 @@ def find_earlier_jpeg(pixels: NDArray, tables: JpegTables) -> JpegTables | None:
     steps = np.clip(tables.luma, 1, MAX_ENTRY)
     # The later compression has moved coefficients by up to half of its step.
     deviations = np.sqrt(ROUNDING**2 + steps**2 / 12)
-    fit = _fit([tile @ LUMA for tile in _tiles(pixels)], deviations, steps)
-    if fit is None or not fit.is_sure:
+    fit = _sure_fit(_tiles(pixels), deviations, steps)
+    if fit is None:
         return None
     earlier = JpegTables.of_quality(fit.quality, tables.subsampling)
     return earlier if earlier.condition.luma > tables.condition.luma else None
@@ -89,6 +92,20 @@ def _tiles(pixels: NDArray) -> list[NDArray[np.float64]]:
         spans.append([slice(int(start), int(start) + TILE) for start in starts] if is_large else [slice(0, length)])
     white = 255 / (np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1)
     return [pixels[rows, columns].astype(np.float64) * white for rows in spans[0] for columns in spans[1]]
+
+
+def _sure_fit(tiles: list[NDArray], deviations: NDArray, larger_than: NDArray) -> _Fit | None:
+    """The fit without the clipped pixels of a picture, which are no JPEG's any more, or else with them.
+
+    None if there is too little evidence. A drawing or a scanned page may have clipped pixels in all of its blocks.
+    """
+    clipped = [((tile == 0) | (tile == 255)).any(2) for tile in tiles]
+    luma = [tile @ LUMA - 128 for tile in tiles]  # as JPEG shifts it
+    candidates = [[np.where(where, np.nan, plane) for where, plane in zip(clipped, luma, strict=True)]]
+    if any(where.any() for where in clipped):
+        candidates.append(luma)
+    fits = (_fit(planes, deviations, larger_than) for planes in candidates)
+    return next((fit for fit in fits if fit is not None and fit.is_sure), None)
 
 
 def _fit(planes: list[NDArray], deviations: NDArray, larger_than: NDArray) -> _Fit | None:
@@ -109,7 +126,7 @@ def _fit(planes: list[NDArray], deviations: NDArray, larger_than: NDArray) -> _F
     row, column = divmod(int(position), BLOCK)
     by_grid = total.max(1).reshape(BLOCK, BLOCK)
     elsewhere = np.delete(np.delete(by_grid, row, 0), column, 1).max()
-    return _Fit((row, column), int(quality) + 1, float(by_grid[row, column]), float(elsewhere))
+    return _Fit((row, column), int(quality) + 1, float(by_grid[row, column]), float(elsewhere), planes)
 
 
 @cache
@@ -139,7 +156,8 @@ def _histograms(coefficients: NDArray) -> NDArray[np.float32]:
     """The histograms (64, bins) of absolute values, one for each grid, of the coefficients at all positions."""
     bins = BINS_PER_UNIT * MAX_COEFFICIENT
     grid = BLOCK * (np.arange(coefficients.shape[0]) % BLOCK)[:, None] + np.arange(coefficients.shape[1]) % BLOCK
-    index = np.rint(np.abs(coefficients) * BINS_PER_UNIT).astype(np.int64)
+    # NaN, of blocks with pixels that are left out, is left out like coefficients that are too large.
+    index = np.rint(np.nan_to_num(np.abs(coefficients) * BINS_PER_UNIT, nan=bins)).astype(np.int64)
     kept = index < bins
     counts = np.bincount((grid * bins + index)[kept], minlength=BLOCK * BLOCK * bins)
     return counts.reshape(BLOCK * BLOCK, bins).astype(np.float32)
@@ -157,11 +175,12 @@ def _evidence(deviation: float) -> NDArray[np.float32]:
 
 
 def _estimated_table(planes: list[NDArray], grid: Grid, kind: int) -> tuple[float, tuple[int, ...]]:
-    """The evidence for the best quality, and the steps of all frequencies.
+    """The evidence for the best quality, and the steps of all frequencies; `kind` is 0 for luma, 1 for chroma.
 
     They are those of this quality, except where there is much more evidence for another step.
     """
-    evidence = sum(_blocks_histograms(plane, grid) for plane in planes) @ _evidence(ROUNDING)  # (64, steps)
+    deviation = CHROMA_ROUNDING if kind else ROUNDING
+    evidence = sum(_blocks_histograms(plane, grid) for plane in planes) @ _evidence(deviation)  # (64, steps)
     of_qualities = evidence[np.arange(64), _steps_of_qualities()[kind] - 1].sum(1)
     standard = _steps_of_qualities()[kind, of_qualities.argmax()]
     gain = evidence.max(1) - np.maximum(evidence[range(64), standard - 1], 0)
@@ -183,11 +202,21 @@ def _estimated_chroma(tiles: list[NDArray], luma: _Fit) -> tuple[tuple[int, ...]
     best = MIN_CHROMA_EVIDENCE, tuple(_steps_of_qualities()[1, luma.quality - 1].tolist()), "4:2:0"
     for factors, subsampling in NAMED_SUBSAMPLINGS.items():
         for grid, starts in _chroma_grids(luma.grid, factors):
-            planes = [_samples(tile @ weights, factors, starts) for tile in tiles for weights in CHROMA]
+            planes = [
+                np.where(left_out, np.nan, _samples(tile @ weights, factors, starts))
+                for tile, left_out in zip(tiles, _left_out(luma, factors, starts), strict=True)
+                for weights in CHROMA
+            ]
             evidence, table = _estimated_table(planes, grid, 1)
             if evidence > best[0]:
                 best = evidence, table, subsampling
     return best[1:]
+
+
+def _left_out(luma: _Fit, factors: tuple[int, int], starts: tuple[int, int]) -> list[NDArray[np.bool_]]:
+    """The samples of chroma in each tile that depend on pixels which are left out."""
+    missing = (np.isnan(plane).astype(np.float64) for plane in luma.planes)
+    return [np.abs(_samples(plane, factors, starts)) > MAX_MISSING for plane in missing]
 
 
 def _chroma_grids(luma: Grid, factors: tuple[int, int]) -> list[tuple[Grid, tuple[int, int]]]:
