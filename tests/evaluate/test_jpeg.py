@@ -1,5 +1,6 @@
 """JPEGs in a test: what the network is told of LR pictures, what is applied to HR pictures, and what is recorded."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,9 @@ import torch
 from PIL import Image
 
 from small_restoring import contents, metrics, picture, restore, write_network
-from srmd.degradation import compress
+from srmd.cli.requests import parse
+from srmd.degradation import compress_picture
+from srmd.evaluate.run import evaluate
 from srmd.jpeg.tables import JpegTables
 from srmd.pictures.photos import builtin_test_pictures
 from srmd.pictures.picture import quantise
@@ -103,7 +106,7 @@ def test_sheets_tiles_and_self_ensemble_are_told_the_tables(flag: str):
 def test_lr_of_hr_pictures_is_what_libjpeg_makes_of_it(grey: bool):
     lr = torch.from_numpy(PHOTO / 255).permute(2, 0, 1)[None]
     lr = lr[:, :1].expand(-1, 3, -1, -1) if grey else lr
-    decoded = quantise(compress(lr, 40)[0].permute(1, 2, 0).numpy(), np.dtype(np.uint8))
+    decoded = quantise(compress_picture(lr, 40)[0].permute(1, 2, 0).numpy(), np.dtype(np.uint8))
     image = Image.fromarray(quantise(lr[0].permute(1, 2, 0).numpy(), np.dtype(np.uint8)))
     (image.convert("L") if grey else image).save("lr.jpg", quality=40)
     with Image.open("lr.jpg") as expected:
@@ -122,7 +125,7 @@ def test_hr_pictures_are_compressed_told_it_and_saved():
     with Image.open("out/lr/hr.png") as lr:
         plain = np.asarray(lr)
     tensor = torch.from_numpy(plain / 255).permute(2, 0, 1)[None]
-    expected = compress(tensor, 20)[0].permute(1, 2, 0).numpy() * 255
+    expected = compress_picture(tensor, 20)[0].permute(1, 2, 0).numpy() * 255
     np.testing.assert_allclose(saved, expected, atol=0.01)
     assert metrics()["images"][0].get("jpeg") is None
 
@@ -133,3 +136,33 @@ def test_auto_for_hr_pictures_is_scored_beside_the_truth():
     row = metrics()["images"][0]
     assert row["jpeg"]["source"] == "estimated"
     assert {"truth_psnr_y", "psnr_y"} <= row.keys()
+
+
+def test_only_pictures_that_were_jpegs_are_restored_by_the_network_for_them():
+    photo("a.jpg", quality=30)
+    photo("b.png")
+    flags = ["--weights=tiny.safetensors", "--kernel=delta", "--noise_level=0", "--device=cpu", "--visdom=off"]
+    request = parse(["--mode=test", "--input", "a.jpg", "b.png", "--output=out", *flags])
+    request = replace(request, jpeg_weights=Path("told.safetensors"))
+    rows = {row["file"]: row for row in evaluate(request)}
+    assert rows["a.png"]["weights"] == "told.safetensors"
+    assert rows["a.png"]["jpeg"]["quality"] == 30
+    assert "jpeg" not in rows["b.png"]
+    assert metrics()["weights"] == "tiny.safetensors"
+    assert metrics()["jpeg_weights"] == "told.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("flags", "weights", "jpeg_weights"),
+    [
+        ([], "srmd_x2", "srmdj_x2"),
+        (["--scale_factor=1", "--noise_level=0"], "srmd_x1", "srmdj_x1"),
+        (["--scale_factor=3"], "srmd_x3", None),
+        (["--jpeg=off"], "srmd_x2", None),
+        (["--jpeg=50"], "srmdj_x2", None),
+    ],
+)
+def test_the_package_has_networks_for_jpegs(flags: list[str], weights: str, jpeg_weights: str | None):
+    request = parse(["--mode=test", "--input", photo("a.png"), *flags])
+    assert request.weights.stem == weights
+    assert (request.jpeg_weights and request.jpeg_weights.stem) == jpeg_weights
