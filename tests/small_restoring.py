@@ -12,6 +12,7 @@ from PIL import Image
 from default_pca import default_pca
 from picture_files import open_picture
 from srmd.cli import main
+from srmd.jpeg.tables import JpegTables
 from srmd.model import SRMD, NetworkConfig
 from srmd.pictures.picture import as_floats
 from srmd.restore.estimate import Estimate
@@ -56,7 +57,13 @@ class Estimator:
     def __init__(self, scale: int):
         self.scale = scale
 
-    def estimate(self, pixels: NDArray, kernel: NDArray | None = None, noise_level: float | None = None) -> Estimate:
+    def estimate(
+        self,
+        pixels: NDArray,
+        kernel: NDArray | None = None,
+        noise_level: float | None = None,
+        jpeg: JpegTables | None = None,
+    ) -> Estimate:
         Estimator.calls.append((pixels, kernel, noise_level))
         red, green, blue = pixels[0, 0] if pixels.dtype == np.uint8 else np.rint(as_floats(pixels[0, 0]) * 255)
         confidence = 0.1 if blue else 0.9

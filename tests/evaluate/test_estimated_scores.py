@@ -71,7 +71,7 @@ def test_an_estimate_scores_beside_the_truth(monkeypatch: pytest.MonkeyPatch, ca
 def test_each_part_can_be_estimated_alone(monkeypatch: pytest.MonkeyPatch):
     calls = expect(monkeypatch, 1.0, 9.0)
     row = score("--kernel=gaussian:1.3", "--noise_level=5", "--assumed_kernel=auto")
-    assert calls[0][1:] == (None, 5)
+    assert calls[0][1:] == (None, 5, None)
     assert row["estimated"].keys() == {"kernel", "confidence", "sure"}
     row = score("--kernel=gaussian:1.3", "--noise_level=5", "--assumed_noise_level=auto")
     assert np.allclose(calls[1][1], gaussian(1.3))

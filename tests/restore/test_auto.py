@@ -51,7 +51,7 @@ def test_what_is_not_given_is_estimated(calls: list[tuple], caplog: pytest.LogCa
     assert caplog.messages == ["picture: kernel gaussian:1.4,1.1,30 (sure), noise 6"]
     assert np.array_equal(restorer.restore(PHOTO, kernel="auto", noise_level="auto"), expected)
     assert np.array_equal(calls[0][0], PHOTO)
-    assert calls[0][1:] == (None, None)
+    assert calls[0][1:] == (None, None, None)
 
 
 def test_what_is_known_is_used(calls: list[tuple]):
@@ -60,13 +60,13 @@ def test_what_is_known_is_used(calls: list[tuple]):
     assert np.array_equal(restorer.restore(PHOTO, noise_level=9), restorer.restore(PHOTO, "gaussian:1.4,1.1,30", 9))
     assert np.allclose(calls[0][1], gaussian(2))
     assert calls[0][2] is None
-    assert calls[1][1:] == (None, 9)
+    assert calls[1][1:] == (None, 9, None)
 
 
 def test_srmdnf_is_told_no_noise_level(calls: list[tuple]):
     restorer = small(conditions=("kernel",))
     assert np.array_equal(restorer.restore(PHOTO), restorer.restore(PHOTO, "gaussian:1.4,1.1,30", 0))
-    assert calls[0][1:] == (None, None)
+    assert calls[0][1:] == (None, None, None)
     restorer.restore(PHOTO, "delta")
     assert len(calls) == 1
 
