@@ -1,6 +1,7 @@
 """Commands that torchrun starts as two processes."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -73,7 +74,7 @@ def workers(launcher: subprocess.Popen) -> dict[int, int]:
 
 def lines_of_workers(errors: str) -> list[str]:
     """The lines of standard error that are errors of the command, and not of torchrun."""
-    return [line for line in errors.splitlines() if line.startswith(("--", "process ", "another process"))]
+    return [line for line in errors.splitlines() if re.match(r"--[a-z]|process |another process", line)]
 
 
 @pytest.fixture(scope="module")
