@@ -177,8 +177,9 @@ def silence_libraries(arguments: list[str]) -> None:
     except OSError:  # it is closed
         return
     encoding = sys.stderr.encoding
-    # It stays open until the process ends.
-    sys.stderr = open(own, "w", buffering=1, encoding=encoding, errors="backslashreplace")  # noqa: SIM115
+    sys.stderr = open(  # noqa: SIM115 - it stays open until the process ends
+        own, "w", buffering=1, encoding=encoding, errors="backslashreplace"
+    )
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 2)
     os.close(null)

@@ -14,6 +14,7 @@ from srmd.jpeg.tables import JpegTables
 from srmd.pictures.files import read_picture
 
 SMALL = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+RGB_JPEG = {"photometric": "rgb", "compression": "jpeg", "compressionargs": {"level": 70}}  # options of tifffile
 
 
 def saved(folder: Path, name: str, mode: str = "RGB", **options: object) -> Path:
@@ -60,15 +61,7 @@ def test_jpeg_in_tiff_of_pillow(tmp_path: Path, photometric: str, subsampling: s
 @pytest.mark.parametrize("tile", [None, (16, 32)])
 def test_jpeg_in_tiff_with_its_own_tables_in_each_strip_or_tile(tmp_path: Path, factors, tile):
     path = tmp_path / "a.tif"
-    tifffile.imwrite(
-        path,
-        SMALL,
-        photometric="rgb",
-        compression="jpeg",
-        compressionargs={"level": 70},
-        subsampling=factors,
-        tile=tile,
-    )
+    tifffile.imwrite(path, SMALL, **RGB_JPEG, subsampling=factors, tile=tile)
     subsampling = {(1, 1): "4:4:4", (2, 1): "4:2:2", (2, 2): "4:2:0"}[factors]
     assert read_picture(path).jpeg == JpegTables.of_quality(70, subsampling)
 
@@ -86,15 +79,7 @@ def test_the_coarsest_tables_of_a_tiff_count(tmp_path: Path):
 
 def test_a_turned_tiff(tmp_path: Path):
     path = tmp_path / "a.tif"
-    tifffile.imwrite(
-        path,
-        SMALL,
-        photometric="rgb",
-        compression="jpeg",
-        compressionargs={"level": 70},
-        subsampling=(2, 1),
-        extratags=[(274, 3, 1, 6, True)],
-    )
+    tifffile.imwrite(path, SMALL, **RGB_JPEG, subsampling=(2, 1), extratags=[(274, 3, 1, 6, True)])
     picture = read_picture(path)
     assert picture.pixels.shape == (64, 48, 3)
     assert picture.jpeg.subsampling == "4:4:0"

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 import srmd.evaluate.run
-import srmd.training_run  # noqa: F401
+import srmd.training_run  # noqa: F401 - so that the forks need not import it
 from picture_files import open_picture
 from srmd.cli import main
 from srmd.evaluate.records import is_results_folder
