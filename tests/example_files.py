@@ -70,7 +70,7 @@ def _write_networks(folder: Path) -> None:
     torch.manual_seed(0)
     pca = np.linalg.qr(np.random.default_rng(0).standard_normal((225, 15)))[0].T
     scipy.io.savemat(folder / "srmd_pca_matlab.mat", {"P": pca})
-    param, binary = ncnn_files(SRMD(NetworkConfig(2, **SMALL)))
+    param, binary = ncnn_files(SRMD(NetworkConfig(2)))  # of full size: training starts only from such networks
     (folder / "srmd_x2.param").write_text(param)
     (folder / "srmd_x2.bin").write_bytes(binary)
     kair = SRMD(NetworkConfig(3, conditions=("kernel",), **SMALL))
