@@ -1,0 +1,72 @@
+"""Flat areas of LR keep their colour up to the edges of the picture; everything else is left to the network."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw
+
+from srmd.degradation import Degradation
+from srmd.kernel.specs import to_kernel
+from srmd.restore.flat import flat_areas
+from srmd.restore.restorer import load
+
+
+
+def lr_picture() -> np.ndarray:
+    """A red disc and noise on flat blue; the noise touches the lower edge."""
+    picture = Image.new("RGB", (64, 48), (0, 0, 255))
+    ImageDraw.Draw(picture).ellipse((20, 14, 30, 24), fill=(255, 0, 0))
+    pixels = np.array(picture)
+    pixels[40:, 50:] = np.random.default_rng(0).integers(0, 256, (8, 14, 3))
+    return pixels
+
+
+def constant_windows(lr: np.ndarray, radius: int) -> np.ndarray:
+    constant = np.zeros(lr.shape[:2], bool)
+    for row, column in np.ndindex(constant.shape):
+        window = lr[max(row - radius, 0) : row + radius + 1, max(column - radius, 0) : column + radius + 1]
+        constant[row, column] = (window == window[0, 0]).all()
+    return constant
+
+
+def test_flat_areas_are_those_without_any_other_colour_near():
+    lr = lr_picture()
+    found = flat_areas(lr, 3)
+    assert found.any()
+    assert not (found & ~constant_windows(lr, 3)).any()
+    assert not (constant_windows(lr, 4) & ~found).any()
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_flat_areas_turn_with_the_picture(turns: int):
+    lr = lr_picture()
+    assert np.array_equal(flat_areas(np.rot90(lr, turns), 5), np.rot90(flat_areas(lr, 5), turns))
+
+
+@pytest.mark.parametrize(("name", "scale"), [("srmd_x1", 1), ("srmdnf_x2", 2), ("srmdnf_x3", 3), ("srmd_x4", 4)])
+def test_flat_pictures_keep_their_colour_everywhere(name: str, scale: int):
+    restorer = load(name, "cpu", "fp32", "torch")
+    for colour in ((0, 0, 255), (255, 0, 128), (255, 0, 0)):
+        lr = np.full((20, 15, 3), colour, np.uint8)
+        sr = restorer.restore(lr, "gaussian:1.3", 0)
+        assert np.array_equal(sr, np.full((20 * scale, 15 * scale, 3), colour, np.uint8))
+
+
+@pytest.mark.parametrize("tile", ["auto", 18])
+def test_only_flat_areas_differ_from_what_the_network_computes(tile: int | str):
+    restorer = load("srmdnf_x2", "cpu", "fp32", "torch")
+    lr = lr_picture()
+    sr = restorer.restore(lr, "gaussian:1.3", 0, tile)
+    assumed = Degradation.uniform(torch.from_numpy(to_kernel("gaussian:1.3", 15))[None], torch.zeros(1))
+    network = restorer.restore_whole(torch.from_numpy(lr).permute(2, 0, 1)[None] / 255, assumed)
+    network = (network[0].clamp(0, 1) * 255).permute(1, 2, 0).numpy()
+    flat = flat_areas(lr, 7).repeat(2, axis=0).repeat(2, axis=1)
+    assert (sr[flat] == (0, 0, 255)).all()
+    assert np.abs(sr[~flat] - network[~flat]).max() < 0.51
+    assert np.abs(network[flat] - (0, 0, 255)).max() > 10, "the network is right at the edges: the rule is not needed"
+
+
+def test_pictures_of_16_bits_and_floats_keep_flat_colours():
+    restorer = load("srmdnf_x2", "cpu", "fp32", "torch")
+    for lr in (np.full((9, 9, 3), (0, 12345, 65535), np.uint16), np.full((9, 9, 3), (0, 0.3, 1), np.float32)):
+        assert np.array_equal(restorer.restore(lr, "delta", 0), lr.repeat(2, axis=0).repeat(2, axis=1))
