@@ -11,7 +11,6 @@ from srmd.restore.flat import flat_areas
 from srmd.restore.restorer import load
 
 
-
 def lr_picture() -> np.ndarray:
     """A red disc and noise on flat blue; the noise touches the lower edge."""
     picture = Image.new("RGB", (64, 48), (0, 0, 255))
