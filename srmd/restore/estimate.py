@@ -22,6 +22,7 @@ from srmd.pictures.dihedral import VIEWS, turn
 from srmd.pictures.picture import as_floats
 from srmd.pictures.transparency import spread_visible_colours
 from srmd.restore.decision import Posterior, decide
+from srmd.restore.flat import flat_share, without_bars
 from srmd.weights.estimators import read_estimator
 from srmd.weights.shipped import estimator_file
 
@@ -39,9 +40,11 @@ MIN_DETAIL = 2.0  # levels of 255; pictures with less tell nothing of their blur
 # Deviations of the blur, by scale in LR pixels, above which a picture tells hardly more than that it has a blur of the
 # scale's range: flat pictures with noise, uniform noise, dithers. Photos with a noise level of 30 have smaller ones.
 MAX_BLUR_DEVIATIONS = {1: 0.72, 2: 0.36, 3: 0.3, 4: 0.27}
-# Deviation of log(1 + noise level) / 2 above which a picture that was not compressed looks like no photo with noise:
-# text, other graphics. Photos have at most 0.16. Neither do pictures with more noise than this: dithers to two colours.
+# Deviation of log(1 + noise level) / 2 above which a picture that was not compressed looks like no photo with noise.
+# Photos have at most 0.16. Neither do pictures with more noise than this: dithers to two colours.
 MAX_NOISE_DEVIATION, MAX_NOISE_OF_PHOTOS = 0.3, 100
+# Text is read as noise, but with a deviation above the first value, and many of its pixels equal their neighbours.
+TEXT_NOISE_DEVIATION, TEXT_FLAT_SHARE = 0.1, 0.25
 SAME_WIDTH = 1.1  # a Gaussian whose widths have a smaller ratio is called isotropic
 
 
@@ -97,9 +100,13 @@ class BlindEstimator:
         if pixels.ndim != 3 or pixels.shape[2] != 3:
             found = "×".join(map(str, pixels.shape))
             raise InputError(f"expected an array H×W×3, found {found}", "pixels")
-        places = [_to_lr(place) for place in _places(pixels)]
+        pixels = without_bars(pixels)
+        cut = _places(pixels)
+        places = [_to_lr(place) for place in cut]
         posterior = self.posterior(places, NO_JPEG if jpeg is None else jpeg.condition)
         tells_blur = _detail(places) >= MIN_DETAIL and posterior.blur_deviation() < MAX_BLUR_DEVIATIONS[self.scale]
+        if noise_level is None and jpeg is None and _is_text(posterior, cut):
+            tells_blur, noise_level = False, 0.0
         if noise_level is None:
             is_certain = jpeg is not None or posterior.noise_deviation() < MAX_NOISE_DEVIATION
             tells_blur &= is_certain and posterior.noise_level() < MAX_NOISE_OF_PHOTOS
@@ -216,6 +223,14 @@ def _detail(places: list[Tensor]) -> float:
     green = [255 * place[0, 1] for place in places]
     curvature = [grey.diff(n=2, dim=dim).abs().flatten() for grey in green for dim in (0, 1)]
     return torch.cat(curvature).quantile(0.99).item()
+
+
+def _is_text(posterior: Posterior, places: list[NDArray]) -> bool:
+    """Whether a picture, given by places (h, w, 3), looks like small letters, or another drawing without noise."""
+    return (
+        posterior.noise_deviation() > TEXT_NOISE_DEVIATION
+        and np.mean([flat_share(place) for place in places]) > TEXT_FLAT_SHARE
+    )
 
 
 def _spans(length: int, size: int, step: int) -> list[slice]:

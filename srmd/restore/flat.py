@@ -1,4 +1,4 @@
-"""Flat areas of LR, which stay as they are."""
+"""Flat areas of LR, which stay as they are, and tell nothing about blur and noise."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,25 @@ def flat_areas(lr: NDArray, radius: int) -> NDArray[np.bool_]:
     from scipy.ndimage import maximum_filter
 
     return ~maximum_filter(changes, 2 * radius + 1, mode="constant", cval=False)
+
+
+def flat_share(lr: NDArray) -> float:
+    """The share of the pixels of LR (h, w, 3) that have the colour of their four neighbours, 0 to 1."""
+    return 1 - float(_changes(lr).mean())
+
+
+def without_bars(lr: NDArray) -> NDArray:
+    """LR (h, w, 3) without the rows and columns of one colour along its edges, as letterboxes and margins have them.
+
+    A picture of one colour is returned as it is.
+    """
+    rest = lr
+    for _ in range(8):  # each side twice, because bars at the sides hide those above and below
+        bar = next((number for number, row in enumerate(rest) if (row != row[0]).any()), None)
+        if bar is None:
+            return lr
+        rest = np.rot90(rest[bar:])
+    return rest
 
 
 def _changes(lr: NDArray) -> NDArray[np.bool_]:

@@ -7,7 +7,7 @@ import pytest
 import skimage.data
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
 import srmd
 from srmd.jpeg.pillow_codec import compress_array
@@ -107,6 +107,38 @@ def test_noise_and_dithers_do_not_tell_a_blur(kind: str, scale: int):
     found = estimator(scale).estimate(dots(kind))
     assert not found.is_sure
     assert found.kernel_spec == "delta"
+
+
+@pytest.mark.parametrize("noise_level", [0, 15])
+@pytest.mark.parametrize("colour", [0, 16, 255])
+def test_bars_along_the_edges_change_nothing(colour: int, noise_level: int):
+    picture = lr("gaussian:1.3", noise_level)
+    for bars in ([(12, 12), (0, 0)], [(5, 40), (20, 0)]):
+        letterboxed = np.pad(picture, [*bars, (0, 0)], constant_values=colour)
+        assert estimator().estimate(letterboxed) == estimator().estimate(picture)
+
+
+def page(size: int, background: int) -> NDArray[np.uint8]:
+    """Text of a size in pixels on a grey level."""
+    image = Image.new("RGB", (300, 200), (background,) * 3)
+    for line in range(0, 200, size + 4):
+        words = "The quick brown fox jumps over the lazy dog, 0123456789 times; "
+        ImageDraw.Draw(image).text((4 - line, line), 3 * words, fill=0, font_size=size)
+    return np.asarray(image)
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+@pytest.mark.parametrize("background", [200, 255])
+@pytest.mark.parametrize("size", [9, 12])
+def test_small_text_has_no_noise_and_tells_no_blur(size: int, background: int, scale: int):
+    estimate = estimator(scale).estimate(page(size, background))
+    assert (estimate.kernel_spec, estimate.noise_level, estimate.is_sure) == ("delta", 0, False)
+
+
+def test_noise_on_text_is_not_overlooked():
+    noise = np.random.default_rng(0).normal(0, 10, (200, 300, 3))
+    noisy = (page(12, 200) + noise).clip(0, 255).round().astype(np.uint8)
+    assert estimator().estimate(noisy).noise_level > 8
 
 
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])

@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw
 
 from srmd.degradation import Degradation
 from srmd.kernel.specs import to_kernel
-from srmd.restore.flat import flat_areas
+from srmd.restore.flat import flat_areas, without_bars
 from srmd.restore.restorer import load
 
 
@@ -69,3 +69,12 @@ def test_pictures_of_16_bits_and_floats_keep_flat_colours():
     restorer = load("srmdnf_x2", "cpu", "fp32", "torch")
     for lr in (np.full((9, 9, 3), (0, 12345, 65535), np.uint16), np.full((9, 9, 3), (0, 0.3, 1), np.float32)):
         assert np.array_equal(restorer.restore(lr, "delta", 0), lr.repeat(2, axis=0).repeat(2, axis=1))
+
+
+def test_bars_are_cut_off_also_within_each_other():
+    noise = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
+    framed = np.pad(noise, [(2, 3), (4, 0), (0, 0)], constant_values=9)
+    framed = np.pad(framed, [(0, 5), (1, 1), (0, 0)], constant_values=200)
+    assert np.array_equal(without_bars(framed), noise)
+    flat = np.full((5, 6, 3), 7, np.uint8)
+    assert np.array_equal(without_bars(flat), flat)
