@@ -58,7 +58,7 @@ def content(folder: str) -> dict[str, tuple[bytes, int]]:
     return {str(path): (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
 
 
-@pytest.mark.usefixtures("folder_with_pictures")
+@pytest.mark.usefixtures("folder_with_pictures", "short_runs")
 def test_the_first_process_alone_locks_and_writes_the_run_and_has_the_dashboard(monkeypatch: pytest.MonkeyPatch):
     dashboards, locks, told = [], [], []
     locked = RunFolder.locked
