@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,20 @@ def folder_with_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     rng = np.random.default_rng(0)
     for name in "abc":
         save_smooth_picture(f"pictures/{name}.png", rng, (84, 72))
+
+
+@pytest.fixture
+def short_runs(monkeypatch: pytest.MonkeyPatch):
+    """Shortens training runs in the test's process.
+
+    Networks have 16 features rather than 128, dormant features are searched on 16 patches rather than 128, and loss.png
+    is left empty, because drawing it takes longer than ten steps.
+    """
+    from srmd.model import NetworkConfig
+
+    monkeypatch.setattr("srmd.train.setup.NetworkConfig", partial(NetworkConfig, features=16))
+    monkeypatch.setattr("srmd.solver.RESET_PATCHES", 16)
+    monkeypatch.setattr("srmd.training_run.draw_loss", lambda rows, path: path.touch())
 
 
 @pytest.fixture

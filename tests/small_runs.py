@@ -78,6 +78,6 @@ def write_own_kernels(count: int = 40, size: int = 15) -> str:
 def write_x3_weights(path: str) -> Weights:
     """Write the weights of a network for scale 3 with a P that is not the project's."""
     torch.manual_seed(5)
-    weights = Weights(SRMD(NetworkConfig(3)), -default_pca())
+    weights = Weights(SRMD(NetworkConfig(3, features=16)), -default_pca())
     write_weights(Path(path), weights)
     return weights

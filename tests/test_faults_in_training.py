@@ -13,7 +13,7 @@ from srmd.train.run_folder import RunFolder
 from srmd.weights.checkpoint import load_checkpoint
 from srmd.weights.files import read_weights
 
-pytestmark = pytest.mark.usefixtures("folder_with_pictures")
+pytestmark = pytest.mark.usefixtures("folder_with_pictures", "short_runs")
 TEMPORARY = f".{'0123456789abcdef' * 2}.pt"
 
 

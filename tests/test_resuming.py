@@ -18,7 +18,7 @@ from small_runs import (
 )
 from srmd.solver import Solver
 
-pytestmark = pytest.mark.usefixtures("folder_with_pictures")
+pytestmark = pytest.mark.usefixtures("folder_with_pictures", "short_runs")
 SLOW = pytest.mark.slow
 
 

@@ -13,7 +13,7 @@ from srmd.packs.training_data import open_training_data
 from srmd.solver import Solver
 from srmd.weights.files import read_weights
 
-pytestmark = pytest.mark.usefixtures("folder_with_pictures")
+pytestmark = pytest.mark.usefixtures("folder_with_pictures", "short_runs")
 
 
 def new_solver(**options: object) -> Solver:
@@ -69,7 +69,7 @@ def test_the_moving_average_follows_the_network_quickly_at_first(monkeypatch: py
     assert train("run", "--steps=1") == 0
     checkpoint = load_only_checkpoint("run")
     torch.manual_seed(0)
-    initial = SRMD(NetworkConfig()).state_dict()
+    initial = SRMD(NetworkConfig(features=16)).state_dict()
     expected = initial["convs.5.weight"] * 2 / 11 + checkpoint.network["convs.5.weight"] * 9 / 11
     torch.testing.assert_close(checkpoint.ema["convs.5.weight"], expected)
 

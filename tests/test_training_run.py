@@ -14,16 +14,19 @@ from PIL import Image
 from picture_files import open_picture
 from small_packs import damage
 from small_runs import have_same_weights, logged_losses, read_rows, train
+from srmd import training_run
 from srmd.packs.reader import PackedPictures
 from srmd.packs.sources import pack
+from srmd.show.plots import draw_loss
 from srmd.solver import Solver
 from srmd.weights.files import read_weights
 
-pytestmark = pytest.mark.usefixtures("folder_with_pictures")
+pytestmark = pytest.mark.usefixtures("folder_with_pictures", "short_runs")
 SLOW = pytest.mark.slow
 
 
-def test_a_run_writes_its_files(capsys: pytest.CaptureFixture):
+def test_a_run_writes_its_files(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    monkeypatch.setattr(training_run, "draw_loss", draw_loss)
     assert train("run", "--steps=12", "--save_every=5") == 0
     assert sorted(path.name for path in Path("run").iterdir() if not path.name.startswith(".")) == [
         "checkpoint-0000005.pt",

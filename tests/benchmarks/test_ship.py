@@ -18,7 +18,7 @@ PICTURES = Path("pictures")
 
 
 @pytest.fixture
-def shipped(folder_with_pictures: None, monkeypatch: pytest.MonkeyPatch) -> Path:
+def shipped(folder_with_pictures: None, short_runs: None, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The path to which the network of the run in `run` is shipped; there is no file yet."""
     assert train("run", "--steps=1", "--noise_free") == 0
     Path("weights").mkdir()
