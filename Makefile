@@ -1,4 +1,4 @@
-# make: create .venv; make demo: restore, train and test in minutes;
+# make: create .venv; make demo: restore photos and train a network in minutes, and write a page of the results;
 # make test: the quick tests and their coverage; make test-all: all tests;
 # make test PYTHON=python3.13 VENV=.venv-3.13: the same under another Python;
 # make fuzz [CASES=30000]: read damaged files of every format; make torture [KILLS=30]: kill training runs, fill disks;

@@ -1,4 +1,4 @@
-"""Draws img/jpeg.png: two JPEGs restored by a network that is told of JPEG, and by one that is not.
+"""Draws img/jpeg.webp: two JPEGs restored by a network that is told of JPEG, and by one that is not.
 
     python -m benchmarks.jpeg_picture
 
@@ -39,4 +39,4 @@ def row(hr: NDArray) -> NDArray:
 if __name__ == "__main__":
     photos = [photo for photo in builtin_test_pictures().values() if min(photo.shape[:2]) >= MIN_SIDE]
     sheet = np.concatenate([row(photo) for photo in photos[:PHOTOS]])
-    Image.fromarray(sheet.repeat(ZOOM, 0).repeat(ZOOM, 1)).save(ROOT / "img" / "jpeg.png", optimize=True)
+    Image.fromarray(sheet.repeat(ZOOM, 0).repeat(ZOOM, 1)).save(ROOT / "img" / "jpeg.webp", lossless=True, method=6)

@@ -1,4 +1,4 @@
-"""Draws img/variant.png: photos with a spatially variant degradation, restored with three assumptions.
+"""Draws img/variant.webp: photos with a spatially variant degradation, restored with three assumptions.
 
     python -m benchmarks.variant
 
@@ -78,8 +78,8 @@ def draw(output: Path) -> None:
                 panels[f"{label}: {scores[label][photo]:.2f} dB"] = panel(folder / label / f"{photo}.png")
             rows.append(comparison(panels | {"HR": panel(folder / "hr" / f"{photo}.png")}))
     with atomic_write(output) as temporary:
-        Image.fromarray(np.concatenate(rows)).save(temporary, optimize=True)
+        Image.fromarray(np.concatenate(rows)).save(temporary, "WEBP", lossless=True, method=6)
 
 
 if __name__ == "__main__":
-    draw(ROOT / "img" / "variant.png")
+    draw(ROOT / "img" / "variant.webp")

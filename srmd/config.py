@@ -238,9 +238,10 @@ class ExportRequest:
     output: Path = Path("models")  # folder; programs for ncnn expect "models" in its path
     result: Path | None = None  # file to write; None: a file in `output`, named after the network
     pca: Path | None = None  # file of P, for weights without P
-    bake: bool = False  # whether `kernel` and `noise_level` are built in
+    bake: bool = False  # whether `kernel`, `noise_level` and `jpeg` are built in
     kernel: list[NamedKernel] = field(default_factory=list)  # one, if `bake`
     noise_level: float = 0.0  # 0 to 255
+    jpeg: int | Off = OFF  # quality of a JPEG, 1 to 100
     downsampler: str | None = None  # None: the downsampler that the network was trained for
     scale_factor: int | None = None  # None: the scale of the weights
     precision: str = "fp32"  # or fp16

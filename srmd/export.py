@@ -1,5 +1,6 @@
 """Exports a network to a format of other programs, with or without a degradation built in."""
 
+import hashlib
 import json
 import logging
 from dataclasses import asdict
@@ -12,10 +13,12 @@ from srmd import __version__
 from srmd.backends.choice import is_installed
 from srmd.base.errors import InputError, prefix_errors
 from srmd.base.files import atomic_write, make_folder
-from srmd.config import ExportRequest, NamedDegradation, TestRequest
+from srmd.config import OFF, ExportRequest, NamedDegradation, NamedKernel, TestRequest
 from srmd.degradation import Degradation, degradation_map
 from srmd.evaluate.announcement import warnings
+from srmd.evaluate.metrics_file import degradation_entry
 from srmd.evaluate.settings import resolve_settings
+from srmd.jpeg.tables import JpegTables
 from srmd.kernel.window import fit_kernel
 from srmd.model import NetworkConfig
 from srmd.weights.export_ncnn import ncnn_export
@@ -27,6 +30,7 @@ from srmd.weights.surgery import merge_batch_norm
 logger = logging.getLogger("srmd")
 
 MAX_FLOAT16 = torch.finfo(torch.float16).max
+KERNEL_DIGITS = 8  # of a kernel's SHA-256 in the name of a file
 
 
 def export(request: ExportRequest) -> list[Path]:
@@ -65,11 +69,14 @@ def _baked_degradation(request: ExportRequest, weights: Weights) -> NamedDegrada
 
     Warnings are those of a test with the same degradation. Raises InputError if it does not suit the network.
     """
+    if request.jpeg != OFF and "jpeg" not in weights.network.config.conditions:
+        raise InputError(f"expected off for {request.weights}, not trained for JPEGs, found {request.jpeg}", "jpeg")
     test = TestRequest(
         weights=request.weights,
         output=request.output,
         kernel=request.kernel,
         noise_level=request.noise_level,
+        jpeg=request.jpeg,
         scale_factor=request.scale_factor,
         downsampler=request.downsampler,
         input=[request.weights],  # stands for LR pictures: nothing is applied to them
@@ -83,10 +90,15 @@ def _baked_degradation(request: ExportRequest, weights: Weights) -> NamedDegrada
 
 
 def baked_map(degradation: NamedDegradation, weights: Weights) -> Tensor:
-    """The degradation map (1, C, 1, 1) of a degradation with one kernel and one noise level."""
+    """The degradation map (1, C, 1, 1) of a degradation with one kernel, one noise level and one JPEG quality.
+
+    The JPEG has the standard tables of its quality, in 4:2:0.
+    """
     config = weights.network.config
     kernel = torch.from_numpy(fit_kernel(degradation.kernels[0].array, config.kernel_size)).float()
     uniform = Degradation.uniform(kernel[None], torch.tensor([float(degradation.noise)]))
+    if degradation.jpeg is not None:
+        uniform = uniform.with_jpeg(JpegTables.of_quality(degradation.jpeg))
     return degradation_map(uniform, weights.pca, config.conditions)
 
 
@@ -100,16 +112,25 @@ def _path(request: ExportRequest, config: NetworkConfig, baked: NamedDegradation
 
 
 def _baked_names(config: NetworkConfig, baked: NamedDegradation | None) -> list[str]:
-    """The parts of a file's name that say what is built in, such as gaussian2.6-1-30 and noise5.
-
-    A kernel file's own name could contain an x2, which programs for ncnn would take for the scale.
-    """
+    """The parts of a file's name that say what is built in, such as gaussian2.6-1-30, noise5 and jpeg50."""
     if baked is None:
         return []
-    spec = baked.kernels[0].spec
-    is_named = spec == "delta" or spec.startswith("gaussian:")
-    names = [spec.replace("gaussian:", "gaussian").replace(",", "-") if is_named else "kernel"]
-    return [*names, f"noise{baked.noise:g}"] if "noise" in config.conditions else names
+    names = [_kernel_name(baked.kernels[0])]
+    if "noise" in config.conditions:
+        names.append(f"noise{baked.noise:g}")
+    return names if baked.jpeg is None else [*names, f"jpeg{baked.jpeg}"]
+
+
+def _kernel_name(kernel: NamedKernel) -> str:
+    """A name of a kernel for a file: of a kernel from a file, `kernel-` and the first digits of its SHA-256.
+
+    A kernel file's own name could contain an x2, which programs for ncnn would take for the scale, and kernel files in
+    different folders can have the same name.
+    """
+    if kernel.spec == "delta" or kernel.spec.startswith("gaussian:"):
+        return kernel.spec.replace("gaussian:", "gaussian").replace(",", "-")
+    values = kernel.array.astype("<f4")  # the precision in which it is built in
+    return f"kernel-{hashlib.sha256(values.tobytes()).hexdigest()[:KERNEL_DIGITS]}"
 
 
 def _files(path: Path, request: ExportRequest, weights: Weights, baked: NamedDegradation | None) -> dict[Path, bytes]:
@@ -141,7 +162,7 @@ def export_metadata(weights: Weights, baked: NamedDegradation | None) -> dict[st
         "condition_channels": channels,
         "pca": [[float(f"{number:.9g}") for number in row] for row in weights.pca.tolist()],
         "ranges": {"lr": [0, 1], "sr": [0, 1], "noise_level": [0, 255]},
-        "degradation": None if baked is None else {"kernel": baked.kernels[0].spec, "noise_level": baked.noise},
+        "degradation": None if baked is None else degradation_entry(baked, config.conditions),
     }
     names = {"name": f"{config.kind} x{config.scale}", "version": __version__, "downsampler": weights.downsampler}
     if "license" in weights.metadata:
@@ -154,5 +175,9 @@ def _describe(weights: Weights, baked: NamedDegradation | None) -> str:
     network = f"{config.kind} x{config.scale}"
     if baked is None:
         return f"{network}, which takes a picture and its degradation map of {config.map_channels} channels"
-    noise = f" and noise level {baked.noise:g}" if "noise" in config.conditions else ""
-    return f"{network} for kernel {baked.kernels[0].spec}{noise}, which takes a picture"
+    parts = [f"kernel {baked.kernels[0].spec}"]
+    if "noise" in config.conditions:
+        parts.append(f"noise level {baked.noise:g}")
+    if "jpeg" in config.conditions:
+        parts.append("no JPEG" if baked.jpeg is None else f"JPEG quality {baked.jpeg}")
+    return f"{network} for {', '.join(parts)}, which takes a picture"

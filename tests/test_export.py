@@ -1,6 +1,7 @@
 """Whole commands of `--mode=export`: the files that they write, run in other engines."""
 
 import json
+import re
 import struct
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from exported import detailed_network, run_ncnn, run_onnx
 from foreign_networks import ncnn_files
 from srmd.backends.backend import Backend
 from srmd.cli import main
+from srmd.jpeg.tables import JpegTables
 from srmd.kernel.families import delta, gaussian
 from srmd.kernel.pca import kernel_codes, pca_matrix
 from srmd.model import NetworkConfig
@@ -36,9 +38,19 @@ def export(*flags: str) -> int:
     return main.main(["--mode=export", *flags])
 
 
-def restored(weights: Weights, lr: np.ndarray, kernel: str | np.ndarray, noise_level: float) -> np.ndarray:
+def restored(
+    weights: Weights, lr: np.ndarray, kernel: str | np.ndarray, noise_level: float, jpeg: int | None = None
+) -> np.ndarray:
     """SR (s·h, s·w, 3), clipped to 0 to 1, of LR (h, w, 3), restored by this package."""
-    return Restorer(weights, Backend("torch", "fp32", "cpu")).restore(lr, kernel, noise_level)
+    return Restorer(weights, Backend("torch", "fp32", "cpu")).restore(lr, kernel, noise_level, jpeg=jpeg)
+
+
+def write_jpeg_network(conditions: tuple[str, ...] = ("kernel", "noise", "jpeg")) -> Weights:
+    """Writes jpeg.safetensors, a small network that is told of JPEG."""
+    network = detailed_network(NetworkConfig(features=8, layers=3, conditions=conditions))
+    weights = Weights(network, torch.from_numpy(pca_matrix()))
+    write_weights(Path("jpeg.safetensors"), weights)
+    return weights
 
 
 def random_lr() -> np.ndarray:
@@ -82,9 +94,9 @@ def test_onnx_with_a_degradation_built_in_takes_a_picture_only(weights: Weights)
 def test_ncnn_with_a_degradation_built_in_takes_a_picture_only(weights: Weights):
     np.save("x4.npy", gaussian(1.7))  # programs must not take the name of the file for a scale
     assert export("--weights=net.safetensors", "--export_format=ncnn", "--bake", "--kernel=x4.npy") == 0
-    param = Path("models/srmd_x2_kernel_noise0_fp32.param")
-    binary = param.with_suffix(".bin")
-    assert sorted(Path("models").iterdir()) == [binary, param]
+    binary, param = sorted(Path("models").iterdir())
+    assert re.fullmatch(r"srmd_x2_kernel-[0-9a-f]{8}_noise0_fp32\.param", param.name)
+    assert binary == param.with_suffix(".bin")
     sr = run_ncnn(param.read_text(), binary.read_bytes(), as_batch(random_lr())[0])
     np.testing.assert_allclose(as_picture(sr), restored(weights, random_lr(), "x4.npy", 0), atol=1e-4, rtol=0)
 
@@ -116,11 +128,46 @@ def test_safetensors_keep_the_network_and_hold_what_is_built_in(weights: Weights
     ("conditions", "name"), [(("kernel", "noise", "jpeg"), "srmdj_x2"), (("kernel", "jpeg"), "srmdnfj_x2")]
 )
 def test_a_network_that_is_told_of_jpeg_has_a_name_of_its_own(conditions: tuple[str, ...], name: str):
-    network = detailed_network(NetworkConfig(features=8, layers=3, conditions=conditions))
-    write_weights(Path("jpeg.safetensors"), Weights(network, torch.from_numpy(pca_matrix())))
+    write_jpeg_network(conditions)
     assert export("--weights=jpeg.safetensors", "--export_format=ncnn", "--bake") == 0
     noise = "_noise0" if "noise" in conditions else ""
     assert Path(f"models/{name}_delta{noise}_fp32.param").exists()
+
+
+@pytest.mark.usefixtures("weights")
+@pytest.mark.parametrize(("quality", "flags", "name"), [(50, ["--jpeg=50"], "_jpeg50"), (None, ["--jpeg=off"], "")])
+def test_jpeg_is_built_in(quality: int | None, flags: list[str], name: str):
+    weights, lr = write_jpeg_network(), random_lr()
+    flags = ["--bake", "--kernel=gaussian:1.3", "--noise_level=5", *flags]
+    for export_format in ("ncnn", "safetensors"):
+        assert export("--weights=jpeg.safetensors", f"--export_format={export_format}", *flags) == 0
+    stem = f"models/srmdj_x2_gaussian1.3_noise5{name}_fp32"
+    built_in = load_file(f"{stem}.safetensors")[DEGRADATION_MAP].flatten()
+    expected = np.zeros(3) if quality is None else JpegTables.of_quality(quality, "4:2:0").condition
+    np.testing.assert_allclose(built_in[weights.network.config.condition_channels["jpeg"]], expected, atol=1e-7)
+    sr = run_ncnn(Path(f"{stem}.param").read_text(), Path(f"{stem}.bin").read_bytes(), as_batch(lr)[0])
+    expected = restored(weights, lr, "gaussian:1.3", 5, quality)
+    np.testing.assert_allclose(as_picture(sr), expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.usefixtures("weights")
+def test_what_is_built_in_is_in_the_metadata_of_onnx():
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed (requirements-engines.txt)")
+    write_jpeg_network()
+    assert export("--weights=jpeg.safetensors", "--bake", "--noise_level=5", "--jpeg=50", "--output=net.onnx") == 0
+    (value,) = (each.value for each in onnx.load("net.onnx").metadata_props if each.key == "degradation")
+    assert json.loads(value) == {"kernel": "delta", "noise_level": 5, "jpeg": 50}
+
+
+@pytest.mark.usefixtures("weights")
+def test_kernel_files_of_one_name_have_results_of_different_names():
+    for folder, width in (("a", 1.0), ("b", 2.0)):
+        Path(folder).mkdir()
+        np.save(f"{folder}/blur.npy", gaussian(width))
+        flags = ["--export_format=ncnn", "--bake", f"--kernel={folder}/blur.npy"]
+        assert export("--weights=net.safetensors", *flags) == 0
+        assert export("--weights=net.safetensors", *flags) == 0  # the name of an equal kernel is equal
+    assert len([*Path("models").glob("*.param")]) == 2
 
 
 def test_output_names_the_file(weights: Weights):
@@ -140,6 +187,9 @@ def test_output_names_the_file(weights: Weights):
         ("--pca=net.safetensors", "--pca: not needed: the weights contain their own P"),
         ("--output=net.safetensors/a", "--output: net.safetensors/a: expected a folder to write to"),
         ("--bake --noise_level=5 --weights=nf.safetensors", "--noise_level: nf.safetensors (SRMDNF) takes no noise"),
+        ("--bake --jpeg=50", "--jpeg: expected off for net.safetensors, not trained for JPEGs, found 50"),
+        ("--bake --jpeg=auto", "--jpeg: expected a value for all pictures, which is built in, found auto"),
+        ("--jpeg=50", "--jpeg: expected --bake with it, which builds a degradation in, found none"),
         ("--precision=fp16 --weights=large.safetensors", "--precision: expected fp32 for weights up to 1e+06"),
         ("--export_format=ncnn --weights=up.safetensors", "--export_format: expected onnx for the head upsample"),
     ],

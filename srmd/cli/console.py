@@ -3,6 +3,7 @@
 import logging
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 logger = logging.getLogger("srmd")
+
+MAX_TRAINING_LINES = 100
+MIN_LINE_SECONDS = 10.0
 
 FLAG_NAMES = {"mode", *(flag.name for flag in FLAGS)}
 # Control characters but the line feed, and those that change the direction of a text.
@@ -95,10 +99,47 @@ class Bar:
             self._bar.close()
 
 
+class TrainingLines:
+    """The progress of a training as lines on standard error, for files and pipes, where a bar would be one long line.
+
+    There is a line for the last step, and at most MAX_TRAINING_LINES others, which are at least MIN_LINE_SECONDS apart.
+    """
+
+    def __init__(self, steps: int):
+        self._steps = steps
+        self._start: tuple[int, float] | None = None  # step and time before the first step of this process
+        self._last = 0, 0.0  # step and time of the last line
+
+    def show(self, step: int, row: dict | None) -> None:
+        """Prints a line if it is time for one; `row` is the last logged one."""
+        now = time.monotonic()
+        if self._start is None:
+            self._start = self._last = step - 1, now
+        is_due = step - self._last[0] >= self._steps / MAX_TRAINING_LINES and now - self._last[1] >= MIN_LINE_SECONDS
+        if not is_due and step < self._steps:
+            return
+        self._last = step, now
+        parts = [f"step {step} of {self._steps}"]
+        if row is not None:
+            parts += [f"loss {row['loss']:.4f}", f"{row['images_per_s']:.1f} images/s"]
+        if step < self._steps:
+            from tqdm import tqdm
+
+            seconds_per_step = (now - self._start[1]) / (step - self._start[0])
+            parts.append(f"{tqdm.format_interval(seconds_per_step * (self._steps - step))} left")
+        print(", ".join(parts), file=sys.stderr)
+
+
 @contextmanager
 def training_bar(config: TrainConfig) -> Iterator[Callable[[int, dict | None], None]]:
-    """A progress callback (step, last logged row) of a training run, which shows step, loss and throughput."""
-    bar = Bar(unit="step", mininterval=0.5 if sys.stderr.isatty() else 10)
+    """A progress callback (step, last logged row) of a training run, which shows step, loss and throughput.
+
+    It shows a bar on a terminal, and lines elsewhere.
+    """
+    if not sys.stderr.isatty():
+        yield TrainingLines(config.steps).show
+        return
+    bar = Bar(unit="step", mininterval=0.5)
     shown_row = None
 
     def progress(step: int, row: dict | None) -> None:

@@ -1,41 +1,44 @@
-"""Restores photos with the shipped network, trains a network for a few minutes and tests it; `make demo` runs this."""
+"""Restores photos, trains a network for a minute and writes a page of what came out; `make demo` runs this."""
 
-import json
 import sys
+import time
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
+from srmd.base.errors import Stopped
+from srmd.base.signals import deferred_signals
 from srmd.cli import main
+from srmd.cli.demo_steps import Budget, Demo, Step
 from srmd.show import visdom_server
 
-TEST_FLAGS = ["--mode=test", f"--kernel={Path('kernels') / 'isotropic_1.3.mat'}"]
-TRAIN_FLAGS = ["--mode=train", "--scale_factor=2", "--noise_free", "--steps=600", "--batch_size=8", "--patch_size=32"]
-MIN_GAIN = 1.0  # dB over bicubic upscaling
 
+def run_demo(budget: Budget) -> int:
+    """Runs the demo.
 
-def demo() -> int:
-    """Runs the demo; returns the exit code, 0 if both networks beat bicubic upscaling by MIN_GAIN."""
+    Returns the exit code: 0; 1 if a network does not beat bicubic upscaling by the gain that is expected; or that of
+    the command that failed.
+    """
     name = f"demo_{datetime.now():%Y%m%d-%H%M%S}"
-    run, result, shipped_result = Path("runs") / name, Path("results") / name, Path("results") / f"{name}_shipped"
-    server = visdom_server.start(visdom_server.PORT)  # one server for training and both tests
+    demo = Demo(Path("results") / name, Path("runs") / name, budget)
+    print("The demo restores two photos and trains a network, which takes two to three minutes on two processor cores.")
+    sys.stdout.flush()
+    with deferred_signals():
+        from srmd.cli import demo_page
+
+    start = time.monotonic()
+    demo_page.write_photos(demo)
+    server = visdom_server.start(visdom_server.PORT)  # one server for the training and the test
     try:
-        print("1. Restoring blurred and downsampled photos with the shipped network\n")
-        code = main.main([*TEST_FLAGS, f"--output={shipped_result}"])
-        if code == 0:
-            print("\n2. Training a new network, which takes two to six minutes\n")
-            code = main.main([*TRAIN_FLAGS, f"--output={run}"])
-        if code == 0:
-            print("\n3. Restoring the same photos with the new network\n")
-            code = main.main([*TEST_FLAGS, f"--weights={run}/last.safetensors", f"--output={result}"])
-        if code != 0:
-            return code
-        for folder in (shipped_result, result):
-            if gain(folder) < MIN_GAIN:
-                found = f"{gain(folder):.2f} in {folder}"
-                print(f"expected a gain of at least {MIN_GAIN} dB over bicubic, found {found}", file=sys.stderr)
-                return 1
-        print_result_paths(run, result, shipped_result)
+        for number, step in enumerate(demo.steps(), 1):
+            code = _run(f"{number}/{len(demo.steps())} {step.title}", step)
+            if code != 0:
+                return code
+        gains = demo_page.write_page(demo)
+        print(f"\nThe demo took {time.monotonic() - start:.0f} seconds.")
+        _print_results(demo, gains)
+        if _is_below(gains, budget.min_gain):
+            return 1
         if server and sys.stdin.isatty():
             print("The dashboard stays open until you press Ctrl-C.")
             with suppress(KeyboardInterrupt):
@@ -46,22 +49,46 @@ def demo() -> int:
             visdom_server.stop(server)
 
 
-def gain(result: Path) -> float:
-    """Mean gain in PSNR of Y over bicubic upscaling, in dB, of a test's pictures."""
-    mean = json.loads((result / "metrics.json").read_text(encoding="utf-8"))["mean"]
-    return mean["psnr_y"] - mean["bicubic_psnr_y"]
+def _run(title: str, step: Step) -> int:
+    """Prints what comes and runs the commands of a step; returns the exit code of the first one that fails, or 0."""
+    print(f"\n{title}")
+    for flags, line in zip(step.commands, step.lines(), strict=True):
+        print(f"$ {line}", flush=True)
+        code = main.main([*flags])
+        if code != 0:
+            return code
+    return 0
 
 
-def print_result_paths(run: Path, result: Path, shipped_result: Path) -> None:
-    """Prints both gains, and where the pictures, the loss curve and the dashboard are."""
-    gains = f"{gain(shipped_result):.2f} dB, the new one by {gain(result):.2f} dB"
-    print(f"\nThe shipped network beats bicubic upscaling by {gains}, on photos that neither was trained on.")
-    print(f"  LR | bicubic | SR | HR   {shipped_result}/compare/ and {result}/compare/")
-    print(f"  loss curve               {run}/loss.png")
+def _print_results(demo: Demo, gains: dict[str, float]) -> None:
+    """Prints the gains, and where the page, the loss curve and the dashboard are."""
+    print("PSNR, compared with bicubic upscaling:")
+    for label, gain in gains.items():
+        print(f"  {label:30} {gain:+.2f} dB")
+    print(f"Open this page in a browser:     {demo.page}")
+    print(f"The loss curve:                  {demo.run}/loss.png")
     if visdom_server.is_running(visdom_server.PORT):
-        print(f"  dashboard                http://localhost:{visdom_server.PORT}/env/srmd_{run.name}")
+        print(f"The dashboard of the training:   http://localhost:{visdom_server.PORT}/env/srmd_{demo.run.name}")
+
+
+def _is_below(gains: dict[str, float], min_gain: float) -> bool:
+    """Whether the gain of the first photo, told nothing, or of the new network is too low; then it prints so."""
+    too_low = [f"{label} {gain:+.2f} dB" for label, gain in gains.items() if gain < min_gain]
+    if too_low:
+        print(f"expected at least {min_gain:+g} dB each, found {', '.join(too_low)}", file=sys.stderr)
+    return bool(too_low)
+
+
+def command() -> int:
+    """Runs the demo in its full length; returns the exit code, also if a signal ends it."""
+    main.end_on_signals()
+    try:
+        return run_demo(Budget())
+    except KeyboardInterrupt:
+        return 130
+    except Stopped as error:
+        return 128 + error.signal
 
 
 if __name__ == "__main__":
-    main.end_on_signals()
-    sys.exit(demo())
+    sys.exit(command())

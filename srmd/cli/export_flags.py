@@ -15,8 +15,8 @@ EXPORT_GROUPS: dict[str, tuple[Flag, ...]] = {
         Flag(
             "bake",
             ("export",),
-            "build in the degradation that --kernel and --noise_level describe: the exported network takes nothing but "
-            "a picture",
+            "build in the degradation that --kernel, --noise_level and --jpeg describe: the exported network takes "
+            "nothing but a picture",
             ON,
         ),
     ),

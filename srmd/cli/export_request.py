@@ -5,13 +5,13 @@ from pathlib import Path
 
 from srmd.base.errors import InputError
 from srmd.cli.degradation_request import degradation_values
-from srmd.config import AUTO, ExportRequest
+from srmd.config import AUTO, OFF, ExportRequest
 from srmd.pictures.files import is_picture_name
-from srmd.weights.shipped import shipped_weights
+from srmd.weights.shipped import jpeg_counterpart, shipped_weights
 
 SUFFIXES = {"onnx": ".onnx", "ncnn": ".param", "safetensors": ".safetensors"}
 OTHER_SUFFIXES = {*SUFFIXES.values(), ".bin", ".pt", ".pth", ".mat"}  # no folder is meant to have such a name
-BAKED_FLAGS = ("kernel", "kernel_index", "recentre_kernel", "noise_level", "downsampler")
+BAKED_FLAGS = ("kernel", "kernel_index", "recentre_kernel", "noise_level", "jpeg", "downsampler")
 PRECISIONS = {"auto": "fp32", "fp32": "fp32", "fp16": "fp16"}
 
 
@@ -36,7 +36,11 @@ def _check_baked_flags(values: dict) -> None:
         if name in values and "bake" not in values:
             raise InputError("expected --bake with it, which builds a degradation in, found none", name)
     kernels = values.get("kernel", [])
-    for name, is_auto in (("kernel", AUTO in kernels), ("noise_level", values.get("noise_level") == AUTO)):
+    for name, is_auto in (
+        ("kernel", AUTO in kernels),
+        ("noise_level", values.get("noise_level") == AUTO),
+        ("jpeg", values.get("jpeg") == AUTO),
+    ):
         if is_auto:
             raise InputError("expected a value for all pictures, which is built in, found auto", name)
     if len(kernels) > 1:
@@ -44,12 +48,19 @@ def _check_baked_flags(values: dict) -> None:
 
 
 def _shipped_weights(values: dict) -> Path:
-    """The shipped network for the scale: SRMDNF if no noise is built in, else SRMD."""
+    """The shipped network for the scale: SRMDJ if a JPEG is built in, else SRMDNF without noise and SRMD with it."""
     scale = values.get("scale_factor", 2)
     path = shipped_weights(scale, noisy="bake" not in values or bool(values.get("noise_level")))
     if path is None:
         raise InputError(f"expected a network, because none for x{scale} is shipped, found none", "weights")
-    return path
+    quality = values.get("jpeg", OFF)
+    if quality == OFF:
+        return path
+    jpeg_path = jpeg_counterpart(path)
+    if jpeg_path is None:
+        expected = f"expected off, because no network for x{scale} that is told of JPEG is shipped"
+        raise InputError(f"{expected}, found {quality}", "jpeg")
+    return jpeg_path
 
 
 def _with_result(request: ExportRequest) -> ExportRequest:

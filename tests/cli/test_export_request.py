@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from srmd.base.errors import InputError
 from srmd.cli.requests import parse
 from srmd.config import ExportRequest
 from srmd.kernel.families import delta, gaussian
@@ -29,10 +30,18 @@ def test_flags_that_are_not_given_have_their_defaults():
         ("--bake --scale_factor=3", "srmdnf_x3"),
         ("--bake --noise_level=0 --kernel=gaussian:2", "srmdnf_x2"),
         ("--bake --noise_level=0.5", "srmd_x2"),
+        ("--bake --jpeg=50", "srmdj_x2"),
+        ("--bake --jpeg=50 --noise_level=5 --scale_factor=1", "srmdj_x1"),
+        ("--bake --jpeg=off", "srmdnf_x2"),
     ],
 )
-def test_the_shipped_network_is_srmdnf_if_no_noise_is_built_in(flags: str, name: str):
+def test_the_shipped_network_suits_what_is_built_in(flags: str, name: str):
     assert export(flags).weights.stem == name
+
+
+def test_jpeg_is_refused_at_scales_without_a_network_for_it():
+    with pytest.raises(InputError, match="expected off, because no network for x4 that is told of JPEG is shipped"):
+        export("--bake --jpeg=50 --scale_factor=4")
 
 
 def test_the_degradation_that_is_built_in_has_the_defaults_of_a_test():

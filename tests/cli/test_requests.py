@@ -7,7 +7,7 @@ import pytest
 import scipy.io
 from PIL import Image
 
-from srmd.cli import demo, main
+from srmd.cli import main
 from srmd.cli.requests import parse
 from srmd.config import PrepareRequest, TrainConfig
 from srmd.kernel.families import gaussian
@@ -137,12 +137,6 @@ def test_the_network_is_told_an_estimate_of_hr_pictures_where_it_is_asked_for():
 
 def test_the_request_stores_the_command_line():
     assert parse([TRAIN, "--steps=5"]).command == ("python main.py --mode=train --steps=5")
-
-
-def test_the_flags_of_the_demo_are_valid(monkeypatch: pytest.MonkeyPatch):
-    assert parse(demo.TRAIN_FLAGS).steps == 600
-    monkeypatch.chdir(ROOT)
-    assert parse(demo.TEST_FLAGS).kernel[0].array.shape == (15, 15)
 
 
 def test_prepare_without_data_packs_the_built_in_set():
