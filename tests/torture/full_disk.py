@@ -19,6 +19,7 @@ import torch
 import srmd.evaluate.run
 import srmd.training_run  # noqa: F401 - so that the forks need not import it
 from picture_files import open_picture
+from srmd.base.files import TEMPORARY_FILES
 from srmd.cli import main
 from srmd.evaluate.records import is_results_folder
 from srmd.kernel.files import read_kernels
@@ -72,7 +73,7 @@ def check_files(folder: Path) -> None:
     for run in folder.glob("*/config.json"):
         check_run_folder(run.parent)
     for path in (path for path in folder.rglob("*") if path.is_file() and "cache" not in path.parts):
-        assert not re.fullmatch(r"\.[0-9a-f]{32}\..*", path.name), f"{path} is left over"
+        assert not path.match(TEMPORARY_FILES), f"{path} is left over"
         if path.suffix in (".png", ".jpg", ".tiff"):
             open_picture(path)
         elif path.suffix == ".json":
