@@ -118,15 +118,7 @@ def jpeg_tiff(side: int, **tags: int) -> bytes:
     return patched(content, (content.index(b"\xff\xc0") + 5, ">HH", (min(side, 65500),) * 2))
 
 
-def large_avif(side: int) -> bytes:
-    """An AVIF whose container states 16×16 pixels, and whose picture is larger."""
-    buffer = io.BytesIO()
-    Image.new("L", (side, side)).save(buffer, "AVIF", speed=10)
-    content = buffer.getvalue()
-    return patched(content, (content.index(b"ispe") + 8, ">II", (16, 16)))
-
-
-def psd(side: int, compression: int = 1) -> bytes:
+def psd(side: int, compression: int) -> bytes:
     header = struct.pack(">4sH6xHIIHH", b"8BPS", 1, 3, side, side, 8, 3) + struct.pack(">IIIH", 0, 0, 0, compression)
     return header + bytes(500)
 
@@ -286,8 +278,7 @@ WRITERS: dict[str, Writer] = {
     "PNG, 16 bits": lambda side: png(side, 16),
     "PPM": lambda side: f"P6\n{side} {side}\n255\n".encode() + bytes(1000),
     "PPM, text": lambda side: f"P3\n{side} {side}\n255\n".encode() + b"1 " * 1000,
-    "PSD": psd,
-    "PSD, uncompressed": lambda side: psd(side, 0),
+    "PSD": lambda side: psd(side, 0),
     "QOI": lambda side: b"qoif" + struct.pack(">IIBB", side, side, 4, 0) + bytes(1000),
     "SGI": sgi,
     "SGI, uncompressed": lambda side: sgi(side, 0),
@@ -308,14 +299,14 @@ WRITERS: dict[str, Writer] = {
     "XPM": xpm,
     "XVTHUMB": lambda side: f"P7 332\n#\n{side} {side} 255\n".encode() + bytes(1000),
 }
-# Files of which a part that is decoded at once is huge, while their headers state 16×16 pixels; and a refused format.
+# Files whose headers state 16×16 pixels, and of which a part that is decoded at once is huge; and files that are refused.
 PARTS: dict[str, Writer] = {
     "IPTC": iptc,
+    "PSD, run lengths": lambda side: psd(side, 1),
     "BLP, large JPEG": lambda side: blp_with_jpeg(side, 16),
     "JPEG2000, small first header": lambda side: jpeg2000(side, ihdr=16),
     "TIFF, tiles": lambda side: tiff(16, "tiff_lzw", tag_322=side, tag_323=side, tag_324=8, tag_325=100),
     "TIFF, tiles of JPEG": lambda side: jpeg_tiff(side, tag_322=side, tag_323=side, tag_324=8, tag_325=300),
     "TIFF, uncompressed tiles": lambda side: tiff(16, tag_322=side, tag_323=side, tag_324=8, tag_325=700),
     "TIFF, strips of JPEG": lambda side: jpeg_tiff(side),
-    "AVIF, small first header": lambda side: large_avif(side),
 }
