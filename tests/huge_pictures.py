@@ -299,7 +299,7 @@ WRITERS: dict[str, Writer] = {
     "XPM": xpm,
     "XVTHUMB": lambda side: f"P7 332\n#\n{side} {side} 255\n".encode() + bytes(1000),
 }
-# Files whose headers state 16×16 pixels, and of which a part that is decoded at once is huge; and files that are refused.
+# Files whose headers state 16×16 pixels, and of which a part decoded at once is huge; and some that are refused.
 PARTS: dict[str, Writer] = {
     "IPTC": iptc,
     "PSD, run lengths": lambda side: psd(side, 1),

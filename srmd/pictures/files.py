@@ -58,9 +58,7 @@ def _errors_of_reading(path: Path) -> Iterator[None]:
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except UnidentifiedImageError as error:
-        variant = describe_tiff(path)
-        found = f": this kind of TIFF can't be read: {variant}" if variant else ": not a picture of a known format"
-        raise InputError(f"{path}{found}") from error
+        raise InputError(f"{path}: {describe_tiff(path) or 'not a picture of a known format'}") from error
     except MemoryError as error:
         raise InputError(f"{path}: there is not enough memory for this picture") from error
     except Exception as error:  # a damaged file can raise any exception in Pillow's readers

@@ -100,29 +100,15 @@ def test_mat_files(tmp_path: Path, variables: list[bytes]):
     read(read_kernels, path)
 
 
+DESCRIPTIONS = ("<f4", "|u1", ">i2", "|b1", "<c8", "|O", "<U3", "|V8", "<m8", "<f2", "x", "", 3, [("a", "<f8")])
+
+
 @st.composite
 def npy_files(draw: st.DrawFn) -> bytes:
-    descriptions = [
-        "<f8",
-        "<f4",
-        "|u1",
-        ">i2",
-        "|b1",
-        "<c8",
-        "|O",
-        "<U3",
-        "|V8",
-        "<m8",
-        "<f2",
-        "x",
-        "",
-        3,
-        [("a", "<f8")],
-    ]
     shapes = st.lists(st.sampled_from([0, 1, 3, 5, 15, -1, 2**31, 2**62, 10**30]), max_size=4).map(tuple)
     shape = draw(st.sampled_from([(3, 5), (15, 15)]) | shapes)
     header = {
-        "descr": draw(mostly("<f8", *descriptions)),
+        "descr": draw(mostly("<f8", *DESCRIPTIONS)),
         "fortran_order": draw(mostly(False, True, 2, "no")),
         "shape": draw(mostly(shape, list(shape), 1.5, ("a",))),
     }
