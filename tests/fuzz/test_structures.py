@@ -91,6 +91,7 @@ mat_files = st.lists(
 )
 
 
+@pytest.mark.filterwarnings("ignore")  # SciPy's of variables with one name
 @EXAMPLES
 @given(variables=mat_files)
 def test_mat_files(tmp_path: Path, variables: list[bytes]):
@@ -118,6 +119,7 @@ def npy_files(draw: st.DrawFn) -> bytes:
     return b"\x93NUMPY" + version + length + text + bytes(draw(st.sampled_from([0, 8, 120, 1800, 225 * 8])))
 
 
+@pytest.mark.filterwarnings("ignore")  # NumPy's of sizes that overflow
 @EXAMPLES
 @given(content=npy_files())
 def test_npy_files(tmp_path: Path, content: bytes):

@@ -43,7 +43,7 @@ COMMANDS = {  # in the folder `full`
     "test": ["--mode=test", "--test_data=../pictures", "--device=cpu", "--visdom=off", "--save_lr", "--output=results"],
 }
 # Those that measure the speed of engines and compile code in each attempt, and write both to the full disk.
-WITH_OWN_CACHE = [COMMANDS["restore"]]
+WITH_OWN_CACHE = [COMMANDS["file"]]
 FULL = "No space left on device"
 
 
