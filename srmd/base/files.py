@@ -9,9 +9,15 @@ from pathlib import Path
 
 from srmd.base.errors import InputError
 
-TEMPORARY_FILES = f".{'[0-9a-f]' * 32}.*"  # the names of `atomic_write`
+try:
+    import fcntl
+except ImportError:  # Windows has none
+    fcntl = None
+
+TEMPORARY_FILES = f".tmp-srmd-{'[0-9a-f]' * 32}.*"  # the names of `atomic_write`
 # What the package keeps in its cache folder: benchmark results and compiled libraries; and what a killed process left.
 CACHED_FILES = ("engines.json", "convolution-*.so", TEMPORARY_FILES)
+_cleaned_folders: set[Path] = set()  # those in which this process has removed the temporary files of killed ones
 SPECIAL_FILES = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
 
 
@@ -51,11 +57,11 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
     At the end of the `with` block the temporary file is synced to disk and renamed to `path`. After an exception it is
     removed, and an old file at `path` stays: `path` never holds half a file. An OSError, such as of a full disk, names
-    `path`.
+    `path`. Before, temporary files that killed processes left in the folder are removed.
     """
-    temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
+    temporary = path.with_name(f".tmp-srmd-{uuid.uuid4().hex}{path.suffix}")
     try:
-        with name_in_errors(path, temporary):
+        with name_in_errors(path, temporary), _shared_lock(path.parent):
             yield temporary
             _sync(temporary, os.O_RDWR)  # Windows syncs a file only if it is open for writing
             temporary.replace(path)
@@ -63,6 +69,37 @@ def atomic_write(path: Path) -> Iterator[Path]:
                 _sync(path.parent, os.O_RDONLY)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _shared_lock(folder: Path) -> Iterator[None]:
+    """Holds a shared lock of a folder while a temporary file is written there.
+
+    As long as nobody else holds it, no temporary file in the folder is in use: those that are there are removed, once
+    per process. Without locks, as on Windows and some network disks, nothing is removed.
+    """
+    if fcntl is None or not folder.is_dir():
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            if folder not in _cleaned_folders:
+                _remove_unused(folder, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _remove_unused(folder: Path, descriptor: int) -> None:
+    """Removes the temporary files of a folder, unless somebody else holds its lock."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return
+    remove_temporary_files(folder)
+    _cleaned_folders.add(folder)
 
 
 def remove_temporary_files(folder: Path) -> None:

@@ -70,7 +70,8 @@ class ResultRecords:
 
     def __exit__(self, *_: object) -> None:
         if self._journal is not None:
-            self._journal.close()
+            with name_in_errors(Path(self._journal.name)):
+                self._journal.close()  # writes what a full disk has left in the buffer, and fails again
 
     def part(self) -> tuple[dict[str, dict], list[Path]]:
         """The rows of this run and the journals that one of several processes tells the others of."""

@@ -6,6 +6,7 @@ pictures are read as 8 bits.
 """
 
 import io
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -28,11 +29,13 @@ from srmd.pictures.picture import Metadata, Picture, as_floats, change_depth, qu
 from srmd.pictures.pillow import pillow_settings
 from srmd.pictures.png16 import encode_16_bit_png, with_16_bits
 from srmd.pictures.png_chunks import HEADER_END, PNG_GREY_ALPHA, PngHeader, metadata_chunks, read_png_header
+from srmd.pictures.stated_size import check_ico, check_stated_size
 from srmd.pictures.tiff import check_tiff, correct_tiff, describe_tiff, stored_size
 
 ORIENTATION = ExifTags.Base.Orientation
-# Formats that are never read or written: Pillow renders EPS and WMF with another program; the others are data or video.
-REFUSED_FORMATS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
+# Formats that are never read or written: Pillow renders EPS and WMF with another program, and opens what is in IPTC as
+# any format, EPS too; the others are data or video.
+REFUSED_FORMATS = {"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"}
 ICON_FORMATS = {"ICO", "ICNS"}  # never written: their writers shrink a picture that is too large
 
 
@@ -55,9 +58,7 @@ def _errors_of_reading(path: Path) -> Iterator[None]:
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except UnidentifiedImageError as error:
-        variant = describe_tiff(path)
-        found = f": this kind of TIFF can't be read: {variant}" if variant else ": not a picture of a known format"
-        raise InputError(f"{path}{found}") from error
+        raise InputError(f"{path}: {describe_tiff(path) or 'not a picture of a known format'}") from error
     except MemoryError as error:
         raise InputError(f"{path}: there is not enough memory for this picture") from error
     except Exception as error:  # a damaged file can raise any exception in Pillow's readers
@@ -128,16 +129,18 @@ def upright_size(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
 def open_image(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
     """Opens a picture file with Pillow, whose settings are those of `pillow_settings` inside the `with` block.
 
-    Raises InputError if the path is no file, or if the picture has more than `max_pixels` pixels.
+    Raises InputError if the path is no file, or if the picture has more than `max_pixels` pixels, or more than its file
+    can hold.
     """
     if (found := describe_path(path)) != "a file":  # opening a pipe, for example, could block for ever
         raise InputError(f"expected a picture, found {found}")
     # Pillow maps a file that it opens by its path, and mixes up the rows of such a TIFF if it is turned by 90°.
-    with pillow_settings(), Path(path).open("rb") as file, Image.open(file, formats=readable_formats()) as image:
-        pixels = image.width * image.height
-        if pixels > max_pixels:
-            raise InputError(f"expected at most {max_pixels:,} pixels (`max_pixels`), found {pixels:,}")
-        yield image
+    with pillow_settings(), Path(path).open("rb") as file:
+        check_ico(file)
+        bytes_in_file = os.fstat(file.fileno()).st_size  # before Pillow closes the file, as for FTEX
+        with Image.open(file, formats=readable_formats()) as image:
+            check_stated_size(image, bytes_in_file, max_pixels)
+            yield image
 
 
 def readable_formats() -> list[str]:

@@ -15,6 +15,7 @@ PHOTOMETRIC = ExifTags.Base.PhotometricInterpretation
 SAMPLES_PER_PIXEL = ExifTags.Base.SamplesPerPixel
 PLANAR_CONFIGURATION = ExifTags.Base.PlanarConfiguration
 SAMPLE_FORMAT = 339
+REQUIRED_TAGS = (ExifTags.Base.ImageWidth, ExifTags.Base.ImageLength)
 WHITE_IS_ZERO = 0
 SEPARATE_PLANES = 2
 SIGNED = 2
@@ -81,20 +82,24 @@ def stored_size(image: Image.Image) -> tuple[int, int]:
 
 
 def describe_tiff(path: Path) -> str | None:
-    """The pixel format of a TIFF file, for a message that Pillow can't read it; None if the file is no valid TIFF."""
+    """Why Pillow can't read a TIFF file, for a message; None if the file is none."""
     with path.open("rb") as file:
         header = file.read(16)
         if header[:4] not in TIFF_SIGNATURES:
             return None
         if header[:4] == BIG_ENDIAN_BIGTIFF:  # Pillow takes it for a TIFF with offsets of 32 bits
-            return "BigTIFF in big-endian order"
+            return "this kind of TIFF can't be read: BigTIFF in big-endian order"
         try:
             tags = Tags(header if header[2:3] == b"+" else header[:8])
             file.seek(tags.next)
             tags.load(file)
+            missing = [tag.name for tag in REQUIRED_TAGS if max(numbers_of(tags.get(tag, 0)), default=0) < 1]
+            if missing:
+                return f"a broken picture (the directory of the TIFF states no {', '.join(missing)})"
             bits, number_format = max(tags.get(BITS_PER_SAMPLE, (1,))), max(tags.get(SAMPLE_FORMAT, (1,)))
             samples, photometric = tags.get(SAMPLES_PER_PIXEL, 1), tags.get(PHOTOMETRIC)
         except Exception:  # a damaged file can raise any exception
-            return None
-    numbers = NUMBER_TYPES.get(number_format, "other")
-    return f"{samples} × {bits} bits per pixel, {numbers}, PhotometricInterpretation {photometric}"
+            return "a broken picture (the directory of the TIFF is damaged)"
+    numbers, compression = NUMBER_TYPES.get(number_format, "other"), tags.get(COMPRESSION, 1)
+    kind = f"{samples} × {bits} bits per pixel, {numbers}, PhotometricInterpretation {photometric}"
+    return f"this kind of TIFF can't be read: {kind}, Compression {compression}"

@@ -2,13 +2,15 @@
 
 import errno
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from srmd.base.errors import InputError
-from srmd.base.files import atomic_write, make_folder
+from srmd.base.files import TEMPORARY_FILES, atomic_write, make_folder
 
 
 def test_a_file_appears_only_when_it_is_complete(tmp_path: Path):
@@ -37,6 +39,38 @@ def test_a_file_with_the_longest_possible_name_is_written(tmp_path: Path):
     with atomic_write(path) as temporary:
         temporary.write_text("all")
     assert path.read_text() == "all"
+
+
+BEGIN_WRITE = """
+import sys, time
+from pathlib import Path
+from srmd.base.files import atomic_write
+with atomic_write(Path(sys.argv[1])) as temporary:
+    temporary.write_text("half")
+    print(flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows can't lock folders")
+def test_temporary_files_of_killed_processes_are_removed_by_the_next_write_and_those_of_others_stay(tmp_path: Path):
+    command = [sys.executable, "-c", BEGIN_WRITE, str(tmp_path / "a.png")]
+    (tmp_path / f".{'0' * 32}.png").touch()  # not a file of this package
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as killed:
+        killed.stdout.readline()
+        killed.kill()
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as writing:
+        writing.stdout.readline()
+        temporary = list(tmp_path.glob(TEMPORARY_FILES))
+        with atomic_write(tmp_path / "b.png") as path:
+            path.touch()
+        left = list(tmp_path.glob(TEMPORARY_FILES))
+        writing.kill()
+    assert len(temporary) == 1, "the second process has removed the file of the first one"
+    assert left == temporary, "the file of a process that writes has been removed"
+    with atomic_write(tmp_path / "b.png") as path:
+        path.touch()
+    assert {path.name for path in tmp_path.iterdir()} == {f".{'0' * 32}.png", "b.png"}
 
 
 @pytest.fixture

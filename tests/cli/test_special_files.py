@@ -28,6 +28,7 @@ REQUESTS = [  # the flag, other flags, and the suffix that the flag's files have
     ("--output", "red.png --kernel=delta", ".png"),
     ("--output", "--mode=train", ""),
     ("--output", "--mode=prepare", ".h5"),
+    ("--output", "--mode=export", ".onnx"),
     ("--kernel", "--mode=test", ".mat"),
     ("--kernel", "--mode=test", ".npy"),
     ("--kernel", "--mode=test", ".png"),

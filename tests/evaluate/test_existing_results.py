@@ -1,7 +1,9 @@
 """Restoring LR pictures into a folder that holds results already."""
 
 import json
+import re
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from PIL import Image
 from small_restoring import BASE, contents, files, metrics, picture, restore, write_network
 from srmd.cli import main
 from srmd.evaluate import restoring
+from srmd.evaluate.records import ResultRecords
 
 
 @pytest.fixture(autouse=True)
@@ -167,3 +170,21 @@ def test_a_record_with_a_name_that_is_too_long_is_ignored():
     Path("out/metrics.json").write_text(json.dumps(written))
     assert restore("--input", "in") == 0
     assert [row["file"] for row in metrics()["images"]] == ["a.png"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limits on the size of files")
+def test_a_journal_that_cannot_be_written_is_named_also_when_it_is_closed():
+    import resource
+
+    def record() -> None:
+        with ResultRecords(Path.cwd()) as records:
+            records.add({"file": "a.png", "settings": {}})
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))  # any write fails, as on a full disk
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            record()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert re.fullmatch(r"\.srmd-[0-9a-f]{32}\.jsonl", Path(caught.value.filename).name)

@@ -111,6 +111,18 @@ def test_an_hr_picture_that_is_left_out_is_in_the_metrics_with_the_reason(traine
     assert left_out["reason"].startswith("expected sides of at least")
 
 
+def test_an_hr_picture_that_a_noise_map_does_not_fit_is_left_out_alone(trained: str, capsys: pytest.CaptureFixture):
+    for name, size in (("a", (64, 48)), ("b", (64, 50)), ("c", (64, 48))):
+        open_picture("pictures/a.png").resize(size).save(f"pictures/{name}.png")
+    np.save("noise.npy", np.full((48, 64), 5.0))
+    assert check(trained, "--test_data=pictures", "--kernel=delta", "--noise_map=noise.npy") == 1
+    assert [row["name"] for row in metrics()["images"]] == ["a", "c"]
+    (left_out,) = metrics()["left_out"]
+    assert left_out["input"] == "pictures/b.png"
+    assert "expected 32×25 (LR) or 64×50 (HR) pixels, found 64×48" in left_out["reason"]
+    assert "1 of 3 pictures were left out: pictures/b.png" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("trained", ["--kernel_size=21"], indirect=True)
 def test_a_gaussian_is_computed_for_the_networks_window(trained: str):
     for spec, size in (("gaussian:4", 21), ("delta", 15)):

@@ -10,6 +10,7 @@ import tifffile
 from PIL import Image
 
 from example_pictures import exif, save
+from srmd.base.errors import InputError
 from srmd.jpeg.tables import JpegTables
 from srmd.pictures.files import read_picture
 
@@ -83,3 +84,57 @@ def test_a_turned_tiff(tmp_path: Path):
     picture = read_picture(path)
     assert picture.pixels.shape == (64, 48, 3)
     assert picture.jpeg.subsampling == "4:4:0"
+
+
+def with_first_table(content: bytes, table: bytes) -> bytes:
+    """A JPEG with another segment in place of the first quantisation table, or without it."""
+    start = content.index(b"\xff\xdb")
+    end = start + 2 + int.from_bytes(content[start + 2 : start + 4])
+    segment = b"\xff\xdb" + (2 + len(table)).to_bytes(2) + table if table else b""
+    return content[:start] + segment + content[end:]
+
+
+QUALITY_60 = JpegTables.of_quality(60, "4:4:4")
+DAMAGED_TABLES = {
+    "zeros": (b"\0" + bytes(64), (0,) * 64),
+    "16 bits": (b"\x10" + b"\x01\x2c" * 64, (300,) * 64),
+    "16 bits, the largest": (b"\x10" + b"\xff" * 128, (65535,) * 64),
+    "none": (b"", None),
+    "cut off": (b"\0" + bytes(20), None),
+    "another number": (b"\3" + bytes(range(64)), None),
+    "32 bits": (b"\x20" + bytes(range(64)), None),
+}
+
+
+@pytest.mark.parametrize(("table", "luma"), DAMAGED_TABLES.values(), ids=DAMAGED_TABLES)
+@pytest.mark.parametrize("name", ["a.jpg", "a.mpo"])
+def test_unusual_and_damaged_tables(tmp_path: Path, name: str, table: bytes, luma: tuple[int, ...] | None):
+    path = saved(tmp_path, name, quality=60, subsampling=0)
+    path.write_bytes(with_first_table(path.read_bytes(), table))
+    if luma is None:
+        with pytest.raises(InputError, match=rf"{name}: (a broken picture|not a picture of a known format)"):
+            read_picture(path)
+        return
+    tables = read_picture(path).jpeg
+    assert tables == replace(QUALITY_60, luma=luma)
+    assert all(0 <= number <= 1 for number in tables.condition)
+
+
+@pytest.mark.parametrize("byte", [0x00, 0x44, 0x33, 0xFF])
+def test_impossible_sampling_factors_are_refused(tmp_path: Path, byte: int):
+    path = saved(tmp_path, "a.jpg")
+    content = bytearray(path.read_bytes())
+    content[content.index(b"\xff\xc0") + 11] = byte
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.jpg: "):
+        read_picture(path)
+
+
+@pytest.mark.parametrize("change", [b"\xff\xdb\0\x43\x09", b"\xff\xdb\0\x02\x00"], ids=["number", "length"])
+def test_damaged_tables_of_a_tiff_are_refused(tmp_path: Path, change: bytes):
+    path = saved(tmp_path, "a.tif", compression="jpeg", quality=60)
+    content = path.read_bytes()
+    start = content.index(b"\xff\xdb")
+    path.write_bytes(content[:start] + change + content[start + len(change) :])
+    with pytest.raises(InputError, match=r"a\.tif: "):
+        read_picture(path)

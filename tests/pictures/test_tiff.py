@@ -1,5 +1,6 @@
 """TIFF files of every kind of number, as tifffile writes and reads them: read correctly, or refused."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import imagecodecs  # noqa: F401  tifffile needs it for compressed files
@@ -158,3 +159,22 @@ def test_a_picture_is_turned_upright(tmp_path: Path, channels: int, orientation:
         found = colours if picture.alpha is None else np.dstack([colours, picture.alpha])
         np.testing.assert_array_equal(found, expected, str(compression))
         assert upright_size(tmp_path / "a.tif") == expected.shape[:2]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda content, _: content[:8], "the directory of the TIFF states no ImageWidth, ImageLength"),
+        (lambda content, _: content[:4] + b"\xff\xff\xff\0" + content[8:], "states no ImageWidth, ImageLength"),
+        (lambda content, entry: content[:entry] + b"\xe7\3" + content[entry + 2 :], "states no ImageWidth"),
+        (lambda content, entry: content[: entry + 8] + bytes(4) + content[entry + 12 :], "states no ImageWidth"),
+    ],
+    ids=["cut off", "beyond the end", "without a width", "with width 0"],
+)
+def test_a_damaged_directory_is_told(tmp_path: Path, change: Callable[[bytes, int], bytes], message: str):
+    Image.new("L", (9, 7)).save(tmp_path / "a.tif")
+    content = (tmp_path / "a.tif").read_bytes()
+    first_entry = int.from_bytes(content[4:8], "little") + 2
+    (tmp_path / "a.tif").write_bytes(change(content, first_entry))
+    with pytest.raises(InputError, match=rf"a\.tif: a broken picture \(.*{message}"):
+        read_picture(tmp_path / "a.tif")

@@ -18,7 +18,7 @@ from srmd.weights.files import read_weights
 TRAIN = ["--mode=train", "--batch_size=2", "--patch_size=8", "--device=cpu", "--visdom=off", "--precision=fp32"]
 RESTORE = ["--kernel=delta", "--noise_level=0", "--device=cpu", "--visdom=off"]
 KILLED = -signal.SIGKILL
-WAIT_SECONDS = 300
+WAIT_SECONDS = 1200  # a busy machine is slow
 
 
 def start(*arguments: str, program: Sequence[str] = ("-m", "srmd"), **options: object) -> subprocess.Popen:

@@ -10,15 +10,16 @@ import os
 import re
 import shutil
 import sys
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 
-import h5py  # noqa: F401, so that the forks need not import it
-import numpy as np
+import h5py  # noqa: F401 - so that the forks need not import it
 import torch
 
 import srmd.evaluate.run
 import srmd.training_run  # noqa: F401 - so that the forks need not import it
 from picture_files import open_picture
+from srmd.base.files import TEMPORARY_FILES
 from srmd.cli import main
 from srmd.evaluate.records import is_results_folder
 from srmd.kernel.files import read_kernels
@@ -41,6 +42,8 @@ COMMANDS = {  # in the folder `full`
     "kernel": [PICTURE, "--kernel=gaussian:1", "--device=cpu", "--save_kernel=k.npy", "--output=results"],
     "test": ["--mode=test", "--test_data=../pictures", "--device=cpu", "--visdom=off", "--save_lr", "--output=results"],
 }
+# Those that measure the speed of engines and compile code in each attempt, and write both to the full disk.
+WITH_OWN_CACHE = [COMMANDS["file"]]
 FULL = "No space left on device"
 
 
@@ -55,7 +58,7 @@ def attempt(command: list[str], first_failing: int, prepared: Path | None) -> tu
         for stream in (1, 2):
             os.dup2(output, stream)
         os.chdir(folder)
-        os.environ["XDG_CACHE_HOME"] = str(Path("cache").resolve())
+        os.environ["XDG_CACHE_HOME"] = str(Path("cache" if command in WITH_OWN_CACHE else "../cache").resolve())
         shim = ctypes.CDLL(None)
         shim.fail_writes_from(ctypes.c_long(first_failing))
         main.silence_libraries(command)
@@ -72,7 +75,7 @@ def check_files(folder: Path) -> None:
     for run in folder.glob("*/config.json"):
         check_run_folder(run.parent)
     for path in (path for path in folder.rglob("*") if path.is_file() and "cache" not in path.parts):
-        assert not re.fullmatch(r"\.[0-9a-f]{32}\..*", path.name), f"{path} is left over"
+        assert not path.match(TEMPORARY_FILES), f"{path} is left over"
         if path.suffix in (".png", ".jpg", ".tiff"):
             open_picture(path)
         elif path.suffix == ".json":
@@ -99,10 +102,20 @@ def check_error(name: str, number: int, code: int, output: str) -> None:
     assert re.match(r"(?!No space)[^:]*[\w-]+(\.\w+|/[\w-]+): ", lines[0]), case
 
 
+def warm_up() -> None:
+    """Runs the commands in this process, so that the forks need not import modules, compile code and list fonts."""
+    os.environ["XDG_CACHE_HOME"] = str(Path("cache").resolve())
+    Path("warm").mkdir()
+    with open(os.devnull, "w") as null, redirect_stdout(null), redirect_stderr(null), chdir("warm"):
+        for name in ("train", "prepare", "sheet", "estimated", "map", "test"):
+            code = main.main(COMMANDS[name])
+            assert code == 0, name
+
+
 def main_of_part() -> int:
     """Runs all commands; prints a line, or a traceback of the first fault."""
     torch.set_num_threads(1)
-    np.random.default_rng(0)
+    warm_up()
     attempts = failures = 0
     prepared = None
     for name, command in COMMANDS.items():

@@ -17,10 +17,10 @@ MAX_GROWTH = 60  # MB of memory from the first tenth of the pictures to the last
 
 
 def memory(minutes: int) -> str:
-    """Measures the slope of a long training's memory after its first two saves, for which modules are imported."""
+    """Measures the slope of a long training's memory after its first three saves, for which modules are imported."""
     flags = ("--train_data=pictures", "--steps=10000000", "--save_every=100")
     process = start(*train("long", *flags))
-    wait_until(lambda: len(list(Path("long").glob("checkpoint-*.pt"))) >= 2, process)
+    wait_until(lambda: len(list(Path("long").glob("checkpoint-*.pt"))) >= 3, process)
     samples, end = [], time.monotonic() + 60 * minutes
     while time.monotonic() < end:
         time.sleep(SAMPLE_SECONDS)

@@ -168,6 +168,37 @@ def test_a_checkpoint_with_other_things_than_tensors_is_refused(ema: dict, tmp_p
         read_weights(tmp_path / "a.pt")
 
 
+def test_a_network_and_an_estimator_are_not_taken_for_each_other():
+    with pytest.raises(InputError, match="expected a network that restores pictures, found an estimator"):
+        read_weights(Path("weights/estimate_x2.safetensors"))
+    with pytest.raises(InputError, match=r"expected an estimator, found a \.safetensors of another kind"):
+        read_estimator(Path("weights/srmd_x2.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({}, "expected metadata under srmd and a tensor pca"),
+        ({"conditions": ["kernel", "noise"]}, "tensors do not fit"),
+        ({"conditions": ["jpeg"]}, "no valid conditions"),
+        ({"conditions": ["kernel", "noise", "jpeg", "jpeg"]}, "no valid conditions"),
+        ({"pca_dim": 9}, r"expected its P to be \(9, 225\)"),
+    ],
+)
+def test_a_network_that_is_told_of_jpeg_without_p_or_with_other_conditions(change: dict, message: str, tmp_path: Path):
+    content = Path("weights/srmdj_x2.safetensors").read_bytes()
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    values = json.loads(header["__metadata__"]["srmd"])
+    header["__metadata__"]["srmd"] = json.dumps(values | change)
+    if not change:
+        header["p"] = header.pop("pca")
+    text = json.dumps(header).encode()
+    (tmp_path / "a.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + content[end:])
+    with pytest.raises(InputError, match=message):
+        read_weights(tmp_path / "a.safetensors")
+
+
 @pytest.mark.skipif(not HOSTILE.is_dir(), reason=f"needs the files in {HOSTILE}")
 @pytest.mark.parametrize(
     "name",
