@@ -120,7 +120,8 @@ def _serve(request: PanelRequest) -> None:
     with deferred_signals():
         from srmd.panel.server import serve
 
-    serve(request)
+    # Flushed, because a program that reads the address through a pipe would wait for the end of the server.
+    serve(request, lambda address: print(f"The page is at {address} (Ctrl-C ends it)", flush=True))
 
 
 def main(arguments: list[str]) -> int:

@@ -13,7 +13,7 @@ from srmd.pictures.formats import DEFAULT_QUALITY
 
 QUALITY = "quality"  # of `jpeg`: the quality is set by hand
 LABELS = {
-    "width": "Blur width, pixels of the result",
+    "width": "Blur width, HR pixels",
     "second_width": "Second blur width",
     "angle": "Angle of the blur, degrees",
     "noise_level": "Noise level of 255",
@@ -80,7 +80,7 @@ def make_controls(networks: PanelNetworks) -> Controls:
 
 
 def _picture_controls() -> dict:
-    upload = gr.File(label="Picture: drop, paste or choose", height=110, elem_id="upload", type="filepath")
+    upload = gr.File(label="Picture: drop, paste or choose", height=130, elem_id="upload", type="filepath")
     message = gr.HTML(elem_id="message")
     found = gr.HTML(elem_id="found")
     comparison = gr.ImageSlider(
@@ -95,7 +95,7 @@ def _picture_controls() -> dict:
         label="Whole picture: click to move the crop",
         interactive=False,
         buttons=[],
-        height=300,
+        height=240,
         elem_id="overview",
     )
     with gr.Row(equal_height=True, elem_id="centre"):
@@ -124,10 +124,10 @@ def _setting_controls(networks: PanelNetworks) -> dict:
         [("auto", AUTO), ("none", OFF), ("by quality", QUALITY)], value=AUTO, label="JPEG compression", elem_id="jpeg"
     )
     low, high, step = BOUNDS["quality"]
-    quality = gr.Slider(low, high, 75, step=step, label="JPEG quality", elem_id="quality")
-    with gr.Row(equal_height=True):
-        kernel = gr.HTML(elem_id="kernel", min_height=120)
-        show_candidates = gr.Button("Show candidates", elem_id="show-candidates")
+    quality = gr.Slider(low, high, 75, step=step, label="JPEG quality", elem_id="quality", buttons=[])
+    with gr.Row(elem_id="kernel-row"):
+        kernel = gr.HTML(elem_id="kernel", min_height=90)
+        show_candidates = gr.Button("Show candidates", size="md", elem_id="show-candidates")
     candidates = gr.Gallery(
         label="Candidates: click one to take its settings",
         columns=COLUMNS,
@@ -155,12 +155,18 @@ def _number_controls(name: str, is_used: bool) -> tuple[gr.Slider, gr.Checkbox]:
     low, high, step = BOUNDS[name]
     with gr.Row(equal_height=True, elem_classes="setting"):
         slider = gr.Slider(
-            low, high, 0, step=step, label=LABELS[name], interactive=is_used, scale=6, min_width=200, elem_id=name
+            low,
+            high,
+            0,
+            step=step,
+            label=LABELS[name],
+            interactive=is_used,
+            scale=6,
+            min_width=200,
+            elem_id=name,
+            buttons=[],
         )
-        words = name.replace("_", " ")
-        auto = gr.Checkbox(
-            True, label=f"auto {words}", interactive=is_used, scale=1, min_width=90, elem_id=f"auto-{name}"
-        )
+        auto = gr.Checkbox(True, label="auto", interactive=is_used, scale=1, min_width=80, elem_id=f"auto-{name}")
     return slider, auto
 
 
@@ -170,7 +176,14 @@ def _file_controls() -> dict:
         file_format = gr.Dropdown(choices, value="png", label="Format of the result", min_width=130, elem_id="format")
         low, high, step = BOUNDS["quality"]
         file_quality = gr.Slider(
-            low, high, DEFAULT_QUALITY, step=step, label="Quality of the file", min_width=160, elem_id="file-quality"
+            low,
+            high,
+            DEFAULT_QUALITY,
+            step=step,
+            label="Quality of the file",
+            min_width=160,
+            elem_id="file-quality",
+            buttons=[],
         )
     with gr.Row(equal_height=True):
         restore = gr.Button("Restore the whole picture", variant="primary", elem_id="restore", min_width=180)

@@ -20,9 +20,12 @@ CACHE_SECONDS = (60, 600)  # how often pictures that were shown are removed, and
 
 def theme() -> gr.themes.Base:
     """A theme with the fonts of the machine; the default theme would load fonts from the network."""
-    return gr.themes.Default(
-        font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"], primary_hue="blue"
-    )
+    fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
+    dark_button = {
+        "button_primary_background_fill": "*primary_700",
+        "button_primary_background_fill_hover": "*primary_800",
+    }
+    return gr.themes.Default(primary_hue="blue", **fonts).set(**dark_button)
 
 
 def build_page(sessions: Sessions, request: PanelRequest) -> gr.Blocks:

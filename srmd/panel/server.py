@@ -1,10 +1,9 @@
 """Serves the page on this machine only, until the process is ended."""
 
-import logging
 import os
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -16,16 +15,14 @@ from srmd.panel.networks import PanelNetworks
 from srmd.panel.session import Compute
 from srmd.panel.sessions import Sessions
 
-logger = logging.getLogger("srmd")
-
 HOST = "127.0.0.1"
 FIRST_PORT, PORTS = 7860, 20  # where a free port is searched
 MAX_UPLOAD = 128 * 2**20  # bytes
 CLOSING_SECONDS = 1  # that open requests get when the server is ended
 
 
-def serve(request: PanelRequest) -> None:
-    """Serves the page until Ctrl-C or a signal ends the process; then all files of the page are removed.
+def serve(request: PanelRequest, announce: Callable[[str], object]) -> None:
+    """Calls `announce` with the address of the page, and serves it until Ctrl-C or a signal ends the process; then all files of the page are removed.
 
     Raises InputError if the port is in use or the network can't be read.
     """
@@ -37,7 +34,7 @@ def serve(request: PanelRequest) -> None:
         sessions = Sessions(Compute(PanelNetworks(request)), Path(folder))
         app = Guard(make_app(sessions, request), port, MAX_UPLOAD)
         config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=CLOSING_SECONDS, ws="none")
-        logger.info("The page is at http://%s:%d/ (Ctrl-C ends it)", HOST, port)
+        announce(f"http://{HOST}:{port}/")
         uvicorn.Server(config).run(sockets=[listener])
 
 
