@@ -254,3 +254,19 @@ class PackageRequest:
 
     command: str  # list_weights or clear_cache
     debug: bool = False
+
+
+@dataclass(frozen=True)
+class PanelRequest:
+    """The request of `--mode=panel`."""
+
+    input: Path | None = None  # LR picture that each tab of the browser starts with
+    weights: Path | None = None  # None: the shipped networks
+    pca: Path | None = None  # file of P, for weights without P
+    port: int | None = None  # None: FIRST_PORT, or the next one that is free
+    max_pixels: int = 2**25  # of a picture; larger ones are refused
+    device: str = "auto"
+    engine: str = "auto"
+    precision: str = "auto"
+    threads: int | None = None  # None: PyTorch's default
+    debug: bool = False

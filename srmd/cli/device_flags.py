@@ -7,7 +7,7 @@ DEVICE_GROUPS: dict[str, tuple[Flag, ...]] = {
     "Device and speed": (
         Flag(
             "device",
-            ("train", "test"),
+            ("train", "test", "panel"),
             "device to compute on; auto: a CUDA GPU if there is one, else the CPU",
             {
                 "type": one_of(r"auto|cpu|mps|cuda(:\d{1,2})?", "auto, cpu, cuda[:N] or mps"),
@@ -16,18 +16,18 @@ DEVICE_GROUPS: dict[str, tuple[Flag, ...]] = {
         ),
         Flag(
             "engine",
-            ("test",),
+            ("test", "panel"),
             "library that runs the network; auto: the fastest in a short benchmark, whose result is cached",
             words("auto", "torch", "ncnn", "openvino"),
         ),
         Flag(
             "precision",
-            ("train", "test", "export"),
+            ("train", "test", "export", "panel"),
             "number format of the computation; auto: fp16 on a GPU, bf16 on a CPU where it is faster, else fp32; with "
             "--mode=export, the numbers in the file, fp32 or fp16",
             words("auto", "fp32", "bf16", "fp16"),
         ),
-        Flag("threads", ("train", "test"), "CPU threads", {"type": whole(1, 1024), "metavar": "N"}),
+        Flag("threads", ("train", "test", "panel"), "CPU threads", {"type": whole(1, 1024), "metavar": "N"}),
         Flag(
             "tile",
             ("test",),

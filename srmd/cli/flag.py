@@ -15,4 +15,4 @@ class Flag:
 
 
 ON = {"action": "store_true"}
-ALL_MODES = ("train", "test", "prepare", "export")
+ALL_MODES = ("train", "test", "prepare", "export", "panel")

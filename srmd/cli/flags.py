@@ -13,18 +13,26 @@ from srmd.cli.device_flags import DEVICE_GROUPS
 from srmd.cli.estimate_flags import ESTIMATE_GROUPS
 from srmd.cli.export_flags import EXPORT_GROUPS
 from srmd.cli.flag import ON, Flag
+from srmd.cli.panel_flags import PANEL_GROUPS
 from srmd.cli.picture_flags import PICTURE_GROUPS
 from srmd.cli.restoring_flags import DEFAULT_TEXTS, RESTORING_GROUPS
 from srmd.cli.training_flags import TRAINING_GROUPS
-from srmd.config import ExportRequest, PrepareRequest, TestRequest, TrainConfig
+from srmd.config import ExportRequest, PanelRequest, PrepareRequest, TestRequest, TrainConfig
 
-REQUESTS = {"train": TrainConfig, "test": TestRequest, "prepare": PrepareRequest, "export": ExportRequest}
+REQUESTS = {
+    "train": TrainConfig,
+    "test": TestRequest,
+    "prepare": PrepareRequest,
+    "export": ExportRequest,
+    "panel": PanelRequest,
+}
 MODES = tuple(REQUESTS)
 DESCRIPTIONS = {
     "train": "Train a network.",
     "test": "Restore LR pictures (--input), or degrade, restore and score HR pictures (--test_data).",
     "prepare": "Pack a folder of pictures into one HDF5 file for training.",
     "export": "Write a network in a format of other programs, with or without a degradation built in.",
+    "panel": "Restore pictures in the browser: one setting after the other, by eye.",
 }
 
 
@@ -40,7 +48,7 @@ class Parser(argparse.ArgumentParser):
 
 
 GROUPS: dict[str, tuple[Flag, ...]] = (
-    PICTURE_GROUPS | ESTIMATE_GROUPS | RESTORING_GROUPS | TRAINING_GROUPS | EXPORT_GROUPS | DEVICE_GROUPS
+    PICTURE_GROUPS | ESTIMATE_GROUPS | RESTORING_GROUPS | TRAINING_GROUPS | EXPORT_GROUPS | PANEL_GROUPS | DEVICE_GROUPS
 )
 NOTES = {  # below the titles of groups
     "Degradation": "What is applied to the HR pictures and told to the network; with --input, what the LR pictures are "
@@ -76,6 +84,9 @@ DEFAULTS = {  # those that are not the default of the request's field
     ("test", "threads"): "PyTorch's default",
     ("test", "downsampler"): "the one that the weights were trained for",
     ("export", "weights"): "the shipped network for the scale and the noise level",
+    ("panel", "weights"): "the shipped networks",
+    ("panel", "threads"): "PyTorch's default",
+    ("panel", "port"): "7860, or the next one that is free",
     ("export", "scale_factor"): "the scale of --weights, else 2",
     ("export", "kernel"): "delta",
     ("export", "downsampler"): "the one that the weights were trained for",

@@ -18,7 +18,15 @@ from srmd.base.signals import deferred_signals
 from srmd.cli.console import discard_log, log_to_console, one_line, printable, progress_bar, training_bar
 from srmd.cli.package import run_package_command
 from srmd.cli.requests import Request, parse
-from srmd.config import STANDARD_STREAM, ExportRequest, PackageRequest, PrepareRequest, TestRequest, TrainConfig
+from srmd.config import (
+    STANDARD_STREAM,
+    ExportRequest,
+    PackageRequest,
+    PanelRequest,
+    PrepareRequest,
+    TestRequest,
+    TrainConfig,
+)
 
 PACKING = {"desc": "packing", "unit": "picture"}
 
@@ -41,6 +49,8 @@ def run(request: Request, processes: Processes | None = None) -> None:
         torch.set_num_threads(request.threads)
     if isinstance(request, TrainConfig):
         _train(request, processes)
+    elif isinstance(request, PanelRequest):
+        _serve(request)
     else:
         _test(request, processes)
 
@@ -104,6 +114,14 @@ def _export(request: ExportRequest) -> None:
         from srmd.export import export
 
     export(request)
+
+
+def _serve(request: PanelRequest) -> None:
+    with deferred_signals():
+        from srmd.panel.server import serve
+
+    # Flushed, because a program that reads the address through a pipe would wait for the end of the server.
+    serve(request, lambda address: print(f"The page is at {address} (Ctrl-C ends it)", flush=True))
 
 
 def main(arguments: list[str]) -> int:

@@ -1,6 +1,6 @@
 """The flags of pictures and their degradation."""
 
-from srmd.cli.flag import ALL_MODES, ON, Flag
+from srmd.cli.flag import ON, Flag
 from srmd.cli.values import (
     auto_or,
     checked,
@@ -19,8 +19,8 @@ PICTURE_GROUPS: dict[str, tuple[Flag, ...]] = {
     "Pictures and output": (
         Flag(
             "input",
-            ("test",),
-            "LR pictures, or folders of them, to restore; - is standard input",
+            ("test", "panel"),
+            "LR pictures, or folders of them, to restore; - is standard input; with --mode=panel one picture",
             {"type": picture_source, "nargs": "+", "action": "extend", "metavar": "PATH"},
         ),
         Flag(
@@ -37,7 +37,7 @@ PICTURE_GROUPS: dict[str, tuple[Flag, ...]] = {
         ),
         Flag(
             "output",
-            ALL_MODES,
+            ("train", "test", "prepare", "export"),
             "folder for the results; with --mode=prepare, the HDF5 file; with --mode=export, also the file to write; "
             "for the result of one LR picture, also the file to write, or - for standard output, where messages go to "
             "standard error",
@@ -45,7 +45,7 @@ PICTURE_GROUPS: dict[str, tuple[Flag, ...]] = {
         ),
         Flag(
             "max_pixels",
-            ("test", "prepare"),
+            ("test", "prepare", "panel"),
             "most pixels of a picture; larger pictures are left out",
             {"type": whole(1), "metavar": "N"},
         ),

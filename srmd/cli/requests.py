@@ -12,6 +12,7 @@ from srmd.cli.degradation_request import degradation_values
 from srmd.cli.estimate_flags import check_estimating
 from srmd.cli.export_request import export_request
 from srmd.cli.flags import FLAGS, MODES, Parser, mode_parser
+from srmd.cli.panel_flags import panel_request
 from srmd.cli.restoring_checks import check_output, check_results, check_streams
 from srmd.cli.values import picture_source, words
 from srmd.config import (
@@ -21,6 +22,7 @@ from srmd.config import (
     ExportRequest,
     NamedDegradation,
     PackageRequest,
+    PanelRequest,
     PrepareRequest,
     TestRequest,
     TrainConfig,
@@ -29,7 +31,7 @@ from srmd.kernel.files import is_kernel_output
 from srmd.train.run_folder import check_shared_training, run_config
 from srmd.weights.shipped import jpeg_counterpart, shipped_weights, weights_for_enlargement
 
-Request = TrainConfig | TestRequest | PrepareRequest | ExportRequest | PackageRequest
+Request = TrainConfig | TestRequest | PrepareRequest | ExportRequest | PanelRequest | PackageRequest
 PACKAGE_COMMANDS = ("list_weights", "clear_cache")
 HELP = """SRMD: super-resolution of pictures whose blur kernel and noise level are given or estimated.
 
@@ -39,10 +41,11 @@ HELP = """SRMD: super-resolution of pictures whose blur kernel and noise level a
     python main.py --mode=train --scale_factor=2                                # train a network
     python main.py --mode=prepare --train_data=pictures --output=pictures.h5    # pack pictures for training
     python main.py --mode=export --scale_factor=2 --export_format=onnx          # write a network for other programs
+    python main.py --mode=panel photo.png                                       # restore a picture in the browser
 
---mode=MODE --help lists the flags of a mode: train, test (which also restores), prepare or export. --list_weights shows
-the networks of the package, --clear_cache empties its cache folder, --version prints the version. The installed command
-srmd takes the same flags as python main.py."""
+--mode=MODE --help lists the flags of a mode: train, test (which also restores), prepare, export or panel.
+--list_weights shows the networks of the package, --clear_cache empties its cache folder, --version prints the version.
+The installed command srmd takes the same flags as python main.py."""
 
 
 def parse(arguments: list[str], processes: Processes | None = None) -> Request:
@@ -65,12 +68,14 @@ def parse(arguments: list[str], processes: Processes | None = None) -> Request:
         raise InputError(_explain_unknown(unknown[0].split("=")[0], mode or "test"))
     if values.get("output") == STANDARD_STREAM and not values.get("input"):
         raise InputError("expected a path, because only --input writes to standard output, found '-'", "output")
+    if mode in ("prepare", "panel") and processes.are_several:
+        raise InputError(f"expected train or test for {processes.count} processes, found {mode}", "mode")
     if mode == "prepare":
-        if processes.are_several:
-            raise InputError(f"expected train or test for {processes.count} processes, found prepare", "mode")
         return _prepare_request(values)
     if mode == "export":
         return export_request(values)
+    if mode == "panel":
+        return panel_request(values)
     check_output(values)
     values["command"] = shlex.join(["python", "main.py", *arguments, *(["--", *pictures] if pictures else [])])
     return _train_config(values, processes) if mode == "train" else _test_request(values, processes)
@@ -114,21 +119,23 @@ def _package_request(arguments: list[str]) -> PackageRequest | None:
 
 def _parse_mode(mode: str | None, arguments: list[str], pictures_after_dashes: list[str]) -> tuple[dict, list[str]]:
     """The values of flags by name, and the unknown arguments. Without a mode, pictures are restored."""
-    if mode is None:
-        return _parse_pictures(arguments, pictures_after_dashes)
+    if mode in (None, "panel"):
+        return _parse_pictures(mode or "test", arguments, pictures_after_dashes)
     namespace, unknown = mode_parser(mode).parse_known_args(arguments)
     return _without_mode(namespace), unknown + pictures_after_dashes
 
 
-def _parse_pictures(arguments: list[str], pictures_after_dashes: list[str]) -> tuple[dict, list[str]]:
-    """The values and the unknown arguments of --mode=test; pictures between the flags become values of --input."""
-    parser = mode_parser("test")
+def _parse_pictures(mode: str, arguments: list[str], pictures_after_dashes: list[str]) -> tuple[dict, list[str]]:
+    """The values and the unknown arguments of a mode; pictures between the flags become values of --input."""
+    parser = mode_parser(mode)
     parser.add_argument("pictures", nargs="*")
     namespace, unknown = parser.parse_known_intermixed_args(arguments)
     values = _without_mode(namespace)
     pictures = [*values.pop("pictures"), *pictures_after_dashes]
-    if not pictures and not values.get("input"):
-        raise InputError("expected train, test, prepare or export, or pictures to restore, found neither", "mode")
+    if mode == "test" and not pictures and not values.get("input"):
+        raise InputError(
+            "expected train, test, prepare, export or panel, or pictures to restore, found neither", "mode"
+        )
     try:
         values["input"] = [*map(picture_source, pictures), *values.get("input", [])]
     except argparse.ArgumentTypeError as error:

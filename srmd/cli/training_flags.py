@@ -16,13 +16,13 @@ TRAINING_GROUPS: dict[str, tuple[Flag, ...]] = {
         ),
         Flag(
             "weights",
-            ("train", "test", "export"),
-            "weights file of the network to test or export, or to start training from",
+            ("train", "test", "export", "panel"),
+            "weights file of the network to test, to export or to restore with, or to start training from",
             {"type": existing, "metavar": "FILE"},
         ),
         Flag(
             "pca",
-            ("train", "test", "export"),
+            ("train", "test", "export", "panel"),
             "file (.mat) of the PCA matrix P, for weights files that do not contain it",
             {"type": existing, "metavar": "FILE"},
         ),

@@ -19,6 +19,7 @@ from srmd.jpeg.tables import JpegTables
 from srmd.pictures.detail import most_detailed_part
 from srmd.pictures.picture import Picture, as_floats, quantise
 from srmd.pictures.transparency import spread_visible_colours
+from srmd.restore.part import Part, with_halo
 from srmd.restore.restorer import Restorer
 from srmd.show.sheets import Panel, sheet
 
@@ -27,7 +28,6 @@ MIN_PANEL, MAX_PANEL = 160, 320  # sides of a panel, pixels
 BICUBIC_HALO = 2  # LR pixels that bicubic upscaling reads around a pixel
 NO_BLUR = "delta"
 
-Part = tuple[slice, slice]  # rows and columns
 RestorerFor = Callable[[bool], Restorer]  # takes whether pictures have noise
 
 
@@ -160,26 +160,16 @@ def _panel(
 ) -> Panel:
     """The part of LR restored as told, in its surroundings, so that it is as in the whole restored picture."""
     restorer = restorer_for(told.noise_level > 0)
-    area, inner = _with_halo(part, pixels.shape[:2], restorer.config.layers, restorer.config.scale)
+    area, inner = with_halo(part, pixels.shape[:2], restorer.config.layers, restorer.config.scale)
     jpeg = jpeg if "jpeg" in restorer.config.conditions else None
     sr = restorer.restore(pixels[area], told.kernel, told.noise_level, jpeg=jpeg)
     return Panel(told.label, _to_rgb8(sr[inner]), is_marked)
 
 
 def _bicubic(pixels: NDArray, part: Part, scale: int) -> NDArray[np.uint8]:
-    area, inner = _with_halo(part, pixels.shape[:2], BICUBIC_HALO, scale)
+    area, inner = with_halo(part, pixels.shape[:2], BICUBIC_HALO, scale)
     lr = torch.from_numpy(as_floats(pixels[area])).permute(2, 0, 1)[None]
     return _to_rgb8(to_array(upsample(lr, scale))[inner])
-
-
-def _with_halo(part: Part, size: tuple[int, int], halo: int, scale: int) -> tuple[Part, Part]:
-    """The part with `halo` LR pixels around it, as far as the picture reaches, and where in its SR the part lies."""
-    area = tuple(
-        slice(max(span.start - halo, 0), min(span.stop + halo, side)) for span, side in zip(part, size, strict=True)
-    )
-    starts = [scale * (span.start - outer.start) for span, outer in zip(part, area, strict=True)]
-    lengths = [scale * (span.stop - span.start) for span in part]
-    return area, tuple(slice(start, start + length) for start, length in zip(starts, lengths, strict=True))
 
 
 def _to_rgb8(pixels: NDArray) -> NDArray[np.uint8]:

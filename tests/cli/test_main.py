@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("folder_with_files")
     [
         ("--mode=test --kernel=missing.mat", 2, "--kernel: missing.mat: expected a file, found no such file\n"),
         ("--mode=train --steps=few", 2, "--steps: expected a whole number of at least 1, found 'few'\n"),
-        ("--mode=dance", 2, "--mode: expected train, test, prepare or export, found 'dance'\n"),
+        ("--mode=dance", 2, "--mode: expected train, test, prepare, export or panel, found 'dance'\n"),
     ],
 )
 def test_the_command_prints_one_line_and_exits_with_the_code(arguments: str, code: int, message: str):
@@ -48,7 +48,7 @@ def test_closed_output_streams_do_not_change_the_exit_code(closed: str):
         assert subprocess.run(f"{command} {arguments} {closed}", shell=True, check=False).returncode == code
 
 
-@pytest.mark.parametrize("mode", ["train", "test", "prepare", "export"])
+@pytest.mark.parametrize("mode", ["train", "test", "prepare", "export", "panel"])
 def test_help_lists_the_flags_of_a_mode_with_defaults(mode: str, capsys: pytest.CaptureFixture):
     with pytest.raises(SystemExit) as ended:
         main.main([f"--mode={mode}", "--help"])

@@ -1,0 +1,1 @@
+"""The page in the browser: a picture restored with settings that are chosen by eye."""

@@ -1,0 +1,30 @@
+"""The command line that repeats what the page does."""
+
+import shlex
+
+from srmd.config import AUTO, PanelRequest
+from srmd.panel.session import Told
+from srmd.panel.settings import Settings
+
+SPEED_FLAGS = ("device", "engine", "precision")  # they change the rounding of results
+
+
+def command_line(
+    request: PanelRequest, name: str, settings: Settings, told: Told, takes_noise_level: bool, format_flags: list[str]
+) -> str:
+    """The command that restores the picture `name` as the page does; `format_flags` are those of the result's file.
+
+    Where blur or noise level is set by hand, both are stated, because one would be estimated differently if the other
+    is known.
+    """
+    flags = [f"--{flag}={value}" for flag in ("weights", "pca") if (value := getattr(request, flag)) is not None]
+    if request.weights is None:
+        flags.append(f"--scale_factor={settings.scale}")
+    if not settings.is_auto:
+        flags.append(f"--kernel={told.kernel_spec}")
+        flags += [f"--noise_level={told.noise_level:g}"] if takes_noise_level else []
+    if settings.jpeg != AUTO:
+        flags.append(f"--jpeg={settings.jpeg}")
+    flags += [f"--{flag}={getattr(request, flag)}" for flag in SPEED_FLAGS if getattr(request, flag) != AUTO]
+    name = f"./{name}" if name.startswith("-") else name
+    return shlex.join(["srmd", name, *flags, *format_flags])

@@ -1,0 +1,225 @@
+"""What the page does when a person changes something on it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from srmd.base.errors import InputError
+from srmd.config import PanelRequest
+from srmd.panel import markup
+from srmd.panel.command import command_line
+from srmd.panel.download import FileChoice
+from srmd.panel.layout import QUALITY, Controls
+from srmd.panel.session import Session
+from srmd.panel.sessions import Sessions
+from srmd.panel.settings import BOUNDS, NUMBERS, Settings, chosen_blur, chosen_noise_level
+
+PROGRESS_INTERVAL = 0.25  # seconds
+Updates = dict[gr.components.Component, object]
+
+
+class Handlers:
+    """The functions that the events of the page call; each yields changes of components."""
+
+    def __init__(self, controls: Controls, sessions: Sessions, request: PanelRequest):
+        self._controls, self._sessions, self._request = controls, sessions, request
+        self._networks = sessions.networks
+
+    def open_first(self, *values: object, tab: str) -> Iterator[Updates]:
+        """A new tab: loads the picture of the command line, if there is one."""
+        if self._request.input is not None:
+            yield from self._open(tab, self._request.input, self._request.input.name, values)
+
+    def upload(self, path: str | None, *values: object, tab: str) -> Iterator[Updates]:
+        """A picture was dropped, pasted or chosen; its file is removed once it is read."""
+        if path is None:
+            return
+        file = self._sessions.uploaded(path)
+        try:
+            yield from self._open(tab, file, file.name, values)
+        finally:
+            file.unlink(missing_ok=True)
+
+    def _open(self, tab: str, path: Path, name: str, values: tuple) -> Iterator[Updates]:
+        controls = self._controls
+        yield {controls.upload: None, controls.message: markup.message(f"Reading {name} …")}
+        session = self._sessions.session(tab)
+        session.load(path, name)
+        settings = Settings(self._scale(values[0]))
+        cleared = {controls.progress: "", controls.download: "", controls.candidates: gr.update(visible=False)}
+        yield cleared | dict.fromkeys(controls.autos.values(), True) | self._shown_crop(session, settings)
+        yield from self._show(session, settings, FileChoice())
+
+    def change(self, *values: object, tab: str, changed: str = "") -> Iterator[Updates]:
+        """A setting was changed; a number that a person sets is no longer auto."""
+        session = self._sessions.session(tab)
+        settings = self.read_settings(values, changed)
+        first: Updates = {self._controls.autos[changed]: False} if changed in NUMBERS else {}
+        if changed == "quality":
+            first = {self._controls.jpeg: QUALITY}
+        if changed == "scale":
+            first |= self._shown_crop(session, settings)
+        if first:
+            yield first
+        yield from self._show(session, settings, self._file_choice(values))
+
+    def click(self, *values: object, tab: str, event: gr.SelectData) -> Iterator[Updates]:
+        """The whole picture was clicked: the crop moves there."""
+        session = self._sessions.session(tab)
+        height, width = session.loaded.overview.shape[:2]
+        column, row = event.index
+        yield from self._move(session, row / height, column / width, values)
+
+    def type_centre(self, *values: object, tab: str) -> Iterator[Updates]:
+        """Column and row of the crop's middle were typed; they are the last two values."""
+        session = self._sessions.session(tab)
+        *values, column, row = values
+        height, width = session.loaded.size
+        yield from self._move(session, (row or 0) / height, (column or 0) / width, tuple(values))
+
+    def _move(self, session: Session, row: float, column: float, values: tuple) -> Iterator[Updates]:
+        session.centre = tuple(float(np.clip(at, 0, 1)) for at in (row, column))
+        settings = self.read_settings(values)
+        yield self._shown_crop(session, settings)
+        yield from self._show(session, settings, self._file_choice(values))
+
+    def show_candidates(self, *values: object, tab: str) -> Iterator[Updates]:
+        """Restores the candidates and shows them."""
+        session, gallery = self._sessions.session(tab), self._controls.candidates
+        yield {self._controls.message: markup.message("Restoring the candidates …")}
+        shown = session.candidates(self.read_settings(values))
+        pictures = [(pixels, candidate.label) for candidate, pixels in shown]
+        update = gr.update(value=pictures, visible=True, selected_index=None)
+        yield {gallery: update, self._controls.message: ""}
+
+    def take_candidate(self, *values: object, tab: str, event: gr.SelectData) -> Iterator[Updates]:
+        """A candidate was clicked: its settings are taken."""
+        session, controls = self._sessions.session(tab), self._controls
+        candidate = session.candidate(event.index)
+        settings = candidate.settings
+        for name in NUMBERS:
+            yield {controls.autos[name]: getattr(settings, name) is None}
+        text = f"The settings of candidate {candidate.label} are taken."
+        yield {controls.candidates: gr.update(selected_index=None), controls.message: markup.message(text)}
+        yield from self._show(session, settings, self._file_choice(values), text)
+
+    def restore(self, *values: object, tab: str) -> Iterator[Updates]:
+        """Restores the whole picture, shows the progress, and at the end the link to the result."""
+        controls, session = self._controls, self._sessions.session(tab)
+        settings, choice = self.read_settings(values), self._file_choice(values)
+        told = session.told(settings)
+        run = session.start(settings)
+        buttons = {controls.restore: gr.update(interactive=False), controls.cancel: gr.update(interactive=True)}
+        try:
+            while not run.ended.is_set():
+                yield buttons | {controls.progress: markup.progress_bar(run.done), controls.download: ""}
+                run.ended.wait(PROGRESS_INTERVAL)
+        finally:  # also if the tab was closed
+            if not run.ended.is_set():
+                run.cancel()
+        buttons = {controls.restore: gr.update(interactive=True), controls.cancel: gr.update(interactive=False)}
+        if run.error is not None:
+            yield buttons | {controls.progress: markup.message(f"It failed: {run.error}", is_error=True)}
+        elif run.result is None:
+            yield buttons | {controls.progress: markup.message("Cancelled.")}
+        else:
+            yield {controls.progress: markup.message("Writing the file …")}
+            file = session.encode(choice)
+            link = "" if file is None else markup.download_link(run.result, file, told)
+            yield buttons | {controls.progress: "", controls.download: link}
+
+    def cancel(self, *_values: object, tab: str) -> Iterator[Updates]:
+        """Ends the run of the whole picture."""
+        self._sessions.session(tab).cancel()
+        yield {self._controls.cancel: gr.update(interactive=False)}
+
+    def change_file(self, *values: object, tab: str) -> Iterator[Updates]:
+        """Another format or quality was chosen: the result is encoded anew, and the command is."""
+        controls, session = self._controls, self._sessions.session(tab)
+        settings, choice = self.read_settings(values), self._file_choice(values)
+        yield {controls.command: self._command(session, settings, choice), controls.message: ""}
+        file = session.encode(choice)
+        if file is not None:
+            told = session.told(session.result.settings)
+            yield {controls.download: markup.download_link(session.result, file, told)}
+
+    def _show(self, session: Session, settings: Settings, choice: FileChoice, text: str = "") -> Iterator[Updates]:
+        """Shows what was found and is told, and then the crop; `text` is the message beside it."""
+        controls = self._controls
+        found, told = session.found(settings), session.told(settings)
+        shown: Updates = {
+            controls.found: markup.found_list(session.loaded, found, settings),
+            controls.kernel: markup.kernel_figure(told),
+            controls.command: self._command(session, settings, choice),
+            controls.message: markup.message(text),
+            controls.jpeg: gr.update(interactive=self._networks.takes_jpeg(settings.scale)),
+            controls.quality: gr.update(interactive=self._networks.takes_jpeg(settings.scale)),
+        }
+        blur = chosen_blur(settings, found.estimate)
+        values = blur._asdict() | {"noise_level": chosen_noise_level(settings, found.estimate)}
+        for name, value in values.items():
+            low, high, _ = BOUNDS[name]
+            shown[controls.numbers[name]] = float(np.clip(value, low, high))
+        yield shown
+        pictures = session.preview(settings)
+        if pictures is not None:
+            yield {controls.comparison: pictures}
+
+    def _shown_crop(self, session: Session, settings: Settings) -> Updates:
+        """The whole picture with a frame around the crop, and the crop's middle in numbers."""
+        picture, controls = session.loaded, self._controls
+        rows, columns = picture.crop(session.centre, settings.scale)
+        height, width = picture.size
+        return {
+            controls.overview: _framed(picture.overview, rows, columns, picture.size),
+            controls.column: round(session.centre[1] * width),
+            controls.row: round(session.centre[0] * height),
+        }
+
+    def _command(self, session: Session, settings: Settings, choice: FileChoice) -> str:
+        name = session.loaded.name
+        flags = choice.flags(name, settings.scale)
+        takes_noise_level = self._networks.takes_noise_level()
+        return command_line(self._request, name, settings, session.told(settings), takes_noise_level, flags)
+
+    def read_settings(self, values: tuple, changed: str = "") -> Settings:
+        """The settings in the values of `Controls.settings`; the number `changed` is taken even where auto is on."""
+        scale, *others = values
+        count = len(NUMBERS)
+        numbers, autos, (jpeg, quality) = others[:count], others[count : 2 * count], others[2 * count : 2 * count + 2]
+        chosen = {
+            name: None if is_auto and name != changed else number
+            for name, number, is_auto in zip(NUMBERS, numbers, autos, strict=True)
+        }
+        if jpeg == QUALITY or changed == "quality":
+            jpeg = quality
+        scale = self._scale(scale)
+        if not self._networks.takes_jpeg(scale):
+            return Settings(scale, **chosen)
+        return Settings(scale, **chosen, jpeg=jpeg)
+
+    def _scale(self, value: object) -> int:
+        if value not in self._networks.scales:
+            raise InputError(f"expected one of {self._networks.scales}, found {value!r}", "scale")
+        return value
+
+    def _file_choice(self, values: tuple) -> FileChoice:
+        """Format and quality of the file, the values after those of the settings."""
+        return FileChoice(*values[len(self._controls.settings) :][:2])
+
+
+def _framed(overview: NDArray, rows: slice, columns: slice, size: tuple[int, int]) -> NDArray:
+    """The whole picture with a frame around the rows and columns of a crop."""
+    image = Image.fromarray(overview)
+    vertical, horizontal = image.height / size[0], image.width / size[1]
+    left, right = columns.start * horizontal, columns.stop * horizontal - 1
+    top, bottom = rows.start * vertical, rows.stop * vertical - 1
+    draw = ImageDraw.Draw(image)
+    for inset, colour in ((0, "black"), (1, "white"), (2, "white"), (3, "black")):
+        if right - left > 2 * inset and bottom - top > 2 * inset:
+            draw.rectangle((left + inset, top + inset, right - inset, bottom - inset), outline=colour)
+    return np.asarray(image)

@@ -1,0 +1,94 @@
+"""Serves the page on this machine only, until the process is ended."""
+
+import os
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from srmd.base.errors import InputError
+from srmd.config import PanelRequest
+from srmd.panel.guard import Guard
+from srmd.panel.networks import PanelNetworks
+from srmd.panel.session import Compute
+from srmd.panel.sessions import Sessions
+
+HOST = "127.0.0.1"
+FIRST_PORT, PORTS = 7860, 20  # where a free port is searched
+MAX_UPLOAD = 128 * 2**20  # bytes
+CLOSING_SECONDS = 1  # that open requests get when the server is ended
+
+
+def serve(request: PanelRequest, announce: Callable[[str], object]) -> None:
+    """Calls `announce` with the address of the page, and serves it until Ctrl-C or a signal ends the process; then all files of the page are removed.
+
+    Raises InputError if the port is in use or the network can't be read.
+    """
+    with _listening(request.port) as listener, tempfile.TemporaryDirectory(prefix="srmd-panel-") as folder:
+        os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": folder}
+        import uvicorn
+
+        port = listener.getsockname()[1]
+        sessions = Sessions(Compute(PanelNetworks(request)), Path(folder))
+        app = Guard(make_app(sessions, request), port, MAX_UPLOAD)
+        config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=CLOSING_SECONDS, ws="none")
+        announce(f"http://{HOST}:{port}/")
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def make_app(sessions: Sessions, request: PanelRequest) -> object:
+    """The page and the addresses of its results as an ASGI application."""
+    import gradio as gr
+    from fastapi import FastAPI, Response
+
+    from srmd.panel.page import SCRIPT, STYLE, build_page, theme
+
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+
+    @app.get("/download/{secret}")
+    def download(secret: str) -> Response:
+        file = sessions.file(secret)
+        if file is None:
+            return Response("This result is gone: restore the picture again.", 404, media_type="text/plain")
+        disposition = f"attachment; filename*=UTF-8''{quote(file.name)}"
+        content = b"".join(file.parts)
+        return Response(content, media_type="application/octet-stream", headers={"content-disposition": disposition})
+
+    return gr.mount_gradio_app(
+        app,
+        build_page(sessions, request),
+        path="/",
+        server_name=HOST,
+        footer_links=[],
+        run_history=False,
+        ssr_mode=False,
+        pwa=False,
+        mcp_server=False,
+        enable_monitoring=False,
+        max_file_size=MAX_UPLOAD,
+        theme=theme(),
+        css=STYLE,
+        head=f"<script>{SCRIPT}</script>",
+    )
+
+
+@contextmanager
+def _listening(port: int | None) -> Iterator[socket.socket]:
+    """A socket that listens at a port of this machine; without a port at the first free one of several."""
+    ports = range(FIRST_PORT, FIRST_PORT + PORTS) if port is None else [port]
+    for candidate in ports:
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, candidate))
+            listener.listen()
+        except OSError:
+            listener.close()
+            continue
+        with listener:
+            yield listener
+            return
+    found = f"{ports[0]} in use" if len(ports) == 1 else f"{ports[0]} to {ports[-1]} in use"
+    raise InputError(f"expected a free port, found {found}", "port")

@@ -1,0 +1,67 @@
+"""The sessions of all tabs, whose number and memory are bounded."""
+
+import secrets
+import threading
+from collections import OrderedDict
+from pathlib import Path
+
+from srmd.base.errors import InputError
+from srmd.panel.download import ResultFile
+from srmd.panel.session import Compute, Session
+
+MAX_SESSIONS = 8  # with a picture
+MAX_BYTES = 2**32  # of their pictures and results together
+
+
+class Sessions:
+    """The sessions by the identifier of their tab; the one that was used longest ago is closed to bound the memory.
+
+    Attributes:
+        networks: the networks of all sessions.
+    """
+
+    def __init__(self, compute: Compute, folder: Path):
+        self._compute, self._folder = compute, folder.resolve()
+        self.networks = compute.networks
+        self._lock = threading.Lock()
+        self._sessions: OrderedDict[str, Session] = OrderedDict()
+
+    def session(self, tab: str) -> Session:
+        """The session of a tab."""
+        with self._lock:
+            session = self._sessions.setdefault(tab, Session(self._compute))
+            self._sessions.move_to_end(tab)
+            while len(self._sessions) > 1 and self._is_too_much():
+                self._close(next(iter(self._sessions)))
+            return session
+
+    def _is_too_much(self) -> bool:
+        count = len(self._sessions)
+        return count > MAX_SESSIONS or sum(session.bytes for session in self._sessions.values()) > MAX_BYTES
+
+    def close(self, tab: str) -> None:
+        """Forgets a tab that was closed."""
+        with self._lock:
+            if tab in self._sessions:
+                self._close(tab)
+
+    def _close(self, tab: str) -> None:
+        self._sessions.pop(tab).close()
+
+    def uploaded(self, path: str) -> Path:
+        """The path of a file that was uploaded; raises InputError for any other path, which a browser may send."""
+        file = Path(path).resolve()
+        if not file.is_relative_to(self._folder):
+            raise InputError("expected an uploaded picture, found another path")
+        return file
+
+    def file(self, secret: str) -> ResultFile | None:
+        """The file of a session by its secret; None if no session has it any more."""
+        with self._lock:
+            files = [session.file for session in self._sessions.values()]
+        return next((file for file in files if file and _are_equal(file.secret, secret)), None)
+
+
+def _are_equal(secret: str, given: str) -> bool:
+    """Compares in a time that does not tell how much of a guess is right."""
+    return secrets.compare_digest(secret.encode(), given.encode())

@@ -1,0 +1,76 @@
+"""One server and one browser for all tests of the page."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from panel_pictures import write_photo
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM = "/usr/bin/chromium"
+CHROMIUM_FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+]
+
+
+@pytest.fixture(scope="package")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
+    """A running server: `address`, `port`, `picture` (the one it starts with), `temporary` and `process`."""
+    pytest.importorskip("gradio", reason="Gradio is not installed (requirements-panel.txt)")
+    folder = tmp_path_factory.mktemp("panel")
+    temporary = folder / "temporary"
+    temporary.mkdir()
+    picture = write_photo(folder / "photo.jpg")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    speed = ["--engine=torch", "--precision=fp32"]  # needs no benchmark
+    command = [sys.executable, str(ROOT / "main.py"), "--mode=panel", f"--port={port}", str(picture), *speed]
+    environment = os.environ | {"TMPDIR": str(temporary)}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    line = process.stdout.readline()
+    address = re.search(r"http://127\.0\.0\.1:\d+/", line)
+    assert address, line + process.stdout.read()
+    yield SimpleNamespace(address=address[0], port=port, picture=picture, temporary=temporary, process=process)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 143
+    assert list(temporary.iterdir()) == []  # nothing stays on the disk
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[object]:
+    """A Chromium."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if not Path(CHROMIUM).exists():
+        pytest.skip(f"no browser at {CHROMIUM}")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(server: SimpleNamespace, browser: object) -> Iterator[object]:
+    """A tab that shows the server's picture; fails if it sends a request elsewhere, or a script fails."""
+    requests, errors = [], []
+    context = browser.new_context(viewport={"width": 1400, "height": 1000}, permissions=["clipboard-read"])
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(server.address)
+    page.wait_for_selector("#comparison img")
+    yield page
+    context.close()
+    elsewhere = [url for url in requests if not url.startswith((server.address, "data:", "blob:"))]
+    assert (elsewhere, errors) == ([], [])
+    assert len(requests) > 5
