@@ -53,9 +53,9 @@ def share_of(pairs: list[Pair], share: str) -> list[Pair]:
     return pairs[number - 1 :: count]
 
 
-def write_report(scores: list[Score], folder: Path, command: str) -> None:
-    """Prints the tables, and writes them with the summary and all rows."""
-    text = report(scores, command)
+def write_report(scores: list[Score], folder: Path, command: str, pairs: int) -> None:
+    """Prints the tables, and writes them with the summary and all rows. `pairs`: as many would be complete."""
+    text = report(scores, command, pairs)
     print(text)
     rows = [row for score in scores for row in score.rows]
     content = {"summary": summary(scores), "below_floor": cells_below_floor(scores), "scores": rows}
@@ -115,7 +115,7 @@ def main(arguments: list[str]) -> int:
             pass
     scores = [Score(pair, rows) for pair in pairs if (rows := cache.complete_rows(pair, scorers[pair.cell.scale]))]
     if scores and (options.report or options.share == "1/1"):
-        write_report(scores, options.output, _command(options))
+        write_report(scores, options.output, _command(options), len(pairs))
     print(f"{len(scores)} of {len(pairs)} pairs are measured")
     return 0
 

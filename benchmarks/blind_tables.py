@@ -195,17 +195,19 @@ def worst_pairs(scores: list[Score], count: int = 10) -> str:
     return markdown(["picture", "scale", "applied", "estimated", "loss, dB"], rows)
 
 
-def report(scores: list[Score], command: str) -> str:
-    """All tables and the summary as a Markdown page."""
-    return "\n\n".join(_sections(scores, command)) + "\n"
+def report(scores: list[Score], command: str, pairs: int) -> str:
+    """All tables and the summary as a Markdown page; `pairs` is the number of scores when all are measured."""
+    return "\n\n".join(_sections(scores, command, pairs)) + "\n"
 
 
-def _sections(scores: list[Score], command: str) -> Iterator[str]:
+def _sections(scores: list[Score], command: str, pairs: int) -> Iterator[str]:
     counts = {data: len({score.pair.picture for score in scores if score.pair.data == data}) for data in DATA}
     pictures = ", ".join(f"{count} of {data}" for data, count in counts.items() if count)
     yield "# Scores of blind restoring"
     yield f"Made by this command; do not edit.\n\n```text\n{command}\n```"
     yield f"PSNR of Y in dB. Pictures: {pictures}. LR is rounded to 8 bits."
+    if len(scores) < pairs:
+        yield f"{len(scores)} of the {pairs} pairs of picture and degradation are measured. Each row counts its own."
     yield "\n".join(
         ["| figure | value |", "|---|---|", *(f"| {name} | {value:.2f} |" for name, value in summary(scores).items())]
     )

@@ -198,6 +198,8 @@ def test_an_unknown_table_or_scale_is_an_error(flag, tmp_path, capsys):
 def test_a_report_of_noise_and_gaussian8_has_their_tables():
     scores = [made_score(NOISY, "a", 25, 28, 27.5, 14)]
     scores += [made_score(cell, name, 25, 30, 29) for cell in cells_of("gaussian8", 2) for name in "abcde"]
-    page = report(scores, "command")
+    page = report(scores, "command", 41)
+    assert "41 of the" not in page
+    assert "41 of the 50 pairs" in report(scores, "command", 50)
     assert "| x2, 0.8 to 1.6 | Set5 | 25.00 | 30.00 | 29.00 | 29.10 | 28.82 | 37.19 | 37.60 | 37.00 |" in page
     assert "| x2 | 15 | isotropic | 25.00 | 28.00 | 27.50 | 0.50, 0.50 |" in page
