@@ -11,15 +11,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from picture_files import open_picture
-from small_restoring import files, metrics, picture, write_network
+from small_restoring import metrics, picture, write_network
 from small_runs import QUICK_FLAGS, have_same_weights, logged_losses, read_rows
+from small_solvers import photos, small_solver
+from srmd.cli.main import main
 from srmd.weights.checkpoint import load_checkpoint
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("folder_with_pictures")]
 ROOT = Path(__file__).parents[1]
-TRAIN = ["--mode=train", *QUICK_FLAGS, "--batch_size=4", "--steps=21", "--save_every=7"]
+TRAIN = ["--mode=train", *QUICK_FLAGS, "--batch_size=4", "--steps=21", "--save_every=11"]
 RESTORE = ["--mode=test", "--weights=tiny.safetensors", "--engine=torch", "--precision=fp32", "--device=cpu"]
 RESTORE += ["--visdom=off", "--output=out", "--kernel=gaussian:1", "--noise_level=0"]
 LAUNCHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
@@ -34,10 +37,13 @@ def _environment(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CC", "no-compiler")
 
 
-def start(*flags: str, launcher_flags: tuple[str, ...] = ()) -> subprocess.Popen:
-    command = [*LAUNCHER, *launcher_flags, str(ROOT / "main.py"), *flags]
+def launch(*command: str) -> subprocess.Popen:
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, **pipes)
+    return subprocess.Popen([*LAUNCHER, *command], **pipes)
+
+
+def start(*flags: str, launcher_flags: tuple[str, ...] = ()) -> subprocess.Popen:
+    return launch(*launcher_flags, str(ROOT / "main.py"), *flags)
 
 
 def finish(process: subprocess.Popen) -> tuple[int, str, str]:
@@ -47,10 +53,6 @@ def finish(process: subprocess.Popen) -> tuple[int, str, str]:
 
 def run(*flags: str, **options: object) -> tuple[int, str, str]:
     return finish(start(*flags, **options))
-
-
-def run_alone(*flags: str) -> None:
-    subprocess.run([sys.executable, str(ROOT / "main.py"), *flags], check=True, capture_output=True, timeout=SECONDS)
 
 
 def wait_for(condition: Callable[[], object], process: subprocess.Popen) -> None:
@@ -94,7 +96,7 @@ def make_uninterrupted(place: Path) -> None:
 
 def test_two_processes_train_on_the_batches_of_one(uninterrupted: Path):
     make_uninterrupted(uninterrupted)
-    run_alone(*TRAIN, "--output=alone")
+    assert main([*TRAIN, "--output=alone"]) == 0
     alone, several = (dict(logged_losses(output)) for output in ("alone", "uninterrupted"))
     assert several[1] == pytest.approx(alone[1], rel=1e-5)
     assert several[10] == pytest.approx(alone[10], rel=0.02)  # rounding errors grow from step to step
@@ -103,8 +105,28 @@ def test_two_processes_train_on_the_batches_of_one(uninterrupted: Path):
     assert (checkpoint.step, checkpoint.processes) == (21, 2)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_to_torchrun_saves_once_and_the_run_is_resumed_to_the_bit(uninterrupted: Path, number: int):
+def test_the_first_gradients_of_two_processes_are_those_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(ROOT / "tests")]))
+    alone = small_solver(photos(tmp_path))
+    loss = alone.training_step()
+    code, _, errors = finish(launch(str(ROOT / "tests" / "shared_step.py"), "photos.h5"))
+    assert code == 0, errors
+    first, second = (torch.load(f"rank-{rank}.pt", weights_only=True) for rank in range(2))
+    assert first["loss"].item() == pytest.approx(loss.item(), rel=1e-5)
+    for parameter, gradient in zip(alone.network.parameters(), first["gradients"], strict=True):
+        assert (gradient - parameter.grad).norm() < 1e-5 * parameter.grad.norm()
+    for name in ("gradients", "parameters"):  # the optimizer has updated them from the sum
+        assert all(map(torch.equal, first[name], second[name])), name
+    for found in (first, second):
+        assert (found["of_first"], found["gathered"]) == (0, [0, 1])
+        assert (found["any"], found["none"]) == (True, False)
+        assert found["error"] == "train_data: expected pictures, found none"
+
+
+@pytest.mark.parametrize(("number", "rank"), [(signal.SIGINT, 0), (signal.SIGTERM, 1)])
+def test_a_run_equals_an_uninterrupted_one_after_a_signal_to_torchrun_and_a_killed_process(
+    uninterrupted: Path, number: int, rank: int
+):
     make_uninterrupted(uninterrupted)
     process = start(*TRAIN, "--output=run")
     wait_for(Path("run/metrics.jsonl").exists, process)
@@ -112,35 +134,27 @@ def test_a_signal_to_torchrun_saves_once_and_the_run_is_resumed_to_the_bit(unint
     code, output, errors = finish(process)
     assert code != 0
     assert output.count("Stopped and saved at step") == 1, errors
-    (checkpoint,) = Path("run").glob("checkpoint-*")
-    assert load_checkpoint(checkpoint).step < 21
-    assert run("--mode=train", "--output=run", "--resume", "--visdom=off")[0] == 0
-    assert logged_losses("run") == logged_losses("uninterrupted")
-    assert have_same_weights("run", "uninterrupted")
+    saved = set(Path("run").glob("checkpoint-*"))
+    assert load_checkpoint(max(saved)).step < 21
 
-
-@pytest.mark.parametrize("rank", [0, 1])
-def test_a_killed_process_ends_all_and_torchrun_restarts_from_the_checkpoint(uninterrupted: Path, rank: int):
-    make_uninterrupted(uninterrupted)
-    process = start(*TRAIN, "--output=run", "--resume", launcher_flags=("--max_restarts=1",))
-    wait_for(Path("run/checkpoint-0000007.pt").exists, process)
+    flags = ["--mode=train", "--output=run", "--resume", "--visdom=off"]
+    process = start(*flags, launcher_flags=("--max_restarts=1",))
+    wait_for(lambda: set(Path("run").glob("checkpoint-*")) - saved, process)
     os.kill(workers(process)[rank], signal.SIGKILL)
     code, output, errors = finish(process)
     assert code == 0, errors
-    assert output.count("Training in run") == 2
+    assert output.count("Training in run") == 2  # before the kill, and after torchrun's restart
     assert logged_losses("run") == logged_losses("uninterrupted")
     assert have_same_weights("run", "uninterrupted")
 
 
-def test_a_run_is_not_resumed_by_another_number_of_processes(uninterrupted: Path):
+def test_a_run_is_not_resumed_by_another_number_of_processes(uninterrupted: Path, capsys: pytest.CaptureFixture):
     make_uninterrupted(uninterrupted)
     Path("uninterrupted/checkpoint-0000021.pt").unlink()
     flags = ["--mode=train", "--output=uninterrupted", "--resume", "--visdom=off"]
-    command = [sys.executable, str(ROOT / "main.py"), *flags]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)
-    assert done.returncode == 2
     expected = "--resume: expected 2 processes (torchrun), by which the run in uninterrupted was started, found 1; "
-    assert done.stderr.splitlines()[-1].startswith(expected)
+    assert main(flags) == 2
+    assert capsys.readouterr().err.startswith(expected)
     code, _, errors = run(*flags, launcher_flags=("--nproc_per_node=3",))
     assert code != 0
     (line,) = lines_of_workers(errors)
@@ -150,11 +164,9 @@ def test_a_run_is_not_resumed_by_another_number_of_processes(uninterrupted: Path
 @pytest.mark.parametrize(
     ("flags", "launcher_flags", "expected"),
     [
-        (["--batch_norm"], (), "--batch_norm: expected a network without it, found 2 processes"),
-        (["--batch_size=1"], (), "--batch_size: expected at least 2, one patch for each process, found 1"),
         (["--step=3"], (), "--step: unknown flag"),
         (["--patch_size=80"], (), "--train_data: pictures: expected a picture of 184×184 pixels or more"),
-        ([], ("--max_restarts=1",), "--resume: expected --output=FOLDER --resume, with which a restart"),
+        (["--batch_norm", "--resume"], ("--max_restarts=1",), "--batch_norm: expected a network without it, found 2"),
     ],
 )
 def test_an_invalid_request_is_reported_once(flags: list[str], launcher_flags: tuple[str, ...], expected: str):
@@ -166,26 +178,6 @@ def test_an_invalid_request_is_reported_once(flags: list[str], launcher_flags: t
     assert not Path("run/config.json").exists()
 
 
-def test_a_folder_is_restored_in_shares():
-    write_network("tiny.safetensors")
-    for number in range(5):
-        picture(f"lr/{number}.png", seed=number)
-    Path("lr/broken.png").write_text("no picture")
-    code, output, _ = run(*RESTORE, "--input=lr")
-    assert code != 0
-    assert "restored 5 of 6" in output
-    several = metrics()
-    assert several["summary"] == {"restored": 5, "skipped": 0, "left_out": 1}
-    assert files() == [*(f"{number}.png" for number in range(5)), "metrics.json"]
-    Path("out").rename("several")
-    Path("lr/broken.png").unlink()
-    run_alone(*RESTORE, "--input=lr")
-    assert [row["file"] for row in several["images"]] == [row["file"] for row in metrics()["images"]]
-    for number in range(5):
-        pixels = [open_picture(f"{folder}/{number}.png").tobytes() for folder in ("several", "out")]
-        assert pixels[0] == pixels[1]
-
-
 def test_pictures_are_scored_in_shares_with_the_numbers_of_one_process():
     write_network("tiny.safetensors")
     flags = [*RESTORE, "--test_data=pictures"]
@@ -193,7 +185,7 @@ def test_pictures_are_scored_in_shares_with_the_numbers_of_one_process():
     assert code == 0, errors
     assert output.count("bicubic PSNR / SSIM") == 1
     several = metrics()
-    run_alone(*flags)
+    assert main(flags) == 0
     alone = metrics()
     for result in (several, alone):
         for row in (*result["images"], result["mean"]):
@@ -206,25 +198,35 @@ def number_of_results() -> int:
     return len(list(Path("out").glob("[0-9]*.png")))
 
 
-def test_what_a_killed_process_has_restored_is_known_to_the_next_run():
+def test_a_folder_is_restored_in_shares_and_completed_after_a_process_was_killed():
     write_network("tiny.safetensors")
     for number in range(40):
         picture(f"lr/{number}.png", size=(160, 160), seed=number)
+    Path("lr/broken.png").write_text("no picture")
     process = start(*RESTORE, "--input=lr")
     wait_for(lambda: number_of_results() >= 4, process)
     os.kill(workers(process)[1], signal.SIGKILL)
     assert finish(process)[0] != 0
     before = number_of_results()
     assert 4 <= before < 40
-    code, output, errors = run(*RESTORE, "--input=lr")
-    assert code == 0, errors
-    assert f"skipped {before}" in output
-    assert len(metrics()["images"]) == 40
+    code, output, _ = run(*RESTORE, "--input=lr")
+    assert code != 0
+    assert f"restored {40 - before} of 41" in output
+    several = metrics()
+    assert several["summary"] == {"restored": 40 - before, "skipped": before, "left_out": 1}
     assert not list(Path("out").glob(".srmd-*"))
+
+    Path("out").rename("several")
+    Path("lr/broken.png").unlink()
+    assert main([*RESTORE, "--input=lr"]) == 0
+    assert [row["file"] for row in several["images"]] == [row["file"] for row in metrics()["images"]]
+    for number in range(40):
+        pixels = [open_picture(f"{folder}/{number}.png").tobytes() for folder in ("several", "out")]
+        assert pixels[0] == pixels[1]
 
 
 def namespaces_are_allowed() -> bool:
-    done = subprocess.run(["unshare", "-rn", "ip", "link", "add", "a", "type", "veth"], capture_output=True)
+    done = subprocess.run(["unshare", "-rn", "ip", "link", "add", "probe", "type", "veth"], capture_output=True)
     return done.returncode == 0
 
 

@@ -9,6 +9,7 @@ import importlib.util
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -109,12 +110,22 @@ WITH_COMMANDS = [name for name in NAMES if shell_commands(name)]
 WITH_PYTHON = [name for name in NAMES if python_blocks(name) and name != "docs/export.md"]
 
 
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files that the documents name."""
+    folder = tmp_path_factory.mktemp("examples")
+    prepare(folder)
+    return folder
+
+
 @pytest.fixture
-def examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Runs a test in a folder with the files that the documents name."""
-    prepare(tmp_path)
+def examples(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Runs a test in a copy of the prepared folder."""
+    shutil.copytree(prepared, tmp_path, symlinks=True, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("srmd.solver.winograd_is_faster", lambda *_: False)  # saves a benchmark for each training
+    # Each training would run a benchmark, and search for dormant features on 128 patches.
+    monkeypatch.setattr("srmd.solver.winograd_is_faster", lambda *_: False)
+    monkeypatch.setattr("srmd.solver.RESET_PATCHES", 16)
     return tmp_path
 
 

@@ -125,6 +125,7 @@ def test_a_batch_in_which_no_sample_is_compressed(pictures: PackedPictures, monk
     assert not draw(pictures, batch_size=2).degradation_map[:, JPEG].any()
 
 
+@pytest.mark.usefixtures("short_runs")
 def test_a_resumed_training_with_jpeg_is_that_of_an_uninterrupted_one(pictures: PackedPictures):
     whole, first = (small_solver(pictures, conditions=CONDITIONS) for _ in range(2))
     for _ in range(4):

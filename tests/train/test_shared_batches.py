@@ -34,6 +34,7 @@ def test_the_parts_of_a_batch_are_the_batch(tmp_path: Path, count: int, in_memor
         torch.testing.assert_close(torch.cat(pieces), whole, rtol=0, atol=1e-6)
 
 
+@pytest.mark.usefixtures("short_runs")
 @pytest.mark.parametrize("count", [2, 3])
 def test_gradients_and_loss_of_several_processes_are_those_of_one(tmp_path: Path, count: int):
     pictures, sent = photos(tmp_path), []
