@@ -12,6 +12,8 @@ from srmd.cli import main
 from srmd.cli.demo_steps import Budget, Demo, Step
 from srmd.show import visdom_server
 
+INTRODUCTION = "This restores two photos and trains a network, which takes two to three minutes on two processor cores."
+
 
 def run_demo(budget: Budget) -> int:
     """Runs the demo.
@@ -19,21 +21,18 @@ def run_demo(budget: Budget) -> int:
     Returns the exit code: 0; 1 if a network does not beat bicubic upscaling by the gain that is expected; or that of
     the command that failed.
     """
-    name = f"demo_{datetime.now():%Y%m%d-%H%M%S}"
+    name, start = f"demo_{datetime.now():%Y%m%d-%H%M%S}", time.monotonic()
     demo = Demo(Path("results") / name, Path("runs") / name, budget)
-    print("The demo restores two photos and trains a network, which takes two to three minutes on two processor cores.")
-    sys.stdout.flush()
+    print(INTRODUCTION, flush=True)
     with deferred_signals():
         from srmd.cli import demo_page
 
-    start = time.monotonic()
     demo_page.write_photos(demo)
     server = visdom_server.start(visdom_server.PORT)  # one server for the training and the test
     try:
-        for number, step in enumerate(demo.steps(), 1):
-            code = _run(f"{number}/{len(demo.steps())} {step.title}", step)
-            if code != 0:
-                return code
+        code = _run_steps(demo.steps())
+        if code != 0:
+            return code
         gains = demo_page.write_page(demo)
         print(f"\nThe demo took {time.monotonic() - start:.0f} seconds.")
         _print_results(demo, gains)
@@ -49,14 +48,15 @@ def run_demo(budget: Budget) -> int:
             visdom_server.stop(server)
 
 
-def _run(title: str, step: Step) -> int:
-    """Prints what comes and runs the commands of a step; returns the exit code of the first one that fails, or 0."""
-    print(f"\n{title}")
-    for flags, line in zip(step.commands, step.lines(), strict=True):
-        print(f"$ {line}", flush=True)
-        code = main.main([*flags])
-        if code != 0:
-            return code
+def _run_steps(steps: list[Step]) -> int:
+    """Prints what comes, and runs the commands of each step; returns the first exit code that is not 0, or 0."""
+    for number, step in enumerate(steps, 1):
+        print(f"\n{number}/{len(steps)} {step.title}")
+        for flags, line in zip(step.commands, step.lines(), strict=True):
+            print(f"$ {line}", flush=True)
+            code = main.main([*flags])
+            if code != 0:
+                return code
     return 0
 
 

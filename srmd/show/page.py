@@ -108,7 +108,7 @@ class Section:
         commands = "\n".join(html.escape(command) for command in self.commands)
         parts = "\n".join(part.to_html() for part in self.parts)
         heading = f"<h2>{html.escape(self.title)}</h2>\n<p>{html.escape(self.text)}</p>"
-        return f'<section>\n{heading}\n<pre class="scrolling" tabindex="0">{commands}</pre>\n{parts}\n</section>'
+        return f"<section>\n{heading}\n<pre>{commands}</pre>\n{parts}\n</section>"
 
 
 def data_uri(picture: NDArray[np.uint8]) -> str:
