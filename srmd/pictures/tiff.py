@@ -82,7 +82,7 @@ def stored_size(image: Image.Image) -> tuple[int, int]:
 
 
 def describe_tiff(path: Path) -> str | None:
-    """Why Pillow can't read a TIFF file, for a message; None if the file is none."""
+    """Why Pillow can't read a TIFF file, for a message; None if it is no TIFF."""
     with path.open("rb") as file:
         header = file.read(16)
         if header[:4] not in TIFF_SIGNATURES:
