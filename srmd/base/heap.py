@@ -8,8 +8,8 @@ from contextlib import suppress
 def release_freed_memory() -> None:
     """Returns memory that was freed to the operating system, where the C library is glibc.
 
-    glibc keeps freed memory that lies between blocks in use, and blocks of many sizes, such as those of a save, leave
-    ever more of it: a process that saves thousands of times would seem to leak.
+    glibc keeps freed memory that lies between blocks in use. Blocks of many sizes, such as those of a save, leave ever
+    more of it: a training that saves often would grow.
     """
     if sys.platform == "linux":
         with suppress(AttributeError):  # another C library, such as musl

@@ -4,7 +4,6 @@ A decoder takes memory for what the headers state: 256 bytes of JPEG 2000 may st
 """
 
 import io
-import os
 from contextlib import suppress
 from typing import BinaryIO
 
@@ -14,6 +13,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
 from srmd.base.errors import InputError
+from srmd.pictures.png_chunks import PNG_SIGNATURE
 
 # Of pictures with more pixels than UNCHECKED_PIXELS, a file has at least a byte for this number of pixels. Deflate, the
 # compression of PNG, packs at most 1032 pixels of 8 bits in a byte.
@@ -21,7 +21,6 @@ MAX_PIXELS_PER_BYTE = 2048
 UNCHECKED_PIXELS = 2**26
 MAX_ICON_PIXELS = 2**22  # of a picture in an icon; by the formats' definitions they have up to 1024×1024 pixels
 ICO_SIGNATURE = b"\0\0\1\0"
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 TILE_WIDTH, TILE_LENGTH = ExifTags.Base.TileWidth, ExifTags.Base.TileLength
 BLP_JPEG = 0  # compression of BLP1
 
@@ -48,7 +47,8 @@ def check_stated_size(image: Image.Image, bytes_in_file: int, max_pixels: int) -
         if pixels > max_pixels:
             raise InputError(f"expected at most {max_pixels:,} pixels (`max_pixels`), found {pixels:,}")
         if pixels > max(UNCHECKED_PIXELS, MAX_PIXELS_PER_BYTE * bytes_in_file):
-            raise InputError(f"expected a file that holds its pixels, found {pixels:,} in {bytes_in_file:,} bytes")
+            found = f"{bytes_in_file:,} bytes for {pixels:,} pixels"
+            raise InputError(f"expected at least a byte for {MAX_PIXELS_PER_BYTE} pixels, found {found}")
     if image.format == "FITS" and image.tile[0].codec_name == "fits_gzip":
         raise InputError("expected FITS without compression")  # Pillow takes 100 bytes per pixel
     if image.format == "ICNS":
@@ -67,13 +67,11 @@ def _stated_pixels(image: Image.Image) -> list[int]:
 
 def _pixels_of_blp_jpeg(image: Image.Image) -> int:
     """The pixels of the JPEG in a BLP1 file: its header, and its data at the first of 16 positions, are apart."""
-    file = image.fp
-    file.seek(image.tile[0].offset)
-    positions = file.read(4 * 16)
-    file.seek(4 * 16, os.SEEK_CUR)
-    header = file.read(int.from_bytes(file.read(4), "little"))
-    file.seek(int.from_bytes(positions[:4], "little"))
-    with JpegImageFile(io.BytesIO(header + file.read())) as jpeg:
+    image.fp.seek(image.tile[0].offset)
+    positions_and_sizes, rest = image.fp.read(2 * 16 * 4), image.fp.read()
+    header = rest[4 : 4 + int.from_bytes(rest[:4], "little")]
+    image.fp.seek(int.from_bytes(positions_and_sizes[:4], "little"))
+    with JpegImageFile(io.BytesIO(header + image.fp.read())) as jpeg:
         return jpeg.width * jpeg.height
 
 

@@ -8,6 +8,7 @@ from PIL import ExifTags, Image, TiffImagePlugin
 
 from srmd.base.errors import InputError
 from srmd.pictures.picture import Picture
+from srmd.pictures.pillow import pillow_settings
 
 BITS_PER_SAMPLE = ExifTags.Base.BitsPerSample
 COMPRESSION = ExifTags.Base.Compression
@@ -82,8 +83,8 @@ def stored_size(image: Image.Image) -> tuple[int, int]:
 
 
 def describe_tiff(path: Path) -> str | None:
-    """Why Pillow can't read a TIFF file, for a message; None if the file is none."""
-    with path.open("rb") as file:
+    """Why Pillow can't read a TIFF file, for a message; None if it is no TIFF."""
+    with pillow_settings(), path.open("rb") as file:
         header = file.read(16)
         if header[:4] not in TIFF_SIGNATURES:
             return None

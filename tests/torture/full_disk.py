@@ -39,7 +39,7 @@ COMMANDS = {  # in the folder `full`
     "sheet": [PICTURE, "--kernel_grid=0.5,1", "--noise_grid=0,5", "--device=cpu", "--output=results"],
     "estimated": [PICTURE, "--kernel=auto", "--noise_level=auto", "--device=cpu", "--save_kernel=k", "--output=r"],
     "map": [PICTURE, "--estimate_map", "--device=cpu", "--output=results"],
-    "kernel": [PICTURE, "--kernel=gaussian:1", "--device=cpu", "--save_kernel=k.npy", "--output=results"],
+    "kernel": [PICTURE, "--kernel=gaussian:1", "--device=cpu", "--save_kernel=k.mat", "--output=results"],
     "test": ["--mode=test", "--test_data=../pictures", "--device=cpu", "--visdom=off", "--save_lr", "--output=results"],
 }
 # Those that measure the speed of engines and compile code in each attempt, and write both to the full disk.
