@@ -101,10 +101,9 @@ class Handlers:
         session, controls = self._sessions.session(tab), self._controls
         candidate = session.candidate(event.index)
         settings = candidate.settings
-        for name in NUMBERS:
-            yield {controls.autos[name]: getattr(settings, name) is None}
+        autos = {controls.autos[name]: getattr(settings, name) is None for name in NUMBERS}
         text = f"The settings of candidate {candidate.label} are taken."
-        yield {controls.candidates: gr.update(selected_index=None), controls.message: markup.message(text)}
+        yield autos | {controls.candidates: gr.update(selected_index=None), controls.message: markup.message(text)}
         yield from self._show(session, settings, self._file_choice(values), text)
 
     def restore(self, *values: object, tab: str) -> Iterator[Updates]:
