@@ -56,7 +56,11 @@ def bounds(lines: Iterable[str]) -> dict[str, str]:
 
 @pytest.mark.parametrize(
     ("file", "extras"),
-    [("requirements.txt", ["dashboard", "test"]), ("requirements-engines.txt", ["engines", "export"])],
+    [
+        ("requirements.txt", ["dashboard", "test"]),
+        ("requirements-engines.txt", ["engines", "export"]),
+        ("requirements-panel.txt", ["panel"]),
+    ],
 )
 def test_pyproject_and_requirements_files_have_the_same_bounds(file: str, extras: list[str]):
     needed = PROJECT["dependencies"] if file == "requirements.txt" else []

@@ -17,6 +17,7 @@ from srmd.base.files import make_folder, name_in_errors
 from srmd.base.signals import deferred_signals
 from srmd.cli.console import discard_log, log_to_console, one_line, printable, progress_bar, training_bar
 from srmd.cli.package import run_package_command
+from srmd.cli.panel_flags import check_gradio
 from srmd.cli.requests import Request, parse
 from srmd.config import (
     STANDARD_STREAM,
@@ -43,6 +44,8 @@ def run(request: Request, processes: Processes | None = None) -> None:
     if isinstance(request, ExportRequest):
         _export(request)
         return
+    if isinstance(request, PanelRequest):
+        check_gradio()
     if request.threads is not None:
         with deferred_signals():
             import torch

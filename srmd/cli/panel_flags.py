@@ -22,10 +22,14 @@ PANEL_GROUPS = {
 
 
 def panel_request(values: dict) -> PanelRequest:
-    """The request of `--mode=panel`; raises InputError if Gradio is missing, or if there is not one picture."""
-    if importlib.util.find_spec("gradio") is None:
-        raise InputError('expected Gradio for panel, found none: install it by pip install "gradio>=6"', "mode")
+    """The request of `--mode=panel`; raises InputError if there are several pictures, or one that is no file."""
     return PanelRequest(**values | {"input": _picture(values.get("input", []))})
+
+
+def check_gradio() -> None:
+    """Raises InputError, which names the command that installs Gradio, if it is missing."""
+    if importlib.util.find_spec("gradio") is None:
+        raise InputError('expected Gradio for panel, found none: install it by pip install "gradio>=6.31,<7"', "mode")
 
 
 def _picture(paths: list[Path]) -> Path | None:

@@ -12,7 +12,7 @@ from PIL import Image
 from srmd.base.errors import InputError
 from srmd.degradation import upsample
 from srmd.pictures.files import over_white, read_picture
-from srmd.pictures.picture import Picture, as_floats, quantise
+from srmd.pictures.picture import Picture, as_floats, has_equal_channels, quantise
 from srmd.pictures.transparency import spread_visible_colours
 from srmd.restore.part import Part, with_halo
 
@@ -45,6 +45,11 @@ class LoadedPicture:
     def size(self) -> tuple[int, int]:
         """Height and width in LR pixels."""
         return self.lr.shape[:2]
+
+    @cached_property
+    def has_one_channel(self) -> bool:
+        """Whether the three channels are equal, and so those of the result are."""
+        return has_equal_channels(self.lr)
 
     @cached_property
     def overview(self) -> NDArray[np.uint8]:

@@ -184,6 +184,8 @@ class Session:
         """A part of SR with 8 bits; transparency is over white."""
         restorer = self._networks.restorer(told.weights)
         sr, alpha = restore_part(restorer, picture.lr, part, told.degradation), picture.picture.alpha
+        if picture.has_one_channel:
+            sr = np.repeat(sr.mean(2, keepdims=True), 3, axis=2)
         if alpha is not None:
             area, inner = with_halo(part, picture.size, restorer.config.layers, restorer.config.scale)
             sr = over_white(sr, restorer.restore_alpha(alpha[area], told.degradation)[inner])

@@ -11,7 +11,7 @@ from srmd.degradation import Degradation
 from srmd.panel.loaded import LoadedPicture
 from srmd.panel.settings import Settings
 from srmd.panel.turns import Turns
-from srmd.pictures.picture import has_equal_channels, quantise
+from srmd.pictures.picture import quantise
 from srmd.restore.restorer import Restorer
 
 MAX_RESULT_PIXELS = 2**28
@@ -105,7 +105,7 @@ class WholeRun:
             with tiles.turn():
                 alpha = self._restorer.restore_alpha(alpha, self._assumed, TILE, progress=advance)
             self._pixels_done = lr[..., 0].size
-        one_channel = has_equal_channels(lr)
+        one_channel = self._source.has_one_channel
         sr = np.empty((scale * lr.shape[0], scale * lr.shape[1], 1 if one_channel else 3), lr.dtype)
         restored = self._restorer.restore_tiles(lr, self._assumed, TILE)
         while True:

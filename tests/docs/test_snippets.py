@@ -55,6 +55,10 @@ def check_pytest(words: list[str]) -> None:
     assert (ROOT / words[3]).exists()
 
 
+def check_panel(words: list[str]) -> None:
+    requests.parse(words[1:])
+
+
 def check_torchrun(words: list[str]) -> None:
     flags = {word.split("=")[0] for word in words[words.index("main.py") + 1 :]}
     assert flags <= {"--mode", *(f"--{flag.name}" for flag in FLAGS)}
@@ -76,6 +80,7 @@ NOT_RUN: dict[str, tuple[str, Callable[[list[str]], None]]] = {
     ),
     r"python -m docs\.generate$": ("would change the documents; tests/docs/test_generated.py", check_module),
     r"python -m srmd\.show\.visdom_server$": ("serves until Ctrl-C; tests/show/", check_module),
+    r"srmd --mode=panel": ("serves until Ctrl-C; tests/panel/", check_panel),
     r"torchrun ": ("starts several processes; tests/test_distributed.py", check_torchrun),
     r"python -m pytest ": ("runs the tests inside the tests", check_pytest),
 }
@@ -87,7 +92,7 @@ def flags_of(words: list[str]) -> list[str] | None:
     """Return the arguments of a `main.py` or `srmd` command, None of any other."""
     if words[:2] == ["python", "main.py"]:
         return words[2:]
-    return words[1:] if words[0] == "srmd" else None
+    return words[1:] if words[0] == "srmd" and words[1:2] != ["--mode=panel"] else None
 
 
 def exception(words: list[str]) -> Callable[[list[str]], None] | None:
@@ -126,6 +131,7 @@ def test_every_block_has_a_known_language(name: str):
 
 
 @pytest.mark.parametrize("name", WITH_COMMANDS)
+@pytest.mark.usefixtures("examples")
 def test_every_command_is_run_or_is_an_exception(name: str):
     for words in shell_commands(name):
         is_run = flags_of(words) is not None or any(" ".join(words).startswith(start) for start in RUN)

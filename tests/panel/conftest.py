@@ -58,19 +58,25 @@ def browser() -> Iterator[object]:
         browser.close()
 
 
+@pytest.fixture(scope="package")
+def context(browser: object) -> Iterator[object]:
+    """The tabs of one person, which share the browser's cache."""
+    with browser.new_context(viewport={"width": 1400, "height": 1000}) as context:
+        context.set_default_timeout(120_000)
+        yield context
+
+
 @pytest.fixture
-def page(server: SimpleNamespace, browser: object) -> Iterator[object]:
+def page(server: SimpleNamespace, context: object) -> Iterator[object]:
     """A tab that shows the server's picture; fails if it sends a request elsewhere, or a script fails."""
     requests, errors = [], []
-    context = browser.new_context(viewport={"width": 1400, "height": 1000}, permissions=["clipboard-read"])
     page = context.new_page()
-    page.set_default_timeout(60_000)
     page.on("request", lambda request: requests.append(request.url))
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(server.address)
     page.wait_for_selector("#comparison img")
     yield page
-    context.close()
+    page.close()
     elsewhere = [url for url in requests if not url.startswith((server.address, "data:", "blob:"))]
     assert (elsewhere, errors) == ([], [])
     assert len(requests) > 5

@@ -3,8 +3,10 @@
 import io
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -153,10 +155,9 @@ def test_the_download_equals_the_file_of_the_command(page, server, tmp_path, fil
         assert (image.size, image.getexif()[0x010E]) == ((240, 192), "a test")
 
 
-def test_two_tabs_have_pictures_of_their_own(page, server, browser, tmp_path):
+def test_two_tabs_have_pictures_of_their_own(page, server, context, tmp_path):
     write_photo(tmp_path / "other.png", left=20, size=(64, 64))
-    with browser.new_context() as context:
-        second = context.new_page()
+    with context.new_page() as second:
         second.goto(server.address)
         second.set_input_files("#upload input[type=file]", tmp_path / "other.png")
         wait_for_command(second, "other.png")
@@ -213,3 +214,34 @@ def test_an_upload_above_the_stated_size_is_refused_with_a_sentence(page, tmp_pa
     page.set_input_files("#upload input[type=file]", tmp_path / "huge.png")
     page.wait_for_selector("text=/exceeds the maximum|expected at most/i")
     assert "photo.jpg" in page.inner_text("#found")
+
+
+def read_axe(folder: Path) -> str:
+    """The script of axe-core, from npm."""
+    if shutil.which("npm") is None:
+        pytest.skip("npm is not installed, which fetches axe-core")
+    done = subprocess.run(["npm", "pack", "axe-core@4"], cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"npm can't fetch axe-core: {done.stderr.strip().splitlines()[-1]}")
+    (archive,) = folder.glob("axe-core-*.tgz")
+    with tarfile.open(archive) as files:
+        return files.extractfile("package/axe.min.js").read().decode()
+
+
+def test_wide_and_narrow_pages_have_no_serious_fault_of_accessibility(page, tmp_path):
+    axe = read_axe(tmp_path)
+    page.click("#show-candidates")
+    page.locator("#candidates .thumbnail-item").nth(11).wait_for()
+    page.click("#restore")
+    page.wait_for_selector("#download a")
+    for width in (1400, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.evaluate(axe)
+        found = page.evaluate("axe.run()")["violations"]
+        serious = [
+            (fault["id"], [node["html"][:200] for node in fault["nodes"]])
+            for fault in found
+            if fault["impact"] in ("serious", "critical")
+        ]
+        assert serious == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width

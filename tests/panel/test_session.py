@@ -1,0 +1,200 @@
+"""A session without its page: previews, candidates, whole pictures and commands."""
+
+import shlex
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import srmd
+from panel_pictures import photo, write_photo
+from srmd.base.errors import InputError
+from srmd.cli.requests import parse
+from srmd.config import PanelRequest
+from srmd.panel.command import command_line
+from srmd.panel.download import FileChoice, result_file
+from srmd.panel.networks import PanelNetworks
+from srmd.panel.session import Compute, Session
+from srmd.panel.sessions import MAX_SESSIONS, Sessions
+from srmd.panel.settings import Settings
+from srmd.weights.shipped import shipped_folder
+
+REQUEST = PanelRequest(engine="torch", precision="fp32")
+KNOWN = Settings(width=1.2, noise_level=3)
+
+
+@pytest.fixture(scope="module")
+def compute() -> Compute:
+    return Compute(PanelNetworks(REQUEST))
+
+
+@pytest.fixture
+def session(compute: Compute, tmp_path: Path) -> Session:
+    session = Session(compute)
+    session.load(write_photo(tmp_path / "photo.png"), "photo.png")
+    return session
+
+
+def restored(session: Session, settings: Settings) -> np.ndarray:
+    told = session.told(settings)
+    restorer = srmd.load(told.weights, engine="torch", precision="fp32")
+    jpeg = told.jpeg and told.jpeg.tables
+    return restorer.restore(session.picture.lr, told.kernel_spec, told.noise_level, jpeg=jpeg)
+
+
+def test_the_crop_is_as_in_the_whole_restored_picture(session: Session, tmp_path: Path):
+    photo(size=(300, 40)).save(tmp_path / "wide.png")
+    session.load(tmp_path / "wide.png", "wide.png")
+    session.centre = (0.5, 1.0)
+    lr, sr = session.preview(KNOWN)
+    expected = restored(session, KNOWN)[:, -512:].astype(int)
+    assert lr.shape == sr.shape == (80, 512, 3)
+    assert np.abs(sr - expected).max() <= 1  # tiles may round differently
+    assert np.abs(lr - expected).mean() < 12
+
+
+def test_a_newer_preview_cancels_one_that_waits(session: Session):
+    results = {}
+
+    def preview(name: str, settings: Settings) -> None:
+        results[name] = session.preview(settings)
+
+    session.found(KNOWN)
+    with session._compute.steps.turn():
+        old = threading.Thread(target=preview, args=("old", KNOWN))
+        old.start()
+        while not session._compute.steps._waiting:
+            time.sleep(0.001)
+        new = threading.Thread(target=preview, args=("new", KNOWN))
+        new.start()
+        old.join()
+        assert results == {"old": None}
+    new.join()
+    assert results["new"] is not None
+
+
+def test_the_whole_picture_equals_what_a_restorer_returns_and_keeps_its_metadata(session: Session, tmp_path: Path):
+    run = session.start(KNOWN)
+    assert run.ended.wait(60)
+    assert np.array_equal(run.result.pixels, restored(session, KNOWN))
+    file = session.encode(FileChoice("tiff"))
+    path = tmp_path / file.name
+    path.write_bytes(b"".join(file.parts))
+    with Image.open(path) as image:
+        assert (path.name, image.getexif()[0x010E]) == ("photo_x2.tiff", "a test")
+
+
+def test_transparent_and_grey_pictures_keep_their_channels(session: Session, tmp_path: Path):
+    transparent = photo(size=(40, 30))
+    transparent.putalpha(Image.linear_gradient("L").resize((40, 30)))
+    for name, image, mode in (("a.png", transparent, "RGBA"), ("b.png", photo(size=(40, 30)).convert("L"), "L")):
+        image.save(tmp_path / name)
+        session.load(tmp_path / name, name)
+        _, sr = session.preview(KNOWN)
+        run = session.start(KNOWN)
+        assert run.ended.wait(60)
+        assert run.error is None
+        assert run.done == 1
+        (tmp_path / "result.png").write_bytes(b"".join(result_file(run.result, FileChoice()).parts))
+        with Image.open(tmp_path / "result.png") as result:
+            assert result.mode == mode
+            shown = Image.alpha_composite(Image.new("RGBA", result.size, "white"), result.convert("RGBA"))
+        assert np.abs(np.asarray(shown.convert("RGB")).astype(int) - sr).max() <= 2
+
+
+def test_a_run_is_cancelled_between_tiles_and_frees_the_turn(session: Session):
+    session.preview(KNOWN)  # opens the network
+    run = session.start(KNOWN)
+    session.cancel()
+    assert run.ended.wait(60)
+    assert (run.result, run.error, session.run) == (None, None, None)
+    assert session.preview(KNOWN) is not None
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        Settings(),
+        Settings(scale=4),
+        Settings(noise_level=0, width=1.3),
+        Settings(scale=1, width=2, second_width=1, angle=45, noise_level=8, jpeg="off"),
+        Settings(jpeg=40),
+    ],
+)
+def test_the_command_asks_for_what_the_network_is_told(
+    session: Session, tmp_path: Path, settings: Settings, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    write_photo(tmp_path / "photo.jpg")
+    session.load(tmp_path / "photo.jpg", "photo.jpg")
+    told, choice = session.told(settings), FileChoice("webp", 80)
+    text = command_line(REQUEST, "photo.jpg", settings, told, True, choice.flags("photo.jpg", settings.scale))
+    program, *arguments = shlex.split(text)
+    request = parse(arguments)
+    assert program == "srmd"
+    assert [str(path) for path in request.input] == ["photo.jpg"]
+    assert (request.format, request.quality, request.suffix) == ("webp", 80, f"_x{settings.scale}")
+    assert (request.engine, request.precision) == ("torch", "fp32")
+    if settings.is_auto:
+        assert (request.kernel, request.noise_level) == ("auto", "auto")
+    else:
+        assert (request.kernel[0].spec, request.noise_level) == (told.kernel_spec, told.noise_level)
+    assert request.jpeg == settings.jpeg
+    networks = (request.weights, request.noise_free_weights, request.jpeg_weights)
+    assert told.weights in networks
+    assert (told.jpeg is not None) == (told.weights.stem.startswith("srmdj"))
+
+
+def test_a_name_that_starts_with_a_dash_or_has_spaces_is_quoted(session: Session):
+    told = session.told(Settings())
+    text = command_line(PanelRequest(), "-my photo;.png", Settings(), told, True, [])
+    assert shlex.split(text)[1] == "./-my photo;.png"
+    assert text == "srmd './-my photo;.png' --scale_factor=2"
+
+
+def test_a_given_network_of_the_noise_free_kind_is_told_no_noise_level(tmp_path: Path):
+    weights = shipped_folder("weights") / "srmdnf_x3.safetensors"
+    networks = PanelNetworks(PanelRequest(weights=weights, engine="torch", precision="fp32"))
+    session = Session(Compute(networks))
+    session.load(write_photo(tmp_path / "a.png"), "a.png")
+    told = session.told(Settings(scale=3, width=1, noise_level=9))
+    assert (networks.scales, told.weights, told.noise_level) == ((3,), weights, 0)
+    text = command_line(networks.request, "a.png", Settings(scale=3, width=1), told, False, [])
+    assert shlex.split(text)[2:4] == [f"--weights={weights}", "--kernel=gaussian:1"]
+
+
+def test_a_broken_or_too_large_picture_is_a_sentence_without_its_path(session: Session, tmp_path: Path):
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nxxxx")
+    with pytest.raises(InputError, match=r"^broken\.png: ") as raised:
+        session.load(tmp_path / "broken.png", "broken.png")
+    assert str(tmp_path) not in str(raised.value)
+    assert session.loaded.name == "photo.png"
+    small = Session(Compute(PanelNetworks(PanelRequest(max_pixels=100))))
+    with pytest.raises(InputError, match=r"^photo\.png: expected at most 100 pixels \(--max_pixels\), found 11,520"):
+        small.load(tmp_path / "photo.png", "photo.png")
+
+
+def test_tabs_above_a_number_are_closed_in_the_order_of_their_last_use(compute: Compute, tmp_path: Path):
+    sessions = Sessions(compute, tmp_path)
+    path = write_photo(tmp_path / "photo.png")
+    tabs = [f"tab {number}" for number in range(MAX_SESSIONS)]
+    for tab in tabs:
+        sessions.session(tab).load(path, "photo.png")
+    first, second = sessions.session(tabs[0]), sessions._sessions[tabs[1]]
+    sessions.session("another")
+    assert first.picture is not None
+    assert second.picture is None
+    assert sessions.session(tabs[0]) is first
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../photo.png", "folder/../../photo.png"])
+def test_only_uploaded_files_are_opened(compute: Compute, tmp_path: Path, path: str):
+    folder = tmp_path / "uploads"
+    folder.mkdir()
+    sessions = Sessions(compute, folder)
+    with pytest.raises(InputError, match="expected an uploaded picture"):
+        sessions.uploaded(str(folder / path))
+    assert sessions.uploaded(str(folder / "a.png")) == folder / "a.png"
