@@ -25,6 +25,7 @@ HEADERS = (
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
+NOT_STORED = (b"cache-control", b"no-store")  # of pictures, which the browser would keep on the disk
 
 
 class Guard:
@@ -50,7 +51,8 @@ class Guard:
         if reason:
             await _answer(send, status, reason)
             return
-        await self._app(scope, receive, _with_headers(send))
+        is_picture = scope["path"].startswith((FILE_PREFIX, "/download/"))
+        await self._app(scope, receive, _with_headers(send, (*HEADERS, NOT_STORED) if is_picture else HEADERS))
 
     def refusal(self, method: str, path: str, headers: dict[str, str]) -> tuple[int, str]:
         """The status and the reason why a request is refused; the reason is empty if it is not."""
@@ -76,10 +78,10 @@ def _is_served(path: str) -> bool:
     return path == "/" or path in PATHS or path.startswith(PREFIXES)
 
 
-def _with_headers(send: Callable) -> Callable:
+def _with_headers(send: Callable, headers: tuple[tuple[bytes, bytes], ...]) -> Callable:
     async def send_with_headers(message: MutableMapping) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", []), *HEADERS]
+            message["headers"] = [*message.get("headers", []), *headers]
         await send(message)
 
     return send_with_headers
