@@ -1,6 +1,7 @@
 """Keeps the pages of other sites, and other machines, from the server of the page."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import PurePath
 
 Scope = MutableMapping[str, object]
 App = Callable[[Scope, Callable, Callable], Awaitable[None]]
@@ -9,9 +10,10 @@ LOOPBACK_NAMES = ("127.0.0.1", "localhost")
 # The pages of the server, and how their paths begin; other ones of Gradio, such as its proxy, are not served.
 PATHS = ("/config", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt")
 PREFIXES = (
-    *("/assets/", "/static/", "/svelte/", "/download/", "/gradio_api/file=", "/gradio_api/heartbeat/"),
+    *("/assets/", "/static/", "/svelte/", "/download/", "/gradio_api/heartbeat/"),
     *("/gradio_api/queue/", "/gradio_api/upload", "/gradio_api/cancel", "/gradio_api/reset", "/gradio_api/startup"),
 )
+FILE_PREFIX = "/gradio_api/file="  # a path follows; if an address follows, Gradio would fetch it and pass it on
 HEADERS = (
     # The page may load nothing from elsewhere, and no other page may show it in a frame.
     (
@@ -23,6 +25,7 @@ HEADERS = (
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
+NOT_STORED = (b"cache-control", b"no-store")  # of pictures, which the browser would keep on the disk
 
 
 class Guard:
@@ -48,7 +51,8 @@ class Guard:
         if reason:
             await _answer(send, status, reason)
             return
-        await self._app(scope, receive, _with_headers(send))
+        is_picture = scope["path"].startswith((FILE_PREFIX, "/download/"))
+        await self._app(scope, receive, _with_headers(send, (*HEADERS, NOT_STORED) if is_picture else HEADERS))
 
     def refusal(self, method: str, path: str, headers: dict[str, str]) -> tuple[int, str]:
         """The status and the reason why a request is refused; the reason is empty if it is not."""
@@ -60,7 +64,7 @@ class Guard:
         is_visit = path == "/" and method == "GET" and headers.get("sec-fetch-mode") == "navigate"
         if headers.get("sec-fetch-site", "none") not in ("none", "same-origin") and not is_visit:
             return 403, "expected a request of this page, found one of another site"
-        if path != "/" and path not in PATHS and not path.startswith(PREFIXES):
+        if not _is_served(path):
             return 404, "there is no such page"
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > self._max_bytes:
@@ -68,10 +72,16 @@ class Guard:
         return 200, ""
 
 
-def _with_headers(send: Callable) -> Callable:
+def _is_served(path: str) -> bool:
+    if path.startswith(FILE_PREFIX):
+        return PurePath(path.removeprefix(FILE_PREFIX)).is_absolute()
+    return path == "/" or path in PATHS or path.startswith(PREFIXES)
+
+
+def _with_headers(send: Callable, headers: tuple[tuple[bytes, bytes], ...]) -> Callable:
     async def send_with_headers(message: MutableMapping) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", []), *HEADERS]
+            message["headers"] = [*message.get("headers", []), *headers]
         await send(message)
 
     return send_with_headers

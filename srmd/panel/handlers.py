@@ -1,6 +1,7 @@
 """What the page does when a person changes something on it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
@@ -63,6 +64,7 @@ class Handlers:
             first = {self._controls.jpeg: QUALITY}
         if changed == "scale":
             first |= self._shown_crop(session, settings)
+            first[self._controls.candidates] = gr.update(visible=False)  # their widths are those of another scale
         if first:
             yield first
         yield from self._show(session, settings, self._file_choice(values))
@@ -100,8 +102,9 @@ class Handlers:
         """A candidate was clicked: its settings are taken."""
         session, controls = self._sessions.session(tab), self._controls
         candidate = session.candidate(event.index)
-        settings = candidate.settings
-        autos = {controls.autos[name]: getattr(settings, name) is None for name in NUMBERS}
+        chosen = {name: getattr(candidate.settings, name) for name in NUMBERS}
+        settings = replace(self.read_settings(values), **chosen)
+        autos = {controls.autos[name]: number is None for name, number in chosen.items()}
         text = f"The settings of candidate {candidate.label} are taken."
         yield autos | {controls.candidates: gr.update(selected_index=None), controls.message: markup.message(text)}
         yield from self._show(session, settings, self._file_choice(values), text)
@@ -148,8 +151,10 @@ class Handlers:
 
     def _show(self, session: Session, settings: Settings, choice: FileChoice, text: str = "") -> Iterator[Updates]:
         """Shows what was found and is told, and then the crop; `text` is the message beside it."""
-        controls = self._controls
+        controls, number = self._controls, session.begin_preview()
         found, told = session.found(settings), session.told(settings)
+        if not session.is_newest(number):  # while this estimate was made, a person has changed a setting
+            return
         shown: Updates = {
             controls.found: markup.found_list(session.loaded, found, settings),
             controls.kernel: markup.kernel_figure(told),
@@ -164,7 +169,7 @@ class Handlers:
             low, high, _ = BOUNDS[name]
             shown[controls.numbers[name]] = float(np.clip(value, low, high))
         yield shown
-        pictures = session.preview(settings)
+        pictures = session.preview(settings, number)
         if pictures is not None:
             yield {controls.comparison: pictures}
 

@@ -43,9 +43,11 @@ def make_app(sessions: Sessions, request: PanelRequest) -> object:
     """The page and the addresses of its results as an ASGI application."""
     import gradio as gr
     from fastapi import FastAPI, Response
+    from gradio import processing_utils
 
     from srmd.panel.page import SCRIPT, STYLE, build_page, theme
 
+    processing_utils.async_ssrf_protected_download = _refuse_download
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.get("/download/{secret}")
@@ -73,6 +75,11 @@ def make_app(sessions: Sessions, request: PanelRequest) -> object:
         css=STYLE,
         head=f"<script>{SCRIPT}</script>",
     )
+
+
+async def _refuse_download(address: str, cache_dir: str) -> str:
+    """Stands for Gradio's function that fetches a picture if the browser sends its address in place of a file."""
+    raise InputError(f"expected an uploaded picture, found the address {address!r}")
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from srmd.restore.jpeg import ToldJpeg, told_jpeg
 from srmd.restore.part import Part, restore_part, with_halo
 
 NO_PICTURE = "Choose a picture first."
+OTHER_PICTURE = "Another picture was chosen meanwhile."
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,8 @@ class Session:
     def close(self) -> None:
         """Stops what runs and forgets the picture."""
         self.cancel()
-        self.picture, self._found, self.centre = None, {}, (0.5, 0.5)
-        self._supersede()
+        self.picture, self._found, self._candidates, self.centre = None, {}, [], (0.5, 0.5)
+        self.begin_preview()
 
     @property
     def loaded(self) -> LoadedPicture:
@@ -121,13 +122,13 @@ class Session:
     def found(self, settings: Settings) -> Found:
         """What was found in the picture at the scale of the settings; computed once for each scale and JPEG setting."""
         key = settings.scale, settings.jpeg
-        found = self._found.get(key)
-        if found is None:
-            picture = self.loaded
+        # In this order: if another picture is loaded meanwhile, the estimate goes into a dictionary that is dropped.
+        known, picture = self._found, self.loaded
+        if key not in known:
             with self._compute.steps.turn():
-                found = self._found.get(key) or self._find(picture, settings)
-            self._found[key] = found
-        return found
+                if key not in known:
+                    known[key] = self._find(picture, settings)
+        return known[key]
 
     def _find(self, picture: LoadedPicture, settings: Settings) -> Found:
         jpeg = self._told_jpeg(picture, settings)
@@ -153,22 +154,31 @@ class Session:
         size = KERNEL_SIZE if config is None else config.kernel_size
         return Told(spec, fit_kernel(to_kernel(spec, size), size), noise_level, jpeg, weights)
 
-    def preview(self, settings: Settings) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None:
-        """The crop, enlarged by bicubic interpolation and restored; None if a newer preview was asked for meanwhile."""
-        number = self._supersede()
+    def preview(
+        self, settings: Settings, number: int | None = None
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None:
+        """The crop, enlarged by bicubic interpolation and restored; None if a newer preview was asked for meanwhile.
+
+        `number` is that of `begin_preview`; None: the preview begins now.
+        """
+        number = self.begin_preview() if number is None else number
         picture, told, centre = self.loaded, self.told(settings), self.centre
         part = picture.crop(centre, settings.scale)
-        with self._compute.steps.turn(lambda: number == self._newest_preview) as has_turn:
+        with self._compute.steps.turn(lambda: self.is_newest(number)) as has_turn:
             if not has_turn:
                 return None
             sr = self._restored_part(picture, part, told)
         return picture.enlarged(part, settings.scale), sr
 
-    def _supersede(self) -> int:
+    def begin_preview(self) -> int:
         """The number of a new preview; older ones that still wait end."""
-        self._newest_preview += 1
+        self._newest_preview = number = self._newest_preview + 1
         self._compute.steps.check()
-        return self._newest_preview
+        return number
+
+    def is_newest(self, number: int) -> bool:
+        """Whether no newer preview was asked for than the one with this number."""
+        return number == self._newest_preview
 
     def _restored_part(self, picture: LoadedPicture, part: Part, told: Told) -> NDArray[np.uint8]:
         """A part of SR with 8 bits; transparency is over white."""
@@ -191,6 +201,8 @@ class Session:
             candidate_told = self.told(candidate.settings)
             with self._compute.steps.turn():
                 shown.append((candidate, self._restored_part(picture, part, candidate_told)))
+        if picture is not self.picture:
+            raise InputError(OTHER_PICTURE)
         self._candidates = [candidate for candidate, _ in shown]
         return shown
 
@@ -203,12 +215,15 @@ class Session:
     def start(self, settings: Settings) -> WholeRun:
         """Starts to restore the whole picture in the background; an earlier run of this session is cancelled."""
         picture, told = self.loaded, self.told(settings)
-        self.cancel()
         with self._compute.steps.turn():
             restorer = self._networks.restorer(told.weights)
-        self.run = WholeRun(picture, settings, restorer, told.degradation)
-        self.run.start(self._compute.pictures, self._compute.steps)
-        return self.run
+        run = WholeRun(picture, settings, restorer, told.degradation)
+        if picture is not self.picture:
+            raise InputError(OTHER_PICTURE)
+        self.cancel()
+        self.run = run
+        run.start(self._compute.pictures, self._compute.steps)
+        return run
 
     def cancel(self) -> None:
         """Cancels the run of the whole picture, if there is one, and forgets its result."""

@@ -26,6 +26,13 @@ class Turns:
                     self._is_taken = False
                     self._changed.notify_all()
 
+    def give_way(self) -> None:
+        """Inside a turn: lets those who wait take theirs, and waits for the next one."""
+        with self._changed:
+            self._is_taken = False
+            self._changed.notify_all()
+        self._wait(lambda: True)
+
     def _wait(self, is_wanted: Callable[[], bool]) -> bool:
         ticket = object()
         with self._changed:

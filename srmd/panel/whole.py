@@ -97,8 +97,13 @@ class WholeRun:
     def _restore(self, tiles: Turns) -> Result:
         lr, alpha, scale = self._source.lr, self._source.picture.alpha, self._restorer.config.scale
         if alpha is not None:
+
+            def advance(pixels: int) -> None:
+                self._advance(pixels)
+                tiles.give_way()
+
             with tiles.turn():
-                alpha = self._restorer.restore_alpha(alpha, self._assumed, TILE, progress=self._advance)
+                alpha = self._restorer.restore_alpha(alpha, self._assumed, TILE, progress=advance)
             self._pixels_done = lr[..., 0].size
         one_channel = self._source.has_one_channel
         sr = np.empty((scale * lr.shape[0], scale * lr.shape[1], 1 if one_channel else 3), lr.dtype)

@@ -1,5 +1,7 @@
 """Requests of other sites and of other names of this machine are refused."""
 
+import asyncio
+
 import pytest
 
 from srmd.panel.guard import Guard
@@ -56,3 +58,28 @@ def test_other_requests_are_refused(guard: Guard, method: str, path: str, header
     found, reason = guard.refusal(method, path, headers)
     assert found == status
     assert reason
+
+
+def headers_of(path: str) -> list[tuple[bytes, bytes]]:
+    """The headers of an answer that passes the guard."""
+    sent = []
+
+    async def app(scope: dict, receive: object, send: object) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"etag", b"1")]})
+
+    async def send(message: dict) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": path, "headers": [(b"Host", b"127.0.0.1:7860")]}
+    asyncio.run(Guard(app, 7860, 1000)(scope, None, send))
+    return sent[0]["headers"]
+
+
+@pytest.mark.parametrize(
+    ("path", "is_stored"),
+    [("/", True), ("/assets/a.js", True), ("/gradio_api/file=/tmp/a.png", False), ("/download/abc", False)],
+)
+def test_a_browser_keeps_no_picture_on_the_disk(path: str, is_stored: bool):
+    headers = headers_of(path)
+    assert ((b"cache-control", b"no-store") in headers) is not is_stored
+    assert {(b"etag", b"1"), (b"x-frame-options", b"DENY")} <= set(headers)
