@@ -22,9 +22,9 @@ CLOSING_SECONDS = 1  # that open requests get when the server is ended
 
 
 def serve(request: PanelRequest, announce: Callable[[str], object]) -> None:
-    """Calls `announce` with the address of the page, and serves it until Ctrl-C or a signal ends the process; then all files of the page are removed.
+    """Calls `announce` with the address of the page, and serves it until Ctrl-C or a signal ends the process.
 
-    Raises InputError if the port is in use or the network can't be read.
+    Then all files of the page are removed. Raises InputError if the port is in use or the network can't be read.
     """
     with _listening(request.port) as listener, tempfile.TemporaryDirectory(prefix="srmd-panel-") as folder:
         os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": folder}
