@@ -2,6 +2,7 @@
 
 import os
 import stat
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +19,8 @@ TEMPORARY_FILES = f".tmp-srmd-{'[0-9a-f]' * 32}.*"  # the names of `atomic_write
 # What the package keeps in its cache folder: benchmark results and compiled libraries; and what a killed process left.
 CACHED_FILES = ("engines.json", "convolution-*.so", TEMPORARY_FILES)
 _cleaned_folders: set[Path] = set()  # those in which this process has removed the temporary files of killed ones
+LOCK_SECONDS = 5  # to wait for another process that removes temporary files of the same folder
+_foreign_folders: set[Path] = set()  # those that another program holds for longer, such as flock of util-linux
 SPECIAL_FILES = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
 
 
@@ -86,10 +89,24 @@ def _shared_lock(folder: Path) -> Iterator[None]:
         with suppress(OSError):
             if folder not in _cleaned_folders:
                 _remove_unused(folder, descriptor)
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            _lock_shared(folder, descriptor)
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock_shared(folder: Path, descriptor: int) -> None:
+    """Takes the shared lock of a folder, or goes on without it if another program does not release the folder."""
+    end = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if folder in _foreign_folders or time.monotonic() > end:
+                _foreign_folders.add(folder)
+                return
+        time.sleep(0.01)
 
 
 def _remove_unused(folder: Path, descriptor: int) -> None:
@@ -105,7 +122,8 @@ def _remove_unused(folder: Path, descriptor: int) -> None:
 def remove_temporary_files(folder: Path) -> None:
     """Removes what `atomic_write` left in a folder in processes that were killed; no other process may write there."""
     for path in folder.glob(TEMPORARY_FILES):
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # a file of another user
+            path.unlink()
 
 
 def make_folder(path: Path) -> None:

@@ -5,12 +5,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from srmd.base.errors import InputError
 from srmd.base.files import TEMPORARY_FILES, atomic_write, make_folder
+
+with suppress(ImportError):  # Windows has none
+    import fcntl
 
 
 def test_a_file_appears_only_when_it_is_complete(tmp_path: Path):
@@ -71,6 +75,35 @@ def test_temporary_files_of_killed_processes_are_removed_by_the_next_write_and_t
     with atomic_write(tmp_path / "b.png") as path:
         path.touch()
     assert {path.name for path in tmp_path.iterdir()} == {f".{'0' * 32}.png", "b.png"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows can't lock folders")
+def test_a_temporary_file_that_can_not_be_removed_does_not_keep_other_processes_waiting(tmp_path: Path):
+    (tmp_path / TEMPORARY_FILES.replace("[0-9a-f]", "0").replace("*", "png")).mkdir()
+    with atomic_write(tmp_path / "a.png") as path, folder_opened(tmp_path) as descriptor:
+        path.touch()
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # raises if it is locked
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows can't lock folders")
+def test_a_folder_that_another_program_holds_is_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("srmd.base.files.LOCK_SECONDS", 0.05)
+    with folder_opened(tmp_path) as descriptor:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # as `flock FOLDER srmd …` does
+        for name in ("a.png", "b.png"):
+            with atomic_write(tmp_path / name) as path:
+                path.touch()
+    assert {path.name for path in tmp_path.iterdir()} == {"a.png", "b.png"}
+
+
+@contextmanager
+def folder_opened(folder: Path) -> Iterator[int]:
+    """The descriptor of a folder."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 @pytest.fixture
