@@ -9,6 +9,7 @@ from torch import Tensor
 
 from srmd.base.errors import InputError
 from srmd.base.files import check_is_file
+from srmd.base.signals import deferred_signals
 
 MAX_HEADER_BYTES = 2**20
 LENGTH = struct.Struct("<Q")  # of the header, at the beginning of the file
@@ -28,7 +29,8 @@ def read_safetensors(path: Path, key: str = "srmd") -> tuple[Any, dict[str, Tens
         (header_bytes,) = LENGTH.unpack(start)
         if header_bytes > MAX_HEADER_BYTES:
             raise ValueError(f"expected a header of up to {MAX_HEADER_BYTES} bytes, found {header_bytes}")
-        with safe_open(path, "pt") as file:
+        # The compiled reader would turn an exception of a signal handler into an error of the file.
+        with deferred_signals(), safe_open(path, "pt") as file:
             metadata = json.loads((file.metadata() or {}).get(key, "null"))
             names = file.keys()
             return metadata, {name: file.get_tensor(name) for name in names}
