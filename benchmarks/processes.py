@@ -38,6 +38,8 @@ def measure(work: Callable[[], object], processes: Processes, alone: bool = Fals
     start, processor_start = time.perf_counter(), time.process_time()
     if processes.is_first or not alone:
         work()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
     processor_seconds = sum(processes.gather(time.process_time() - processor_start))
     return Cost(time.perf_counter() - start, processor_seconds)
 
@@ -62,11 +64,10 @@ def compare(config: TrainConfig, rounds: int, processes: Processes) -> dict[str,
     one, all_of_them = Solver(config, *pictures), Solver(config, *pictures, processes=processes)
     all_of_them.take_winograd_of_first()
     gradients = [torch.zeros_like(parameter) for parameter in one.network.parameters()]
-    # `item` waits until a GPU has finished.
     work: dict[str, tuple[Callable[[], object], bool]] = {
-        "step of one process": (lambda: one.training_step().item(), True),
-        "step of all processes": (lambda: all_of_them.training_step().item(), False),
-        "optimizer": (lambda: one.optimizer_step(), True),
+        "step of one process": (one.training_step, True),
+        "step of all processes": (all_of_them.training_step, False),
+        "optimizer": (one.optimizer_step, True),
         "sum of the gradients": (lambda: processes.sum_weighted(gradients, 1), False),
     }
     costs: dict[str, list[Cost]] = {name: [] for name in work}

@@ -17,7 +17,7 @@ from srmd.kernel.families import gaussian
 from srmd.model import SRMD, NetworkConfig
 from srmd.weights.files import Weights, write_weights
 
-pytestmark = pytest.mark.usefixtures("folder_with_pictures")
+pytestmark = pytest.mark.usefixtures("folder_with_pictures", "short_runs")
 
 
 def check(*flags: str) -> int:

@@ -19,7 +19,7 @@ from srmd.model import SRMD, NetworkConfig
 from srmd.pictures import photos
 from srmd.weights.files import Weights, write_weights
 
-pytestmark = pytest.mark.usefixtures("folder_with_pictures")
+pytestmark = pytest.mark.usefixtures("folder_with_pictures", "short_runs")
 
 
 def check(*flags: str) -> int:

@@ -97,6 +97,7 @@ def test_p_is_refused_for_weights_that_contain_it(capsys: pytest.CaptureFixture)
 @pytest.mark.slow
 @needs_networks
 def test_a_run_starts_from_the_published_srmd_x2(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("srmd.train.setup.NetworkConfig", NetworkConfig)  # with 128 features, as it has
     monkeypatch.setattr(Solver, "reset_dormant", lambda solver: None)
     flags = ["--steps=1", "--lr=1e-9", f"--weights={NCNN / 'srmd_x2.param'}", f"--pca={PCA}"]
     assert train("run", *flags) == 0
