@@ -13,7 +13,6 @@ from srmd.backends.device import choose_device, choose_precision
 from srmd.base.distributed import Processes
 from srmd.base.errors import InputError, Stopped, prefix_errors
 from srmd.base.files import make_folder
-from srmd.base.heap import release_freed_memory
 from srmd.base.signals import stop_requests
 from srmd.config import TrainConfig
 from srmd.packs.reader import PackedPictures
@@ -271,7 +270,6 @@ class TrainingRun:
             self.solver.check_weights()
             if self.is_first:
                 self._write()
-        release_freed_memory()
 
     def _write(self) -> None:
         """Write the network, the loss curve and the samples; last the checkpoint, so that no file is older than it."""
