@@ -104,9 +104,9 @@ class Handlers:
         candidate = session.candidate(event.index)
         chosen = {name: getattr(candidate.settings, name) for name in NUMBERS}
         settings = replace(self.read_settings(values), **chosen)
-        yield {controls.autos[name]: number is None for name, number in chosen.items()}
+        autos = {controls.autos[name]: number is None for name, number in chosen.items()}
         text = f"The settings of candidate {candidate.label} are taken."
-        yield {controls.candidates: gr.update(selected_index=None), controls.message: markup.message(text)}
+        yield autos | {controls.candidates: gr.update(selected_index=None), controls.message: markup.message(text)}
         yield from self._show(session, settings, self._file_choice(values), text)
 
     def restore(self, *values: object, tab: str) -> Iterator[Updates]:

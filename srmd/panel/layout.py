@@ -13,7 +13,7 @@ from srmd.pictures.formats import DEFAULT_QUALITY
 
 QUALITY = "quality"  # of `jpeg`: the quality is set by hand
 LABELS = {
-    "width": "Blur width, HR pixels",
+    "width": "Blur width, pixels of the result",
     "second_width": "Second blur width",
     "angle": "Angle of the blur, degrees",
     "noise_level": "Noise level of 255",
@@ -99,8 +99,19 @@ def _picture_controls() -> dict:
         elem_id="overview",
     )
     with gr.Row(equal_height=True, elem_id="centre"):
-        column = gr.Number(label="Middle of the crop, column", precision=0, minimum=0, min_width=140)
-        row = gr.Number(label="Middle of the crop, row", precision=0, minimum=0, min_width=140)
+        column = gr.Number(label="Middle of the crop, column", precision=0, minimum=0, min_width=140, elem_id="column")
+        row = gr.Number(label="Middle of the crop, row", precision=0, minimum=0, min_width=140, elem_id="row")
+    candidates = gr.Gallery(
+        label="Candidates: click one to take its settings",
+        columns=COLUMNS,
+        allow_preview=False,
+        interactive=False,
+        visible=False,
+        buttons=[],
+        format="png",
+        height="auto",
+        elem_id="candidates",
+    )
     return {
         "upload": upload,
         "message": message,
@@ -109,6 +120,7 @@ def _picture_controls() -> dict:
         "overview": overview,
         "column": column,
         "row": row,
+        "candidates": candidates,
     }
 
 
@@ -128,17 +140,6 @@ def _setting_controls(networks: PanelNetworks) -> dict:
     with gr.Row(elem_id="kernel-row"):
         kernel = gr.HTML(elem_id="kernel", min_height=90)
         show_candidates = gr.Button("Show candidates", size="md", elem_id="show-candidates")
-    candidates = gr.Gallery(
-        label="Candidates: click one to take its settings",
-        columns=COLUMNS,
-        allow_preview=False,
-        interactive=False,
-        visible=False,
-        buttons=[],
-        format="png",
-        height="auto",
-        elem_id="candidates",
-    )
     return {
         "scale": scale,
         "numbers": numbers,
@@ -147,7 +148,6 @@ def _setting_controls(networks: PanelNetworks) -> dict:
         "quality": quality,
         "kernel": kernel,
         "show_candidates": show_candidates,
-        "candidates": candidates,
     } | _file_controls()
 
 
