@@ -72,7 +72,7 @@ def _print_results(demo: Demo, gains: dict[str, float]) -> None:
 
 
 def _is_below(gains: dict[str, float], min_gain: float) -> bool:
-    """Whether the gain of the first photo, told nothing, or of the new network is too low; then it prints so."""
+    """Whether any gain is below `min_gain`; then it prints which are."""
     too_low = [f"{label} {gain:+.2f} dB" for label, gain in gains.items() if gain < min_gain]
     if too_low:
         print(f"expected at least {min_gain:+g} dB each, found {', '.join(too_low)}", file=sys.stderr)

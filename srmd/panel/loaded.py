@@ -19,6 +19,7 @@ from srmd.restore.part import Part, with_halo
 CROP = 256  # largest side of the crop in LR pixels
 CROP_SR = 512  # largest side of the crop in SR pixels
 OVERVIEW = 640  # largest side in pixels of the whole picture as it is shown
+STRIP = 256  # rows of the whole picture that are floats at a time, which bounds the memory
 BICUBIC_HALO = 2  # LR pixels that bicubic upscaling reads around a pixel
 
 
@@ -46,6 +47,12 @@ class LoadedPicture:
         """Height and width in LR pixels."""
         return self.lr.shape[:2]
 
+    @property
+    def bytes(self) -> int:
+        """The memory that it takes."""
+        pixels, alpha = self.picture.pixels, self.picture.alpha
+        return pixels.nbytes if alpha is None else pixels.nbytes + alpha.nbytes + self.lr.nbytes
+
     @cached_property
     def has_one_channel(self) -> bool:
         """Whether the three channels are equal, and so those of the result are."""
@@ -54,7 +61,8 @@ class LoadedPicture:
     @cached_property
     def overview(self) -> NDArray[np.uint8]:
         """The whole picture (h, w, 3), reduced to sides of at most OVERVIEW pixels; transparency is over white."""
-        image = Image.fromarray(self.shown(slice(None), slice(None)))
+        tops = range(0, self.size[0], STRIP)
+        image = Image.fromarray(np.concatenate([self.shown(slice(top, top + STRIP), slice(None)) for top in tops]))
         image.thumbnail((OVERVIEW, OVERVIEW), Image.Resampling.LANCZOS)
         return np.asarray(image)
 

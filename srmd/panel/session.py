@@ -116,8 +116,7 @@ class Session:
     @property
     def bytes(self) -> int:
         """The memory of the picture, its result and its file."""
-        picture = self.picture.lr.nbytes if self.picture else 0
-        return picture + sum(part.bytes for part in (self.result, self.file) if part)
+        return sum(part.bytes for part in (self.picture, self.result, self.file) if part)
 
     def found(self, settings: Settings) -> Found:
         """What was found in the picture at the scale of the settings; computed once for each scale and JPEG setting."""

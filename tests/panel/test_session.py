@@ -190,6 +190,28 @@ def test_tabs_above_a_number_are_closed_in_the_order_of_their_last_use(compute: 
     assert sessions.session(tabs[0]) is first
 
 
+def test_the_overview_is_the_whole_picture_over_white(session: Session, tmp_path: Path):
+    transparent = photo(left=0, top=0, size=(20, 400))
+    transparent.putalpha(Image.linear_gradient("L").resize((20, 400)))
+    transparent.save(tmp_path / "a.png")
+    session.load(tmp_path / "a.png", "a.png")
+    expected = Image.alpha_composite(Image.new("RGBA", (20, 400), "white"), transparent).convert("RGB")
+    assert np.abs(session.picture.overview - np.asarray(expected).astype(int)).max() <= 1
+
+
+def test_the_memory_of_a_session_is_that_of_its_picture_result_and_file(session: Session, tmp_path: Path):
+    transparent = photo(size=(20, 10))
+    transparent.putalpha(Image.linear_gradient("L").resize((20, 10)))
+    transparent.save(tmp_path / "a.png")
+    session.load(tmp_path / "a.png", "a.png")
+    picture = 20 * 10 * (3 + 1 + 3)  # colours, alpha, and the colours that are restored
+    assert session.bytes == picture
+    assert session.start(KNOWN).ended.wait(60)
+    assert session.bytes == picture + 40 * 20 * (3 + 1)
+    file = session.encode(FileChoice())
+    assert session.bytes == picture + 40 * 20 * (3 + 1) + len(b"".join(file.parts))
+
+
 @pytest.mark.parametrize("path", ["/etc/passwd", "../photo.png", "folder/../../photo.png"])
 def test_only_uploaded_files_are_opened(compute: Compute, tmp_path: Path, path: str):
     folder = tmp_path / "uploads"
