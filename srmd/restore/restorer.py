@@ -247,7 +247,8 @@ class Restorer:
         So far from details the shipped networks differ from that colour by up to 1.3 levels of 255 at x2 to x4 and by
         2.3 at x1; at the edges of the picture by up to 72.
         """
-        flat = flat_areas(lr, min(self.config.kernel_size // 2, self.config.layers))
+        halo = self.config.layers  # of a tile; its input's outermost pixels lack a neighbour
+        flat = flat_areas(lr, min(self.config.kernel_size // 2, halo - 1))
         if flat.any():
             colours = _repeat_pixels(_to_tensor(lr), self.config.scale)
             sr.copy_(torch.where(_repeat_pixels(torch.from_numpy(flat), self.config.scale), colours, sr))

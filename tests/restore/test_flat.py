@@ -7,8 +7,10 @@ from PIL import Image, ImageDraw
 
 from srmd.degradation import Degradation
 from srmd.kernel.specs import to_kernel
+from srmd.model import SRMD, NetworkConfig
 from srmd.restore.flat import flat_areas, without_bars
-from srmd.restore.restorer import load
+from srmd.restore.restorer import load, open_restorer
+from srmd.weights.files import Weights
 
 
 def lr_picture() -> np.ndarray:
@@ -63,6 +65,16 @@ def test_only_flat_areas_differ_from_what_the_network_computes(tile: int | str):
     assert (sr[flat] == (0, 0, 255)).all()
     assert np.abs(sr[~flat] - network[~flat]).max() < 0.51
     assert np.abs(network[flat] - (0, 0, 255)).max() > 10, "the network is right at the edges: the rule is not needed"
+
+
+def test_flat_areas_of_a_network_with_few_layers_do_not_depend_on_the_tiles():
+    torch.manual_seed(0)
+    weights = Weights(SRMD(NetworkConfig(scale=2, features=8, layers=6)), torch.zeros(15, 225))
+    restorer = open_restorer(weights, "cpu", "torch", "fp32")
+    lr = np.full((40, 50, 3), 90, np.uint8)
+    lr[[11, 29], [11, 41]] = 255, 0, 0  # just outside the inputs of some tiles
+    whole, tiles = (restorer.restore(lr, "delta", 0, tile) for tile in (50, 6))
+    assert np.abs(whole.astype(int) - tiles).max() <= 1
 
 
 def test_pictures_of_16_bits_and_floats_keep_flat_colours():
