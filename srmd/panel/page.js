@@ -10,6 +10,26 @@ document.addEventListener("paste", (event) => {
   input.dispatchEvent(new Event("change", { bubbles: true }));
 });
 
+// A file above MAX_UPLOAD bytes, which the server states, is not sent; a sentence says so.
+function refuseLargeFile(event) {
+  const upload = document.querySelector("#upload");
+  if (!upload?.contains(event.target)) return;
+  const file = (event.dataTransfer ?? event.target).files?.[0];
+  document.querySelector("#refused")?.remove();
+  if (!file || file.size <= MAX_UPLOAD) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  const sentence = document.createElement("p");
+  sentence.id = "refused";
+  sentence.className = "error";
+  sentence.setAttribute("role", "alert");
+  const megabytes = (bytes) => `${Math.ceil(bytes / 1e6)} MB`;
+  sentence.textContent = `${file.name}: expected at most ${megabytes(MAX_UPLOAD)}, found ${megabytes(file.size)}`;
+  upload.after(sentence);
+}
+document.addEventListener("change", refuseLargeFile, true);
+document.addEventListener("drop", refuseLargeFile, true);
+
 // Names for screen readers where Gradio gives none, or one that differs from the text that is seen.
 const NAMES = {
   "#overview button": "Whole picture: a click moves the crop; column and row can also be typed below",
@@ -19,7 +39,9 @@ const NAMES = {
 const AUTOS = ["width", "second_width", "angle", "noise_level"];
 
 function nameElements() {
-  document.querySelector("#upload button")?.removeAttribute("aria-label");
+  for (const button of document.querySelectorAll("#upload button, #candidates .thumbnail-item")) {
+    button.removeAttribute("aria-label");
+  }
   for (const name of AUTOS) {
     const label = `auto ${name.replace("_", " ")}`;
     document.querySelector(`#auto-${name} input`)?.setAttribute("aria-label", label);

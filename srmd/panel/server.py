@@ -73,7 +73,7 @@ def make_app(sessions: Sessions, request: PanelRequest) -> object:
         max_file_size=MAX_UPLOAD,
         theme=theme(),
         css=STYLE,
-        head=f"<script>{SCRIPT}</script>",
+        head=f"<script>const MAX_UPLOAD = {MAX_UPLOAD};\n{SCRIPT}</script>",
     )
 
 

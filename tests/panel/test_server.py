@@ -67,6 +67,7 @@ def test_a_path_that_a_browser_sends_is_not_opened(server, tmp_path):
     connection.request("POST", "/gradio_api/queue/join", json.dumps(body), headers)
     joined = connection.getresponse()
     joined.read()
+    connection.close()
     assert joined.status == 200
     status, stream = get(server, "/gradio_api/queue/data?session_hash=attacker")
     assert status == 200
