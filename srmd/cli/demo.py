@@ -9,6 +9,7 @@ from pathlib import Path
 from srmd.base.errors import Stopped
 from srmd.base.signals import deferred_signals
 from srmd.cli import main
+from srmd.cli.console import one_line
 from srmd.cli.demo_steps import Budget, Demo, Step
 from srmd.show import visdom_server
 
@@ -88,6 +89,9 @@ def command() -> int:
         return 130
     except Stopped as error:
         return 128 + error.signal
+    except OSError as error:  # such as a full disk
+        print(one_line(error), file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":
