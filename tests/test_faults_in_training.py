@@ -14,7 +14,7 @@ from srmd.weights.checkpoint import load_checkpoint
 from srmd.weights.files import read_weights
 
 pytestmark = pytest.mark.usefixtures("folder_with_pictures", "short_runs")
-TEMPORARY = f".{'0123456789abcdef' * 2}.pt"
+TEMPORARY = f".tmp-srmd-{'0123456789abcdef' * 2}.pt"
 
 
 @pytest.mark.parametrize("part", ["ema", "network"])

@@ -17,8 +17,12 @@ from terminals import read_to_end
 
 ROOT = Path(__file__).parents[1]
 PROGRAMS = {"motion.py", "visdom_server.py"}  # modules with a command line of their own, which print
+# The page in the browser shows the command line that does the same.
+COMMAND_OF_THE_PAGE = ROOT / "srmd" / "panel" / "command.py"
 LIBRARY = [
-    path for path in sorted((ROOT / "srmd").rglob("*.py")) if "cli" not in path.parts and path.name not in PROGRAMS
+    path
+    for path in sorted((ROOT / "srmd").rglob("*.py"))
+    if "cli" not in path.parts and path.name not in PROGRAMS and path != COMMAND_OF_THE_PAGE
 ]
 
 

@@ -94,7 +94,7 @@ PICTURE_GROUPS: dict[str, tuple[Flag, ...]] = {
             "jpeg",
             ("test", "export"),
             "compression of the LR pictures as JPEGs: a quality from 1 to 100, applied after the noise and told to the "
-            "network; with --input what the network is told: auto, the quantisation tables of each file, or for a "
+            "network; with LR pictures what the network is told: auto, the quantisation tables of each file, or for a "
             "picture that once was a JPEG estimated ones; off, no JPEG; or the standard tables of a quality; with "
             "--mode=export what is built in: off or a quality",
             {"type": jpeg_quality, "metavar": "auto|off|N"},

@@ -1,10 +1,14 @@
-"""The command line that repeats what the page does."""
+"""The command line that repeats what the page does, and its flags."""
 
+import re
 import shlex
+from pathlib import Path
 
 from srmd.config import AUTO, PanelRequest
+from srmd.panel.download import FileChoice
 from srmd.panel.session import Told
 from srmd.panel.settings import Settings
+from srmd.pictures.formats import DEFAULT_QUALITY, QUALITY_FORMATS, format_of
 
 SPEED_FLAGS = ("device", "engine", "precision")  # they change the rounding of results
 
@@ -28,3 +32,16 @@ def command_line(
     flags += [f"--{flag}={getattr(request, flag)}" for flag in SPEED_FLAGS if getattr(request, flag) != AUTO]
     name = f"./{name}" if name.startswith("-") else name
     return shlex.join(["srmd", name, *flags, *format_flags])
+
+
+def format_flags(choice: FileChoice, name: str, scale: int) -> list[str]:
+    """The flags that choose the file of the result of the picture `name`."""
+    has_quality = format_of(Path(choice.file_name(name, scale))) in QUALITY_FORMATS
+    flags = [] if choice.format == "png" else [f"--format={choice.format}"]
+    flags += [f"--quality={choice.quality:g}"] if has_quality and choice.quality != DEFAULT_QUALITY else []
+    return [*flags, f"--suffix=_x{scale}"]
+
+
+def name_flags(message: str) -> str:
+    """A message of the library, with the flags that started the page in place of its arguments in backquotes."""
+    return re.sub(r"`(\w+)`", r"--\1", message)

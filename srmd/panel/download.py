@@ -10,7 +10,6 @@ from srmd.panel.whole import Result
 from srmd.pictures.files import encode_picture
 from srmd.pictures.formats import (
     DEFAULT_QUALITY,
-    QUALITY_FORMATS,
     SUFFIXES,
     check_size,
     format_of,
@@ -36,13 +35,6 @@ class FileChoice:
     def file_name(self, name: str, scale: int) -> str:
         """The name of the result of the picture `name`: photo_x2.png of photo.jpg."""
         return f"{Path(name).stem}_x{scale}{result_suffix(self.format, Path(name))}"
-
-    def flags(self, name: str, scale: int) -> list[str]:
-        """The flags of the command line that choose this file."""
-        has_quality = format_of(Path(self.file_name(name, scale))) in QUALITY_FORMATS
-        flags = [] if self.format == "png" else [f"--format={self.format}"]
-        flags += [f"--quality={self.quality:g}"] if has_quality and self.quality != DEFAULT_QUALITY else []
-        return [*flags, f"--suffix=_x{scale}"]
 
 
 @dataclass(frozen=True, eq=False)

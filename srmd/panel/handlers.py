@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from srmd.base.errors import InputError
 from srmd.config import PanelRequest
 from srmd.panel import markup
-from srmd.panel.command import command_line
+from srmd.panel.command import command_line, format_flags
 from srmd.panel.download import FileChoice
 from srmd.panel.layout import QUALITY, Controls
 from srmd.panel.session import Session
@@ -186,7 +186,7 @@ class Handlers:
 
     def _command(self, session: Session, settings: Settings, choice: FileChoice) -> str:
         name = session.loaded.name
-        flags = choice.flags(name, settings.scale)
+        flags = format_flags(choice, name, settings.scale)
         takes_noise_level = self._networks.takes_noise_level()
         return command_line(self._request, name, settings, session.told(settings), takes_noise_level, flags)
 

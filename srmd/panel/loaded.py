@@ -37,7 +37,7 @@ class LoadedPicture:
         try:
             picture = read_picture(path, max_pixels)
         except InputError as error:
-            reason = str(error).removeprefix(f"{path}: ").replace("`max_pixels`", "--max_pixels")
+            reason = str(error).removeprefix(f"{path}: ")
             raise InputError(f"{name}: {reason}") from error
         lr = picture.pixels if picture.alpha is None else spread_visible_colours(picture.pixels, picture.alpha)
         return cls(name, picture, lr)

@@ -8,6 +8,7 @@ import gradio as gr
 from srmd.base.errors import InputError
 from srmd.config import PanelRequest
 from srmd.panel import markup
+from srmd.panel.command import name_flags
 from srmd.panel.handlers import Handlers, Updates
 from srmd.panel.layout import Controls, make_controls
 from srmd.panel.sessions import Sessions
@@ -84,7 +85,7 @@ class _Listener:
             try:
                 yield from handler(*values, tab=tab, **fixed, **further)
             except InputError as error:
-                yield {self._controls.message: markup.message(str(error), is_error=True)}
+                yield {self._controls.message: markup.message(name_flags(str(error)), is_error=True)}
 
         # Gradio finds out from the annotations which further arguments a handler takes.
         if takes_event:

@@ -245,6 +245,7 @@ INVALID = [
     (f"{TRAIN} --seed=-1", "--seed", "'-1'"),
     (f"{TRAIN} --visdom=localhost", "--visdom", "'localhost'"),
     (f"{TRAIN} --debug=1", "--debug", "'1'"),
+    ("--mode=panel --port=70000", "--port", "'70000'"),
 ]
 
 

@@ -59,7 +59,7 @@ def test_clearing_the_cache_names_what_it_removes_and_leaves_other_files(
     assert capsys.readouterr().out == "the cache is empty\n"
     cache.mkdir()
     kept = ["notes.txt", "convolution.c"]
-    names = ["engines.json", "convolution-0123456789abcdef.so", f".{'0' * 32}.json"]
+    names = ["engines.json", "convolution-0123456789abcdef.so", f".tmp-srmd-{'0' * 32}.json"]
     for name in [*kept, *names]:
         (cache / name).touch()
     assert main.main(["--clear_cache"]) == 0

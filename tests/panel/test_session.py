@@ -14,7 +14,7 @@ from panel_pictures import photo, write_photo
 from srmd.base.errors import InputError
 from srmd.cli.requests import parse
 from srmd.config import PanelRequest
-from srmd.panel.command import command_line
+from srmd.panel.command import command_line, format_flags
 from srmd.panel.download import FileChoice, result_file
 from srmd.panel.networks import PanelNetworks
 from srmd.panel.session import Compute, Session
@@ -131,7 +131,7 @@ def test_the_command_asks_for_what_the_network_is_told(
     write_photo(tmp_path / "photo.jpg")
     session.load(tmp_path / "photo.jpg", "photo.jpg")
     told, choice = session.told(settings), FileChoice("webp", 80)
-    text = command_line(REQUEST, "photo.jpg", settings, told, True, choice.flags("photo.jpg", settings.scale))
+    text = command_line(REQUEST, "photo.jpg", settings, told, True, format_flags(choice, "photo.jpg", settings.scale))
     program, *arguments = shlex.split(text)
     request = parse(arguments)
     assert program == "srmd"
@@ -173,7 +173,7 @@ def test_a_broken_or_too_large_picture_is_a_sentence_without_its_path(session: S
     assert str(tmp_path) not in str(raised.value)
     assert session.loaded.name == "photo.png"
     small = Session(Compute(PanelNetworks(PanelRequest(max_pixels=100))))
-    with pytest.raises(InputError, match=r"^photo\.png: expected at most 100 pixels \(--max_pixels\), found 11,520"):
+    with pytest.raises(InputError, match=r"^photo\.png: expected at most 100 pixels \(`max_pixels`\), found 11,520"):
         small.load(tmp_path / "photo.png", "photo.png")
 
 
