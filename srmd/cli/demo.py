@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from srmd.base.errors import Stopped
+from srmd.base.errors import InputError, Stopped
 from srmd.base.signals import deferred_signals
 from srmd.cli import main
 from srmd.cli.console import one_line
@@ -89,9 +89,9 @@ def command() -> int:
         return 130
     except Stopped as error:
         return 128 + error.signal
-    except OSError as error:  # such as a full disk
+    except (InputError, OSError) as error:  # such as a file in the place of a folder, or a full disk
         print(one_line(error), file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, InputError) else 1
 
 
 if __name__ == "__main__":

@@ -112,5 +112,5 @@ def test_the_page_has_the_figures_of_the_runs(folder: Path, capsys: pytest.Captu
 def test_a_folder_that_cannot_be_made_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys):
     monkeypatch.setattr(demo.main, "end_on_signals", lambda: None)
     (folder / "results").write_bytes(b"")
-    assert demo.command() == 1
-    assert capsys.readouterr().err.startswith("results")
+    assert demo.command() == 2
+    assert "found a file at results" in capsys.readouterr().err
