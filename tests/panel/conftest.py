@@ -43,6 +43,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace
     yield SimpleNamespace(address=address[0], port=port, picture=picture, temporary=temporary, process=process)
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 143
+    process.stdout.close()
     assert list(temporary.iterdir()) == []  # nothing stays on the disk
 
 
