@@ -53,7 +53,7 @@ for name in {MODULES}:
     try:
         importlib.import_module(name)
     except Exception as error:
-        if getattr(error, "name", None) not in ("ncnn", "openvino"):  # optional libraries
+        if getattr(error, "name", None) not in ("gradio", "ncnn", "openvino"):  # optional libraries
             print(name, repr(error))
 """
     assert output_without_unix(program, tmp_path, ALL_LIBRARIES) == ""
