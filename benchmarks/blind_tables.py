@@ -207,7 +207,7 @@ def _sections(scores: list[Score], command: str, pairs: int) -> Iterator[str]:
     yield f"Made by this command; do not edit.\n\n```text\n{command}\n```"
     yield f"PSNR of Y in dB. Pictures: {pictures}. LR is rounded to 8 bits."
     if len(scores) < pairs:
-        yield f"{len(scores)} of the {pairs} pairs of picture and degradation are measured. Each row counts its own."
+        yield f"{len(scores)} of the {pairs} pairs of picture and degradation are measured."
     yield "\n".join(
         ["| figure | value |", "|---|---|", *(f"| {name} | {value:.2f} |" for name, value in summary(scores).items())]
     )
