@@ -37,7 +37,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise ValueError(f"expected at most {MAX_BYTES / 1e6:.0f} MB, found {size / 1e6:.0f} MB")
     major, _ = scipy.io.matlab.matfile_version(path)
     if major == HDF5_MAJOR_VERSION:
-        import h5py  # noqa: F401, before the fork, so that it is imported once
+        import h5py  # noqa: F401 - before the fork, so that it is imported once
 
         return run_isolated(read_hdf5, path)
     content = path.read_bytes()

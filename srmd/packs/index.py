@@ -26,7 +26,7 @@ def read_hdf5(read: Callable[..., Result], path: Path, *arguments: object) -> Re
 
     Raises InputError if the file is missing, damaged or no HDF5 file, and ReaderError if `read` fails.
     """
-    import h5py  # noqa: F401, before the fork in `run_isolated`, so that it is imported once
+    import h5py  # noqa: F401 - before the fork in `run_isolated`, so that it is imported once
 
     check_is_file(path, "a file of packed pictures (.h5)")
     return run_isolated(_open_and_read, read, path, arguments)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import imagecodecs  # noqa: F401  tifffile needs it for compressed files
+import imagecodecs  # noqa: F401 - tifffile needs it for compressed files
 import numpy as np
 import pytest
 import tifffile
