@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from typing import ClassVar, Self
 
 import pytest
@@ -59,7 +60,7 @@ def test_several_gpus_are_used_by_torchrun(launched: type[Launched]):
 
 def test_a_signal_is_given_to_torchrun_once(launched: type[Launched], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(Launched, "returncode", None)
-    monkeypatch.setattr("time.sleep", lambda _: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr(train_weights, "stop_requests", lambda: nullcontext([signal.SIGTERM]))
     with pytest.raises(Stopped):
         train_weights.run_main(["--mode=train"])
 

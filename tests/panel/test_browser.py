@@ -197,17 +197,28 @@ def test_a_broken_picture_shows_a_sentence_and_the_earlier_one_stays(page, tmp_p
     assert "photo.jpg" in page.inner_text("#found")
 
 
-def test_a_picture_is_pasted(page, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "event"),
+    [
+        ("pasted.png", 'document.dispatchEvent(new ClipboardEvent("paste", { clipboardData: files, bubbles: true }))'),
+        (
+            "dropped.png",
+            'document.querySelector("#upload input[type=file]").parentElement'
+            '.dispatchEvent(new DragEvent("drop", { dataTransfer: files, bubbles: true }))',
+        ),
+    ],
+)
+def test_a_picture_is_pasted_or_dropped(page, name, event):
     page.evaluate(
-        """async () => {
+        f"""async () => {{
             const canvas = new OffscreenCanvas(40, 30);
             canvas.getContext("2d").fillRect(5, 5, 20, 20);
             const files = new DataTransfer();
-            files.items.add(new File([await canvas.convertToBlob()], "pasted.png", { type: "image/png" }));
-            document.dispatchEvent(new ClipboardEvent("paste", { clipboardData: files, bubbles: true }));
-        }"""
+            files.items.add(new File([await canvas.convertToBlob()], "{name}", {{ type: "image/png" }}));
+            {event};
+        }}"""
     )
-    wait_for_command(page, "srmd pasted.png")
+    wait_for_command(page, f"srmd {name}")
     assert "40×30" in page.inner_text("#found")
 
 

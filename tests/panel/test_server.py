@@ -47,7 +47,7 @@ def test_only_this_machine_can_connect(server):
 
 @pytest.mark.slow
 def test_files_of_this_machine_are_not_served(server):
-    for path in ("/etc/passwd", str(server.picture), str(ROOT / "README.md"), "http://127.0.0.1:9/"):
+    for path in ("/etc/passwd", str(server.picture), str(ROOT / "README.md")):
         status, answer = get(server, f"/gradio_api/file={path}")
         assert status in (403, 404)
         assert "root:" not in answer

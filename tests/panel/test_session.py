@@ -64,13 +64,13 @@ def test_a_newer_preview_cancels_one_that_waits(session: Session):
 
     session.found(KNOWN)
     with session._compute.steps.turn():
-        old = threading.Thread(target=preview, args=("old", KNOWN))
+        old = threading.Thread(target=preview, args=("old", KNOWN), daemon=True)
         old.start()
         while not session._compute.steps._waiting:
             time.sleep(0.001)
-        new = threading.Thread(target=preview, args=("new", KNOWN))
+        new = threading.Thread(target=preview, args=("new", KNOWN), daemon=True)
         new.start()
-        old.join()
+        old.join(timeout=60)
         assert results == {"old": None}
     new.join()
     assert results["new"] is not None
