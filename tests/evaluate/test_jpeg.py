@@ -157,7 +157,8 @@ def test_only_pictures_that_were_jpegs_are_restored_by_the_network_for_them():
     [
         ([], "srmd_x2", "srmdj_x2"),
         (["--scale_factor=1", "--noise_level=0"], "srmd_x1", "srmdj_x1"),
-        (["--scale_factor=3"], "srmd_x3", None),
+        (["--scale_factor=3"], "srmd_x3", "srmdj_x3"),
+        (["--scale_factor=4"], "srmd_x4", "srmdj_x4"),
         (["--jpeg=off"], "srmd_x2", None),
         (["--jpeg=50"], "srmdj_x2", None),
     ],
