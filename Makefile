@@ -1,6 +1,6 @@
 # make: create .venv; make demo: restore photos and train a network in minutes, and write a page of the results;
-# make test: the quick tests and their coverage; make test-all: all tests;
-# make test PYTHON=python3.13 VENV=.venv-3.13: the same under another Python; COVERAGE= leaves out the coverage;
+# make test: the quick tests; make coverage: the quick tests and their coverage, which takes longer; make test-all: all;
+# make test PYTHON=python3.13 VENV=.venv-3.13: the same under another Python;
 # make fuzz [CASES=30000]: read damaged files of every format; make torture [KILLS=30]: kill training runs, fill disks;
 # make bench: speed and memory on this machine, compared with other engines;
 # make weights [BUDGET=minutes] [DATA=pictures] [TEST_DATA=folders]: train the networks of weights/;
@@ -8,10 +8,9 @@
 # make reproduce WEIGHTS=folder PCA=file DATA=folder: score the published networks, and compare with the reference.
 PYTHON ?= python3
 VENV := .venv
-COVERAGE := --cov --cov-report=term
 PY := $(VENV)/bin/python
 
-.PHONY: setup demo lint test test-all fuzz torture bench weights estimators reproduce
+.PHONY: setup demo lint test coverage test-all fuzz torture bench weights estimators reproduce
 setup: $(VENV)/installed
 
 # Old pips read PIP_CONSTRAINT for building packages too, new ones PIP_BUILD_CONSTRAINT.
@@ -30,7 +29,10 @@ lint: setup
 	$(VENV)/bin/ruff format --quiet --check .
 
 test: lint
-	$(PY) -m pytest -m "not slow" $(COVERAGE)
+	$(PY) -m pytest -m "not slow"
+
+coverage: lint
+	$(PY) -m pytest -m "not slow" --cov --cov-report=term
 
 test-all: lint
 	$(PY) -m pytest

@@ -4,7 +4,6 @@ import ast
 import logging
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 from srmd.base.errors import InputError
 from srmd.cli.console import log_to_console, name_flags
 from srmd.cli.flags import FLAGS
+from srmd.cli.main import main
 from terminals import read_to_end
 
 ROOT = Path(__file__).parents[1]
@@ -67,13 +67,15 @@ def test_the_argument_of_an_error_in_a_message_becomes_a_flag(capsys: pytest.Cap
     ("arguments", "code"),
     [("--mode=test --weights=text", 2), pytest.param("--mode=prepare", 0, marks=pytest.mark.slow)],
 )
-def test_no_progress_bar_is_drawn_on_a_terminal_before_there_is_progress(arguments: str, code: int, tmp_path: Path):
-    (tmp_path / "text").write_text("no weights")
+def test_no_progress_bar_is_drawn_on_a_terminal_before_there_is_progress(
+    arguments: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    Path("text").write_text("no weights")
     primary, secondary = os.openpty()
-    command = [sys.executable, str(ROOT / "main.py"), *arguments.split()]
-    done = subprocess.run(command, cwd=tmp_path, stderr=secondary, stdout=subprocess.PIPE, check=False)
-    os.close(secondary)
+    with open(secondary, "w") as terminal, monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", terminal)
+        assert main(arguments.split()) == code
     output = read_to_end(primary)
-    assert done.returncode == code
     assert output.startswith(b"--weights: text" if code else b"")
     assert output.count(b"\n") == (1 if code else 0)

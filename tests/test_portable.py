@@ -96,15 +96,16 @@ for room in 200, 199:
     assert output_without_unix(program, tmp_path, "import torch") == "device\noff\n"
 
 
-def test_no_compiler_is_called_on_other_systems_than_linux(tmp_path: Path):
-    program = """
-from srmd.winograd import compiled
-compiled.subprocess.run = lambda *_, **__: print("called")
-for sys.platform in "win32", "darwin":
-    compiled.load.cache_clear()
-    print(compiled.load())
-"""
-    assert output_without_unix(program, tmp_path, "import torch") == "None\nNone\n"
+@pytest.mark.parametrize("platform", ["win32", "darwin"])
+def test_no_compiler_is_called_on_other_systems_than_linux(platform: str, monkeypatch: pytest.MonkeyPatch):
+    from srmd.winograd import compiled
+
+    called = []
+    monkeypatch.setattr(subprocess, "run", lambda *command, **_: called.append(command))
+    monkeypatch.setenv("XDG_CACHE_HOME", "/nonexistent")  # nothing is compiled yet
+    monkeypatch.setattr(sys, "platform", platform)
+    assert compiled.load.__wrapped__() is None
+    assert called == []
 
 
 def test_on_windows_ctrl_c_does_not_reach_the_visdom_server(tmp_path: Path):

@@ -15,7 +15,7 @@ def free_port() -> int:
         return free.getsockname()[1]
 
 
-def eventually(check: Callable[[], object], seconds: float = 10.0) -> None:
+def eventually(check: Callable[[], object], seconds: float = 60) -> None:
     """Waits until the check returns something true; fails the test after `seconds`."""
     deadline = time.monotonic() + seconds
     while not check():

@@ -24,7 +24,7 @@ from srmd.train.run_folder import RunFolder
 
 logger = logging.getLogger("srmd")
 
-CPU_MATRIX_SIDE = 256
+CPU_MATRIX_SIDE = 64  # a CPU's rate is only logged
 
 
 def make_group(settings: Settings, command: str) -> TrainingGroup:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Self, TypeVar
 
+from srmd.base.signals import deferred_signals
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 END = object()  # what `next` returns after the last item; it is not None, because an item may be None
@@ -67,7 +69,8 @@ class BackgroundWriter:
         self._remove(wait(self._running, timeout=0).done)
         while self._running and not self._has_room(size):
             self._remove(wait(self._running, return_when=FIRST_COMPLETED).done)
-        self._running[self._pool.submit(job, *arguments)] = size
+        with deferred_signals():  # Ctrl-C inside would leave a job that runs, but that the end does not wait for
+            self._running[self._pool.submit(job, *arguments)] = size
 
     def _has_room(self, size: int) -> bool:
         return len(self._running) < self._threads and sum(self._running.values()) + size <= self._max_bytes

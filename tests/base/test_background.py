@@ -1,6 +1,8 @@
 """Background threads: the order of items and jobs, their errors, and that they run in parallel with the caller."""
 
+import signal
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -48,6 +50,27 @@ def test_jobs_run_in_order_and_all_before_the_block_ends():
         for number in range(20):
             writer.submit(done.append, number)
     assert done == list(range(20))
+
+
+def test_after_ctrl_c_at_the_start_of_a_thread_its_job_is_waited_for(monkeypatch: pytest.MonkeyPatch):
+    done, start = [], threading.Thread.start
+
+    def interrupted_start(thread: threading.Thread) -> None:
+        start(thread)
+        signal.raise_signal(signal.SIGINT)
+
+    def slow() -> None:
+        time.sleep(0.2)
+        done.append("slow")
+
+    old_handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    monkeypatch.setattr(threading.Thread, "start", interrupted_start)
+    try:
+        with pytest.raises(KeyboardInterrupt), BackgroundWriter() as writer:
+            writer.submit(slow)
+    finally:
+        signal.signal(signal.SIGINT, old_handler)
+    assert done == ["slow"]
 
 
 def test_jobs_run_in_the_background_one_at_a_time():

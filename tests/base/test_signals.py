@@ -126,6 +126,6 @@ sys.exit(main.main(sys.argv[1:]))
         time.sleep(0.05)
     for _ in range(2):
         process.send_signal(signal.SIGHUP)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=240)
     assert process.returncode == 129, output
     assert list((tmp_path / "run").glob("checkpoint-*.pt"))

@@ -162,6 +162,7 @@ def data(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_stopped_run_continues_and_reports(data, tmp_path, capsys):
     arguments = [str(data), f"--output={tmp_path}", "--tables=dasr", "--scales=4", "--every=2"]
     assert blind.main([*arguments, "--share=2/2"]) == 0

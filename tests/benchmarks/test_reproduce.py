@@ -89,8 +89,8 @@ def test_missing_networks_or_pictures_are_a_one_line_error(tmp_path: Path, capsy
 @pytest.mark.parametrize(
     ("network", "setting"),
     [
-        ("SRMDNF", Setting("Set5", "delta", 0, 2)),
-        ("SRMD", Setting("Set5", "gaussian:2.6,1.0,30", 0, 3)),
+        pytest.param("SRMDNF", Setting("Set5", "delta", 0, 2), marks=pytest.mark.slow),
+        pytest.param("SRMD", Setting("Set5", "gaussian:2.6,1.0,30", 0, 3), marks=pytest.mark.slow),
         ("SRMD", Setting("Set5", "gaussian:1.3", 50, 4)),
     ],
 )

@@ -79,22 +79,9 @@ runpy.run_path(path, run_name="__main__")
 """
 
 
-@pytest.mark.parametrize(
-    ("number", "code"),
-    [
-        (signal.SIGINT, 130),
-        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow),
-        pytest.param(signal.SIGHUP, 129, marks=pytest.mark.slow),
-    ],
-)
-@pytest.mark.parametrize(
-    "flags",
-    [
-        "--input {photo} --kernel=delta",
-        pytest.param("--mode=train", marks=pytest.mark.slow),
-        pytest.param("--mode=test --threads=1", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize("flags", ["--input {photo} --kernel=delta", "--mode=train", "--mode=test --threads=1"])
 def test_a_signal_while_a_compiled_module_is_imported_ends_the_command(
     flags: str, number: signal.Signals, code: int, tmp_path: Path
 ):

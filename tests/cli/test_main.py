@@ -31,12 +31,23 @@ def test_the_command_prints_one_line_and_exits_with_the_code(arguments: str, cod
     assert (done.returncode, done.stdout, done.stderr) == (code, "", message)
 
 
-def test_flags_are_checked_before_torch_is_imported():
-    program = "import sys; from srmd.cli import main; code = main.main(sys.argv[1:])\n"
-    program += "sys.exit(code + 100 * ('torch' in sys.modules))"
+def test_the_help_is_printed_and_flags_are_checked_without_importing_torch():
+    program = """
+import sys
+from srmd.cli import main
+try:
+    code = main.main(sys.argv[1:])
+except SystemExit as ended:  # after the help
+    code = ended.code
+sys.exit(code + 100 * ("torch" in sys.modules))
+"""
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     Image.new("RGB", (20, 20)).save("empty/a.png")
-    for arguments, code in ((["--mode=test", "--kernel=gaussian:0"], 2), (["--mode=prepare", "--train_data=empty"], 0)):
+    for arguments, code in (
+        (["--help"], 0),
+        (["--mode=test", "--kernel=gaussian:0"], 2),
+        (["--mode=prepare", "--train_data=empty"], 0),
+    ):
         command = [sys.executable, "-c", program, *arguments]
         assert subprocess.run(command, env=environment, capture_output=True, check=False).returncode == code
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from srmd.base.files import cache_folder
 from srmd.cli import main
 from srmd.model import SRMD, NetworkConfig
 from srmd.weights.files import Weights, write_weights
@@ -75,9 +77,11 @@ def test_everything_that_the_package_caches_is_removed(tmp_path: Path, monkeypat
     from srmd.backends import choice
     from srmd.winograd import compiled
 
+    compiled.load.__wrapped__()  # into the cache folder of all tests, if it is not there yet
+    if cache_folder().exists():
+        shutil.copytree(cache_folder(), tmp_path / "srmd")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     choice._write_cache("key", "fastest")
-    compiled.load.__wrapped__()
     assert (tmp_path / "srmd" / "engines.json").exists()
     assert main.main(["--clear_cache"]) == 0
     assert list(tmp_path.iterdir()) == []

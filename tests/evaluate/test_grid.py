@@ -34,26 +34,30 @@ def is_marked(label):
     return (label == MARK).all(-1).mean() > 0.4
 
 
-def test_panels_show_the_part_of_the_whole_restored_picture(networks):
-    sheet, entry = grid_sheet("coffee", LR, Grid((0, 1.2, 2, 2.5, 3, 3.5, 4, 4.5), (0, 5)), AUTO, True, networks.get)
-    side = panel_side(8)
+def test_panels_show_the_part_of_the_whole_restored_picture(networks, monkeypatch):
+    monkeypatch.setattr("srmd.evaluate.grid.MAX_SHEET_WIDTH", 480)
+    monkeypatch.setattr("srmd.evaluate.grid.MIN_PANEL", 60)
+    lr = LR[30:120, 30:130]
+    sheet, entry = grid_sheet("coffee", lr, Grid((0, 1.2, 2, 3), (0, 5)), AUTO, True, networks.get)
+    side = panel_side(4)
     part = entry["part"]
     assert (part["height"], part["width"]) == (side // 2, side // 2)
     top, left = 2 * part["top"], 2 * part["left"]
     for row, column, kernel, level in [(1, 0, "delta", 0), (1, 2, "gaussian:2", 0), (2, 1, "gaussian:1.2", 5)]:
-        whole = networks[level > 0].restore(LR, kernel, level)
+        whole = networks[level > 0].restore(lr, kernel, level)
         _, pixels = panel(sheet, row, column, side)
         expected = whole[top : top + side, left : left + side].astype(int)
         assert np.abs(pixels - expected).max() <= 1
-    auto = networks[True].restore(LR, "gaussian:1.25,1.15,40", 5.6)[top : top + side, left : left + side].astype(int)
+    auto = networks[True].restore(lr, "gaussian:1.25,1.15,40", 5.6)[top : top + side, left : left + side].astype(int)
     assert np.abs(panel(sheet, 0, 1, side)[1] - auto).max() <= 1
 
 
-def test_the_estimate_and_the_nearest_combination_are_marked(networks):
-    sheet, _ = grid_sheet("coffee", LR, Grid((0, 0.5, 1.3, 2, 2.5, 3), (0, 5)), AUTO, True, networks.get)
-    side = panel_side(6)
-    marked = [(r, c) for r in range(3) for c in range(6) if is_marked(panel(sheet, r, c, side)[0])]
-    assert marked == [(0, 1), (2, 2)]
+def test_the_estimate_and_the_nearest_combination_are_marked(networks, monkeypatch):
+    monkeypatch.setattr("srmd.evaluate.grid.MAX_SHEET_WIDTH", 480)
+    sheet, _ = grid_sheet("coffee", LR, Grid((0.5, 1.3, 2), (0, 5)), AUTO, True, networks.get)
+    side = panel_side(3)
+    marked = [(r, c) for r in range(3) for c in range(3) if is_marked(panel(sheet, r, c, side)[0])]
+    assert marked == [(0, 1), (2, 1)]
 
 
 def test_without_noise_levels_the_given_or_estimated_one_is_told():

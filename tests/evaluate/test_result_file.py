@@ -43,7 +43,9 @@ def test_a_folder_with_the_suffix_of_a_picture_stays_a_folder():
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on file sizes")
-@pytest.mark.parametrize(("output", "file"), [("out", "out/a.png"), ("b.png", "b.png")])
+@pytest.mark.parametrize(
+    ("output", "file"), [("out", "out/a.png"), pytest.param("b.png", "b.png", marks=pytest.mark.slow)]
+)
 def test_a_file_that_can_not_be_written_is_named(output: str, file: str):
     code = (
         "import resource, sys; import srmd.evaluate.run; from srmd.cli.main import main;"

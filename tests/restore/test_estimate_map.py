@@ -130,7 +130,7 @@ def test_a_window_between_clean_and_noisy_ones_is_told_the_higher_level():
     assert levels[0, 1] < 1
 
 
-@pytest.mark.parametrize("shape", [(4000, 6000), (1000, 30_000), (1, 100_000)])
+@pytest.mark.parametrize("shape", [(4000, 6000), (1000, 30_000), (1, 30_000)])
 def test_a_large_picture_has_a_bounded_number_of_windows(shape, monkeypatch):
     monkeypatch.setattr(BlindEstimator, "estimate", lambda *_, **__: sure(1))
     windows = estimate_map(BlindEstimator(2), np.broadcast_to(np.uint8(0), (*shape, 3)))

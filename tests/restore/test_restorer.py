@@ -123,7 +123,7 @@ def test_by_default_the_tile_is_the_backends_and_all_inputs_have_one_size(
 
 
 @pytest.mark.usefixtures("compiled_functions")
-@pytest.mark.parametrize(("size", "self_ensemble"), [((90, 70), False), ((61, 83), False), ((61, 83), True)])
+@pytest.mark.parametrize(("size", "self_ensemble"), [((90, 70), False), ((61, 83), False), ((35, 40), True)])
 def test_tiles_change_nothing_with_winograds_algorithm(size: tuple[int, int], self_ensemble: bool):
     restorer = restorer_of(SRMD(NetworkConfig()), replace(TORCH, winograd=True))
     lr, assumed = picture(*size), uniform(gaussian(1.0))

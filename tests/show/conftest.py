@@ -9,6 +9,14 @@ from srmd.show import dashboard, visdom_server
 from visdom_windows import free_port
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _patient_start():
+    """On a busy machine, a server may take long to start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(visdom_server, "START_SECONDS", 120.0)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch):
     """Pauses and timeouts are shorter than in use, so that tests with hung servers take less time."""

@@ -50,7 +50,7 @@ def test_a_hung_server_and_another_program_do_not_count_as_running():
         start = time.monotonic()
         assert not visdom_server.is_running(port)
         assert visdom_server.start(port) is None
-        assert time.monotonic() - start < 4
+        assert time.monotonic() - start < 20  # without time limits, it would wait for ever
     served = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as other_program:
 
@@ -95,7 +95,7 @@ messages = []
 env_path = pathlib.Path({str(tmp_path)!r})
 with dashboard.open_dashboard("auto", "srmd_a", True, messages.append, {port}, env_path) as board:
     board.curves("loss", 1, {{"loss": 1.0}})
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while len(messages) < 2 and time.monotonic() < deadline:
         time.sleep(.05)
 print(*messages, sep="\\n")

@@ -9,6 +9,7 @@ from srmd.model import SRMD, NetworkConfig
 from srmd.train.dormant import dormant_features, reset_dormant_features
 
 DORMANT = {1: [5, 9, 100], 2: [7], 10: [64]}  # layer → features that the fixture makes dormant
+SIDE = 16  # LR pixels
 
 
 @pytest.fixture(params=["subpixel", "upsample"])
@@ -24,7 +25,7 @@ def network(request: pytest.FixtureRequest) -> SRMD:
 @pytest.fixture
 def lr_and_map() -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
-    return torch.rand(4, 3, 24, 24, generator=generator), torch.rand(4, 16, 1, 1, generator=generator)
+    return torch.rand(4, 3, SIDE, SIDE, generator=generator), torch.rand(4, 16, 1, 1, generator=generator)
 
 
 def reset(network: SRMD, lr_and_map: tuple, seed: int = 0) -> tuple[SRMD, SRMD]:
@@ -40,7 +41,7 @@ def pre_activations(network: SRMD, lr_and_map: tuple) -> list[torch.Tensor]:
     lr, degradation_map = lr_and_map
     outputs = []
     with torch.no_grad():
-        x = torch.cat([lr, degradation_map.expand(-1, -1, 24, 24)], 1)
+        x = torch.cat([lr, degradation_map.expand(-1, -1, SIDE, SIDE)], 1)
         for conv in network.convs:
             outputs.append(conv(x))
             x = outputs[-1].relu()
@@ -81,7 +82,7 @@ def test_a_layer_with_dormant_features_only_is_reset_too(network, lr_and_map):
 def test_reset_features_get_gradients_in_the_second_step(network, lr_and_map):
     network, _ = reset(network, lr_and_map)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01)
-    hr = torch.rand(4, 3, 48, 48, generator=torch.Generator().manual_seed(2))
+    hr = torch.rand(4, 3, 2 * SIDE, 2 * SIDE, generator=torch.Generator().manual_seed(2))
     for _ in range(2):  # after the first step the next layer's weights for them are no longer 0
         optimizer.zero_grad()
         (network(*lr_and_map) - hr).square().mean().backward()
