@@ -13,6 +13,7 @@ from srmd.backends.device import choose_device, choose_precision
 from srmd.base.distributed import Processes
 from srmd.base.errors import InputError, Stopped, prefix_errors
 from srmd.base.files import make_folder
+from srmd.base.malloc import trim_heap
 from srmd.base.signals import stop_requests
 from srmd.config import TrainConfig
 from srmd.packs.reader import PackedPictures
@@ -281,3 +282,4 @@ class TrainingRun:
         write_picture(folder.path / "samples" / f"step-{solver.step:07}.png", samples)
         save_checkpoint(folder.checkpoint(solver.step), solver.state_dict())
         folder.drop_old_checkpoints()
+        trim_heap()

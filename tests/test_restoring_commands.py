@@ -261,16 +261,20 @@ command()
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
+def wait_for_results(count: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 120
+    while len(list(Path("out").glob("[0-9]*.png"))) < count:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
 def test_a_run_that_was_stopped_goes_on_where_it_was(number: signal.Signals, code: int):
     pictures(40)
     process = start_slowly("--input", "in", "--output=out")
-    deadline = time.monotonic() + 120
-    while len(list(Path("out").glob("[0-9]*.png"))) < 5:
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_for_results(5, process)
     process.send_signal(number)
     output, errors = process.communicate(timeout=240)
     assert process.returncode == code
@@ -285,6 +289,32 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(number: signal.Signals, cod
     assert metrics()["summary"] == {"restored": 40 - len(done), "skipped": len(done), "left_out": 0}
     assert {name: Path("out", name).stat().st_mtime_ns for name in done} == done
     assert len(metrics()["images"]) == 40
+    assert not list(Path("out").glob(".srmd*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, None])
+def test_runs_may_share_an_output_folder_and_what_each_has_restored_stays_known(number: signal.Signals | None):
+    pictures(20)
+    Path("other").mkdir()
+    Path("in/0.png").rename("other/a.png")
+    first = start_slowly("--input", "in", "--output=out")
+    wait_for_results(3, first)
+    first.send_signal(signal.SIGSTOP)
+    other = run("--input", "other", "--output=out")
+    assert other.returncode == 0, other.stderr
+    done = len(list(Path("out").glob("[0-9]*.png")))
+    first.send_signal(signal.SIGCONT)
+    wait_for_results(done + 3, first)
+    if number:
+        first.send_signal(number)
+    _, errors = first.communicate(timeout=60)
+    assert first.returncode == (-number if number else 0), errors
+    done = len(list(Path("out").glob("[0-9]*.png")))
+    resumed = run("--input", "in", "--output=out")
+    assert resumed.returncode == 0, resumed.stderr
+    assert metrics()["summary"] == {"restored": 19 - done, "skipped": done, "left_out": 0}
+    assert len(metrics()["images"]) == 20
     assert not list(Path("out").glob(".srmd*"))
 
 

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from srmd.base.errors import InputError
 
@@ -124,6 +125,28 @@ def remove_temporary_files(folder: Path) -> None:
     for path in folder.glob(TEMPORARY_FILES):
         with suppress(OSError):  # a file of another user
             path.unlink()
+
+
+def lock_while_open(file: IO) -> None:
+    """Locks a file of this process until it is closed, also by a kill; `is_locked` tells other processes of it.
+
+    Without effect where there are no locks, as on Windows and some network disks.
+    """
+    if fcntl is not None:
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)  # waits for nothing but `is_locked`
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process has locked a file by `lock_while_open`."""
+    if fcntl is None or describe_path(path) != "a file":
+        return False
+    with suppress(OSError), path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def make_folder(path: Path) -> None:

@@ -2,6 +2,10 @@
 
 A run appends a line to its journal after each result, and writes metrics.json at its end. The results of a run that was
 killed are thus known, and the work for each result does not grow with their number.
+
+Several runs may use a folder at once. A journal is locked as long as its run lives. A run that ends while another one
+lives leaves all journals there, its own too: if both write metrics.json at the same time, one of these files lacks the
+other run's last rows. The next run that ends alone removes them.
 """
 
 import hashlib
@@ -17,7 +21,7 @@ from typing import Self, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from srmd.base.files import describe_path, name_in_errors
+from srmd.base.files import describe_path, is_locked, lock_while_open, name_in_errors
 from srmd.config import AUTO, NamedMap
 from srmd.evaluate.metrics_file import METRICS_FILE, degradation_entry, weights_entry
 from srmd.evaluate.names import is_inside
@@ -45,12 +49,11 @@ class ResultRecords:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self._journals = sorted(folder.glob(JOURNALS))
-        rows = _rows_of_metrics(folder / METRICS_FILE)
-        rows += [row for path in self._journals for row in _rows_of_journal(path)]
-        self.rows = {row["file"]: row for row in rows}
+        self.rows = _recorded_rows(folder)
         self._added: dict[str, dict] = {}  # the rows of this run
         self._journal: TextIO | None = None
+        self._own_journals: list[Path] = []  # those of this run: one of each process
+        self._unneeded_journals: list[Path] = []  # those whose rows `existing_rows` has returned, if no other run lives
         self._lock = Lock()
 
     def __enter__(self) -> Self:
@@ -62,40 +65,49 @@ class ResultRecords:
             if self._journal is None:
                 path = self.folder / JOURNALS.replace("*", uuid.uuid4().hex)
                 self._journal = path.open("a", encoding="utf-8")
-                self._journals.append(path)
+                lock_while_open(self._journal)
+                self._own_journals.append(path)
             with name_in_errors(Path(self._journal.name)):
                 self._journal.write(json.dumps(row) + "\n")
                 self._journal.flush()
             self.rows[row["file"]] = self._added[row["file"]] = row
 
     def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def _close(self) -> None:
         if self._journal is not None:
             with name_in_errors(Path(self._journal.name)):
                 self._journal.close()  # writes what a full disk has left in the buffer, and fails again
 
     def part(self) -> tuple[dict[str, dict], list[Path]]:
-        """The rows of this run and the journals that one of several processes tells the others of."""
-        return self._added, self._journals
+        """The rows and the journal of this process, of which one of several processes tells the others."""
+        return self._added, self._own_journals
 
     def merge(self, parts: list[tuple[dict[str, dict], list[Path]]]) -> None:
         """Adds the rows and journals of all processes, given the `part` of each."""
         for added, journals in parts:
-            self.rows |= added
-            self._journals += [path for path in journals if path not in self._journals]
-
-    def remove_journals(self) -> None:
-        """Removes the journals whose rows are now in metrics.json."""
-        for journal in self._journals:
-            journal.unlink(missing_ok=True)
+            self._added |= added
+            self._own_journals += [path for path in journals if path not in self._own_journals]
 
     def existing_rows(self) -> list[dict]:
-        """The rows of the results that exist, with those that another process has recorded in metrics.json meanwhile.
+        """The rows of the results that exist, with those that other runs have recorded meanwhile.
 
         They are in the natural order of their files.
         """
-        others = {row["file"]: row for row in _rows_of_metrics(self.folder / METRICS_FILE)}
-        rows = [row for file, row in (others | self.rows).items() if os.path.isfile(self.folder / file)]
+        journals = list(self.folder.glob(JOURNALS))
+        others_live = any(path not in self._own_journals and is_locked(path) for path in journals)
+        self._unneeded_journals = [] if others_live else journals
+        recorded = _recorded_rows(self.folder) | self._added
+        rows = [row for file, row in recorded.items() if os.path.isfile(self.folder / file)]
         return sorted(rows, key=lambda row: natural_order(row["file"].split("/")))
+
+    def remove_journals(self) -> None:
+        """Removes the journals whose rows are now in metrics.json, unless another run uses the folder."""
+        self._close()  # Windows can't remove an open file
+        for journal in self._unneeded_journals:
+            with suppress(PermissionError):  # on Windows: another process has it open
+                journal.unlink(missing_ok=True)
 
 
 def is_results_folder(folder: Path) -> bool:
@@ -187,6 +199,24 @@ def _read_metrics(path: Path) -> dict:
     return metrics if isinstance(metrics, dict) else {}
 
 
+def _recorded_rows(folder: Path) -> dict[str, dict]:
+    """The rows of metrics.json and of all journals, by file; of several for a file that of the journal written last.
+
+    The journals are read first: when another run removes one, metrics.json holds its rows already.
+    """
+    rows = [row for path in _by_time(folder.glob(JOURNALS)) for row in _rows_of_journal(path)]
+    return {row["file"]: row for row in _rows_of_metrics(folder / METRICS_FILE) + rows}
+
+
+def _by_time(paths: Iterable[Path]) -> list[Path]:
+    """Files that exist, in the order in which they were last written to."""
+    times = {}
+    for path in paths:
+        with suppress(FileNotFoundError):  # another run has removed it
+            times[path] = path.stat().st_mtime_ns
+    return sorted(times, key=times.get)
+
+
 def _rows_of_metrics(path: Path) -> list[dict]:
     """The rows of restored pictures, with their settings in place of the index; none if the file is of another form."""
     metrics = _read_metrics(path)
@@ -200,8 +230,12 @@ def _rows_of_metrics(path: Path) -> list[dict]:
 def _rows_of_journal(path: Path) -> list[dict]:
     if describe_path(path) != "a file":
         return []
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:  # another run has removed it
+        return []
     rows = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in text.splitlines():
         with suppress(ValueError, RecursionError):  # the last line of a run that was killed may be cut off
             row = json.loads(line)
             if isinstance(row, dict) and isinstance(row.get("file"), str) and isinstance(row.get("settings"), dict):

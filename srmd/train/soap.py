@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 # Decay per step of the moving averages: of the gradients, of their squares, and of their covariances.
@@ -116,9 +115,13 @@ def _adam(state: dict, gradient: Tensor) -> tuple[Tensor, float]:
 
 
 def _update_bases(state: dict) -> None:
-    """Update the eigenbases by one step of power iteration with QR, and project the mean to them (algorithm 4)."""
+    """Update the eigenbases by one step of power iteration with QR, and project the mean to them (algorithm 4).
+
+    The tensors of the state keep their memory. New ones, megabytes each, would lie elsewhere in the heap each time, and
+    leave gaps behind in which the next ones do not fit: the memory of a long training on a CPU would grow.
+    """
     for name in ("mean", "output_covariance", "input_covariance"):
-        state[name] = F.hardshrink(state[name], MIN_MAGNITUDE)
+        torch.hardshrink(state[name], MIN_MAGNITUDE, out=state[name])
     mean = _project_back(state["mean"], state)
     for axis, side in ((1, "output"), (3, "input")):
         basis = state[f"{side}_basis"]
@@ -126,10 +129,10 @@ def _update_bases(state: dict) -> None:
         eigenvalues = (basis * product).sum(1)  # estimates
         order = eigenvalues.argsort(descending=True)  # QR keeps the directions of the first columns best
         product = product.take_along_dim(order[:, None], 2)
-        state[f"{side}_basis"] = torch.linalg.qr(_to_decomposing_device(product)).Q.to(product)
+        basis.copy_(torch.linalg.qr(_to_decomposing_device(product)).Q)
         indices = order[:, :, None, None] if axis == 1 else order[:, None, None]
-        state["square"] = state["square"].take_along_dim(indices, axis)
-    state["mean"] = _project(mean, state)
+        state["square"].copy_(state["square"].take_along_dim(indices, axis))
+    state["mean"].copy_(_project(mean, state))
 
 
 def _eigenvectors(covariance: Tensor) -> Tensor:

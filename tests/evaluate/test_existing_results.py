@@ -1,6 +1,7 @@
 """Restoring LR pictures into a folder that holds results already."""
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -13,7 +14,7 @@ from PIL import Image
 from small_restoring import BASE, contents, files, metrics, picture, restore, write_network
 from srmd.cli import main
 from srmd.evaluate import restoring
-from srmd.evaluate.records import ResultRecords
+from srmd.evaluate.records import JOURNALS, ResultRecords
 
 
 @pytest.fixture(autouse=True)
@@ -136,6 +137,30 @@ def test_what_another_process_records_meanwhile_is_kept(monkeypatch: pytest.Monk
     monkeypatch.setattr(restoring, "write_picture", write_while_another_run_ends)
     assert restore("--input", "one") == 0
     assert [row["name"] for row in metrics()["images"]] == ["a", "b"]
+
+
+def test_journals_stay_until_a_run_ends_alone():
+    for name in ("out/a.png", "out/b.png"):
+        picture(name)
+    with ResultRecords(Path("out")) as first:
+        first.add({"file": "a.png", "settings": {}})
+        with ResultRecords(Path("out")) as second:
+            second.add({"file": "b.png", "settings": {}})
+            assert [row["file"] for row in second.existing_rows()] == ["a.png", "b.png"]
+            second.remove_journals()
+        assert len(list(Path("out").glob(JOURNALS))) == 2
+        assert [row["file"] for row in first.existing_rows()] == ["a.png", "b.png"]
+        first.remove_journals()
+    assert not list(Path("out").glob(JOURNALS))
+
+
+def test_of_two_journals_the_one_written_last_says_how_a_result_was_made():
+    picture("out/a.png")
+    for number, name in enumerate("ba"):  # by name they come in the other order
+        with Path(f"out/.srmd-{name}.jsonl").open("w") as journal:
+            journal.write(json.dumps({"file": "a.png", "settings": {"number": number}}) + "\n")
+        os.utime(journal.name, (number, number))
+    assert ResultRecords(Path("out")).rows["a.png"]["settings"] == {"number": 1}
 
 
 def test_results_inside_the_input_folder_are_not_restored_again(capsys: pytest.CaptureFixture):

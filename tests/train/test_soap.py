@@ -145,6 +145,19 @@ def test_biases_are_updated_as_by_adam():
     torch.testing.assert_close(ours, adams)
 
 
+def test_an_update_of_the_bases_leaves_the_state_where_it_is_in_memory():
+    weight = torch.nn.Parameter(torch.zeros(8, 6, 3, 3))
+    optimizer = Soap([weight], lr=0.01)
+    places = []
+    for step in range(11):  # the bases are updated in the tenth
+        weight.grad = torch.randn(8, 6, 3, 3, generator=torch.Generator().manual_seed(step))
+        optimizer.step()
+        state = optimizer.state[weight]
+        places.append({name: tensor.data_ptr() for name, tensor in state.items() if name != "step"})
+    assert len(places[0]) == 6
+    assert places[0] == places[-1]
+
+
 def test_it_continues_from_its_state_dict_to_the_bit():
     gradients = torch.randn(40, 8, 6, 3, 3, generator=torch.Generator().manual_seed(1))
     weight = torch.nn.Parameter(torch.zeros(8, 6, 3, 3))
