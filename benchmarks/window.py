@@ -3,10 +3,11 @@
     python -m benchmarks.window srmd_x4 --train_data=pictures        # the shipped network, and it converted to 21×21
     python -m benchmarks.window srmd_x4 runs/wide/last.safetensors --train_data=pictures    # and a trained one
 
-The converted network has had no further training: its first layer is reprojected to the P of the larger window. Each
-network is told the applied kernel in its own window. Kernels up to the width 2.6 are 15×15, as in the score tables;
-wider ones are 21×21. Printed are how much of training's kernels a code keeps, the mean PSNR of Y in dB, and how far SR
-is from that of the first network.
+The converted network has had no further training: its first layer is reprojected to the P of the larger window. For a
+trained network there is also "half of it", the means of its weights and of the converted network's. Each network is
+told the applied kernel in its own window. Kernels up to the width 2.6 are 15×15, as in the score tables; wider ones are
+21×21. Printed are how much of training's kernels a code keeps, the mean PSNR of Y in dB, and how far SR is from that of
+the first network.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from benchmarks.plans import shipped
 from benchmarks.ship import HELD_OUT_SIDE, KERNELS
+from srmd.base.errors import InputError
 from srmd.cli.values import existing
 from srmd.degradation import Degradation, degrade, modcrop, seeded_noise
 from srmd.evaluate.picture import to_array
@@ -32,7 +34,7 @@ from srmd.pictures.metrics import score
 from srmd.restore.restorer import Restorer, open_restorer
 from srmd.train.kernels import TrainingKernels
 from srmd.weights.files import Weights, read_weights
-from srmd.weights.surgery import reproject_first_layer
+from srmd.weights.surgery import empty_network, reproject_first_layer
 
 CELLS = [(spec, KERNEL_SIZE) for spec in KERNELS]
 CELLS += [(f"gaussian:{width:g}", WIDE_KERNEL_SIZE) for width in (2.4, 3.2, 3.6)]
@@ -45,6 +47,16 @@ def converted(weights: Weights, size: int = WIDE_KERNEL_SIZE) -> Weights:
     pca = torch.from_numpy(kernels.pca(weights.network.config.pca_dim))
     network = reproject_first_layer(weights.network, weights.pca, pca, kernels.sample())
     return Weights(network, pca, weights.metadata)
+
+
+def half(first: Weights, second: Weights) -> Weights:
+    """The network whose weights are the means of those of two networks with one configuration and one P."""
+    if first.network.config != second.network.config or not torch.equal(first.pca, second.pca):
+        raise InputError("expected a network that was trained from the converted one, found another window or P")
+    network, state = empty_network(first.network.config), second.network.state_dict()
+    means = {key: (tensor + state[key]) / 2 for key, tensor in first.network.state_dict().items()}
+    network.load_state_dict(means, assign=True)
+    return Weights(network, first.pca, second.metadata)
 
 
 def middles(pictures: PackedPictures, scale: int) -> Iterator[Tensor]:
@@ -83,7 +95,9 @@ def main() -> None:
         kernels = TrainingKernels(weights.network.config.kernel_size).sample()
         size = "×".join(map(str, kernels.shape[1:]))
         print(f"{size}: the codes keep {pca_energy(kernels, weights.pca.numpy()):.3%} of the kernels' energy")
-    networks |= {str(path): read_weights(path) for path in options.files}
+    for path in options.files:
+        trained = read_weights(path)
+        networks |= {str(path): trained, f"half of {path}": half(networks["converted"], trained)}
     restorers = [open_restorer(weights, "cpu", "torch", "fp32") for weights in networks.values()]
     _, held_out = open_training_data(options.train_data).split()
     hrs = list(middles(held_out, first.network.config.scale))

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.window import converted, row
+from benchmarks.window import converted, half, row
 from default_pca import default_pca
+from srmd.base.errors import InputError
 from srmd.degradation import Degradation
 from srmd.kernel.families import gaussian
 from srmd.model import SRMD, NetworkConfig
@@ -28,6 +29,17 @@ def test_a_converted_network_has_the_window_and_the_p_for_wide_blur():
     wide = converted(weights())
     assert wide.network.config.kernel_size == 21
     assert torch.equal(wide.pca, default_pca(21))
+
+
+def test_half_of_a_training_has_the_means_of_the_weights():
+    first, second = converted(weights()), converted(weights())
+    with torch.no_grad():
+        second.network.head.bias += 0.5
+    means = half(first, second).network.state_dict()
+    assert torch.equal(means.pop("head.bias"), first.network.head.bias + 0.25)
+    assert all(torch.equal(tensor, first.network.state_dict()[key]) for key, tensor in means.items())
+    with pytest.raises(InputError, match="expected a network that was trained from the converted one"):
+        half(first, weights())
 
 
 @pytest.mark.parametrize(("size", "width"), [(15, 1.3), (21, 3.6)])
