@@ -39,6 +39,7 @@ from srmd.packs.reader import PackedPictures
 from srmd.packs.training_data import open_training_data
 from srmd.train.batches import Batches, random_degradation
 from srmd.train.colours import ColourShares, saturated_colours
+from srmd.train.kernels import TrainingKernels
 from srmd.weights.files import Weights, read_weights, write_weights
 from srmd.winograd import compiled
 from srmd.winograd.convolution import conv as winograd_conv
@@ -120,6 +121,7 @@ def mixed_moments(
     for kernel, noise_level, share in protected:
         kernels = torch.from_numpy(parse_kernels(kernel)[0]).float().expand(batches.config.batch_size, -1, -1)
         degradation = Degradation.uniform(kernels, torch.full((len(kernels),), noise_level))
+        degradation = degradation.in_window(weights.network.config.kernel_size)
         with patch("srmd.train.batches.random_degradation", lambda *_, fixed=degradation: fixed):
             parts.append((share, natural_moments(weights.network, batches, crops // 4)))
     shares, moments = zip(*parts, strict=True)
@@ -183,7 +185,7 @@ def flat_errors(sums: LayerSums, colours: Tensor, maps: Tensor) -> Tensor:
 def random_flats(rng: np.random.Generator, weights: Weights, count: int) -> tuple[Tensor, Tensor]:
     """Random flat colours (count, 3) and degradation maps (count, C)."""
     config = weights.network.config
-    degradation = random_degradation(rng, count, config.scale, config.conditions)
+    degradation = random_degradation(rng, count, config.scale, config.conditions, TrainingKernels(config.kernel_size))
     extremes = LEVELS[torch.from_numpy(rng.integers(0, 3, (count, 3)))]
     others = torch.from_numpy(saturated_colours(rng, (count,))).float()
     colours = torch.where(torch.from_numpy(rng.random((count, 1)) < 0.5), extremes, others)
@@ -192,11 +194,12 @@ def random_flats(rng: np.random.Generator, weights: Weights, count: int) -> tupl
 
 def combinations(weights: Weights) -> tuple[Tensor, Tensor]:
     """All combinations of 0, 128 and 255 as colours (N, 3), with the maps (N, C) of each checked degradation."""
-    conditions = weights.network.config.conditions
+    config, conditions = weights.network.config, weights.network.config.conditions
     levels = CHECKED_NOISE_LEVELS if "noise" in conditions else (0,)
     pairs = list(itertools.product(CHECKED_KERNELS, levels))
     kernels = torch.from_numpy(np.stack([parse_kernels(kernel)[0] for kernel, _ in pairs]))
     degradation = Degradation.uniform(kernels, torch.tensor([float(level) for _, level in pairs]))
+    degradation = degradation.in_window(config.kernel_size)
     maps = degradation_map(degradation, weights.pca, conditions).flatten(1)
     colours = torch.cartesian_prod(LEVELS, LEVELS, LEVELS)
     return colours.repeat(len(maps), 1), maps.repeat_interleave(len(colours), 0)
@@ -267,7 +270,8 @@ def training_batches(weights: Weights, pictures: PackedPictures) -> Batches:
     """Batches of two natural crops, a share of them recoloured, with the network's own degradations."""
     config = weights.network.config
     request = TrainConfig(config.scale, conditions=config.conditions, batch_size=2, patch_size=48)
-    return Batches(pictures, request, weights.pca, torch.device("cpu"), colours=ColourShares(RECOLOURED_SHARE, 0))
+    kernels, colours = TrainingKernels(config.kernel_size), ColourShares(RECOLOURED_SHARE, 0)
+    return Batches(pictures, request, weights.pca, torch.device("cpu"), kernels, colours)
 
 
 def fit(options: argparse.Namespace) -> None:

@@ -15,10 +15,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from PIL import Image
 
 from srmd.cli import main
+from srmd.kernel.families import KERNEL_SIZE, WIDE_KERNEL_SIZE
+from srmd.kernel.specs import parse_kernels
 from srmd.packs.training_data import open_training_data
 from srmd.weights.files import read_weights, write_weights
 from srmd.weights.shipped import network_name
@@ -26,6 +29,7 @@ from srmd.weights.shipped import network_name
 ROOT = Path(__file__).parents[1]
 KERNELS = ("delta", "gaussian:1.3", "gaussian:2.6", "gaussian:2.6,1.0,30")
 NOISE_LEVELS = (0, 15, 50)
+WIDE_BLUR = {3: "gaussian:2.7", 4: "gaussian:3.6"}  # by scale: widths of nine tenths of it
 JPEG_KERNELS, JPEG_QUALITIES = KERNELS[:2], (30, 75)  # without noise, for networks that are told of JPEG
 SCORE_KEYS = ("psnr_y", "ssim_y", "bicubic_psnr_y", "bicubic_ssim_y")
 TRAINING_KEYS = (
@@ -41,11 +45,16 @@ class Setting(NamedTuple):
     kernel: str
     noise_level: int
     quality: int | None = None  # of JPEG; None: not compressed
+    window: int = KERNEL_SIZE  # side of a Gaussian kernel, HR pixels
 
-    @property
-    def flags(self) -> list[str]:
-        """The flags that apply it to HR pictures."""
-        flags = [f"--kernel={self.kernel}", f"--noise_level={self.noise_level}"]
+    def flags(self, folder: Path) -> list[str]:
+        """The flags that apply it to HR pictures; the kernel is written into the folder.
+
+        The kernel does not depend on the network's window, so that networks with different ones are compared.
+        """
+        kernel = folder / "kernel.npy"
+        np.save(kernel, parse_kernels(self.kernel, self.window)[0])
+        flags = [f"--kernel={kernel}", f"--noise_level={self.noise_level}"]
         return flags if self.quality is None else [*flags, f"--jpeg={self.quality}"]
 
     def __str__(self) -> str:
@@ -56,7 +65,7 @@ class Setting(NamedTuple):
 def test(weights: Path, data: Path, setting: Setting) -> dict[str, float]:
     """The mean scores of a test, in fp32."""
     with tempfile.TemporaryDirectory() as folder:
-        flags = [f"--weights={weights}", f"--test_data={data}", *setting.flags]
+        flags = [f"--weights={weights}", f"--test_data={data}", *setting.flags(Path(folder))]
         flags += ["--precision=fp32", f"--output={folder}", "--visdom=off"]
         main.main(["--mode=test", *flags])
         metrics = Path(folder, "metrics.json")
@@ -74,17 +83,30 @@ def held_out_score(weights: Path, train_data: str | None, conditions: tuple[str,
             top, left = (max(size - HELD_OUT_SIDE, 0) // 2 for size in pixels.shape[:2])
             middle = pixels[top : top + HELD_OUT_SIDE, left : left + HELD_OUT_SIDE]
             Image.fromarray(middle).save(Path(folder, f"{index}.png"))
-        settings = settings_for(conditions)
+        settings = held_out_settings(conditions, read_weights(weights).network.config.scale)
         return statistics.mean(test(weights, Path(folder), setting)["psnr_y"] for setting in settings)
 
 
 def settings_for(conditions: tuple[str, ...]) -> list[Setting]:
     """The degradations to score with, of which a network is told. The first is without blur and noise."""
-    noise_levels = NOISE_LEVELS if "noise" in conditions else (0,)
-    settings = list(itertools.starmap(Setting, itertools.product(KERNELS, noise_levels)))
+    settings = list(itertools.starmap(Setting, itertools.product(KERNELS, noise_levels(conditions))))
     if "jpeg" in conditions:
         settings += itertools.starmap(Setting, itertools.product(JPEG_KERNELS, [0], JPEG_QUALITIES))
     return settings
+
+
+def held_out_settings(conditions: tuple[str, ...], scale: int) -> list[Setting]:
+    """The degradations that decide whether a network is shipped: at x3 and x4 also wide blur, which needs 21×21."""
+    settings = settings_for(conditions)
+    if scale in WIDE_BLUR:
+        levels = noise_levels(conditions)
+        settings += [Setting(WIDE_BLUR[scale], level, window=WIDE_KERNEL_SIZE) for level in levels]
+    return settings
+
+
+def noise_levels(conditions: tuple[str, ...]) -> tuple[int, ...]:
+    """The noise levels to score with."""
+    return NOISE_LEVELS if "noise" in conditions else (0,)
 
 
 def scores(weights: Path, folders: list[Path], conditions: tuple[str, ...]) -> dict[str, dict[str, float]]:

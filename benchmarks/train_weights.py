@@ -63,6 +63,7 @@ def flags(plan: Plan, steps: int, train_data: Path | None) -> list[str]:
     arguments = ["--mode=train", f"--scale_factor={plan.scale}", f"--steps={steps}", f"--lr={lr}"]
     arguments += [f"--save_every={settings.save_every}", f"--batch_size={processes() * settings.batch_size}"]
     arguments += [f"--patch_size={PATCH_SIZE}", f"--conditions={','.join(plan.conditions)}"]
+    arguments.append(f"--kernel_size={plan.kernel_size}")
     if source is not None:
         arguments.append(f"--weights={shipped(source).relative_to(ROOT)}")
     if train_data is not None:
@@ -75,6 +76,7 @@ def seconds_per_step(plan: Plan, train_data: Path | None) -> float:
     config = TrainConfig(
         scale_factor=plan.scale,
         conditions=plan.conditions,
+        kernel_size=plan.kernel_size,
         batch_size=recipe().batch_size,
         patch_size=PATCH_SIZE,
     )

@@ -50,6 +50,14 @@ class Degradation:
         """This degradation followed by a compression with these tables."""
         return replace(self, jpeg=torch.tensor([tables.condition] * len(self.kernels)))
 
+    def in_window(self, size: int) -> "Degradation":
+        """This degradation with its kernels in a window of size×size: padded with zeros, or cropped and divided by
+        their sum.
+        """
+        pad = (size - self.kernels.shape[-1]) // 2
+        kernels = F.pad(self.kernels, [pad] * 4)
+        return replace(self, kernels=kernels / kernels.sum((-2, -1), keepdim=True) if pad < 0 else kernels)
+
     @classmethod
     def uniform(cls, kernels: Tensor, noise_levels: Tensor, jpeg: Tensor | None = None) -> "Degradation":
         """A degradation with one kernel and one noise level for each picture: (N, k, k), (N,) and (N, 3)."""

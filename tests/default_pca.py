@@ -7,9 +7,9 @@ from torch import Tensor
 
 from srmd.kernel.pca import pca_matrix
 
-_computed = cache(pca_matrix)  # it takes an eighth of a second
+_computed = cache(pca_matrix)  # it takes an eighth of a second or more
 
 
-def default_pca() -> Tensor:
-    """This project's P, (15, 225), in a tensor of the caller's own."""
-    return torch.from_numpy(_computed().copy())
+def default_pca(size: int = 15) -> Tensor:
+    """This project's P for a window, (15, size²), in a tensor of the caller's own."""
+    return torch.from_numpy(_computed(size).copy())

@@ -21,10 +21,12 @@ from srmd.weights.files import Weights, write_weights
 BASE = ["--precision=fp32", "--engine=torch", "--device=cpu", "--visdom=off", "--output=out"]
 
 
-def write_network(path: str, scale: int = 2, seed: int = 0, conditions: tuple[str, ...] = ("kernel",)) -> None:
+def write_network(
+    path: str, scale: int = 2, seed: int = 0, conditions: tuple[str, ...] = ("kernel",), kernel_size: int = 15
+) -> None:
     torch.manual_seed(seed)
-    network = SRMD(NetworkConfig(scale, features=4, layers=3, conditions=conditions))
-    write_weights(Path(path), Weights(network, default_pca()))
+    network = SRMD(NetworkConfig(scale, features=4, layers=3, conditions=conditions, kernel_size=kernel_size))
+    write_weights(Path(path), Weights(network, default_pca(kernel_size)))
 
 
 def picture(path: str, size: tuple[int, int] = (20, 16), mode: str = "RGB", seed: int = 0, **options: object) -> Path:

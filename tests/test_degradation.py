@@ -203,3 +203,12 @@ def test_a_turned_picture_with_the_turned_degradation_gives_the_turned_lr(scale,
     lr = degrade(hr, degradation, scale, noise=noise)
     turned_lr = degrade(turn(hr, view), degradation.turned(view), scale, noise=turn(noise, view))
     assert_close(turned_lr, turn(lr, view), 1e-9)
+
+
+def test_kernels_are_padded_or_cropped_to_a_window():
+    degradation = Degradation.uniform(torch.from_numpy(gaussian([3.6, 1.0], size=21)), torch.zeros(2))
+    assert torch.equal(degradation.in_window(21).kernels, degradation.kernels)
+    torch.testing.assert_close(degradation.in_window(15).kernels[:, 0], torch.from_numpy(gaussian([3.6, 1.0])))
+    padded = degradation.in_window(31).kernels
+    assert torch.equal(padded[..., 5:-5, 5:-5], degradation.kernels)
+    assert padded.sum() == degradation.kernels.sum()

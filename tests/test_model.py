@@ -9,10 +9,14 @@ import torch.nn.functional as F
 from torch import nn
 
 from default_pca import default_pca
+from srmd.base.paths import shipped_folder
+from srmd.degradation import Degradation, degrade
 from srmd.kernel.families import gaussian
 from srmd.kernel.pca import kernel_codes
 from srmd.model import SRMD, NetworkConfig
-from srmd.train.kernels import TrainingKernels
+from srmd.pictures.photos import builtin_test_pictures
+from srmd.train.kernels import GAUSSIANS, TrainingKernels
+from srmd.weights.files import read_weights
 from srmd.weights.surgery import merge_batch_norm, reproject_first_layer
 
 CONDITIONS = [("kernel", "noise"), ("kernel",)]  # SRMD, SRMDNF
@@ -233,7 +237,7 @@ def test_a_merged_network_has_the_papers_number_of_parameters():
 def test_reprojecting_to_another_p_changes_sr_little_for_kernels_that_both_describe(conditions, size, dim):
     network = make(conditions=conditions, features=16)
     old, new = default_pca(), torch.from_numpy(TrainingKernels(size).pca(dim))
-    reprojected = reproject_first_layer(network, old, new, size)
+    reprojected = reproject_first_layer(network, old, new, TrainingKernels(size).sample())
     assert (reprojected.config.kernel_size, reprojected.config.pca_dim) == (size, dim)
     kernels = torch.from_numpy(gaussian([0.7, 1.3, 2.0], [0.7, 1.0, 1.2], [0, 30, 80], 15)).float()
     noise = torch.full((3, len(conditions) - 1), 0.2)
@@ -247,9 +251,38 @@ def test_reprojecting_to_another_p_changes_sr_little_for_kernels_that_both_descr
     assert error < 0.02 * effect_of_codes
 
 
+@pytest.mark.parametrize("spec", [(0.7,), (1.3,), (2.6,), (2.6, 1.0, 30)])
+def test_a_shipped_network_reprojected_to_a_larger_window_restores_with_a_small_kernel_as_before(spec: tuple):
+    weights = read_weights(shipped_folder("weights") / "srmdnf_x2.safetensors")
+    wide = default_pca(21)
+    reprojected = reproject_first_layer(weights.network, weights.pca, wide, TrainingKernels(21).sample())
+    kernel = torch.from_numpy(gaussian(*spec))[None].float()
+    photo = builtin_test_pictures()["chelsea"][80:144, 120:184] / 255
+    hr = torch.from_numpy(photo).float().permute(2, 0, 1)[None]
+    lr = degrade(hr, Degradation.uniform(kernel, torch.zeros(1)), 2)
+    old = run(weights.network, lr, kernel_codes(kernel, weights.pca)[..., None, None])
+    new = run(reprojected, lr, kernel_codes(F.pad(kernel, [3] * 4), wide)[..., None, None])
+    assert (new - old).abs().mean() < 0.25 / 255
+
+
+def test_a_reprojected_network_takes_a_wide_gaussian_for_its_inner_part():
+    """Told the 21×21 kernel, it computes what the old one computes of the inner 15×15, divided by its sum."""
+    network = make(conditions=("kernel",), features=16)
+    old, new = default_pca(), default_pca(21)
+    reprojected = reproject_first_layer(network, old, new, TrainingKernels(21).sample())
+    codes, new_codes = (
+        kernel_codes(torch.from_numpy(gaussian(3.6, size=size))[None].float(), pca)[..., None, None]
+        for size, pca in ((15, old), (21, new))
+    )
+    lr = pictures()[:1]
+    expected = run(network, lr, codes)
+    effect_of_codes = (run(network, lr, 0 * codes) - expected).abs().max()
+    assert (run(reprojected, lr, new_codes) - expected).abs().max() < 0.02 * effect_of_codes
+
+
 def test_reprojecting_to_the_same_p_changes_nothing_and_copies_the_weights():
     network, pca = randomise_batch_norm(make(features=16, batch_norm=True)), default_pca()
-    reprojected = reproject_first_layer(network, pca, pca, 15)
+    reprojected = reproject_first_layer(network, pca, pca, GAUSSIANS.sample())
     assert reprojected.config == network.config
     expected = run(network, pictures(), maps(network))
     torch.testing.assert_close(run(reprojected.eval(), pictures(), maps(network)), expected)

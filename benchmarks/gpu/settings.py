@@ -33,6 +33,7 @@ class Settings:
         return TrainConfig(
             scale_factor=plan.scale,
             conditions=plan.conditions,
+            kernel_size=plan.kernel_size,
             weights=shipped(source).relative_to(ROOT) if source else None,
             train_data=Path(self.train_data) if self.train_data else None,
             batch_size=self.batch_size,

@@ -88,7 +88,8 @@ class Assumptions:
         self._log(label, [windows.describe()], told)
         widths, angle, noise_level = windows.mean()
         self._warn_of_ignored_noise(round(noise_level, 1), label)
-        kernel = NamedKernel("the mean of the map", checked_gaussian(*widths, angle))
+        window = self._networks.main.weights.network.config.kernel_size
+        kernel = NamedKernel("the mean of the map", checked_gaussian(*widths, angle, window))
         degradation = NamedDegradation([kernel], noise_level)
         network = self._networks.suiting(degradation, is_jpeg=told is not None)
         return Assumption(degradation, network, {"windows": windows.entry()}, windows, told)
@@ -98,9 +99,11 @@ class Assumptions:
         if self.noise_is_estimated:
             degradation = replace(degradation, noise=estimate.noise_level)
         network = self._networks.suiting(degradation, is_jpeg=told is not None)
+        kernels = network.settings.assumed.kernels  # Gaussians as large as this network's window
         if self.kernel_is_estimated:
             kernel = estimated_kernel(estimate, network.weights.network.config.kernel_size)
-            degradation = replace(degradation, kernels=[NamedKernel(estimate.kernel_spec, kernel)])
+            kernels = [NamedKernel(estimate.kernel_spec, kernel)]
+        degradation = replace(degradation, kernels=kernels)
         return Assumption(degradation, network, self._entry(estimate), jpeg=told)
 
     def _entry(self, estimate: Estimate) -> dict[str, Any]:

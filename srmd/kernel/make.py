@@ -8,11 +8,11 @@ from pathlib import Path
 from srmd.base.paths import shipped_folder
 from srmd.kernel.families import asymmetric, delta, gaussian
 from srmd.kernel.files import write_mat
-from srmd.kernel.pca import pca_matrix
+from srmd.kernel.pca import SHIPPED_PCA, pca_matrix
 
 
 def make_kernels(folder: Path) -> None:
-    """Writes one .mat file for each kernel of the package (variable `kernel`), and pca.mat with P (variable `P`)."""
+    """Writes a .mat file for each kernel of the package (variable `kernel`), and one for each P (variable `P`)."""
     kernels = {
         "delta": delta(),
         "isotropic_0.7": gaussian(0.7),
@@ -26,7 +26,8 @@ def make_kernels(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     for name, kernel in kernels.items():
         write_mat(folder / f"{name}.mat", {"kernel": kernel})
-    write_mat(folder / "pca.mat", {"P": pca_matrix()})
+    for size, name in SHIPPED_PCA.items():
+        write_mat(folder / name, {"P": pca_matrix(size)})
 
 
 if __name__ == "__main__":

@@ -7,20 +7,26 @@ from numpy.typing import NDArray
 
 from srmd.base.errors import InputError
 from srmd.base.matlab import read_mat
-from srmd.kernel.families import KERNEL_SIZE, random_kernels
+from srmd.kernel.families import KERNEL_SIZE, WIDE_KERNEL_SIZE, random_kernels
 
 PCA_DIM = 15
 # P is computed from PCA_KERNELS random kernels for scale 4, which have the widest ranges of widths.
 PCA_KERNELS = 10_000
 PCA_SEED = 0
 PCA_SCALE = 4
+SHIPPED_PCA = {KERNEL_SIZE: "pca.mat", WIDE_KERNEL_SIZE: f"pca_{WIDE_KERNEL_SIZE}.mat"}  # files in kernels/ by window
 MIN_EIGENVALUE = 1e-12  # of K·Kᵀ, relative to the largest; smaller ones are rounding errors
 
 
-def pca_matrix() -> NDArray[np.float32]:
-    """This project's P, (15, 225), computed from random Gaussian kernels; one P serves all scales."""
+def pca_matrix(size: int = KERNEL_SIZE) -> NDArray[np.float32]:
+    """This project's P for a window, (15, size²), computed from random Gaussian kernels; one P serves all scales."""
     rng = np.random.Generator(np.random.PCG64(PCA_SEED))
-    return principal_components(random_kernels(rng, PCA_KERNELS, PCA_SCALE), PCA_DIM)
+    return principal_components(random_kernels(rng, PCA_KERNELS, PCA_SCALE, size), PCA_DIM)
+
+
+def pca_energy(kernels: NDArray, pca: NDArray) -> float:
+    """The share, 0 to 1, of the sum of squares of kernels (n, k, k) that their codes with P (pca_dim, k²) keep."""
+    return float((kernel_codes(kernels, pca) ** 2).sum() / (kernels**2).sum())
 
 
 def principal_components(kernels: NDArray, count: int) -> NDArray[np.float32]:
@@ -54,15 +60,16 @@ def code_error(kernel: NDArray, pca: NDArray) -> float:
     return float(np.linalg.norm(vector - pca.T @ kernel_codes(kernel, pca)) / np.linalg.norm(vector))
 
 
-def read_pca(path: Path) -> NDArray[np.float32]:
-    """P (15, 225), for codes of 15 numbers and 15×15 kernels, in the variable `P` or `p` of a .mat file.
+def read_pca(path: Path, size: int = KERNEL_SIZE) -> NDArray[np.float32]:
+    """P (15, size²), for codes of 15 numbers and size×size kernels, in the variable `P` or `p` of a .mat file.
 
     Raises InputError for any other file.
     """
     values = read_mat(path)
     pca = values.get("P", values.get("p"))  # KAIR's file has a lower-case p
-    if not isinstance(pca, np.ndarray) or pca.shape != (PCA_DIM, KERNEL_SIZE**2) or pca.dtype.kind != "f":
-        raise InputError(f"{path}: expected a real matrix P of 15×225, found {getattr(pca, 'shape', 'none')}")
+    if not isinstance(pca, np.ndarray) or pca.shape != (PCA_DIM, size**2) or pca.dtype.kind != "f":
+        found = getattr(pca, "shape", "none")
+        raise InputError(f"{path}: expected a real matrix P of {PCA_DIM}×{size**2}, found {found}")
     if not np.isfinite(pca).all():
         raise InputError(f"{path}: expected finite numbers in P, found NaN or infinity")
     return pca.astype(np.float32)

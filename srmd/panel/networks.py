@@ -25,22 +25,19 @@ class PanelNetworks:
         """Raises InputError if the given network can't be read, or if no blur can be estimated for it."""
         self.request = request
         self._given: Weights | None = None
+        self._weights: dict[Path, Weights] = {}
         self._restorers: dict[Path, Restorer] = {}
         self._estimators: dict[int, BlindEstimator] = {}
         if request.weights is None:
             self.scales = tuple(scale for scale in SCALES if scale in shipped_networks(noisy=True))
             return
         self._given = read_weights_with_pca(request.weights, request.pca)
+        self._weights[request.weights] = self._given
         scale = self._given.network.config.scale
         with prefix_errors("weights"):
             estimator_file(scale)
             check_kernel_can_be_estimated(scale, {self._given.downsampler})
         self.scales = (scale,)
-
-    @property
-    def given_config(self) -> NetworkConfig | None:
-        """The configuration of the given network; None if the networks are those of the package."""
-        return None if self._given is None else self._given.network.config
 
     def takes_noise_level(self) -> bool:
         """Whether a network can be told a noise level."""
@@ -61,13 +58,22 @@ class PanelNetworks:
             raise InputError(f"expected one of {', '.join(map(str, self.scales))}, found {scale}", "scale")
         return path if jpeg is None else jpeg_counterpart(path)
 
+    def config(self, path: Path) -> NetworkConfig:
+        """The configuration of the network in a weights file, which is read but not made ready to restore."""
+        return self._read(path).network.config
+
     def restorer(self, path: Path) -> Restorer:
         """The network in a weights file, ready to restore."""
         if path not in self._restorers:
-            weights = self._given or read_weights_with_pca(path, self.request.pca)
             request = self.request
-            self._restorers[path] = open_restorer(weights, request.device, request.engine, request.precision)
+            restorer = open_restorer(self._read(path), request.device, request.engine, request.precision)
+            self._restorers[path] = restorer
         return self._restorers[path]
+
+    def _read(self, path: Path) -> Weights:
+        if path not in self._weights:
+            self._weights[path] = read_weights_with_pca(path)
+        return self._weights[path]
 
     def estimator(self, scale: int) -> BlindEstimator:
         """The estimator of blur and noise for a scale."""

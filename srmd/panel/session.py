@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from srmd.base.errors import InputError
 from srmd.config import AUTO, OFF
 from srmd.degradation import Degradation
-from srmd.kernel.families import KERNEL_SIZE
 from srmd.kernel.specs import to_kernel
 from srmd.kernel.window import fit_kernel
 from srmd.panel.candidates import CANDIDATE_SIDE, Candidate, candidate_settings
@@ -149,8 +148,7 @@ class Session:
             noise_level = 0.0
         jpeg = found.jpeg
         weights = self._networks.weights(settings.scale, noise_level, jpeg and jpeg.tables)
-        config = self._networks.given_config
-        size = KERNEL_SIZE if config is None else config.kernel_size
+        size = self._networks.config(weights).kernel_size
         return Told(spec, fit_kernel(to_kernel(spec, size), size), noise_level, jpeg, weights)
 
     def preview(

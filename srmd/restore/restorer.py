@@ -17,13 +17,16 @@ from torch import Tensor
 from srmd.backends.backend import Backend, make_network_function
 from srmd.backends.choice import choose_backend
 from srmd.backends.device import choose_device
+from srmd.base.arithmetic import ceil_div
 from srmd.base.errors import InputError, prefix_errors
 from srmd.base.paths import shipped_folder
 from srmd.config import AUTO, Auto
 from srmd.degradation import Degradation, check_jpeg, check_noise_level, degradation_map
 from srmd.jpeg.tables import JpegTables
+from srmd.kernel.families import KERNEL_SIZE
 from srmd.kernel.specs import to_kernel
 from srmd.kernel.window import fit_kernel
+from srmd.model import NetworkConfig
 from srmd.pictures.conversion import to_pixels
 from srmd.pictures.dihedral import VIEWS, turn, turn_back
 from srmd.pictures.picture import as_floats, has_equal_channels, quantise
@@ -199,8 +202,12 @@ class Restorer:
         return sr
 
     def restore_whole(self, lr: Tensor, assumed: Degradation) -> Tensor:
-        """Restores LR (1, 3, h, w), floats in 0 to 1, without tiles; returns SR (1, 3, s·h, s·w) float32, unclipped."""
-        return self.run(lr.float(), degradation_map(assumed, self.pca, self.config.conditions))
+        """Restores LR (1, 3, h, w), floats in 0 to 1, without tiles; returns SR (1, 3, s·h, s·w) float32, unclipped.
+
+        The kernels of `assumed` may have any size.
+        """
+        told = assumed.in_window(self.config.kernel_size)
+        return self.run(lr.float(), degradation_map(told, self.pca, self.config.conditions))
 
     def restore_tiles(
         self,
@@ -248,7 +255,7 @@ class Restorer:
         2.3 at x1; at the edges of the picture by up to 72.
         """
         halo = self.config.layers  # of a tile; its input's outermost pixels lack a neighbour
-        flat = flat_areas(lr, min(self.config.kernel_size // 2, halo - 1))
+        flat = flat_areas(lr, min(flat_radius(self.config), halo - 1))
         if flat.any():
             colours = _repeat_pixels(_to_tensor(lr), self.config.scale)
             sr.copy_(torch.where(_repeat_pixels(torch.from_numpy(flat), self.config.scale), colours, sr))
@@ -267,6 +274,14 @@ class Restorer:
     def _restore_tile(self, lr: Tensor, assumed: Degradation) -> Tensor:
         maps = degradation_map(assumed, self.pca, self.config.conditions)
         return self.run(lr, maps.expand(-1, -1, *lr.shape[-2:]))
+
+
+def flat_radius(config: NetworkConfig) -> int:
+    """The distance from details, in LR pixels, beyond which areas of one colour keep it.
+
+    It is 7, and more only if half a window is: 7 LR pixels are half a window of 15×15 at x1, and of 43×43 at x3.
+    """
+    return max(KERNEL_SIZE // 2, ceil_div(config.kernel_size // 2, config.scale))
 
 
 def load(

@@ -37,10 +37,13 @@ class TrainingKernels:
             kernels[replaced] = drawn[replaced]
         return kernels
 
+    def sample(self) -> NDArray:
+        """Return the random kernels that P is computed from, (10000, size, size): the same ones for all scales."""
+        return self.draw(np.random.Generator(np.random.PCG64(PCA_SEED)), PCA_KERNELS, PCA_SCALE)
+
     def pca(self, dim: int) -> NDArray[np.float32]:
         """Return P, (dim, size²), computed from random kernels of this distribution; it is used for all scales."""
-        rng = np.random.Generator(np.random.PCG64(PCA_SEED))
-        return principal_components(self.draw(rng, PCA_KERNELS, PCA_SCALE), dim)
+        return principal_components(self.sample(), dim)
 
 
 GAUSSIANS = TrainingKernels()

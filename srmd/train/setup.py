@@ -9,8 +9,7 @@ from torch import Tensor
 from srmd.base.errors import InputError, prefix_errors
 from srmd.base.paths import shipped_folder
 from srmd.config import TrainConfig
-from srmd.kernel.families import KERNEL_SIZE
-from srmd.kernel.pca import PCA_DIM, read_pca
+from srmd.kernel.pca import PCA_DIM, SHIPPED_PCA, read_pca
 from srmd.model import SRMD, NetworkConfig
 from srmd.train.kernels import TrainingKernels, training_kernels
 from srmd.weights.checkpoint import Checkpoint
@@ -69,9 +68,10 @@ def resumed_setup(config: TrainConfig, checkpoint: Checkpoint) -> TrainingSetup:
 
 
 def _pca(config: TrainConfig, kernels: TrainingKernels) -> Tensor:
-    """The project's P if the run has the project's kernels and dimensions; otherwise a new P of the run's kernels."""
-    if kernels.own_kernels is None and (config.kernel_size, config.pca_dim) == (KERNEL_SIZE, PCA_DIM):
-        return torch.from_numpy(read_pca(shipped_folder("kernels") / "pca.mat"))
+    """A P of the package if the run has its kernels, window and dimensions; otherwise a new P of the run's kernels."""
+    if kernels.own_kernels is None and config.pca_dim == PCA_DIM and config.kernel_size in SHIPPED_PCA:
+        file = shipped_folder("kernels") / SHIPPED_PCA[config.kernel_size]
+        return torch.from_numpy(read_pca(file, config.kernel_size))
     with prefix_errors("pca_dim"):
         return torch.from_numpy(kernels.pca(config.pca_dim))
 
@@ -79,8 +79,8 @@ def _pca(config: TrainConfig, kernels: TrainingKernels) -> Tensor:
 def _with_pca_for(config: TrainConfig, source: Weights, kernels: TrainingKernels) -> Weights:
     """The weights `source`, with a P for the run's kernels and dimensions.
 
-    They are returned unchanged if the run has the project's kernels and the dimensions of their P. Otherwise a new P is
-    computed, and their first layer is reprojected to it.
+    They are returned unchanged if the run has the project's kernels and the dimensions of their P. Otherwise they get
+    another P, to which their first layer is reprojected.
     """
     run_sizes = {"kernel_size": config.kernel_size, "pca_dim": config.pca_dim}
     source_sizes = {name: getattr(source.network.config, name) for name in run_sizes}
@@ -90,5 +90,5 @@ def _with_pca_for(config: TrainConfig, source: Weights, kernels: TrainingKernels
     if kernels.own_kernels is None and run_sizes == source_sizes:
         return source
     pca = _pca(config, kernels)
-    logger.info("P is computed anew, and the first layer of %s is reprojected to it", config.weights)
-    return Weights(reproject_first_layer(source.network, source.pca, pca, config.kernel_size), pca)
+    logger.info("the run has another P than %s, whose first layer is reprojected to it", config.weights)
+    return Weights(reproject_first_layer(source.network, source.pca, pca, kernels.sample()), pca)

@@ -2,10 +2,13 @@
 
 from dataclasses import replace
 
+import numpy as np
 import torch
-import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
+from srmd.kernel.pca import kernel_codes
+from srmd.kernel.window import MIN_SUM
 from srmd.model import SRMD, NetworkConfig
 
 
@@ -49,24 +52,37 @@ def _first_layer_for(config: NetworkConfig, source: NetworkConfig, weight: Tenso
 
 
 @torch.no_grad()
-def reproject_first_layer(network: SRMD, pca: Tensor, new_pca: Tensor, new_size: int) -> SRMD:
+def reproject_first_layer(network: SRMD, pca: Tensor, new_pca: Tensor, kernels: NDArray) -> SRMD:
     """A network that takes kernel codes of `new_pca` and computes what `network` computes from codes of `pca`.
 
-    `pca` is (d, k²), `new_pca` (d', new_size²) with new_size ≥ k. A kernel is approximately new_pcaᵀ · its new code,
-    so that its old code is approximately pca · new_pcaᵀ · its new code. Therefore the first layer's weights of the
-    kernel code are multiplied by pca · new_pcaᵀ. This is exact for all kernels that the new P represents exactly.
+    `pca` is (d, k²), `new_pca` (d', new_k²) with new_k ≥ k. The kernels (n, new_k, new_k) are those that the new
+    network will be told. The first layer's weights of the kernel code are multiplied by the matrix that computes the
+    kernels' old codes from their new ones, by least squares. The old code is that of the inner k×k, divided by its sum.
     """
-    dim, size = network.config.pca_dim, network.config.kernel_size
-    padded_pca = F.pad(pca.view(dim, size, size), [(new_size - size) // 2] * 4).flatten(1)  # (dim, new_size²)
-    config = replace(network.config, kernel_size=new_size, pca_dim=len(new_pca))
+    config = replace(network.config, kernel_size=kernels.shape[-1], pca_dim=len(new_pca))
     rgb_weight, map_weight = network.convs[0].weight.split([3, network.config.map_channels], 1)
     weights = {name: map_weight[:, channels] for name, channels in network.config.condition_channels.items()}
-    weights["kernel"] = torch.einsum("fdhw,dn->fnhw", weights["kernel"], padded_pca @ new_pca.T)
+    old_from_new = torch.from_numpy(_old_from_new(pca.double().numpy(), new_pca.double().numpy(), kernels))
+    weights["kernel"] = torch.einsum("fdhw,dn->fnhw", weights["kernel"], old_from_new.to(map_weight))
     state = {key: tensor.clone() for key, tensor in network.state_dict().items()}
     state["convs.0.weight"] = torch.cat([rgb_weight, *(weights[condition] for condition in config.conditions)], 1)
     reprojected = empty_network(config)
     reprojected.load_state_dict(state, assign=True)
     return reprojected
+
+
+def _old_from_new(pca: NDArray, new_pca: NDArray, kernels: NDArray) -> NDArray:
+    """The (d, d') matrix that computes old kernel codes from new ones, by least squares over kernels (n, new_k, new_k).
+
+    Kernels that the old window does not hold, see `fit_kernel`, are left out: they have no old code.
+    """
+    size = round(pca.shape[1] ** 0.5)
+    cut = (kernels.shape[-1] - size) // 2
+    inner = kernels[:, cut : cut + size, cut : cut + size]
+    sums = inner.sum((1, 2))
+    held = sums >= MIN_SUM
+    old_codes = kernel_codes(inner[held] / sums[held, None, None], pca)
+    return np.linalg.lstsq(kernel_codes(kernels[held], new_pca), old_codes)[0].T
 
 
 @torch.no_grad()

@@ -16,18 +16,16 @@ from srmd.packs.reader import PackedPictures
 from srmd.packs.sources import pack
 from srmd.weights.files import Weights
 
-PCA = default_pca()
 
-
-def small_weights() -> Weights:
+def small_weights(kernel_size: int = 15) -> Weights:
     """An untrained network whose flat colours are off by some levels."""
     torch.manual_seed(0)
-    network = SRMD(NetworkConfig(2, features=16, layers=3))
+    network = SRMD(NetworkConfig(2, features=16, layers=3, kernel_size=kernel_size))
     torch.nn.init.normal_(network.head.weight, std=0.004)
     with torch.no_grad():
         for channel, subpixels in enumerate(network.head.weight.chunk(3)):
             subpixels[:, channel, 1, 1] = 1
-    return Weights(network, PCA)
+    return Weights(network, default_pca(kernel_size))
 
 
 def moments_of(inputs: int, outputs: int) -> Moments:
@@ -86,8 +84,9 @@ def pictures(tmp_path: Path) -> PackedPictures:
     return PackedPictures(tmp_path / "pack.h5")
 
 
-def test_protected_degradations_have_a_share_of_the_moments(pictures: PackedPictures):
-    weights = small_weights()
+@pytest.mark.parametrize("kernel_size", [15, 21])
+def test_protected_degradations_have_a_share_of_the_moments(pictures: PackedPictures, kernel_size: int):
+    weights = small_weights(kernel_size)
     first = [
         fit_colours.mixed_moments(weights, pictures, 4, [Protected("delta", level, share)])[0].inputs
         for level, share in ((51, 1.0), (0, 1.0), (51, 0.5))
@@ -99,9 +98,12 @@ def test_protected_degradations_have_a_share_of_the_moments(pictures: PackedPict
     torch.testing.assert_close(first[2], (first[0] + others) / 2)
 
 
-def test_a_network_that_cannot_be_corrected_is_an_error(pictures: PackedPictures, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("kernel_size", [15, 21])
+def test_a_network_that_cannot_be_corrected_is_an_error(
+    pictures: PackedPictures, monkeypatch: pytest.MonkeyPatch, kernel_size: int
+):
     monkeypatch.setattr(fit_colours, "STEPS", 1)
-    weights = small_weights()
+    weights = small_weights(kernel_size)
     moments = fit_colours.natural_moments(weights.network, fit_colours.training_batches(weights, pictures), 1)
     with pytest.raises(RuntimeError, match="colours are off by"):
         fit_colours.corrected(weights, moments, log=lambda message: None)

@@ -48,9 +48,9 @@ def test_the_reference_is_complete():
 
 def small_networks(folder: Path) -> Path:
     folder.mkdir()
-    for name, conditions in (("srmdnf_x4", ("kernel",)), ("SRMD_x4", ("kernel", "noise"))):
-        config = NetworkConfig(4, conditions=conditions, features=3, layers=2)
-        write_weights(folder / f"{name}.safetensors", Weights(SRMD(config), default_pca()))
+    for name, conditions, size in (("srmdnf_x4", ("kernel",), 21), ("SRMD_x4", ("kernel", "noise"), 15)):
+        config = NetworkConfig(4, conditions=conditions, features=3, layers=2, kernel_size=size)
+        write_weights(folder / f"{name}.safetensors", Weights(SRMD(config), default_pca(size)))
     return folder
 
 

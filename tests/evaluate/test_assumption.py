@@ -16,6 +16,7 @@ from srmd.evaluate import networks, restoring
 from srmd.evaluate.run import evaluate
 from srmd.kernel.families import gaussian
 from srmd.kernel.files import read_kernels
+from srmd.restore.restorer import load
 from srmd.weights.estimators import EstimatorWeights, write_estimator
 
 NOISY = "shipped/weights/srmd_x2.safetensors"
@@ -54,6 +55,20 @@ def told(name: str, *flags: str) -> np.ndarray:
     """The result of a picture in `in` when the network is told the values of flags."""
     assert auto("--input", f"in/{name}.png", "--output=told", "--overwrite", *flags) == 0
     return np.asarray(open_picture(f"told/{name}.png"))
+
+
+@pytest.mark.parametrize(("noisy_window", "clean_window"), [(15, 21), (21, 15), (21, 21)])
+def test_each_network_is_told_a_given_gaussian_in_its_own_window(noisy_window: int, clean_window: int):
+    write_network(NOISY, conditions=("kernel", "noise"), kernel_size=noisy_window)
+    write_network(CLEAN, seed=1, kernel_size=clean_window)
+    marked("in/clean.png", 0, 0)
+    marked("in/noisy.png", 0, 6)
+    assert auto("--input", "in", "--kernel=gaussian:3.6") == 0
+    for name, weights, noise_level in (("clean", CLEAN, 0), ("noisy", NOISY, 6)):
+        expected = load(weights, "cpu", "fp32", "torch").restore(
+            open_picture(f"in/{name}.png"), "gaussian:3.6", noise_level
+        )
+        assert np.array_equal(np.asarray(open_picture(f"out/{name}.png")), np.asarray(expected))
 
 
 def test_what_is_not_given_is_estimated_and_each_picture_gets_its_network(capsys: pytest.CaptureFixture):

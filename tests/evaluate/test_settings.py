@@ -73,7 +73,9 @@ def test_a_network_for_bicubic_assumes_an_equivalent_kernel_with_direct_downsamp
 
 
 def test_a_gaussian_is_computed_for_a_larger_window():
-    assert settings("--kernel=gaussian:4", kernel_size=21).applied.kernels[0].array.shape == (21, 21)
+    resolved = settings("--kernel=gaussian:3.6", kernel_size=21)
+    for degradation in (resolved.applied, resolved.assumed):
+        assert np.array_equal(degradation.kernels[0].array, gaussian(3.6, size=21))
     assert settings("--kernel=gaussian:4").applied.kernels[0].array.shape == (15, 15)
 
 

@@ -8,6 +8,8 @@ import scipy.io
 
 from plain_kernels import gaussian_by_loops, parse_kernel
 from srmd.kernel import make
+from srmd.kernel.families import random_kernels
+from srmd.kernel.pca import pca_energy, read_pca
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ["delta", "isotropic_0.7", "isotropic_1.3", "isotropic_2.0", "isotropic_2.6"]
@@ -27,11 +29,18 @@ def test_the_shipped_files_equal_newly_made_ones(tmp_path):
     new_names, shipped_names = (
         sorted(p.name for p in f.glob("*.mat")) for f in (tmp_path / "kernels", ROOT / "kernels")
     )
-    assert new_names == shipped_names == sorted(f"{name}.mat" for name in [*SHIPPED, "pca"])
+    assert new_names == shipped_names == sorted(f"{name}.mat" for name in [*SHIPPED, "pca", "pca_21"])
     for name in new_names:
-        key = "P" if name == "pca.mat" else "kernel"
+        key = "P" if name.startswith("pca") else "kernel"
         new, shipped = (scipy.io.loadmat(f / name)[key] for f in (tmp_path / "kernels", ROOT / "kernels"))
         np.testing.assert_allclose(new, shipped, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize(("size", "name"), [(15, "pca.mat"), (21, "pca_21.mat")])
+def test_fifteen_numbers_keep_nearly_all_of_the_kernels_of_training(size: int, name: str):
+    pca, kernels = read_pca(ROOT / "kernels" / name, size), random_kernels(np.random.default_rng(1), 2000, 4, size)
+    assert pca_energy(kernels, pca) > 0.9998
+    assert pca_energy(kernels, pca[:-5]) < 0.9998
 
 
 @pytest.mark.parametrize("name", [name for name in SHIPPED if "isotropic" in name])

@@ -11,9 +11,11 @@ from PIL import Image
 
 import srmd
 from panel_pictures import photo, write_photo
+from small_restoring import write_network
 from srmd.base.errors import InputError
 from srmd.cli.requests import parse
 from srmd.config import PanelRequest
+from srmd.kernel.families import gaussian
 from srmd.panel.command import command_line, format_flags
 from srmd.panel.download import FileChoice, result_file
 from srmd.panel.networks import PanelNetworks
@@ -164,6 +166,19 @@ def test_a_given_network_of_the_noise_free_kind_is_told_no_noise_level(tmp_path:
     assert (networks.scales, told.weights, told.noise_level) == ((3,), weights, 0)
     text = command_line(networks.request, "a.png", Settings(scale=3, width=1), told, False, [])
     assert shlex.split(text)[2:4] == [f"--weights={weights}", "--kernel=gaussian:1"]
+
+
+def test_a_network_of_the_package_with_a_larger_window_is_told_the_whole_kernel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / "srmdnf_x2.safetensors"
+    write_network(str(path), kernel_size=21)
+    monkeypatch.setattr("srmd.panel.networks.shipped_weights", lambda scale, noisy: path)
+    session = Session(Compute(PanelNetworks(REQUEST)))
+    session.load(write_photo(tmp_path / "a.png"), "a.png")
+    settings = Settings(width=3.6, noise_level=0)
+    np.testing.assert_allclose(session.told(settings).kernel, gaussian(3.6, size=21))
+    assert session.preview(settings)[1].any()
 
 
 def test_a_broken_or_too_large_picture_is_a_sentence_without_its_path(session: Session, tmp_path: Path):

@@ -67,6 +67,18 @@ def test_only_flat_areas_differ_from_what_the_network_computes(tile: int | str):
     assert np.abs(network[flat] - (0, 0, 255)).max() > 10, "the network is right at the edges: the rule is not needed"
 
 
+@pytest.mark.parametrize(("scale", "window", "radius"), [(4, 15, 7), (4, 21, 7), (1, 21, 10), (2, 31, 8)])
+def test_the_distance_from_details_grows_only_if_half_a_window_is_longer(scale: int, window: int, radius: int):
+    network = SRMD(NetworkConfig(scale, features=3, layers=12, kernel_size=window))
+    torch.nn.init.constant_(network.head.bias, 0.2)  # it takes no area for the colour that it has
+    restorer = open_restorer(Weights(network, torch.zeros(15, window**2)), "cpu", "torch", "fp32")
+    lr = np.full((40, 3, 3), 90, np.uint8)
+    lr[0] = 255, 0, 0
+    sr = restorer.restore(lr, "delta", 0)
+    is_kept = (sr == 90).all((1, 2))
+    assert len(is_kept) - is_kept.sum() == scale * (2 + radius)  # a change marks the pixels on both sides of it
+
+
 def test_flat_areas_of_a_network_with_few_layers_do_not_depend_on_the_tiles():
     torch.manual_seed(0)
     weights = Weights(SRMD(NetworkConfig(scale=2, features=8, layers=6)), torch.zeros(15, 225))

@@ -166,6 +166,23 @@ def test_the_self_ensemble_turns_with_the_picture_and_its_degradation(
     assert (one_view - expected).abs().max() > 1e-3  # without the ensemble the result depends on the view
 
 
+@pytest.mark.parametrize("kernel", ["gaussian:3.6", gaussian(3.6, size=21)], ids=["spec", "array"])
+def test_a_network_with_a_window_of_21_is_told_all_of_a_kernel_of_21(kernel: str | NDArray):
+    config = NetworkConfig(4, conditions=("kernel",), features=8, layers=3, kernel_size=21)
+    network = SRMD(config).eval()
+    torch.nn.init.normal_(network.convs[0].weight[:, 3:])  # of the kernel code
+    restorer = Restorer(Weights(network, default_pca(21)), TORCH)
+    lr = picture(9, 8)
+    told = uniform(gaussian(3.6, size=21))
+    expected, cut = (restore(restorer, lr, each) for each in (told, told.in_window(15).in_window(21)))
+    sr = torch.from_numpy(restorer.restore(lr, kernel)).permute(2, 0, 1)[None]
+    torch.testing.assert_close(sr, expected.clamp(0, 1))
+    assert (cut - expected).abs().max() > 1e-3
+    assert torch.equal(restore_whole(restorer, lr, told), expected)
+    narrow = uniform(gaussian(1.3))
+    assert torch.equal(restore_whole(restorer, lr, narrow), restore_whole(restorer, lr, narrow.in_window(21)))
+
+
 def test_batch_norm_is_merged():
     network = SRMD(NetworkConfig(features=8, batch_norm=True)).eval()
     network.norms[2].running_mean.fill_(0.3)

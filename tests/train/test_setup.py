@@ -11,6 +11,7 @@ import torch
 from foreign_networks import ncnn_files, small_network
 from published import NCNN, PCA, needs_networks
 from small_runs import load_only_checkpoint, train, write_own_kernels, write_x3_weights
+from srmd.base.paths import shipped_folder
 from srmd.cli import main
 from srmd.kernel.families import gaussian
 from srmd.kernel.pca import kernel_codes
@@ -132,7 +133,8 @@ def test_the_first_layer_is_reprojected_to_a_new_p(
     if flag == "own kernels":
         flag = write_own_kernels()
     assert train("run", "--steps=1", "--lr=1e-9", "--weights=first.safetensors", flag) == 0
-    assert "P is computed anew, and the first layer of first.safetensors is reprojected" in capsys.readouterr().out
+    message = "the run has another P than first.safetensors, whose first layer is reprojected to it"
+    assert message in capsys.readouterr().out
     checkpoint = load_only_checkpoint("run")
     size, dim = (checkpoint.network_config[name] for name in ("kernel_size", "pca_dim"))
     assert checkpoint.pca.shape == (dim, size**2)
@@ -191,6 +193,13 @@ def test_a_network_with_a_larger_window_is_trained_and_tested():
     assert Path("result/a.png").exists()
 
 
+@pytest.mark.parametrize(("size", "file"), [(15, "pca.mat"), (21, "pca_21.mat")])
+def test_gaussians_in_a_window_of_the_package_have_its_p(size: int, file: str):
+    assert train("run", "--steps=1", f"--kernel_size={size}") == 0
+    pca = read_weights(Path("run/last.safetensors")).pca
+    assert torch.equal(pca, torch.from_numpy(scipy.io.loadmat(shipped_folder("kernels") / file)["P"]))
+
+
 def test_a_larger_window_works_with_gaussians_alone():
-    assert train("run", "--steps=1", "--kernel_size=21") == 0
-    assert read_weights(Path("run/last.safetensors")).pca.shape == (15, 441)
+    assert train("run", "--steps=1", "--kernel_size=23") == 0
+    assert read_weights(Path("run/last.safetensors")).pca.shape == (15, 529)
