@@ -32,6 +32,7 @@ def test_flags_that_are_not_given_have_their_defaults():
         ("--bake --noise_level=0.5", "srmd_x2"),
         ("--bake --jpeg=50", "srmdj_x2"),
         ("--bake --jpeg=50 --noise_level=5 --scale_factor=1", "srmdj_x1"),
+        ("--bake --jpeg=50 --scale_factor=4", "srmdj_x4"),
         ("--bake --jpeg=off", "srmdnf_x2"),
     ],
 )
@@ -39,7 +40,8 @@ def test_the_shipped_network_suits_what_is_built_in(flags: str, name: str):
     assert export(flags).weights.stem == name
 
 
-def test_jpeg_is_refused_at_scales_without_a_network_for_it():
+def test_jpeg_is_refused_at_scales_without_a_network_for_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("srmd.cli.export_request.jpeg_counterpart", lambda path: None)
     with pytest.raises(InputError, match="expected off, because no network for x4 that is told of JPEG is shipped"):
         export("--bake --jpeg=50 --scale_factor=4")
 
