@@ -88,7 +88,7 @@ class HalvesStudy:
     def _restore(self, lr: NDArray, assumed: Degradation) -> NDArray:
         restorer: Restorer = self._restorers[bool((assumed.noise_levels > 0).any())]
         sr = np.empty((self.scale * lr.shape[0], self.scale * lr.shape[1], 3), np.float32)
-        for rows, columns, tile in restorer.restore_tiles(lr, assumed.in_window(restorer.config.kernel_size)):
+        for rows, columns, tile in restorer.restore_tiles(lr, assumed):
             sr[rows, columns] = to_array(tile)
         return sr
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.plans import shipped
-from benchmarks.ship import HELD_OUT_SIDE, KERNELS
+from benchmarks.ship import KERNELS, held_out_part
 from srmd.base.errors import InputError
 from srmd.cli.values import existing
 from srmd.degradation import Degradation, degrade, modcrop, seeded_noise
@@ -62,9 +62,7 @@ def half(first: Weights, second: Weights) -> Weights:
 def middles(pictures: PackedPictures, scale: int) -> Iterator[Tensor]:
     """The middles of pictures, (1, 3, s·h, s·w) float64 in 0 to 1."""
     for index in range(len(pictures)):
-        pixels = pictures.picture(index)
-        top, left = (max(side - HELD_OUT_SIDE, 0) // 2 for side in pixels.shape[:2])
-        middle = np.ascontiguousarray(pixels[top : top + HELD_OUT_SIDE, left : left + HELD_OUT_SIDE])
+        middle = np.ascontiguousarray(held_out_part(pictures.picture(index)))
         yield modcrop(torch.from_numpy(middle).permute(2, 0, 1)[None] / 255.0, scale).double()
 
 

@@ -51,8 +51,9 @@ class Degradation:
         return replace(self, jpeg=torch.tensor([tables.condition] * len(self.kernels)))
 
     def in_window(self, size: int) -> "Degradation":
-        """This degradation with its kernels in a window of size×size: padded with zeros, or cropped and divided by
-        their sum.
+        """This degradation with its kernels in a window of size×size.
+
+        They are padded with zeros, or cropped and divided by their sum.
         """
         pad = (size - self.kernels.shape[-1]) // 2
         kernels = F.pad(self.kernels, [pad] * 4)

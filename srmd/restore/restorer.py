@@ -206,8 +206,7 @@ class Restorer:
 
         The kernels of `assumed` may have any size.
         """
-        told = assumed.in_window(self.config.kernel_size)
-        return self.run(lr.float(), degradation_map(told, self.pca, self.config.conditions))
+        return self.run(lr.float(), self._degradation_map(assumed))
 
     def restore_tiles(
         self,
@@ -224,7 +223,7 @@ class Restorer:
         keep their colour exactly, up to the edges of the picture.
 
         Args:
-            assumed: the degradation that the network is told, for the whole picture.
+            assumed: the degradation that the network is told, for the whole picture; its kernels may have any size.
             tile: maximum side of a tile in LR pixels, at least six; by default the backend's. The network's input is
                 the tile with a halo, which covers the receptive field: the result does not depend on the tiles.
             self_ensemble: whether to yield the mean of the results for the picture's 8 flips and rotations; the
@@ -272,8 +271,11 @@ class Restorer:
         return total / views
 
     def _restore_tile(self, lr: Tensor, assumed: Degradation) -> Tensor:
-        maps = degradation_map(assumed, self.pca, self.config.conditions)
-        return self.run(lr, maps.expand(-1, -1, *lr.shape[-2:]))
+        return self.run(lr, self._degradation_map(assumed).expand(-1, -1, *lr.shape[-2:]))
+
+    def _degradation_map(self, assumed: Degradation) -> Tensor:
+        told = assumed.in_window(self.config.kernel_size)
+        return degradation_map(told, self.pca, self.config.conditions)
 
 
 def flat_radius(config: NetworkConfig) -> int:
