@@ -119,7 +119,7 @@ def test_the_wheel_has_all_files_of_the_package_the_networks_and_the_kernels(whe
     expected |= {f"srmd/data/{name}/{path.name}" for name in ("kernels", "weights") for path in (ROOT / name).iterdir()}
     names = {name for name in contents(wheel) if ".dist-info/" not in name}
     assert names == expected
-    assert [sum(name.endswith(suffix) for name in names) for suffix in (".safetensors", ".mat")] == [13, 9]
+    assert {"srmd/data/weights/srmd_x2.safetensors", "srmd/data/kernels/pca.mat"} <= names
 
 
 @pytest.mark.skipif(not has_setuptools(), reason="this environment has no setuptools that can build an sdist")
