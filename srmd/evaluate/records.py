@@ -141,7 +141,7 @@ def settings_entry(networks: Networks) -> dict:
         "assumed_digest": _digest(arrays),
         "jpeg": networks.assumed_jpeg,
         "estimator_digest": _estimator_digest(networks.scale) if assumed.is_estimated else None,
-        "known_noise_level": known_noise_level(networks.settings),  # SRMDNF's `assumed` does not tell it
+        "known_noise_level": known_noise_level(networks.settings),  # not in `assumed` if the network takes none
         "self_ensemble": request.self_ensemble,
         "precision": request.precision,
         "outscale": request.outscale,
