@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from srmd.base.errors import InputError
+from srmd.base.files import name_in_errors
+from srmd.base.standard_output import STANDARD_OUTPUT
 from srmd.cli.flags import FLAGS
 from srmd.config import TrainConfig
 
@@ -36,7 +38,8 @@ class _ConsoleHandler(logging.Handler):
         arguments = tuple(one_line(value) if isinstance(value, InputError) else value for value in arguments)
         prefix = "warning: " if record.levelno >= logging.WARNING else ""
         message = name_flags(str(record.msg))  # before file names are inserted, which may also contain backticks
-        tqdm.write(printable(prefix + (message % arguments if arguments else message)))
+        with name_in_errors(STANDARD_OUTPUT):
+            tqdm.write(printable(prefix + (message % arguments if arguments else message)))
 
 
 def printable(text: str) -> str:

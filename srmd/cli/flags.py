@@ -9,6 +9,7 @@ from dataclasses import MISSING, fields
 from typing import NoReturn
 
 from srmd.base.errors import InputError
+from srmd.base.standard_output import print_text
 from srmd.cli.device_flags import DEVICE_GROUPS
 from srmd.cli.estimate_flags import ESTIMATE_GROUPS
 from srmd.cli.export_flags import EXPORT_GROUPS
@@ -44,7 +45,7 @@ class Parser(argparse.ArgumentParser):
 
     def print_help(self, _file: object = None) -> None:
         """Prints the help; a full disk or a closed pipe is an error, which argparse's own method hides."""
-        print(self.format_help(), end="")
+        print_text(self.format_help(), end="")
 
 
 GROUPS: dict[str, tuple[Flag, ...]] = (

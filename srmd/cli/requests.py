@@ -8,6 +8,7 @@ from pathlib import Path
 from srmd import __version__
 from srmd.base.distributed import Processes
 from srmd.base.errors import InputError
+from srmd.base.standard_output import print_text
 from srmd.cli.degradation_request import degradation_values
 from srmd.cli.estimate_flags import check_estimating
 from srmd.cli.export_request import export_request
@@ -68,7 +69,7 @@ def parse(arguments: list[str], processes: Processes | None = None) -> Request:
         raise InputError(_explain_unknown(unknown[0].split("=")[0], mode or "test"))
     if values.get("output") == STANDARD_STREAM and not values.get("input"):
         raise InputError("expected a path, because only --input writes to standard output, found '-'", "output")
-    if mode in ("prepare", "panel") and processes.are_several:
+    if mode in ("prepare", "export", "panel") and processes.are_several:
         raise InputError(f"expected train or test for {processes.count} processes, found {mode}", "mode")
     if mode == "prepare":
         return _prepare_request(values)
@@ -99,10 +100,10 @@ def _check_values_of_dashes(arguments: list[str]) -> None:
 def _print_help_or_version(arguments: list[str]) -> None:
     """Prints help or version and ends by SystemExit(0), if the arguments ask for them or are empty."""
     if not arguments or {"-h", "--help"} & set(arguments):
-        print(HELP)
+        print_text(HELP)
         raise SystemExit(0)
     if "--version" in arguments:
-        print(f"srmd {__version__}")
+        print_text(f"srmd {__version__}")
         raise SystemExit(0)
 
 

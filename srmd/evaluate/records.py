@@ -221,7 +221,7 @@ def _rows_of_metrics(path: Path) -> list[dict]:
     """The rows of restored pictures, with their settings in place of the index; none if the file is of another form."""
     metrics = _read_metrics(path)
     try:
-        rows = [row for row in metrics["images"] if isinstance(row["file"], str) and is_inside(row["file"])]
+        rows = [row for row in metrics["images"] if _is_valid(row)]
         return [row | {"settings": metrics["settings"][row["settings"]]} for row in rows]
     except (KeyError, TypeError, IndexError, AttributeError):
         return []
@@ -238,6 +238,18 @@ def _rows_of_journal(path: Path) -> list[dict]:
     for line in text.splitlines():
         with suppress(ValueError, RecursionError):  # the last line of a run that was killed may be cut off
             row = json.loads(line)
-            if isinstance(row, dict) and isinstance(row.get("file"), str) and isinstance(row.get("settings"), dict):
+            if isinstance(row, dict) and _is_valid(row) and isinstance(row.get("settings"), dict):
                 rows.append(row)
-    return [row for row in rows if is_inside(row["file"])]
+    return rows
+
+
+def _is_valid(row: dict) -> bool:
+    """Whether a row names a file of its folder, and its estimated kernel, if it has one, by its widths.
+
+    Other kernels are names of files, which a row from elsewhere could let the program read.
+    """
+    file, estimated = row.get("file"), row.get("estimated", {})
+    if not isinstance(file, str) or not is_inside(file) or not isinstance(estimated, dict):
+        return False
+    kernel = estimated.get("kernel", "delta")
+    return isinstance(kernel, str) and (kernel == "delta" or kernel.startswith("gaussian:"))
