@@ -204,7 +204,7 @@ class _Check:
 
 
 def check_version_4(content: bytes) -> None:
-    """Raises ValueError or struct.error if the structure of a MATLAB file of version 4 is damaged or exceeds a limit."""
+    """Raises ValueError or struct.error if a MATLAB file of version 4 is damaged or exceeds a limit."""
     (kind,) = struct.unpack_from("<i", content)
     order, position = "<" if 0 <= kind <= MAX_VERSION_4_TYPE else ">", 0
     arrays = values = characters = 0
