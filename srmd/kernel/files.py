@@ -22,7 +22,7 @@ from srmd.base.npy import read_npy
 
 MAX_SIDE = 255  # pixels; a larger array is probably a photo, and blurring with it would take hours
 MAX_KERNELS = 2**14  # in a file
-MAX_VALUES = 2**27  # numbers in all kernels of a file, padded to squares
+MAX_VALUES = 2**26  # numbers in all kernels of a file, padded to squares
 MAX_NAMED = 10  # variables in an error message
 MAX_TEXT_BYTES = 2**22
 MIN_SUM_RATIO = 1e-6  # of a kernel's sum to its sum of absolute values; below, the sum is 0 but for rounding errors
@@ -73,6 +73,8 @@ def normalise_kernel(kernel: NDArray, name: str) -> NDArray[np.float64]:
 
 def _odd_square(kernel: NDArray) -> NDArray:
     """The kernel padded with zeros to a square with an odd side, as the docstring of this module describes."""
+    if kernel.shape[0] == kernel.shape[1] and kernel.shape[0] % 2:
+        return kernel  # padding by nothing takes longer than all else
     kernel = np.pad(kernel, [(1 - side % 2, 0) for side in kernel.shape])
     return np.pad(kernel, [((max(kernel.shape) - side) // 2,) * 2 for side in kernel.shape])
 
