@@ -21,7 +21,8 @@ from typing import Self, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from srmd.base.files import describe_path, is_locked, lock_while_open, name_in_errors
+from srmd.base.errors import InputError
+from srmd.base.files import check_size, describe_path, is_locked, lock_while_open, name_in_errors
 from srmd.config import AUTO, NamedMap
 from srmd.evaluate.metrics_file import METRICS_FILE, degradation_entry, weights_entry
 from srmd.evaluate.names import is_inside
@@ -32,6 +33,7 @@ from srmd.weights.estimators import read_estimator
 from srmd.weights.shipped import estimator_file
 
 JOURNALS = ".srmd-*.jsonl"
+MAX_BYTES = 2**27  # of metrics.json or a journal; a picture takes about a thousand
 
 
 class ResultRecords:
@@ -112,8 +114,11 @@ class ResultRecords:
 
 def is_results_folder(folder: Path) -> bool:
     """Whether a folder holds the results of this package."""
-    is_ours = _read_metrics(folder / METRICS_FILE).keys() >= {"version", "assumed", "images"}
-    return is_ours or any(folder.glob(JOURNALS))
+    if any(folder.glob(JOURNALS)):
+        return True
+    with suppress(InputError):  # it is too large
+        return _read_metrics(folder / METRICS_FILE).keys() >= {"version", "assumed", "images"}
+    return False
 
 
 def input_entry(source: Path) -> dict:
@@ -192,6 +197,7 @@ def _digest(arrays: Iterable[NDArray]) -> str:
 def _read_metrics(path: Path) -> dict:
     if describe_path(path) != "a file":  # opening a pipe could block for ever
         return {}
+    check_size(path, MAX_BYTES)
     try:
         metrics = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -231,6 +237,7 @@ def _rows_of_journal(path: Path) -> list[dict]:
     if describe_path(path) != "a file":
         return []
     try:
+        check_size(path, MAX_BYTES)
         text = path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:  # another run has removed it
         return []
