@@ -94,4 +94,18 @@ function drag(divider, to) {
   send(window, "mouseup", to);
 }
 
+// The candidates may appear outside of what is seen.
+let awaitsCandidates = false;
+document.addEventListener("click", (event) => {
+  if (event.target.closest?.("#show-candidates")) awaitsCandidates = true;
+});
+
+function showCandidates() {
+  const gallery = document.querySelector("#candidates");
+  if (!awaitsCandidates || !gallery?.querySelector(".thumbnail-item")) return;
+  awaitsCandidates = false;
+  gallery.scrollIntoView({ block: "nearest" });
+}
+
+new MutationObserver(showCandidates).observe(document, { childList: true, subtree: true });
 new MutationObserver(nameElements).observe(document, { childList: true, subtree: true });
