@@ -17,7 +17,15 @@ from srmd.panel.download import FileChoice
 from srmd.panel.layout import QUALITY, Controls
 from srmd.panel.session import Session
 from srmd.panel.sessions import Sessions
-from srmd.panel.settings import BOUNDS, NUMBERS, Settings, chosen_blur, chosen_noise_level, number_between
+from srmd.panel.settings import (
+    BOUNDS,
+    NUMBERS,
+    Settings,
+    checked_number,
+    chosen_blur,
+    chosen_noise_level,
+    number_between,
+)
 
 PROGRESS_INTERVAL = 0.25  # seconds
 Updates = dict[gr.components.Component, object]
@@ -174,7 +182,7 @@ class Handlers:
         for name, value in values.items():
             low, high, _ = BOUNDS[name]
             shown[controls.numbers[name]] = float(np.clip(value, low, high))
-        yield shown
+        yield shown | self._centre(session)
         pictures = session.preview(settings, number)
         if pictures is not None:
             yield {controls.comparison: pictures}
@@ -183,12 +191,13 @@ class Handlers:
         """The whole picture with a frame around the crop, and the crop's middle in numbers."""
         picture, controls = session.loaded, self._controls
         rows, columns = picture.crop(session.centre, settings.scale)
-        height, width = picture.size
-        return {
-            controls.overview: _framed(picture.overview, rows, columns, picture.size),
-            controls.column: round(session.centre[1] * width),
-            controls.row: round(session.centre[0] * height),
-        }
+        return {controls.overview: _framed(picture.overview, rows, columns, picture.size)} | self._centre(session)
+
+    def _centre(self, session: Session) -> Updates:
+        """The crop's middle in numbers."""
+        height, width = session.loaded.size
+        row, column = session.centre
+        return {self._controls.column: round(column * width), self._controls.row: round(row * height)}
 
     def _command(self, session: Session, settings: Settings, choice: FileChoice) -> str:
         name, told = session.loaded.name, session.told(settings)
@@ -203,7 +212,7 @@ class Handlers:
         count = len(NUMBERS)
         numbers, autos, (jpeg, quality) = others[:count], others[count : 2 * count], others[2 * count : 2 * count + 2]
         chosen = {
-            name: None if is_auto and name != changed else number
+            name: None if is_auto and name != changed else checked_number(name, number)
             for name, number, is_auto in zip(NUMBERS, numbers, autos, strict=True)
         }
         if jpeg == QUALITY or changed == "quality":

@@ -43,7 +43,7 @@ def running_server(folder: Path, *arguments: str) -> Iterator[SimpleNamespace]:
         time.sleep(0.1)
     yield SimpleNamespace(address=address, port=port, temporary=temporary, process=process, log=log)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 143
+    assert process.wait(60) == 143
     assert list(temporary.iterdir()) == []  # nothing stays on the disk
     assert "Traceback" not in log.read_text()
 

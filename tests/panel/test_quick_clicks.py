@@ -13,8 +13,7 @@ def numbers(page: object) -> list[str]:
 
 
 def wait_for_the_end_of_requests(page: object) -> None:
-    page.wait_for_load_state("networkidle")
-    page.wait_for_timeout(1000)
+    page.wait_for_timeout(3000)
 
 
 @pytest.fixture
@@ -82,3 +81,19 @@ def test_a_field_that_is_empty_or_out_of_range_gives_a_sentence_and_the_next_set
     page.wait_for_function("document.querySelector('#command textarea').value.includes('--noise_level=7')")
     assert page.locator("#message [role=alert]").count() == 0
     assert "Traceback" not in server.log.read_text()
+
+
+def test_on_a_phone_the_crop_stays_in_view_and_candidates_come_into_it(page):
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.evaluate("document.querySelector('#noise_level').scrollIntoView({ block: 'end' })")
+    page.wait_for_timeout(500)
+    assert page.evaluate("window.scrollY") > 400
+    box = page.locator("#comparison").bounding_box()
+    assert box["y"] == 0
+    assert 100 < box["height"] < 400
+    page.click("#show-candidates")
+    page.locator("#candidates .thumbnail-item").first.wait_for()
+    page.wait_for_timeout(1000)
+    gallery = page.locator("#candidates").bounding_box()
+    assert 0 < gallery["y"] + gallery["height"]
+    assert gallery["y"] < 844
