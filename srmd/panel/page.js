@@ -104,7 +104,8 @@ function showCandidates() {
   const gallery = document.querySelector("#candidates");
   if (!awaitsCandidates || !gallery?.querySelector(".thumbnail-item")) return;
   awaitsCandidates = false;
-  gallery.scrollIntoView({ block: "nearest" });
+  const isNarrow = matchMedia("(max-width: 600px)").matches; // there the gallery is higher than the window
+  gallery.scrollIntoView({ block: isNarrow ? "start" : "nearest" });
 }
 
 new MutationObserver(showCandidates).observe(document, { childList: true, subtree: true });

@@ -94,6 +94,5 @@ def test_on_a_phone_the_crop_stays_in_view_and_candidates_come_into_it(page):
     page.click("#show-candidates")
     page.locator("#candidates .thumbnail-item").first.wait_for()
     page.wait_for_timeout(1000)
-    gallery = page.locator("#candidates").bounding_box()
-    assert 0 < gallery["y"] + gallery["height"]
-    assert gallery["y"] < 844
+    top = page.locator("#candidates").bounding_box()["y"]
+    assert box["height"] <= top < box["height"] + 100  # it begins below the crop
