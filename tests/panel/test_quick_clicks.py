@@ -31,9 +31,9 @@ def test_without_a_picture_the_page_keeps_its_settings_and_takes_an_upload(empty
     assert page.inner_text("#scale label.selected") == "×2"
     assert numbers(page) == ["0"] * 4
     assert page.inner_text("#show-candidates") == "Show candidates"
-    page.set_input_files("#upload input[type=file]", write_photo(tmp_path / "first.png", size=(40, 30)))
+    page.set_input_files("#upload input[type=file]", write_photo(tmp_path / "first.png", size=(100, 80)))
     page.wait_for_selector("#comparison img")
-    assert "first.png, 40×30" in page.inner_text("#found")
+    assert "first.png, 100×80" in page.inner_text("#found")
     wait_for_the_end_of_requests(page)
     assert list(empty_server.temporary.rglob("first.png")) == []  # an upload is removed once it is read
 
