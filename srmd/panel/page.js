@@ -94,4 +94,19 @@ function drag(divider, to) {
   send(window, "mouseup", to);
 }
 
+// The candidates may appear outside of what is seen.
+let awaitsCandidates = false;
+document.addEventListener("click", (event) => {
+  if (event.target.closest?.("#show-candidates")) awaitsCandidates = true;
+});
+
+function showCandidates() {
+  const gallery = document.querySelector("#candidates");
+  if (!awaitsCandidates || !gallery?.querySelector(".thumbnail-item")) return;
+  awaitsCandidates = false;
+  const isNarrow = matchMedia("(max-width: 600px)").matches; // there the gallery is higher than the window
+  gallery.scrollIntoView({ block: isNarrow ? "start" : "nearest" });
+}
+
+new MutationObserver(showCandidates).observe(document, { childList: true, subtree: true });
 new MutationObserver(nameElements).observe(document, { childList: true, subtree: true });
