@@ -143,8 +143,8 @@ def training_card(name: str, network: dict) -> str:
         lines.append(f"| {start} | {run['steps']:,} | {patches} | {run['lr']} |")
     if "trained_share" in network:
         share = network["trained_share"]
-        rest = f"{1 - share:g} of those of the network shipped before, converted to this kernel window"
-        lines += ["", f"Its weights are {share:g} of the last training's and {rest}."]
+        before = "the network shipped before, with its kernel window enlarged"
+        lines += ["", f"Its weights are {share:g} of the last training's and {1 - share:g} of those of", f"{before}."]
     commands = [network["command"]]
     if "colours" in network:
         commands.append(network["colours"]["command"])

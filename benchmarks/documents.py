@@ -22,7 +22,7 @@ from srmd.cli.values import existing
 BLIND = Path("results") / "blind"  # where the scores of blind restoring are kept, so that a stopped step continues
 JPEG_TABLES = {  # the tables in docs/jpeg.md: pictures by network
     "srmdj_x1": ("Classic5",),
-    "srmdj_x2": ("Set5",),
+    "srmdj_x2": ("Set5", "Set14"),
     "srmdj_x3": ("Set5",),
     "srmdj_x4": ("Set5", "Set14", "B100"),
 }

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from srmd.base.errors import InputError
 from srmd.base.files import name_in_errors
-from srmd.base.standard_output import STANDARD_OUTPUT
 from srmd.cli.flags import FLAGS
+from srmd.cli.standard_output import STANDARD_OUTPUT
 from srmd.config import TrainConfig
 
 if TYPE_CHECKING:

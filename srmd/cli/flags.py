@@ -9,7 +9,6 @@ from dataclasses import MISSING, fields
 from typing import NoReturn
 
 from srmd.base.errors import InputError
-from srmd.base.standard_output import print_text
 from srmd.cli.device_flags import DEVICE_GROUPS
 from srmd.cli.estimate_flags import ESTIMATE_GROUPS
 from srmd.cli.export_flags import EXPORT_GROUPS
@@ -17,6 +16,7 @@ from srmd.cli.flag import ON, Flag
 from srmd.cli.panel_flags import PANEL_GROUPS
 from srmd.cli.picture_flags import PICTURE_GROUPS
 from srmd.cli.restoring_flags import DEFAULT_TEXTS, RESTORING_GROUPS
+from srmd.cli.standard_output import print_text
 from srmd.cli.training_flags import TRAINING_GROUPS
 from srmd.config import ExportRequest, PanelRequest, PrepareRequest, TestRequest, TrainConfig
 

@@ -14,11 +14,11 @@ from srmd.base.distributed import Processes
 from srmd.base.errors import InputError, Stopped, prefix_errors
 from srmd.base.files import make_folder, name_in_errors
 from srmd.base.signals import deferred_signals
-from srmd.base.standard_output import STANDARD_OUTPUT, print_text
 from srmd.cli.console import discard_log, log_to_console, one_line, printable, progress_bar, training_bar
 from srmd.cli.package import run_package_command
 from srmd.cli.panel_flags import check_gradio
 from srmd.cli.requests import Request, parse
+from srmd.cli.standard_output import STANDARD_OUTPUT, print_text
 from srmd.config import (
     STANDARD_STREAM,
     ExportRequest,

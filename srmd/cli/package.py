@@ -5,7 +5,7 @@ from pathlib import Path
 
 from srmd.base.files import clear_cache
 from srmd.base.paths import shipped_folder
-from srmd.base.standard_output import print_text
+from srmd.cli.standard_output import print_text
 from srmd.config import PackageRequest
 from srmd.weights.shipped import network_files
 

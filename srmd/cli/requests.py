@@ -8,13 +8,13 @@ from pathlib import Path
 from srmd import __version__
 from srmd.base.distributed import Processes
 from srmd.base.errors import InputError
-from srmd.base.standard_output import print_text
 from srmd.cli.degradation_request import degradation_values
 from srmd.cli.estimate_flags import check_estimating
 from srmd.cli.export_request import export_request
 from srmd.cli.flags import FLAGS, MODES, Parser, mode_parser
 from srmd.cli.panel_flags import panel_request
 from srmd.cli.restoring_checks import check_output, check_results, check_streams
+from srmd.cli.standard_output import print_text
 from srmd.cli.values import picture_source, words
 from srmd.config import (
     AUTO,

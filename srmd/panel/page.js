@@ -10,6 +10,11 @@ document.addEventListener("paste", (event) => {
   input.dispatchEvent(new Event("change", { bubbles: true }));
 });
 
+// Gradio hides what overflows the page, which would keep the crop from staying in view on a phone (page.css).
+function letTheCropStay() {
+  document.querySelector(".gradio-container")?.style.setProperty("overflow", "clip", "important");
+}
+
 // A file above MAX_UPLOAD bytes, which the server states, is not sent; a sentence says so.
 function refuseLargeFile(event) {
   const upload = document.querySelector("#upload");
@@ -110,3 +115,4 @@ function showCandidates() {
 
 new MutationObserver(showCandidates).observe(document, { childList: true, subtree: true });
 new MutationObserver(nameElements).observe(document, { childList: true, subtree: true });
+new MutationObserver(letTheCropStay).observe(document, { childList: true, subtree: true });
