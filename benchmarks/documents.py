@@ -1,6 +1,6 @@
 """Makes anew what the documents show of the shipped networks: pictures, cards, tables and plots.
 
-    make documents                                    # all that needs no other pictures; about an hour on two cores
+    make documents                                    # all that needs no other pictures; mostly the motion kernels
     make documents DATA=folder                        # also the tables of Set5, Set14, … in it; takes hours
     python -m benchmarks.documents --only scores sensitivity
 
@@ -35,6 +35,7 @@ class Step:
     name: str
     writes: str
     commands: tuple[tuple[str, ...], ...]  # a module and its arguments
+    made: Path | None = None  # the file that they write, if it is not the document itself, to which it is copied
 
 
 STEPS = (
@@ -59,7 +60,7 @@ def data_steps(data: Path) -> list[Step]:
             arguments.append("--grey")
         steps.append(Step(f"{network}_scores", "docs/jpeg.md", (("benchmarks.jpeg", *arguments),)))
     blind = ("benchmarks.blind", str(data), f"--output={BLIND}")
-    return [*steps, Step("blind_scores", "docs/blind_scores.md", (blind,))]
+    return [*steps, Step("blind_scores", "docs/blind_scores.md", (blind,), BLIND / "blind_scores.md")]
 
 
 def run(step: Step) -> bool:
@@ -69,8 +70,8 @@ def run(step: Step) -> bool:
     for module, *arguments in step.commands:
         if subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT).returncode != 0:
             return False
-    if step.name == "blind_scores":
-        shutil.copyfile(ROOT / BLIND / "blind_scores.md", ROOT / "docs" / "blind_scores.md")
+    if step.made:
+        shutil.copyfile(ROOT / step.made, ROOT / step.writes)
     print(f"{step.name}: done in {time.monotonic() - start:.0f} s", flush=True)
     return True
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.card import replace_part
+from benchmarks.pages import replace_part
 from benchmarks.plans import shipped
 from srmd.degradation import degrade_picture
 from srmd.evaluate.resize import resize_picture
@@ -80,12 +80,12 @@ def table(network: Restorer, pictures: list[NDArray]) -> Iterator[str]:
     names = [name for name, _ in _columns(network, KERNELS[0], 50)] + ["best noise level instead"]
     yield "| kernel | quality | " + " | ".join(names) + " |"
     yield "|---" * (len(names) + 2) + "|"
-    hr = [_modcrop(picture, scale) for picture in pictures]
+    hr = [modcrop_picture(picture, scale) for picture in pictures]
     for kernel in KERNELS:
         for quality in QUALITIES:
             lr = [degrade_picture(picture, kernel, scale=scale, jpeg=quality) for picture in hr]
-            means = [_mean(restore, lr, hr, scale) for _, restore in _columns(network, kernel, quality)]
-            claimed = {level: _mean(_claiming(untold, kernel, level), lr, hr, scale) for level in NOISE_LEVELS}
+            means = [mean_psnr(restore, lr, hr, scale) for _, restore in _columns(network, kernel, quality)]
+            claimed = {level: mean_psnr(_claiming(untold, kernel, level), lr, hr, scale) for level in NOISE_LEVELS}
             best = max(claimed, key=claimed.get)
             cells = [f"{mean:.2f}" for mean in means] + [f"{claimed[best]:.2f} ({best})"]
             yield f"| {kernel} | {quality} | " + " | ".join(cells) + " |"
@@ -106,11 +106,13 @@ def _claiming(untold: Restorer, kernel: str, noise_level: float) -> Callable[[ND
     return lambda lr: untold.restore(lr, kernel, noise_level)
 
 
-def _mean(restore: Callable[[NDArray], NDArray], lr: list[NDArray], hr: list[NDArray], scale: int) -> float:
+def mean_psnr(restore: Callable[[NDArray], NDArray], lr: list[NDArray], hr: list[NDArray], scale: int) -> float:
+    """The mean PSNR of Y over pictures, in dB."""
     return statistics.mean(_luma_psnr(restore(low), high, scale) for low, high in zip(lr, hr, strict=True))
 
 
-def _modcrop(picture: NDArray, scale: int) -> NDArray:
+def modcrop_picture(picture: NDArray, scale: int) -> NDArray:
+    """A picture (h, w, 3) cropped at the bottom and at the right to multiples of the scale."""
     height, width = (length - length % scale for length in picture.shape[:2])
     return picture[:height, :width]
 

@@ -8,18 +8,19 @@ standard tables of a quality. Prints the mean PSNR of Y in dB over the middles o
 """
 
 import argparse
-import statistics
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from numpy.typing import NDArray
 
+from benchmarks.jpeg import mean_psnr, modcrop_picture
 from benchmarks.plans import ROOT, shipped
+from benchmarks.ship import held_out_part
 from srmd.base.files import atomic_write
 from srmd.degradation import degrade_picture
 from srmd.pictures.files import read_picture
 from srmd.pictures.folders import list_pictures
-from srmd.pictures.metrics import score
 from srmd.pictures.photos import builtin_test_pictures
 from srmd.restore.restorer import Restorer, load
 
@@ -27,7 +28,6 @@ NETWORK = "srmdj_x2"
 KERNELS = {"delta": "no blur", "gaussian:1.3": "blur of width 1.3"}
 QUALITIES = (30, 50, 75, 90)
 WRONG_BY = (-30, -20, -10, 0, 10, 20, 30)  # the told quality is at most 100
-SIDE = 256  # HR pixels, of the middle of a picture that is scored
 OUTPUT = ROOT / "img" / "jpeg_quality.png"
 
 
@@ -54,18 +54,9 @@ def curve(network: Restorer, pictures: list[NDArray], kernel: str, quality: int)
     lrs = [degrade_picture(hr, kernel, scale=scale, jpeg=quality) for hr in pictures]
     psnr = {}
     for told in told_qualities(quality):
-        restored = [network.restore(lr, kernel, 0, jpeg=told) for lr in lrs]
-        pairs = zip(restored, pictures, strict=True)
-        psnr[told] = statistics.mean(score(sr / 255, hr / 255, scale)["psnr_y"] for sr, hr in pairs)
+        restore = partial(network.restore, kernel=kernel, noise_level=0, jpeg=told)
+        psnr[told] = mean_psnr(restore, lrs, pictures, scale)
     return Curve(quality, psnr)
-
-
-def middle(pixels: NDArray, scale: int) -> NDArray:
-    """The middle of a picture, at most SIDE on each side, a multiple of the scale."""
-    top, left = (max(side - SIDE, 0) // 2 for side in pixels.shape[:2])
-    part = pixels[top : top + SIDE, left : left + SIDE]
-    height, width = (side - side % scale for side in part.shape[:2])
-    return part[:height, :width]
 
 
 def report(curves: list[Curve]) -> str:
@@ -106,7 +97,7 @@ def main() -> None:
         pictures = [read_picture(path).pixels for path in list_pictures(options.data)]
     else:
         pictures = list(builtin_test_pictures().values())
-    pictures = [middle(picture, network.config.scale) for picture in pictures]
+    pictures = [modcrop_picture(held_out_part(picture), network.config.scale) for picture in pictures]
     curves = {kernel: [curve(network, pictures, kernel, quality) for quality in QUALITIES] for kernel in KERNELS}
     for kernel, of_kernel in curves.items():
         print(f"{KERNELS[kernel]}\n\n{report(of_kernel)}\n")

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.card import replace_part
+from benchmarks.pages import replace_part
 from benchmarks.plans import ROOT
 from srmd.base.errors import InputError
 from srmd.base.files import make_folder

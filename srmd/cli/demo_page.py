@@ -27,7 +27,6 @@ TEXT = (
 )
 BICUBIC, HR = "LR, bicubic upscaling", "HR"
 AUTO, TOLD = "restored, told nothing", "restored, told the truth"
-
 UNTOLD_JPEG, TOLD_JPEG = "told nothing of JPEG", "told the tables"
 TRAINED = "new network"
 

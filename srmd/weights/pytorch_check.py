@@ -42,8 +42,6 @@ OTHER_TENSORS = {
     f"torch._utils _rebuild_{kind}"
     for kind in ("qtensor", "sparse_tensor", "sparse_csr_tensor", "nested_tensor", "meta_tensor_no_storage")
 }
-
-
 OTHER_TENSOR = "it has a sparse or quantised tensor, or one without values"
 
 

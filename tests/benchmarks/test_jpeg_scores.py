@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.jpeg import deblocking_table
-from benchmarks.jpeg_quality import Curve, curve, draw, middle, report, told_qualities
+from benchmarks.jpeg import deblocking_table, modcrop_picture
+from benchmarks.jpeg_quality import Curve, curve, draw, report, told_qualities
+from benchmarks.ship import held_out_part
 from picture_files import open_picture
 from small_restoring import write_network
 from srmd.pictures.photos import builtin_test_pictures
@@ -62,4 +63,4 @@ def test_the_table_and_the_plots_show_the_curves(tmp_path: Path):
 
 def test_the_middle_of_a_picture_is_a_multiple_of_the_scale():
     picture = np.arange(301 * 99 * 3).reshape(301, 99, 3)
-    assert np.array_equal(middle(picture, 2), picture[22:278, :98])
+    assert np.array_equal(modcrop_picture(held_out_part(picture), 2), picture[22:278, :98])

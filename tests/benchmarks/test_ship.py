@@ -10,6 +10,7 @@ from PIL import Image
 from safetensors import safe_open
 
 from benchmarks import card, ship
+from benchmarks.pages import replace_part
 from small_runs import train
 from srmd.weights.files import read_weights, write_weights
 from srmd.weights.shipped import network_files
@@ -117,7 +118,7 @@ def test_the_entries_for_openmodeldb_have_its_format():
 def test_a_generated_part_is_replaced_between_its_marks(tmp_path: Path):
     page = tmp_path / "page.md"
     page.write_text("before\n<!-- scores -->\n\nold\n\n<!-- end of scores -->\nafter\n")
-    card.replace_part(page, "scores", "new")
+    replace_part(page, "scores", "new")
     assert page.read_text() == "before\n<!-- scores -->\n\nnew\n\n<!-- end of scores -->\nafter\n"
     with pytest.raises(ValueError, match="expected the marks of the part 'trainings'"):
-        card.replace_part(page, "trainings", "new")
+        replace_part(page, "trainings", "new")
