@@ -1,4 +1,4 @@
-"""Servers, and one browser for all tests of the page."""
+"""Servers, and a browser, for the tests of the page."""
 
 import os
 import signal
@@ -48,7 +48,7 @@ def running_server(folder: Path, *arguments: str) -> Iterator[SimpleNamespace]:
     assert "Traceback" not in log.read_text()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
     """A running server with a picture, which is also its attribute `picture`."""
     folder = tmp_path_factory.mktemp("panel")
@@ -65,9 +65,10 @@ def empty_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNam
         yield server
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")  # as long as it runs, so does an event loop, and no other test can open a browser
 def browser() -> Iterator[object]:
     """A Chromium."""
+    pytest.importorskip("gradio", reason="Gradio is not installed (requirements-panel.txt)")
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if not Path(CHROMIUM).exists():
         pytest.skip(f"no browser at {CHROMIUM}")
@@ -77,7 +78,7 @@ def browser() -> Iterator[object]:
         browser.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def context(browser: object) -> Iterator[object]:
     """The tabs of one person, which share the browser's cache."""
     with browser.new_context(viewport={"width": 1400, "height": 1000}) as context:

@@ -1,7 +1,6 @@
 """Requests of other sites and of other names of this machine are refused."""
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -72,8 +71,7 @@ def headers_of(path: str) -> list[tuple[bytes, bytes]]:
         sent.append(message)
 
     scope = {"type": "http", "method": "GET", "path": path, "headers": [(b"Host", b"127.0.0.1:7860")]}
-    with ThreadPoolExecutor() as threads:  # the tests in the browser leave an event loop running in this thread
-        threads.submit(asyncio.run, Guard(app, 7860, 1000)(scope, None, send)).result()
+    asyncio.run(Guard(app, 7860, 1000)(scope, None, send))
     return sent[0]["headers"]
 
 
