@@ -21,6 +21,7 @@ from pathlib import Path
 
 from safetensors import safe_open
 
+from benchmarks.pages import replace_part
 from benchmarks.reproduce import reference_cells
 from srmd.base.files import atomic_write
 from srmd.weights.shipped import estimator_file, network_files
@@ -249,16 +250,6 @@ def _database_resource(path: Path) -> dict:
 def database_text(path: Path, network: dict) -> str:
     """Return the entry of a network's file as the text of its JSON file."""
     return json.dumps(database_entry(path, network), indent=4, ensure_ascii=False) + "\n"
-
-
-def replace_part(path: Path, name: str, text: str) -> None:
-    """Replace the part of a file between `<!-- NAME -->` and the next comment that begins with `<!-- end`."""
-    before, start, rest = path.read_text(encoding="utf-8").partition(f"<!-- {name} -->\n")
-    _, end, after = rest.partition("<!-- end")
-    if not start or not end:
-        raise ValueError(f"{path}: expected the marks of the part {name!r}")
-    with atomic_write(path) as temporary:
-        temporary.write_text(f"{before}{start}\n{text}\n\n{end}{after}", encoding="utf-8")
 
 
 def write_all() -> None:
