@@ -54,7 +54,6 @@ STEPS = (
     Step("variant", "benchmarks.variant", "img/variant.webp", "10 s"),
     Step("blind", "benchmarks.blind_picture", "img/blind.png", "10 s"),
     Step("jpeg", "benchmarks.jpeg_picture", "img/jpeg.webp", "10 s"),
-    Step("jpeg_quality", "benchmarks.jpeg_quality", "img/jpeg_quality.png", "1 min"),
     Step(
         "sensitivity",
         "benchmarks.sensitivity --page=docs/degradations.md",
