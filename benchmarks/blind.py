@@ -4,15 +4,19 @@
     python -m benchmarks.blind DATA --share=1/2 & python -m benchmarks.blind DATA --share=2/2    # two processes
     python -m benchmarks.blind DATA --every=10 --scales=2 --tables=dasr,noise                    # a quick look
     python -m benchmarks.blind DATA --report                           # tables from the scores that are there
+    python -m benchmarks.blind DATA --report --page=docs/blind_scores.md    # also writes that page
 
 Four columns: bicubic upscaling; told the true kernel and noise level; auto, kernel and noise level estimated from LR;
 and auto with the noise level given as 0. The degradation is that of DASR's tables: 21×21 kernels, reflected borders,
 MATLAB's bicubic, LR rounded to 8 bits. Scores are kept in --output, picture by picture: a stopped run continues, and
-scores of other weights are measured anew. Writes blind.json and, as a page of the documentation, blind_scores.md.
+scores of other weights are measured anew. Writes blind.json, and the tables as blind_scores.md and to --page, unless
+that page reports more pairs.
 """
 
 import argparse
 import json
+import math
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -65,11 +69,27 @@ def write_report(scores: list[Score], folder: Path, command: str, pairs: int) ->
             temporary.write_text(written, encoding="utf-8")
 
 
+def measured_pairs(page: str) -> float:
+    """How many pairs the text of a page reports: infinity if it says nothing of missing ones, 0 if it is empty."""
+    found = re.search(r"^(\d+) of the \d+ pairs ", page, re.MULTILINE)
+    return int(found[1]) if found else math.inf if page else 0
+
+
+def write_page(text: str, page: Path) -> None:
+    """Writes the tables to a page; raises InputError if it reports more pairs."""
+    before = measured_pairs(page.read_text(encoding="utf-8")) if page.exists() else 0
+    if (measured := measured_pairs(text)) < before:
+        raise InputError(f"{page}: expected scores of as many pairs as on the page, found {measured}")
+    with atomic_write(page) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def options_of(arguments: list[str]) -> argparse.Namespace:
     """The parsed arguments."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, metavar="DATA", help="folder that contains Set5, Set14 or B100")
     parser.add_argument("--output", type=Path, default=Path("results/blind"), help="folder of scores and tables")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="page that is replaced by the tables")
     parser.add_argument("--share", default="1/1", metavar="I/N", help="measure only every N-th pair, from the I-th on")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="use only every N-th picture of B100")
     parser.add_argument("--tables", default=",".join(TABLES), metavar="NAME,…", help="dasr, gaussian8, noise")
@@ -117,6 +137,12 @@ def main(arguments: list[str]) -> int:
     if scores and (options.report or options.share == "1/1"):
         write_report(scores, options.output, _command(options), count_pairs(pairs))
     print(f"{count_pairs(score.pair for score in scores)} of {count_pairs(pairs)} pairs are measured")
+    if options.page:
+        try:
+            write_page(report(scores, _command(options), count_pairs(pairs)) if scores else "", options.page)
+        except InputError as error:
+            print(one_line(error), file=sys.stderr)
+            return 1
     return 0
 
 

@@ -1,7 +1,8 @@
 """Scores --estimate_map on pictures whose halves differ in blur, in noise, or in both.
 
     python -m benchmarks.blind_halves                     # the built-in photos, x2
-    python -m benchmarks.blind_halves Set14 --scale=3     # a folder of HR pictures
+    python -m benchmarks.blind_halves Set14 --scale=3     # HR pictures, or folders of them
+    python -m benchmarks.blind_halves B100 --page=docs/blind.md    # also writes the table of that page
 
 The left half has the first width and noise level, the right half the second; LR is rounded to 8 bits. Four columns:
 bicubic upscaling, one estimate for the whole picture, a map of estimates, and the true halves. PSNR of Y in dB.
@@ -17,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from benchmarks.pages import replace_part
 from srmd.base.errors import InputError
 from srmd.cli.console import one_line
 from srmd.degradation import Degradation, degrade, modcrop, seeded_noise, upsample
@@ -105,22 +107,25 @@ def table(study: HalvesStudy, pictures: Iterable[Tensor], cases: Iterable[Halves
     return "\n".join(lines)
 
 
-def pictures_of(folder: Path | None) -> list[Tensor]:
-    """The pictures of a folder, or the built-in photos, as (1, 3, H, W) in 0 to 1."""
-    if folder is None:
-        arrays = [photo / 255 for photo in builtin_test_pictures().values()]
-    else:
-        arrays = [read_picture(path).as_floats() for path in list_pictures(folder)]
+def pictures_of(data: list[Path]) -> list[Tensor]:
+    """Pictures and the pictures of folders, or the built-in photos if there are none, as (1, 3, H, W) in 0 to 1."""
+    paths = [path for each in data for path in ([each] if each.is_file() else list_pictures(each))]
+    arrays = [read_picture(path).as_floats() for path in paths]
+    arrays = arrays or [photo / 255 for photo in builtin_test_pictures().values()]
     return [torch.from_numpy(array).permute(2, 0, 1)[None] for array in arrays]
 
 
 def main() -> None:
-    """Prints the table."""
+    """Prints the table, and writes it to the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", nargs="?", type=Path, help="folder of HR pictures (default: the built-in photos)")
+    parser.add_argument("data", nargs="*", type=Path, help="HR pictures or folders (default: the built-in photos)")
     parser.add_argument("--scale", type=int, default=2, choices=(2, 3, 4))
+    parser.add_argument("--page", type=Path, help="page whose table is replaced", metavar="FILE")
     options = parser.parse_args()
-    print(table(HalvesStudy(options.scale), pictures_of(options.data), CASES + UNIFORM))
+    text = table(HalvesStudy(options.scale), pictures_of(options.data), CASES + UNIFORM)
+    print(text)
+    if options.page:
+        replace_part(options.page, "halves", text)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Measures what estimators read from JPEGs, told the tables and not told, as tables in Markdown.
 
     python -m benchmarks.blind_jpeg                     # on the photos that the package holds out of training
-    python -m benchmarks.blind_jpeg FOLDER --scale=4    # on HR pictures of a folder
+    python -m benchmarks.blind_jpeg FOLDER --scales 4   # on HR pictures of a folder
+    python -m benchmarks.blind_jpeg --page=docs/blind.md    # also writes the table of that page
 
 Each picture is blurred by a Gaussian of 0.6 LR pixels, downsampled, with and without noise, and compressed by Pillow in
 4:2:0. The table has means over the pictures: the width that is read, its absolute error, and the noise level.
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.pages import replace_part
 from srmd.degradation import degrade_picture
 from srmd.jpeg.pillow_codec import compress_array
 from srmd.jpeg.tables import JpegTables
@@ -32,32 +34,43 @@ SIDE = 128  # LR pixels, of the middle of a picture that is used
 
 
 def main() -> None:
-    """Prints the table of a scale."""
+    """Prints the table, and writes it to the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, nargs="?", help="HR pictures (default: the package's held-out photos)")
-    parser.add_argument("--scale", type=int, default=2, help="1, 2, 3 or 4 (%(default)s)")
+    parser.add_argument("--scales", type=int, nargs="+", default=[2, 4], metavar="N", help="1, 2, 3, 4 (2 and 4)")
+    parser.add_argument("--page", type=Path, help="page whose table is replaced", metavar="FILE")
     options = parser.parse_args()
     if options.folder:
         pictures = [read_picture(path).pixels for path in list_pictures(options.folder)]
     else:
         pictures = [*builtin_test_pictures().values()]
-    print("| noise level | JPEG quality | told: width, error; noise | not told: width, error; noise |")
-    print("|---|---|---|---|")
-    for row in rows(pictures, options.scale):
-        print(row, flush=True)
+    lines = []
+    for line in table(pictures, options.scales):
+        print(line, flush=True)
+        lines.append(line)
+    if options.page:
+        replace_part(options.page, "estimates of JPEGs", "\n".join(lines))
+
+
+def table(pictures: list[NDArray], scales: list[int]) -> Iterator[str]:
+    """The lines of a Markdown table."""
+    yield "| scale | noise level | JPEG quality | told: width, error; noise | not told: width, error; noise |"
+    yield "|---" * 5 + "|"
+    for scale in scales:
+        yield from rows(pictures, scale)
 
 
 def rows(pictures: list[NDArray], scale: int) -> Iterator[str]:
-    """The lines of the table."""
+    """The rows of a scale."""
     estimator, kernel = BlindEstimator(scale), gaussian(WIDTH * scale, WIDTH * scale, 0, KERNEL_SIZE)
     for noise_level in NOISE_LEVELS:
         lr = [degrade_picture(_middle(picture, scale), kernel, noise_level, scale) for picture in pictures]
-        yield f"| {noise_level} | not compressed | | {_means(estimator, lr, None)} |"
+        yield f"| x{scale} | {noise_level} | not compressed | | {_means(estimator, lr, None)} |"
         for quality in QUALITIES:
             tables = JpegTables.of_quality(quality)
             compressed = [compress_array(picture, tables) for picture in lr]
             told, untold = (_means(estimator, compressed, each) for each in (tables, None))
-            yield f"| {noise_level} | {quality} | {told} | {untold} |"
+            yield f"| x{scale} | {noise_level} | {quality} | {told} | {untold} |"
 
 
 def _means(estimator: BlindEstimator, pictures: list[NDArray], jpeg: JpegTables | None) -> str:

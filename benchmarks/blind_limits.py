@@ -1,7 +1,8 @@
 """Scores blind restoring on blur that no Gaussian describes, and on sharpened pictures.
 
     python -m benchmarks.blind_limits           # the built-in photos, x2
-    python -m benchmarks.blind_limits Set14     # a folder of HR pictures
+    python -m benchmarks.blind_limits Set14     # HR pictures, or folders of them
+    python -m benchmarks.blind_limits Set5 --page=docs/blind.md    # also writes the table of that page
 
 Columns: bicubic upscaling, no blur assumed, auto, the best isotropic Gaussian of BEST_WIDTHS by PSNR, and the true
 kernel, which no sharpened picture has. LR is rounded to 8 bits. PSNR of Y in dB, means over the pictures.
@@ -19,6 +20,7 @@ from PIL import Image, ImageFilter
 from torch import Tensor
 
 from benchmarks.blind_halves import pictures_of
+from benchmarks.pages import replace_part
 from srmd.base.errors import InputError
 from srmd.cli.console import one_line
 from srmd.degradation import Degradation, degrade, modcrop, upsample
@@ -33,7 +35,7 @@ from srmd.weights.shipped import shipped_weights
 SCALE = 2
 BEST_WIDTHS = (0.2, 0.5, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.3, 2.6)
 SUBPIXELS = 25  # samples of a pixel along each axis, for kernels with sharp edges
-COLUMNS = ("bicubic", "no blur", "auto", "best Gaussian", "true kernel")
+COLUMNS = ("bicubic", "no blur assumed", "auto", "best isotropic Gaussian", "true kernel")
 
 
 @dataclass(frozen=True)
@@ -96,14 +98,15 @@ class LimitsStudy:
         estimate = self.estimator.estimate(lr)
         psnr = {
             "bicubic": _psnr(to_array(upsample(picture, SCALE)), hr),
-            "no blur": self._told(lr, hr, "delta"),
+            "no blur assumed": self._told(lr, hr, "delta"),
             "auto": self._told(lr, hr, estimate.kernel_spec, estimate.noise_level),
-            "best Gaussian": max(self._told(lr, hr, f"gaussian:{width:g}") for width in BEST_WIDTHS),
+            "best isotropic Gaussian": max(self._told(lr, hr, f"gaussian:{width:g}") for width in BEST_WIDTHS),
         }
         if not case.sharpening:
             psnr["true kernel"] = self._told(lr, hr, case.kernel)
+        noise = f", noise {estimate.noise_level:g}" if estimate.noise_level else ""
         sure = "" if estimate.is_sure else " (unsure)"
-        return psnr, f"{estimate.kernel_spec}, noise {estimate.noise_level:g}{sure}"
+        return psnr, f"`{estimate.kernel_spec}`{noise}{sure}"
 
     def _degrade(self, hr: Tensor, case: Case) -> NDArray[np.uint8]:
         degradation = Degradation.uniform(torch.from_numpy(case.kernel)[None], torch.zeros(1))
@@ -135,12 +138,17 @@ def table(study: LimitsStudy, pictures: list[Tensor], cases: Iterable[Case]) -> 
 
 
 def main() -> None:
-    """Prints the table."""
+    """Prints the table, and writes it to the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", nargs="?", type=Path, help="folder of HR pictures (default: the built-in photos)")
+    parser.add_argument("data", nargs="*", type=Path, help="HR pictures or folders (default: the built-in photos)")
+    parser.add_argument("--page", type=Path, help="page whose table is replaced", metavar="FILE")
     options = parser.parse_args()
+    lines = []
     for line in table(LimitsStudy(), pictures_of(options.data), CASES):
         print(line, flush=True)
+        lines.append(line)
+    if options.page:
+        replace_part(options.page, "limits", "\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -1,98 +1,160 @@
-"""Makes anew what the documents show of the shipped networks: pictures, cards, tables and plots.
+"""Makes the pictures, tables and plots of the documents anew that scripts make (`make documents`).
 
-    make documents                                    # all that needs no other pictures; mostly the motion kernels
-    make documents DATA=folder                        # also the tables of Set5, Set14, … in it; takes hours
-    python -m benchmarks.documents --only scores sensitivity
+    make documents                     # all that needs no other pictures
+    make documents DATA=folder         # also what is measured on Set5, Set14 and B100, which are folders in it
+    python -m benchmarks.documents --list                       # the steps, what they write, and what is missing
+    python -m benchmarks.documents --only scores sensitivity    # some of them
 
-Each step is a command of its own. One that fails is named at the end, and the others still run. The figures in
-docs/speed.md belong to a machine and the screenshots to a browser: they are not made here.
+A step that lacks something is skipped, with the reason. One that fails is named at the end, and the others still run;
+the exit code is then 1. What a step prints is in results/documents/.
+
+Not made here: docs/speed.md, img/scaling.png and other times and amounts of memory, which belong to a machine
+(`make bench`); docs/reproduction.md, on the published networks (`make reproduce`); what a person judged or compared, as
+in docs/comparison.md and benchmarks/recipe.md. Sentences that quote a figure are not changed: check them by hand.
 """
 
 import argparse
-import shutil
+import glob
+import importlib.util
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.plans import ROOT, shipped
 from srmd.cli.values import existing
 
-BLIND = Path("results") / "blind"  # where the scores of blind restoring are kept, so that a stopped step continues
-JPEG_TABLES = {  # the tables in docs/jpeg.md: pictures by network
-    "srmdj_x1": ("Classic5",),
-    "srmdj_x2": ("Set5", "Set14"),
-    "srmdj_x3": ("Set5",),
-    "srmdj_x4": ("Set5", "Set14", "B100"),
-}
+ROOT = Path(__file__).parents[1]
+LOGS = ROOT / "results" / "documents"
 
 
 @dataclass(frozen=True)
 class Step:
-    """A part of the documents."""
+    """A script that writes parts of the documents.
+
+    Several words are separated by spaces. Paths are relative to the repository, may contain `*`, and begin with DATA if
+    they lie in the folder of --data.
+    """
 
     name: str
-    writes: str
-    commands: tuple[tuple[str, ...], ...]  # a module and its arguments
-    made: Path | None = None  # the file that they write, if it is not the document itself, to which it is copied
+    command: str  # module and arguments
+    writes: str  # paths
+    time: str  # about, of one processor core
+    needs: str = ""  # paths and Python packages
 
 
+BROWSER = "playwright /usr/bin/chromium"
+HALVES = "DATA/B100/101085.* DATA/B100/108070.* DATA/B100/302008.*"
+LIMITS = "DATA/Set5/butterfly.* DATA/Set5/woman.*"
+SCORES = "README.md docs/results.md docs/weights.md docs/models/ weights/README.md"
 STEPS = (
-    Step("flags", "docs/flags.md, docs/architecture.md", (("docs.generate",),)),
-    Step("scores", "README.md, docs/results.md, docs/weights.md, docs/models/", (("benchmarks.card",),)),
-    Step("sensitivity", "img/sensitivity.png", (("benchmarks.sensitivity",),)),
-    Step("variant", "img/variant.webp", (("benchmarks.variant",),)),
-    Step("blind", "img/blind.png", (("benchmarks.blind_picture",),)),
-    Step("jpeg", "img/jpeg.webp", (("benchmarks.jpeg_picture",),)),
-    Step("jpeg_quality", "img/jpeg_quality.png", (("benchmarks.jpeg_quality",),)),
-    Step("results", "img/results.png", (("srmd.cli.demo",), ("benchmarks.figures",))),
-    Step("motion", "img/motion.png, docs/training.md", (("benchmarks.motion",),)),
+    Step("flags", "docs.generate", "docs/flags.md docs/architecture.md", "1 s"),
+    Step("scores", "benchmarks.card", SCORES, "5 s"),
+    Step("results", "benchmarks.figures", "img/results.png", "10 s"),
+    Step("variant", "benchmarks.variant", "img/variant.webp", "10 s"),
+    Step("blind", "benchmarks.blind_picture", "img/blind.png", "10 s"),
+    Step("jpeg", "benchmarks.jpeg_picture", "img/jpeg.webp", "10 s"),
+    Step(
+        "sensitivity",
+        "benchmarks.sensitivity --page=docs/degradations.md",
+        "img/sensitivity.png docs/degradations.md",
+        "40 s",
+    ),
+    Step("estimates", "benchmarks.blind_jpeg --page=docs/blind.md", "docs/blind.md", "15 s"),
+    Step(
+        "loss", "benchmarks.figures runs/weights/srmd_x4", "img/loss.png", "5 s", "runs/weights/srmd_x4/metrics.jsonl"
+    ),
+    Step("panel", "benchmarks.screenshots panel", "img/panel.png", "30 s", f"gradio {BROWSER}"),
+    Step("dashboard", "benchmarks.screenshots dashboard", "img/dashboard.png", "3 min", f"visdom {BROWSER}"),
+    Step("halves", f"benchmarks.blind_halves {HALVES} --page=docs/blind.md", "docs/blind.md", "1 min", HALVES),
+    Step("limits", f"benchmarks.blind_limits {LIMITS} --page=docs/blind.md", "docs/blind.md", "1 min", LIMITS),
+    Step(
+        "blind_scores",
+        "benchmarks.blind DATA --report --page=docs/blind_scores.md",
+        "docs/blind_scores.md",
+        "10 s",
+        "DATA/Set5 DATA/Set14 DATA/B100 results/blind/*.jsonl",
+    ),
+    Step("motion", "benchmarks.motion --page=docs/training.md", "img/motion.png docs/training.md", "25 min"),
+    Step(
+        "jpeg_scores",
+        "benchmarks.jpeg --report",
+        "docs/jpeg.md img/jpeg_quality.png",
+        "5 s",
+        "benchmarks/jpeg_scores.csv",
+    ),
 )
 
 
-def data_steps(data: Path) -> list[Step]:
-    """The steps that score pictures; `data` holds the folders Set5, Set14, B100 and Classic5."""
-    steps = []
-    for network, names in JPEG_TABLES.items():
-        arguments = [str(shipped(network)), *(str(data / name) for name in names), "--page=docs/jpeg.md"]
-        if network == "srmdj_x1":
-            arguments.append("--grey")
-        steps.append(Step(f"{network}_scores", "docs/jpeg.md", (("benchmarks.jpeg", *arguments),)))
-    blind = ("benchmarks.blind", str(data), f"--output={BLIND}")
-    return [*steps, Step("blind_scores", "docs/blind_scores.md", (blind,), BLIND / "blind_scores.md")]
+def paths(pattern: str, data: Path | None) -> list[str]:
+    """The paths that exist for a pattern of a step."""
+    if data is not None and pattern.split("/")[0] == "DATA":
+        pattern = glob.escape(str(data)) + pattern.removeprefix("DATA")
+    return sorted(glob.glob(pattern, root_dir=ROOT))
 
 
-def run(step: Step) -> bool:
-    """Runs a step's commands; returns whether all of them succeeded."""
-    print(f"{step.name}: {step.writes}", flush=True)
-    start = time.monotonic()
-    for module, *arguments in step.commands:
-        if subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT).returncode != 0:
-            return False
-    if step.made:
-        shutil.copyfile(ROOT / step.made, ROOT / step.writes)
-    print(f"{step.name}: done in {time.monotonic() - start:.0f} s", flush=True)
-    return True
+def lacking(step: Step, data: Path | None) -> str | None:
+    """The reason why a step cannot run; None if it can."""
+    for need in step.needs.split():
+        if need.startswith("DATA/") and data is None:
+            return "needs pictures: --data=FOLDER, or DATA=folder for make"
+        if "/" not in need and importlib.util.find_spec(need) is None:
+            return f"the Python package {need} is not installed"
+        if "/" in need and not paths(need, data):
+            return f"there is no {need}"
+    return None
 
 
-def main() -> int:
-    """Runs the steps; returns 1 if one failed."""
+def run(step: Step, data: Path | None) -> bool:
+    """Runs a step, and prints a line with its seconds; returns whether it succeeded."""
+    print(f"{step.name:13}", end="", flush=True)
+    if reason := lacking(step, data):
+        print(f"skipped: {reason}")
+        return True
+    words = [paths(word, data) if word.startswith("DATA") else [word] for word in step.command.split()]
+    command = [sys.executable, "-m", *(word for each in words for word in each)]
+    LOGS.mkdir(parents=True, exist_ok=True)
+    log, start = LOGS / f"{step.name}.log", time.monotonic()
+    with log.open("w", encoding="utf-8") as file:
+        code = subprocess.run(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT).returncode
+    seconds = f"{time.monotonic() - start:6.1f} s  "
+    if code == 0:
+        print(f"{seconds}{step.writes}")
+        return True
+    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+    last = next((line for line in reversed(lines) if line.strip()), "")
+    print(f"{seconds}failed with exit code {code}: {last}")
+    return False
+
+
+def list_steps(steps: list[Step], data: Path | None) -> None:
+    """Prints a line for each step."""
+    for step in steps:
+        reason = lacking(step, data)
+        print(f"{step.name:13}{step.time:>8}  {step.writes}{f'  (skipped: {reason})' if reason else ''}")
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the steps; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=existing, help="folder with the folders Set5, Set14, B100 and Classic5")
-    parser.add_argument("--only", nargs="+", metavar="STEP", help="names of steps (default: all)")
-    options = parser.parse_args()
-    steps = [*STEPS, *(data_steps(options.data.resolve()) if options.data else [])]
-    names = [step.name for step in steps]
-    for name in options.only or ():
-        if name not in names:
-            parser.error(f"--only: expected some of {', '.join(names)}; found {name}")
-    chosen = steps if options.only is None else [step for step in steps if step.name in options.only]
-    failed = [step.name for step in chosen if not run(step)]
+    parser.add_argument("--data", type=existing, metavar="FOLDER", help="contains Set5, Set14 and B100")
+    names = [step.name for step in STEPS]
+    parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help="steps to run (default: all)")
+    parser.add_argument("--list", action="store_true", help="run nothing: list the steps")
+    options = parser.parse_args(arguments)
+    steps = [step for step in STEPS if step.name in (options.only or names)]
+    data = options.data and options.data.resolve()
+    if options.list:
+        list_steps(steps, data)
+        return 0
+    failed = [step.name for step in steps if not run(step, data)]
     if failed:
-        print(f"failed: {', '.join(failed)}", file=sys.stderr)
+        print(f"failed: {', '.join(failed)}; {LOGS.relative_to(ROOT)}/ has what they printed", file=sys.stderr)
     return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)

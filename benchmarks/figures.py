@@ -1,18 +1,21 @@
 """Draws two pictures of the documents: img/results.png and img/loss.png.
 
-    python -m benchmarks.figures                                # img/results.png, from the last `make demo`
-    python -m benchmarks.figures --run=runs/weights/srmd_x2     # also img/loss.png, from a training
+    python -m benchmarks.figures                         # img/results.png
+    python -m benchmarks.figures runs/weights/srmd_x4    # img/loss.png, of the run in this folder
 
-img/results.png shows parts of the demo's photos: LR as it was given, restored without being told anything, and HR.
+img/results.png shows parts of the photos of `make demo`: LR as it is given, restored without being told anything, HR.
 """
 
-import argparse
+import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from srmd.base.files import atomic_write
+from srmd.cli import main
+from srmd.cli.demo_page import write_photos
 from srmd.cli.demo_steps import COMPRESSED, NOISY, SCALE, Budget, Demo, Photo
 from srmd.show.pictures import comparison
 from srmd.show.plots import draw_loss
@@ -21,7 +24,8 @@ from srmd.train.run_folder import RunFolder
 ROOT = Path(__file__).parents[1]
 SIZE = 176, 132  # width and height in HR pixels of the part of a photo that is shown
 ZOOM = 2  # factor by which it is enlarged
-ROWS = ((NOISY, "auto", (136, 40)), (COMPRESSED, "jpeg", (250, 150)))  # with the part's left and top side
+RESTORED = "restored"  # the folder of the results
+ROWS = ((NOISY, (136, 40)), (COMPRESSED, (250, 150)))  # with the left and top side of the part
 
 
 def part(path: Path, corner: tuple[int, int], scale: int = 1) -> np.ndarray:
@@ -31,40 +35,39 @@ def part(path: Path, corner: tuple[int, int], scale: int = 1) -> np.ndarray:
     return np.asarray(picture.resize((SIZE[0] * ZOOM, SIZE[1] * ZOOM), Image.Resampling.NEAREST))
 
 
-def row(demo: Demo, photo: Photo, result: str, corner: tuple[int, int]) -> np.ndarray:
-    """LR, the result that is in the folder `result`, and HR side by side."""
+def row(demo: Demo, photo: Photo, corner: tuple[int, int]) -> np.ndarray:
+    """LR, the result in the demo's folder, and HR side by side."""
     noise = f"noise {photo.noise_level:g}" if photo.quality is None else f"JPEG quality {photo.quality}"
     panels = {
         f"LR: blur of width {photo.kernel.removeprefix('gaussian:')}, {noise}": part(demo.lr(photo), corner, SCALE),
-        "restored, nothing told": part(demo.folder / result / f"{photo.name}.png", corner),
+        "restored, nothing told": part(demo.folder / RESTORED / f"{photo.name}.png", corner),
         "original (HR)": part(demo.hr(photo), corner),
     }
     return comparison(panels)
 
 
-def results(folder: Path, output: Path) -> None:
-    """Draws a row for each photo of a demo's folder."""
-    demo = Demo(folder, Path(), Budget())
-    sheet = np.concatenate([row(demo, *each) for each in ROWS])
+def results(output: Path) -> None:
+    """Restores the photos of the demo, and draws a row for each."""
+    with tempfile.TemporaryDirectory() as folder:
+        demo = Demo(Path(folder), Path(), Budget())
+        write_photos(demo)
+        if main.main([str(demo.folder / "lr"), f"--output={demo.folder / RESTORED}"]) != 0:
+            raise SystemExit(1)
+        sheet = np.concatenate([row(demo, *each) for each in ROWS])
     with atomic_write(output) as temporary:
         Image.fromarray(sheet).save(temporary, "PNG", optimize=True)
 
 
-def main() -> None:
-    """Draws the pictures."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--run", type=Path, help="folder of the run whose loss is plotted")
-    options = parser.parse_args()
-    demos = sorted(Path("results").glob("demo_*/"))  # their names contain the time
-    if not demos:
-        raise SystemExit("results: expected the folder of a demo, found none; `make demo` makes one")
-    results(demos[-1], ROOT / "img" / "results.png")
-    if options.run:
-        rows = RunFolder(options.run).rows()
-        if not rows:
-            raise SystemExit(f"{options.run}: expected the folder of a run, found no rows in metrics.jsonl")
-        draw_loss(rows, ROOT / "img" / "loss.png")
+def loss(run: Path, output: Path) -> None:
+    """Draws the loss of a run."""
+    rows = RunFolder(run).rows()
+    if not rows:
+        raise SystemExit(f"{run}: expected the folder of a run, found no rows in metrics.jsonl")
+    draw_loss(rows, output)
 
 
 if __name__ == "__main__":
-    main()
+    if len(sys.argv) > 1:
+        loss(Path(sys.argv[1]), ROOT / "img" / "loss.png")
+    else:
+        results(ROOT / "img" / "results.png")

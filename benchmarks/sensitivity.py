@@ -1,6 +1,7 @@
 """Measures what a wrong assumption costs: PSNR for several true and assumed kernel widths and noise levels.
 
     python -m benchmarks.sensitivity    # the shipped SRMD x2 on the held-out photos; draws img/sensitivity.png
+    python -m benchmarks.sensitivity --page=docs/degradations.md    # also writes the table of that page
     python -m benchmarks.sensitivity Set5 --weights=runs/NAME/last.safetensors --output=mine.png
 
 Takes about a minute on two cores. Prints the mean PSNR of Y over the middles of the pictures, computed in float32 and
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.pages import replace_part
 from srmd.base.errors import InputError
 from srmd.base.files import atomic_write
 from srmd.cli.console import one_line
@@ -39,6 +41,8 @@ ASSUMED_WIDTHS = (0.2, 0.5, 0.7, 0.9, 1.1, 1.3, 1.5, 1.7, 2.0, 2.3, 2.6, 3.0)
 NOISE_STUDY_WIDTH = 1.3
 TRUE_NOISE_LEVELS = (5, 15, 30, 50)
 ASSUMED_NOISE_LEVELS = (0, 5, 10, 15, 20, 25, 30, 40, 50, 60, 75)
+# The true, a lower and a higher assumed value that the page's table shows.
+SHOWN_WIDTHS, SHOWN_NOISE_LEVELS = (1.3, 0.7, 2.0), (15, 5, 25)
 
 
 class GaussianDegradation(NamedTuple):
@@ -122,6 +126,20 @@ def report(curves: list[Curve], quantity: str) -> str:
     return "\n".join([header, "|---" * (len(assumed) + 2) + "|", *map(str, curves)])
 
 
+def page_table(widths: list[Curve], noise_levels: list[Curve]) -> str:
+    """A Markdown table of one curve of each study: the true value assumed, a lower and a higher one, and bicubic."""
+    lines = ["| true | lower assumed | true assumed | higher assumed | bicubic upscaling |", "|---" * 5 + "|"]
+    for name, curves, (true, *wrong) in (
+        ("width", widths, SHOWN_WIDTHS),
+        ("noise level", noise_levels, SHOWN_NOISE_LEVELS),
+    ):
+        (curve,) = [curve for curve in curves if curve.true == true]
+        best = curve.psnr[true]
+        lower, higher = (f"{value:g}: {curve.psnr[value]:.1f} ({curve.psnr[value] - best:+.1f})" for value in wrong)
+        lines.append(f"| {name} {true:g} | {lower} | {best:.1f} | {higher} | {curve.bicubic:.1f} |")
+    return "\n".join(lines)
+
+
 def draw(widths: list[Curve], noise_levels: list[Curve], output: Path) -> None:
     """Plots both studies side by side; rings mark true assumptions, dotted lines are bicubic upscaling."""
     from matplotlib.figure import Figure
@@ -150,6 +168,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=ROOT / "weights" / "srmd_x2.safetensors", metavar="FILE")
     parser.add_argument("--pca", type=Path, help="P (.mat), for weights files that do not contain it", metavar="FILE")
     parser.add_argument("--output", type=Path, default=ROOT / "img" / "sensitivity.png", metavar="FILE")
+    parser.add_argument("--page", type=Path, help="page whose table is replaced", metavar="FILE")
     options = parser.parse_args()
     weights = read_weights_with_pca(options.weights, options.pca)
     if "noise" not in weights.network.config.conditions:
@@ -162,6 +181,8 @@ def main() -> None:
     widths, noise_levels = width_curves(study), noise_curves(study)
     print(f"{report(widths, 'width')}\n\n{report(noise_levels, 'noise level')}")
     draw(widths, noise_levels, options.output)
+    if options.page:
+        replace_part(options.page, "sensitivity", page_table(widths, noise_levels))
     print(f"\nThe plots are in {options.output}")
 
 

@@ -30,6 +30,7 @@ from benchmarks.blind_tables import (
     summary,
     worst_pairs,
 )
+from srmd.base.errors import InputError
 from srmd.degradation import imresize
 from srmd.kernel.families import gaussian
 from srmd.pictures.photos import builtin_test_pictures
@@ -191,6 +192,37 @@ def test_the_tables_have_degradations_in_common_at_x3_and_x4():
     assert [len(each) - count_pairs(each) for each in pairs.values()] == [0, 3, 3]
 
 
+SOME = "2962 of the 10710 pairs of picture and degradation are measured.\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(f"Old.\n\n{SOME}", "New.\n"), (f"Old.\n{SOME}", f"New.\n{SOME}"), ("Old.\n", "New.\n"), (None, f"New.\n{SOME}")],
+)
+def test_a_page_is_replaced_by_tables_of_as_many_pairs(before, after, tmp_path):
+    page = tmp_path / "blind_scores.md"
+    if before:
+        page.write_text(before)
+    blind.write_page(after, page)
+    assert page.read_text() == after
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        (f"Old.\n{SOME}", f"New.\n{SOME.replace('2962', '2961')}", "found 2961$"),
+        ("Old.\n", f"New.\n{SOME}", "found 2962$"),
+        (f"Old.\n{SOME}", "", "found 0$"),
+    ],
+)
+def test_a_page_that_reports_more_pairs_is_kept(before, after, message, tmp_path):
+    page = tmp_path / "blind_scores.md"
+    page.write_text(before)
+    with pytest.raises(InputError, match=f"blind_scores.md: expected .* {message}"):
+        blind.write_page(after, page)
+    assert page.read_text() == before
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     """A folder with a small picture as Set5, and two as B100."""
@@ -200,6 +232,14 @@ def data(tmp_path_factory):
         for name in names:
             Image.fromarray(builtin_test_pictures()[name][60:124, 110:174]).save(folder / data / f"{name}.png")
     return folder
+
+
+def test_a_report_without_scores_does_not_empty_the_page(data, tmp_path, capsys):
+    page = tmp_path / "blind_scores.md"
+    page.write_text(SOME)
+    assert blind.main([str(data), f"--output={tmp_path / 'none'}", "--report", f"--page={page}"]) == 1
+    assert "blind_scores.md: expected scores of as many pairs" in capsys.readouterr().err
+    assert page.read_text() == SOME
 
 
 @pytest.mark.slow

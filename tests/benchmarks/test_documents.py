@@ -1,61 +1,134 @@
-"""The command that makes pictures, tables and plots of the documents anew."""
+"""The command that makes the generated parts of the documents anew, in copies of the repository."""
 
 import importlib.util
+import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from benchmarks import documents
-from benchmarks.documents import STEPS, Step, data_steps
-from benchmarks.plans import ROOT
+from benchmarks.documents import ROOT, STEPS, paths
 
-FAILING = Step("failing", "nothing", (("json.tool", "missing.json"),))
-WORKING = Step("working", "nothing", (("compileall", "--help"),))
-UNAFFECTED = {"dashboard.png", "panel.png", "loss.png", "scaling.png"}  # screenshots, a training, speed
-
-
-def test_all_pictures_that_depend_on_the_networks_are_made():
-    written = {name for step in STEPS for name in step.writes.split(", ")}
-    assert {f"img/{path.name}" for path in (ROOT / "img").iterdir() if path.name not in UNAFFECTED} <= written
-    assert all((ROOT / name).exists() for name in written)
+FOLDERS = "benchmarks", "docs", "kernels", "srmd", "weights"
+FILES = "README.md", "pyproject.toml"
+NOT_MADE = {"scaling.png"}  # pictures of speed
+SCORES = next(step.writes.split() for step in STEPS if step.name == "scores")
 
 
-def test_the_commands_of_the_steps_exist():
-    modules = {command[0] for step in [*STEPS, *data_steps(Path("data"))] for command in step.commands}
-    assert {"benchmarks.jpeg", "benchmarks.blind", "benchmarks.motion", "srmd.cli.demo"} <= modules
-    assert all(importlib.util.find_spec(module) for module in modules)
+def copy_repository(folder: Path) -> Path:
+    for name in FOLDERS:
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in FILES:
+        shutil.copy(ROOT / name, folder)
+    return folder
 
 
-def test_each_table_of_jpegs_has_its_place_on_the_page():
-    page = (ROOT / "docs" / "jpeg.md").read_text()
-    for network, names in documents.JPEG_TABLES.items():
-        for name in names:
-            assert f"<!-- {network} {name} -->\n\n| " in page
-            assert f"<!-- end of {network} {name} -->" in page
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "benchmarks.documents", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
 
-def test_a_failed_step_is_named_and_the_others_still_run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture):
-    monkeypatch.setattr(documents, "STEPS", (FAILING, WORKING))
-    monkeypatch.setattr("sys.argv", ["documents"])
-    assert documents.main() == 1
-    output = capfd.readouterr()
-    assert output.err.endswith("failed: failing\n")
-    assert "working: done in" in output.out
+def contents(folder: Path, names: list[str]) -> dict[str, bytes]:
+    """The files of a repository that are named, or lie in folders that are named, by their paths."""
+    files = [
+        path for name in names for path in ([folder / name] if (folder / name).is_file() else (folder / name).iterdir())
+    ]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
-def test_only_the_named_steps_run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture):
-    monkeypatch.setattr(documents, "STEPS", (FAILING, WORKING))
-    monkeypatch.setattr("sys.argv", ["documents", "--only", "working"])
-    assert documents.main() == 0
-    assert "failing" not in capfd.readouterr().out
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copy_repository(tmp_path_factory.mktemp("repository"))
 
 
-def test_an_unknown_step_is_refused_with_the_names_of_all(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-):
-    monkeypatch.setattr("sys.argv", ["documents", "--only", "scroes"])
-    with pytest.raises(SystemExit) as exit_code:
-        documents.main()
-    assert exit_code.value.code == 2
-    assert "--only: expected some of flags, scores, " in (error := capsys.readouterr().err)
-    assert error.endswith("found scroes\n")
+def test_every_step_is_listed_and_nothing_is_run(repository: Path):
+    done = run(repository, "--list")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == [step.name for step in STEPS]
+    assert all(step.writes in line and step.time in line for step, line in zip(STEPS, lines, strict=True))
+    assert not (repository / "results").exists()
+
+
+def test_a_step_writes_what_is_committed(repository: Path):
+    pages = [repository / "docs" / name for name in ("flags.md", "architecture.md")]
+    pages[0].write_text("")
+    pages[1].write_text(pages[1].read_text().replace("| 7 | `srmd/cli/flags.py` | ", ""))
+    done = run(repository, "--only", "flags")
+    assert done.returncode == 0
+    assert re.fullmatch(r"flags +\d+\.\d s  docs/flags\.md docs/architecture\.md\n", done.stdout)
+    for page in pages:
+        assert page.read_bytes() == (ROOT / "docs" / page.name).read_bytes()
+
+
+def test_a_step_that_fails_is_named_and_the_others_still_run(repository: Path):
+    readme, entry = repository / "README.md", repository / "docs" / "models" / "2x-SRMD.json"
+    readme.write_text(re.sub(r"^\| gaussian.*\n", "", readme.read_text(), flags=re.MULTILINE))
+    entry.unlink()
+    (repository / "pyproject.toml").rename(repository / "elsewhere.toml")
+    done = run(repository, "--only", "scores", "flags")
+    (repository / "elsewhere.toml").rename(repository / "pyproject.toml")
+    assert done.returncode == 1
+    assert done.stderr == "failed: flags; results/documents/ has what they printed\n"
+    flags, scores = done.stdout.splitlines()  # in the order of the table
+    assert re.match(r"flags +\d+\.\d s  failed with exit code 1: FileNotFoundError: .*pyproject\.toml'", flags)
+    assert "Traceback" in (repository / "results" / "documents" / "flags.log").read_text()
+    assert re.match(r"scores +\d+\.\d s  README\.md ", scores)
+    assert contents(repository, SCORES) == contents(ROOT, SCORES)
+
+
+def test_a_step_that_lacks_something_is_skipped_with_the_reason(repository: Path, tmp_path: Path):
+    before = (repository / "docs" / "blind.md").read_bytes()
+    done = run(repository, "--only", "loss", "halves")
+    assert done.returncode == 0
+    assert done.stdout.splitlines() == [
+        "loss         skipped: there is no runs/weights/srmd_x4/metrics.jsonl",
+        "halves       skipped: needs pictures: --data=FOLDER, or DATA=folder for make",
+    ]
+    done = run(repository, "--only", "halves", "--list", f"--data={tmp_path}")
+    assert done.stdout.endswith("docs/blind.md  (skipped: there is no DATA/B100/101085.*)\n")
+    assert (repository / "docs" / "blind.md").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(["--only", "flogs"], "--only: invalid choice: 'flogs'"), (["--data=nowhere"], "--data: nowhere: expected a ")],
+)
+def test_unknown_steps_and_folders_are_refused(repository: Path, arguments: list[str], message: str):
+    done = run(repository, *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+def test_pictures_are_found_whatever_their_format_is(tmp_path: Path):
+    data = tmp_path / "my [pictures]"
+    (data / "Set5").mkdir(parents=True)
+    for name in ("butterfly.bmp", "bird.png"):
+        (data / "Set5" / name).touch()
+    assert paths("DATA/Set5/butterfly.*", data) == [str(data / "Set5" / "butterfly.bmp")]
+    assert paths("DATA", data) == [str(data)]
+    assert paths("docs/fl*.md", None) == ["docs/flags.md"]
+
+
+def test_every_picture_is_made_by_a_step():
+    written = {path for step in STEPS for path in step.writes.split()}
+    assert all((ROOT / path).exists() for path in written)
+    pictures = {path.relative_to(ROOT).as_posix() for path in (ROOT / "img").iterdir()}
+    assert {path for path in written if path.startswith("img/")} == pictures - {f"img/{name}" for name in NOT_MADE}
+
+
+def test_every_marked_part_is_on_a_page_that_a_step_writes():
+    written = {path for step in STEPS for path in step.writes.split()}
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "weights" / "README.md"]
+    marked = {page.relative_to(ROOT).as_posix() for page in pages if "<!-- end" in page.read_text(encoding="utf-8")}
+    assert {"README.md", "docs/training.md", "docs/blind.md"} < marked <= written
+
+
+def test_the_script_of_each_step_exists_and_its_page_has_the_marks():
+    for step in STEPS:
+        module, *arguments = step.command.split()
+        assert importlib.util.find_spec(module), module
+        for page in (word.removeprefix("--page=") for word in arguments if word.startswith("--page=")):
+            assert page in step.writes.split()

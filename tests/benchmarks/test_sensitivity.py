@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.sensitivity import GaussianDegradation, Study, draw, report
+from benchmarks.sensitivity import Curve, GaussianDegradation, Study, draw, page_table, report
 from srmd.pictures.photos import builtin_test_pictures
 from srmd.restore.restorer import open_restorer
 from srmd.weights.files import read_weights
@@ -36,3 +36,12 @@ def test_the_table_is_printed_and_the_picture_is_drawn(study, tmp_path):
     assert row == f"| 1.3 | {curve.bicubic:.2f} | {curve.psnr[1.3]:.2f} | {curve.psnr[2.6]:.2f} |"
     draw([curve], [curve], tmp_path / "sensitivity.png")
     assert (tmp_path / "sensitivity.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_table_of_the_page_shows_one_curve_of_each_study():
+    widths = [Curve(0.7, {}, 31), Curve(1.3, {0.7: 31.04, 1.3: 34.89, 2.0: 21.0}, 29.94)]
+    noise_levels = [Curve(15, {5: 21.5, 15: 30.7, 25: 30.7}, 27.33)]
+    assert page_table(widths, noise_levels).splitlines()[2:] == [
+        "| width 1.3 | 0.7: 31.0 (-3.9) | 34.9 | 2: 21.0 (-13.9) | 29.9 |",
+        "| noise level 15 | 5: 21.5 (-9.2) | 30.7 | 25: 30.7 (+0.0) | 27.3 |",
+    ]
