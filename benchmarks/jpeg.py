@@ -1,96 +1,142 @@
-"""Scores a network that is told of JPEG: tables in Markdown.
+"""Scores networks that are told of JPEG, and writes the tables and the plot of docs/jpeg.md.
 
     python -m benchmarks.jpeg weights/srmdj_x2.safetensors Set5 Set14       # blurred, downsampled, compressed in 4:2:0
     python -m benchmarks.jpeg weights/srmdj_x1.safetensors Classic5 --grey  # compressed only, for deblocking
+    python -m benchmarks.jpeg weights/srmdj_x2.safetensors Set5 --curve     # qualities told wrongly by up to 30
+    python -m benchmarks.jpeg --report                                      # from the stored scores
 
-Each picture is restored by the network told its tables and told nothing of them, and by the network that is told
-nothing of JPEG, with the noise level that is best on average claimed instead. The last columns have tables told whose
-quality is wrong by 20. PSNR of Y in dB, means over the pictures. Grey pictures are scored on their 8-bit values, whole,
-as in the tables of ARCNN, DnCNN and FBCNN.
+Each picture is restored by the network told its tables, told nothing of them, and told tables whose quality is wrong;
+and by SRMD, which is told nothing of JPEG, with the noise level that is best on average claimed instead. PSNR of Y in
+dB, means over the pictures. Grey pictures are scored on their 8-bit values, whole, as in the tables of ARCNN, DnCNN and
+FBCNN.
+
+Each figure is stored in benchmarks/jpeg_scores.csv when it is measured. A run that was stopped goes on where it was;
+figures measured with the same weights are not measured again.
 """
 
 import argparse
 import statistics
-from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.jpeg_report import write_report
+from benchmarks.jpeg_scores import (
+    BICUBIC,
+    ERRORS,
+    GREY_QUALITIES,
+    KERNELS,
+    NOISE,
+    QUALITIES,
+    SCORES,
+    TOLD,
+    UNTOLD,
+    Key,
+    Score,
+    add_score,
+    claimed,
+    digest,
+    read_scores,
+    told,
+    told_quality,
+)
 from benchmarks.plans import shipped
 from srmd.degradation import degrade_picture
 from srmd.evaluate.resize import resize_picture
 from srmd.pictures.files import read_picture
 from srmd.pictures.folders import list_pictures
 from srmd.pictures.metrics import psnr, score
-from srmd.restore.restorer import Restorer, load
+from srmd.restore.restorer import load
 
-QUALITIES, GREY_QUALITIES = (30, 50, 75, 90), (10, 20, 30, 40)
-KERNELS = ("delta", "gaussian:1.3")
 NOISE_LEVELS = (0, 5, 10, 15, 20, 30)  # claimed instead of JPEG
-WRONG_BY = 20  # of the qualities that are told wrongly
-
-Score = Callable[[NDArray, NDArray], float]  # of SR and HR
-Column = tuple[str, Callable[[NDArray], NDArray]]  # its name, and how LR is restored
+FIRST_NOISE_LEVEL = 2  # index of the one that is tried first
 
 
-def main() -> None:
-    """Prints a table for each folder."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("weights", help="a network that is told of JPEG")
-    parser.add_argument("folders", type=Path, nargs="+", help="HR pictures")
-    parser.add_argument("--grey", action="store_true", help="grey pictures that are compressed only, for x1")
-    options = parser.parse_args()
-    network = load(options.weights, precision="fp32")
-    untold = load(str(shipped(f"srmd_x{network.config.scale}")), precision="fp32")
-    for folder in options.folders:
-        pictures = [read_picture(path).pixels for path in list_pictures(folder)]
-        print(f"\n{folder.name}, {len(pictures)} pictures\n")
-        kernels, qualities = (KERNELS[:1], GREY_QUALITIES) if options.grey else (KERNELS, QUALITIES)
-        score_picture = _grey_psnr if options.grey else _luma_psnr(network.config.scale)
-        _print_table(network, untold, pictures, kernels, qualities, score_picture)
+@dataclass(frozen=True)
+class Cell:
+    """Pictures, and the degradation that is applied to them."""
+
+    data: str
+    kernel: str
+    quality: int
+    hr: list[NDArray]
+    scale: int
+
+    @cached_property
+    def lr(self) -> list[NDArray]:
+        """The compressed pictures."""
+        return [degrade_picture(hr, self.kernel, scale=self.scale, jpeg=self.quality) for hr in self.hr]
 
 
-def _print_table(
-    network: Restorer,
-    untold: Restorer,
-    pictures: list[NDArray],
-    kernels: tuple[str, ...],
-    qualities: tuple[int, ...],
-    score_picture: Score,
-) -> None:
-    scale = network.config.scale
-    names = [name for name, _ in _columns(network, KERNELS[0], 50)] + ["best noise level instead"]
-    print("| kernel | quality | " + " | ".join(names) + " |")
-    print("|---" * (len(names) + 2) + "|")
-    hr = [_modcrop(picture, scale) for picture in pictures]
-    for kernel in kernels:
-        for quality in qualities:
-            lr = [degrade_picture(picture, kernel, scale=scale, jpeg=quality) for picture in hr]
-            means = [_mean(restore, lr, hr, score_picture) for _, restore in _columns(network, kernel, quality)]
-            claimed = {level: _mean(_claiming(untold, kernel, level), lr, hr, score_picture) for level in NOISE_LEVELS}
-            best = max(claimed, key=claimed.get)
-            cells = [f"{mean:.2f}" for mean in means] + [f"{claimed[best]:.2f} ({best})"]
-            print(f"| {kernel} | {quality} | " + " | ".join(cells) + " |", flush=True)
+class Benchmark:
+    """A network that is told of JPEG, SRMD of its scale, and the file of their scores."""
 
+    def __init__(self, weights: Path, file: Path, is_grey: bool = False):
+        self.network = load(str(weights), precision="fp32")
+        self.scale = self.network.config.scale
+        srmd = shipped(f"srmd_x{self.scale}")
+        self.srmd = load(str(srmd), precision="fp32")
+        self._name, self._file, self._is_grey = weights.stem, file, is_grey
+        self._digests = {BICUBIC: "", TOLD: digest(weights), UNTOLD: digest(weights), NOISE: digest(srmd)}
 
-def _columns(network: Restorer, kernel: str, quality: int) -> list[Column]:
-    def told(jpeg: int | None) -> Callable[[NDArray], NDArray]:
-        return lambda lr: network.restore(lr, kernel, 0, jpeg=jpeg)
+    def measure_tables(self, folder: Path) -> None:
+        """Measures what the table of a folder shows."""
+        for cell in self._cells(folder):
+            self._measure_best_noise_level(cell)
+            # LR itself comes last: where it was scored, the row is complete.
+            for column in (TOLD, UNTOLD, told(-20), told(20), BICUBIC):
+                self.psnr(cell, column)
 
-    scale = network.config.scale
-    columns = [("JPEG, bicubic" if scale > 1 else "JPEG", lambda lr: _enlarged(lr, scale))]
-    columns += [("told the tables", told(quality)), ("told nothing", told(None))]
-    columns += [(f"quality told {-WRONG_BY}", told(max(quality - WRONG_BY, 1)))]
-    return [*columns, (f"quality told +{WRONG_BY}", told(min(quality + WRONG_BY, 100)))]
+    def measure_curves(self, folder: Path) -> None:
+        """Measures what the plot shows."""
+        for cell in self._cells(folder):
+            for column in (TOLD, *map(told, ERRORS)):
+                self.psnr(cell, column)
 
+    def _cells(self, folder: Path) -> list[Cell]:
+        pictures = [_modcrop(read_picture(path).pixels, self.scale) for path in list_pictures(folder)]
+        kernels, qualities = (KERNELS[:1], GREY_QUALITIES) if self._is_grey else (KERNELS, QUALITIES)
+        pairs = [(kernel, quality) for kernel in kernels for quality in qualities]
+        return [Cell(folder.name, kernel, quality, pictures, self.scale) for kernel, quality in pairs]
 
-def _claiming(untold: Restorer, kernel: str, noise_level: float) -> Callable[[NDArray], NDArray]:
-    return lambda lr: untold.restore(lr, kernel, noise_level)
+    def _measure_best_noise_level(self, cell: Cell) -> None:
+        """Measures upwards and downwards while PSNR rises: it has one maximum over the noise level that is claimed."""
+        scores = [claimed(level) for level in NOISE_LEVELS]
+        for step in (-1, 1):
+            index = FIRST_NOISE_LEVEL
+            while 0 <= index + step < len(scores) and self.psnr(cell, scores[index + step]) > self.psnr(
+                cell, scores[index]
+            ):
+                index += step
 
+    def psnr(self, cell: Cell, column: str) -> float:
+        """The mean over the pictures, dB: as stored, if it was measured with the same weights, or else measured."""
+        key, weights = Key(self._name, cell.data, cell.kernel, cell.quality, column), self._digests[column.split()[0]]
+        known = read_scores(self._file).get(key)
+        if known is None or known.weights != weights:
+            pairs = zip(cell.lr, cell.hr, strict=True)
+            mean = statistics.mean(self._score(self._restore(lr, cell, column), hr) for lr, hr in pairs)
+            known = Score(round(mean, 2), weights)
+            add_score(self._file, key, known)
+            print(*key, f"{known.psnr:.2f}", flush=True)
+        return known.psnr
 
-def _mean(restore: Callable[[NDArray], NDArray], lr: list[NDArray], hr: list[NDArray], score_picture: Score) -> float:
-    return statistics.mean(score_picture(restore(low), high) for low, high in zip(lr, hr, strict=True))
+    def _restore(self, lr: NDArray, cell: Cell, column: str) -> NDArray:
+        kind, _, number = column.partition(" ")
+        if kind == BICUBIC:
+            return _enlarged(lr, self.scale)
+        if kind == NOISE:
+            return self.srmd.restore(lr, cell.kernel, float(number))
+        jpeg = None if kind == UNTOLD else told_quality(cell.quality, int(number or 0))
+        return self.network.restore(lr, cell.kernel, 0, jpeg=jpeg)
+
+    def _score(self, sr: NDArray, hr: NDArray) -> float:
+        if self._is_grey:
+            return psnr(sr[..., 0].astype(np.float64), hr[..., 0].astype(np.float64))
+        return score(sr / 255, hr / 255, self.scale)["psnr_y"]
 
 
 def _modcrop(picture: NDArray, scale: int) -> NDArray:
@@ -104,12 +150,24 @@ def _enlarged(lr: NDArray, scale: int) -> NDArray:
     return resize_picture(lr, (lr.shape[0] * scale, lr.shape[1] * scale), np.dtype(np.uint8))
 
 
-def _luma_psnr(scale: int) -> Score:
-    return lambda sr, hr: score(sr / 255, hr / 255, scale)["psnr_y"]
-
-
-def _grey_psnr(sr: NDArray, hr: NDArray) -> float:
-    return psnr(sr[..., 0].astype(np.float64), hr[..., 0].astype(np.float64))
+def main() -> None:
+    """Measures and stores, or writes the report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("weights", type=Path, nargs="?", help="a network that is told of JPEG")
+    parser.add_argument("folders", type=Path, nargs="*", help="HR pictures")
+    parser.add_argument("--grey", action="store_true", help="grey pictures that are compressed only, for x1")
+    parser.add_argument("--curve", action="store_true", help="measure what the plot shows instead of the table")
+    parser.add_argument("--scores", type=Path, default=SCORES, metavar="FILE", help="where scores are kept (.csv)")
+    parser.add_argument("--report", action="store_true", help="write docs/jpeg.md and img/jpeg_quality.png from scores")
+    options = parser.parse_args()
+    if options.report == bool(options.folders):
+        parser.error("expected a network and folders of HR pictures, or --report")
+    if options.report:
+        write_report(read_scores(options.scores))
+    else:
+        benchmark = Benchmark(options.weights, options.scores, options.grey)
+        for folder in options.folders:
+            (benchmark.measure_curves if options.curve else benchmark.measure_tables)(folder)
 
 
 if __name__ == "__main__":
