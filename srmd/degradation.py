@@ -4,6 +4,7 @@ LR = (HR ⊗ k) ↓s + n (paper, equation 1). A spatially variant degradation is
 weights on the LR grid; a uniform degradation has M = 1.
 """
 
+import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -314,11 +315,14 @@ def check_noise_level(noise_level: float) -> None:
         raise InputError(f"expected a number from 0 to 255, found {noise_level!r}", "noise_level")
 
 
-def check_jpeg(jpeg: int | JpegTables | None) -> None:
-    """Raises InputError unless `jpeg` is a quality from 1 to 100, tables, or None."""
+def check_jpeg(jpeg: int | JpegTables | None, others: str = "JpegTables or None") -> None:
+    """Raises InputError unless `jpeg` is a quality from 1 to 100, tables, or None.
+
+    `others` says in the message what is expected besides a quality.
+    """
     is_quality = isinstance(jpeg, int) and not isinstance(jpeg, bool) and 1 <= jpeg <= 100
     if not (jpeg is None or is_quality or isinstance(jpeg, JpegTables)):
-        raise InputError(f"expected a quality from 1 to 100, JpegTables or None, found {jpeg!r}", "jpeg")
+        raise InputError(f"expected a quality from 1 to 100, {others}, found {reprlib.repr(jpeg)}", "jpeg")
 
 
 def compress_picture(lr: Tensor, jpeg: int | JpegTables) -> Tensor:

@@ -1,7 +1,11 @@
 """The quantisation of a JPEG, and the three numbers that a network is told of it."""
 
+import operator
+import reprlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
@@ -53,7 +57,8 @@ NO_JPEG = JpegCondition(0.0, 0.0, 0.0)
 class JpegTables:
     """The quantisation of a JPEG: two tables of 64 steps, row by row, and the subsampling of chroma.
 
-    Raises InputError, which names the argument, for tables of another length and for another subsampling.
+    Tables may be other sequences of whole numbers, such as Pillow's lists; they become tuples. Raises InputError, which
+    names the argument, for other tables and for another subsampling.
     """
 
     luma: tuple[int, ...]
@@ -62,16 +67,15 @@ class JpegTables:
 
     def __post_init__(self) -> None:
         for name, table in (("luma", self.luma), ("chroma", self.chroma)):
-            if len(table) != 64:
-                raise InputError(f"expected 64 steps, found {len(table)}", name)
-        if self.subsampling not in SUBSAMPLINGS:
+            object.__setattr__(self, name, _steps(table, name))
+        if self.subsampling not in [*SUBSAMPLINGS]:  # a list: what is no text may have no hash
             raise InputError(f"expected one of {', '.join(SUBSAMPLINGS)}, found {self.subsampling!r}", "subsampling")
 
     @classmethod
     def of_quality(cls, quality: int, subsampling: str = "4:2:0") -> "JpegTables":
         """The tables that libjpeg makes of the standard's for a quality of 1 to 100; raises InputError for another."""
-        if not 1 <= quality <= 100:
-            raise InputError(f"expected 1 to 100, found {quality}", "quality")
+        if not (isinstance(quality, Integral) and 1 <= quality <= 100):
+            raise InputError(f"expected a whole number from 1 to 100, found {quality!r}", "quality")
         luma, chroma = standard_tables(quality)
         return cls(tuple(luma.tolist()), tuple(chroma.tolist()), subsampling)
 
@@ -89,6 +93,17 @@ class JpegTables:
         """What a network is told of these tables. Those of quality 100 in 4:4:4 count as no JPEG."""
         luma, chroma = mean_log([self.luma, self.chroma]).tolist()
         return JpegCondition(luma, chroma, SUBSAMPLINGS[self.subsampling])
+
+
+def _steps(table: Iterable[int], name: str) -> tuple[int, ...]:
+    """A table as 64 integers; raises InputError, which names it, for another one."""
+    try:
+        steps = tuple(map(operator.index, table))
+    except TypeError:
+        raise InputError(f"expected 64 whole numbers, found {reprlib.repr(table)}", name) from None
+    if len(steps) != 64:
+        raise InputError(f"expected 64 steps, found {len(steps)}", name)
+    return steps
 
 
 def standard_tables(quality: ArrayLike) -> NDArray[np.int64]:

@@ -124,10 +124,11 @@ class Restorer:
         """
         is_auto = isinstance(jpeg, str) and jpeg == AUTO
         if not is_auto:
-            check_jpeg(jpeg)
+            check_jpeg(jpeg, "JpegTables, auto or None")
         if "jpeg" not in self.config.conditions:
             if not is_auto and jpeg is not None:
-                raise InputError(f"expected auto or None for a network not trained for JPEGs, found {jpeg!r}", "jpeg")
+                found = f"a quality of {jpeg}" if isinstance(jpeg, int) else "JpegTables"
+                raise InputError(f"expected auto or None for a network not trained for JPEGs, found {found}", "jpeg")
             return None
         return tables_of_pil(picture)
 

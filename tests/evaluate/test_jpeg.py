@@ -8,13 +8,19 @@ import pytest
 import torch
 from PIL import Image
 
+from picture_files import open_picture
+from png_files import write_png
 from small_restoring import contents, metrics, picture, restore, write_network
 from srmd.cli.requests import parse
 from srmd.degradation import compress_picture
 from srmd.evaluate.run import evaluate
 from srmd.jpeg.tables import JpegTables
+from srmd.pictures.files import read_picture
 from srmd.pictures.photos import builtin_test_pictures
 from srmd.pictures.picture import quantise
+from srmd.restore.estimate import BlindEstimator
+from srmd.restore.estimate_map import estimate_map
+from srmd.restore.restorer import Restorer, load
 
 PHOTO = next(iter(builtin_test_pictures().values()))[:128, :160]
 
@@ -29,6 +35,10 @@ def networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def photo(path: str, **options: object) -> str:
     Image.fromarray(PHOTO).save(path, **options)
     return path
+
+
+def restorer() -> Restorer:
+    return load("told.safetensors", "cpu", "fp32", "torch")
 
 
 def result(*flags: str, weights: str = "told.safetensors") -> np.ndarray:
@@ -100,6 +110,73 @@ def test_sheets_tiles_and_self_ensemble_are_told_the_tables(flag: str):
         with Image.open(next(Path("out").glob("*.png"))) as image:
             images.append(np.asarray(image))
     assert not np.array_equal(*images)
+
+
+def test_nothing_is_told_with_jpeg_off(capsys: pytest.CaptureFixture):
+    with Image.open(photo("a.jpg", quality=20)) as image:
+        decoded = np.asarray(image)
+        image.crop((3, 5, 160, 128)).save("b.png")  # without tables, which would be recognised
+    for file, lr in (("a.jpg", decoded), ("b.png", decoded[5:, 3:])):
+        expected = restorer().restore(lr, "delta", 0, jpeg=None)
+        result("--input", file, "--jpeg=off")
+        np.testing.assert_array_equal(open_picture(Path("out", file).with_suffix(".png")), expected)
+    assert [row["file"] for row in metrics()["images"] if "jpeg" not in row] == ["a.png", "b.png"]
+    assert "JPEG" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("grey", [False, True])
+def test_a_quality_is_told_for_16_bits(grey: bool):
+    pixels = PHOTO[..., :1].repeat(3, 2) if grey else PHOTO
+    values = pixels.astype(np.uint16) * 257 + np.arange(160, dtype=np.uint16)[:, None] % 256
+    write_png(Path("a.png"), values[..., 0] if grey else values, colour_type=0 if grey else 2, bit_depth=16)
+    assert restore("--input", "a.png", "--jpeg=40", "--noise_level=0", weights="told.safetensors") == 0
+    tables = JpegTables.of_quality(40).as_grey() if grey else JpegTables.of_quality(40)
+    entry = metrics()["images"][0]["jpeg"]
+    assert entry["condition"] == pytest.approx(tables.condition, abs=1e-4)
+    assert (entry["subsampling"], entry["source"]) == (tables.subsampling, "given")
+    sr = read_picture(Path("out/a.png")).pixels
+    assert sr.dtype == np.uint16
+    np.testing.assert_array_equal(sr, restorer().restore(values, "delta", 0, jpeg=tables))
+    assert not np.array_equal(sr, restorer().restore(values, "delta", 0, jpeg=None))
+
+
+def test_a_map_of_estimates_is_made_and_told_with_the_tables():
+    Image.fromarray(PHOTO[:56, :72]).save("a.jpg", quality=30)
+    assert restore("--input", "a.jpg", "--estimate_map", weights="told.safetensors", kernel="auto") == 0
+    lr, tables = np.asarray(open_picture("a.jpg")), JpegTables.of_quality(30)
+    estimates = estimate_map(BlindEstimator(2), lr, tables)
+    row = metrics()["images"][0]
+    assert row["jpeg"]["quality"] == 30
+    assert row["estimated"]["windows"] == estimates.entry() != estimate_map(BlindEstimator(2), lr).entry()
+    found = np.asarray(open_picture("out/a.png"))
+    for degradation, is_told in (
+        (estimates.degradation(15), False),
+        (estimates.degradation(15).with_jpeg(tables), True),
+    ):
+        sr = np.zeros((112, 144, 3))
+        for rows, columns, tile in restorer().restore_tiles(lr, degradation):
+            sr[rows, columns] = tile[0].permute(1, 2, 0).clamp(0, 1)
+        assert (np.abs(found - sr * 255).max() < 0.51) == is_told
+
+
+def test_a_dry_run_lists_jpegs_and_writes_nothing(capsys: pytest.CaptureFixture):
+    photo("a.jpg", quality=30)
+    result("--input", "a.jpg")
+    photo("b.jpg", quality=50)
+    Path("c.jpg").write_bytes(Path("b.jpg").read_bytes()[:1500])
+    before = contents(".")
+    capsys.readouterr()
+    flags = ["--input", "a.jpg", "b.jpg", "c.jpg", "--noise_level=0", "--dry_run"]
+    assert restore(*flags, weights="told.safetensors") == 1
+    skipped, listed, left_out, summary = capsys.readouterr().out.splitlines()
+    assert skipped == "skipped: a.jpg, restored before to out/a.png"
+    assert listed == "b.jpg -> out/b.png (160×128 -> 320×256)"
+    assert left_out.startswith("left out: c.jpg: a broken picture (image file is truncated")
+    assert summary == "nothing was written; this would restore 1, skip 1 and leave out 1"
+    assert restore(*flags, "--jpeg=50", weights="told.safetensors") == 2
+    assert "a.png" in (error := capsys.readouterr().err)
+    assert "jpeg" in error
+    assert contents(".") == before
 
 
 @pytest.mark.parametrize("grey", [False, True])

@@ -32,9 +32,9 @@ def test_entries_outside_of_8_bits_are_clamped():
     assert tables.condition == pytest.approx((np.log2(255) / 16, 0, 0.5))
 
 
-@pytest.mark.parametrize("quality", [-1, 0, 101])
+@pytest.mark.parametrize("quality", [-1, 0, 101, 50.5, "60", None])
 def test_a_quality_outside_of_1_to_100_is_refused(quality):
-    with pytest.raises(InputError, match=f"quality: expected 1 to 100, found {quality}"):
+    with pytest.raises(InputError, match=f"quality: expected a whole number from 1 to 100, found {quality!r}"):
         JpegTables.of_quality(quality)
 
 
@@ -43,9 +43,27 @@ def test_a_quality_outside_of_1_to_100_is_refused(quality):
     [
         ((1,) * 63, (1,) * 64, "4:4:4", "luma: expected 64 steps, found 63"),
         ((1,) * 64, (1,) * 65, "4:4:4", "chroma: expected 64 steps, found 65"),
+        (
+            (1.5,) * 64,
+            (1,) * 64,
+            "4:4:4",
+            r"luma: expected 64 whole numbers, found \(1.5, 1.5, 1.5, 1.5, 1.5, 1.5, ...\)",
+        ),
+        ((1,) * 64, None, "4:4:4", "chroma: expected 64 whole numbers, found None"),
+        ((1,) * 64, (1,) * 64, ["4:4:4"], r"subsampling: expected one of 4:4:4, .*, found \['4:4:4'\]"),
         ((1,) * 64, (1,) * 64, "4:1:1", "subsampling: expected one of 4:4:4, 4:2:2, 4:4:0, 4:2:0, found '4:1:1'"),
     ],
 )
 def test_other_tables_and_subsamplings_are_refused(luma, chroma, subsampling, message):
     with pytest.raises(InputError, match=message):
         JpegTables(luma, chroma, subsampling)
+
+
+def test_tables_of_pillow_are_equal_to_those_of_the_quality(tmp_path):
+    Image.new("RGB", (16, 16)).save(tmp_path / "a.jpg", quality=60)
+    with Image.open(tmp_path / "a.jpg") as image:
+        luma, chroma = image.quantization.values()
+    for kind in (list, np.array):
+        tables = JpegTables(kind(luma), kind(chroma), "4:2:0")
+        assert tables == JpegTables.of_quality(60)
+        assert hash(tables) == hash(JpegTables.of_quality(60))
