@@ -29,16 +29,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.ship import KERNELS, NOISE_LEVELS, ROOT, scores
+from benchmarks.ship import JPEG_QUALITIES, KERNELS, NOISE_LEVELS, ROOT, scores
 from srmd.cli.values import existing
 from srmd.config import TrainConfig
 from srmd.degradation import Degradation, degradation_map
+from srmd.jpeg.tables import NO_JPEG, JpegTables
 from srmd.kernel.specs import parse_kernels
 from srmd.model import SRMD, network_input
 from srmd.packs.reader import PackedPictures
 from srmd.packs.training_data import open_training_data
 from srmd.train.batches import Batches, random_degradation
 from srmd.train.colours import ColourShares, saturated_colours
+from srmd.train.jpegs import random_jpegs
 from srmd.train.kernels import TrainingKernels
 from srmd.weights.files import Weights, read_weights, write_weights
 from srmd.winograd import compiled
@@ -57,6 +59,7 @@ MARGIN = 1.2  # levels of 255 by which flat colours may be off without loss
 STEPS, LEARNING_RATE = 250, 3e-5
 FLATS = 400  # random flat colours per step, beside the checked ones; half are combinations of 0, 128 and 255
 CHECKED_KERNELS, CHECKED_NOISE_LEVELS = (*KERNELS, "gaussian:0.7"), (0, 5, *NOISE_LEVELS[1:])
+CHECKED_JPEGS = (NO_JPEG, *(JpegTables.of_quality(quality).condition for quality in JPEG_QUALITIES))
 LEVELS = torch.tensor([0, 128, 255]) / 255
 
 LayerSums = list[Tensor]  # for each layer, the sums of its taps and its bias, (C_out, C_in + 1)
@@ -186,6 +189,8 @@ def random_flats(rng: np.random.Generator, weights: Weights, count: int) -> tupl
     """Random flat colours (count, 3) and degradation maps (count, C)."""
     config = weights.network.config
     degradation = random_degradation(rng, count, config.scale, config.conditions, TrainingKernels(config.kernel_size))
+    if "jpeg" in config.conditions:
+        degradation = replace(degradation, jpeg=random_jpegs(rng, count).conditions)
     extremes = LEVELS[torch.from_numpy(rng.integers(0, 3, (count, 3)))]
     others = torch.from_numpy(saturated_colours(rng, (count,))).float()
     colours = torch.where(torch.from_numpy(rng.random((count, 1)) < 0.5), extremes, others)
@@ -195,10 +200,11 @@ def random_flats(rng: np.random.Generator, weights: Weights, count: int) -> tupl
 def combinations(weights: Weights) -> tuple[Tensor, Tensor]:
     """All combinations of 0, 128 and 255 as colours (N, 3), with the maps (N, C) of each checked degradation."""
     config, conditions = weights.network.config, weights.network.config.conditions
-    levels = CHECKED_NOISE_LEVELS if "noise" in conditions else (0,)
-    pairs = list(itertools.product(CHECKED_KERNELS, levels))
-    kernels = torch.from_numpy(np.stack([parse_kernels(kernel)[0] for kernel, _ in pairs]))
-    degradation = Degradation.uniform(kernels, torch.tensor([float(level) for _, level in pairs]))
+    noise_levels = CHECKED_NOISE_LEVELS if "noise" in conditions else (0,)
+    jpegs = CHECKED_JPEGS if "jpeg" in conditions else (NO_JPEG,)
+    specs, levels, told_jpegs = zip(*itertools.product(CHECKED_KERNELS, noise_levels, jpegs), strict=True)
+    kernels = torch.from_numpy(np.stack([parse_kernels(spec)[0] for spec in specs]))
+    degradation = Degradation.uniform(kernels, torch.tensor(levels).float(), torch.tensor(told_jpegs))
     degradation = degradation.in_window(config.kernel_size)
     maps = degradation_map(degradation, weights.pca, conditions).flatten(1)
     colours = torch.cartesian_prod(LEVELS, LEVELS, LEVELS)
@@ -214,6 +220,8 @@ def corrected(
 ) -> SRMD:
     """A copy of the network whose flat colours are right, with the largest penalty that allows it."""
     layers, checked = [whitening(layer) for layer in moments], combinations(weights)
+    error = flat_errors(layer_sums(weights.network), *checked).max().item()
+    log(f"maximum error of the combinations of 0, 128 and 255 as they are: {error:.1f} levels")
     for factor in (penalty / 2**halvings for halvings in range(HALVINGS + 1)):
         network = _fitted(weights, layers, checked, factor, margin, log)
         error = flat_errors(layer_sums(network), *checked).max().item()

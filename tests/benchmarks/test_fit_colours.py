@@ -11,16 +11,18 @@ from PIL import Image
 from benchmarks import fit_colours
 from benchmarks.fit_colours import Moments, Protected, flat_errors, layer_sums, random_flats, restore_flats, whitening
 from default_pca import default_pca
+from srmd.config import CONDITIONS
+from srmd.jpeg.tables import JpegTables
 from srmd.model import SRMD, NetworkConfig
 from srmd.packs.reader import PackedPictures
 from srmd.packs.sources import pack
 from srmd.weights.files import Weights
 
 
-def small_weights(kernel_size: int = 15) -> Weights:
+def small_weights(kernel_size: int = 15, conditions: tuple[str, ...] = ("kernel", "noise")) -> Weights:
     """An untrained network whose flat colours are off by some levels."""
     torch.manual_seed(0)
-    network = SRMD(NetworkConfig(2, features=16, layers=3, kernel_size=kernel_size))
+    network = SRMD(NetworkConfig(2, features=16, layers=3, kernel_size=kernel_size, conditions=conditions))
     torch.nn.init.normal_(network.head.weight, std=0.004)
     with torch.no_grad():
         for channel, subpixels in enumerate(network.head.weight.chunk(3)):
@@ -98,6 +100,23 @@ def test_protected_degradations_have_a_share_of_the_moments(pictures: PackedPict
     torch.testing.assert_close(first[2], (first[0] + others) / 2)
 
 
+def test_the_checked_colours_of_a_network_for_jpegs_are_uncompressed_or_of_two_qualities():
+    colours, maps = fit_colours.combinations(small_weights(conditions=CONDITIONS))
+    assert colours.shape == (len(maps), 3)
+    expected = torch.tensor([(0.0, 0.0, 0.0), *(JpegTables.of_quality(quality).condition for quality in (30, 75))])
+    torch.testing.assert_close(maps[:, 16:].unique(dim=0), expected[[0, 2, 1]])
+    _, untold = fit_colours.combinations(small_weights())
+    assert untold.shape == (len(maps) / 3, 16)
+    torch.testing.assert_close(maps[maps[:, 16] == 0][:, :16], untold)
+
+
+def test_half_of_the_random_flats_of_a_network_for_jpegs_are_compressed():
+    _, maps = random_flats(np.random.default_rng(0), small_weights(conditions=CONDITIONS), 2000)
+    is_compressed = maps[:, 16] > 0
+    assert is_compressed.float().mean().item() == pytest.approx(0.5, abs=0.05)
+    assert set(maps[is_compressed, 18].tolist()) == {0, 0.5, 1}
+
+
 @pytest.mark.parametrize("kernel_size", [15, 21])
 def test_a_network_that_cannot_be_corrected_is_an_error(
     pictures: PackedPictures, monkeypatch: pytest.MonkeyPatch, kernel_size: int
@@ -109,11 +128,12 @@ def test_a_network_that_cannot_be_corrected_is_an_error(
         fit_colours.corrected(weights, moments, log=lambda message: None)
 
 
+@pytest.mark.parametrize("conditions", [("kernel", "noise"), CONDITIONS])
 def test_flat_colours_are_corrected_and_natural_pictures_change_little(
-    pictures: PackedPictures, monkeypatch: pytest.MonkeyPatch
+    pictures: PackedPictures, monkeypatch: pytest.MonkeyPatch, conditions: tuple[str, ...]
 ):
     monkeypatch.setattr(fit_colours, "MAX_ERROR", math.inf)  # the small network can't become as good
-    weights = small_weights()
+    weights = small_weights(conditions=conditions)
     batches = fit_colours.training_batches(weights, pictures)
     moments = fit_colours.natural_moments(weights.network, batches, 4)
     network = fit_colours.corrected(weights, moments, log=lambda message: None)
