@@ -4,13 +4,14 @@
 # make fuzz [CASES=30000]: read damaged files of every format; make torture [KILLS=30]: kill training runs, fill disks;
 # make bench: speed and memory on this machine, compared with other engines;
 # make weights [BUDGET=minutes] [DATA=pictures] [TEST_DATA=folders]: train the networks of weights/;
+# make documents [DATA=folder]: make the pictures, tables and plots of the documents anew;
 # make estimators [BUDGET=minutes] [DATA=pictures]: train the estimators of weights/, which read blur and noise;
 # make reproduce WEIGHTS=folder PCA=file DATA=folder: score the published networks, and compare with the reference.
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 
-.PHONY: setup demo lint test coverage test-all fuzz torture bench weights estimators reproduce
+.PHONY: setup demo lint test coverage test-all fuzz torture bench weights estimators documents reproduce
 setup: $(VENV)/installed
 
 # Old pips read PIP_CONSTRAINT for building packages too, new ones PIP_BUILD_CONSTRAINT.
@@ -53,6 +54,9 @@ weights: setup
 
 estimators: setup
 	$(PY) -m benchmarks.train_estimators $(if $(BUDGET),--minutes=$(BUDGET)) $(if $(DATA),--train_data="$(DATA)")
+
+documents: setup
+	$(PY) -m benchmarks.documents $(if $(DATA),--data="$(DATA)")
 
 reproduce: setup
 	$(PY) -m benchmarks.reproduce "$(WEIGHTS)" "$(DATA)" $(if $(PCA),--pca="$(PCA)")

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from benchmarks.blind_cells import DATA, SCALES, TABLES, cells_of
 from benchmarks.blind_scores import Pair, ScaleScorer, ScoreCache, measure
-from benchmarks.blind_tables import Score, cells_below_floor, report, summary
+from benchmarks.blind_tables import Score, cells_below_floor, count_pairs, report, summary
 from srmd.base.errors import InputError
 from srmd.base.files import atomic_write
 from srmd.cli.console import one_line
@@ -115,8 +115,8 @@ def main(arguments: list[str]) -> int:
             pass
     scores = [Score(pair, rows) for pair in pairs if (rows := cache.complete_rows(pair, scorers[pair.cell.scale]))]
     if scores and (options.report or options.share == "1/1"):
-        write_report(scores, options.output, _command(options), len(pairs))
-    print(f"{len(scores)} of {len(pairs)} pairs are measured")
+        write_report(scores, options.output, _command(options), count_pairs(pairs))
+    print(f"{count_pairs(score.pair for score in scores)} of {count_pairs(pairs)} pairs are measured")
     return 0
 
 

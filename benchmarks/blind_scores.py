@@ -24,7 +24,8 @@ from srmd.weights.shipped import estimator_file, shipped_weights
 
 BICUBIC, TRUTH, AUTO, NOISE_0 = "bicubic", "truth", "auto", "noise 0"
 PACKAGE = Path(srmd.__file__).parent
-ESTIMATOR_SOURCES = (PACKAGE / "estimator.py", PACKAGE / "restore" / "estimate.py", PACKAGE / "restore" / "decision.py")
+RESTORE_SOURCES = ("decision.py", "estimate.py", "flat.py", "periodic.py")
+ESTIMATOR_SOURCES = (PACKAGE / "estimator.py", *(PACKAGE / "restore" / name for name in RESTORE_SOURCES))
 
 
 def columns_of(cell: Cell) -> tuple[str, ...]:

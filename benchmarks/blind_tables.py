@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.blind_cells import DATA, GAUSSIAN8_RANGES, NOISE_LEVELS, SCALES, Cell, published_scores
+from benchmarks.blind_cells import DATA, GAUSSIAN8_RANGES, NOISE_LEVELS, SCALES, Cell, cells_of, published_scores
 from benchmarks.blind_scores import AUTO, BICUBIC, NOISE_0, TRUTH, Pair, columns_of
 
 MAX_CLIPPED = 0.01  # share of LR's values that are 0 or 255 above which a picture counts as clipped
+SHARED = "Pairs that two tables share are counted in both."
 COLUMN_TITLES = {BICUBIC: "bicubic", TRUTH: "told the truth", AUTO: "auto", NOISE_0: "auto, noise given as 0"}
 METHOD_TITLES = {
     "bicubic": "bicubic, printed",
@@ -71,9 +72,23 @@ def by_cell(scores: Iterable[Score]) -> dict[tuple[Cell, str], list[Score]]:
     return groups
 
 
-def is_whole(data: str, scores: Iterable[Score]) -> bool:
-    """Whether the scores are of all pictures of a data set, so that their mean can be compared with published ones."""
-    return len({score.pair.picture for score in scores}) == DATA[data]
+def is_whole(data: str, scores: Iterable[Score], cells: int = 1) -> bool:
+    """Whether each of so many cells has all pictures of a data set, so that published means may stand beside ours."""
+    counts = [len({score.pair.picture for score in group}) for group in by_cell(scores).values()]
+    return counts == [DATA[data]] * cells
+
+
+def count_pairs(pairs: Iterable[Pair]) -> int:
+    """The number of pairs, of which tables that have a degradation in common share some."""
+    return len({pair.key(AUTO) for pair in pairs})
+
+
+def distinct(scores: Iterable[Score]) -> list[Score]:
+    """The scores, each pair once, even if it belongs to several tables."""
+    by_pair: dict[tuple, Score] = {}
+    for score in scores:
+        by_pair.setdefault(score.pair.key(AUTO), score)
+    return [*by_pair.values()]
 
 
 def dasr_table(scores: list[Score]) -> str:
@@ -100,7 +115,8 @@ def gaussian8_table(scores: list[Score]) -> str:
         low, high = GAUSSIAN8_RANGES[scale]
         for data in DATA:
             if group := select(scores, "gaussian8", scale, data):
-                printed = published[("gaussian8", scale, None, data)] if is_whole(data, group) else {}
+                is_complete = is_whole(data, group, len(cells_of("gaussian8", scale)))
+                printed = published[("gaussian8", scale, None, data)] if is_complete else {}
                 name = [f"x{scale}, {low:g} to {high:g}", data]
                 rows.append([*name, *_means(group, COLUMN_TITLES), *_printed(printed, methods)])
     titles = [METHOD_TITLES[method] for method in methods]
@@ -153,7 +169,7 @@ def summary(scores: list[Score]) -> dict[str, float]:
         for clipped, name in ((False, "unclipped"), (True, "clipped")):
             errors = [score.noise_error for score in noisy if score.is_clipped == clipped]
             figures |= {f"noise level, {name}: mean error": float(np.mean(errors))} if errors else {}
-    below = [score.psnr(AUTO) < score.psnr(BICUBIC) for score in scores]
+    below = [score.psnr(AUTO) < score.psnr(BICUBIC) for score in distinct(scores)]
     return figures | {
         "pairs below bicubic, percent": 100 * float(np.mean(below)),
         "cells below SRMDNF + IKC's predictor, count": len(cells_below_floor(scores)),
@@ -187,7 +203,7 @@ def cells_below_floor(scores: list[Score]) -> list[str]:
 def worst_pairs(scores: list[Score], count: int = 10) -> str:
     """The pairs with the largest losses, with what was estimated of them."""
     rows = []
-    for score in sorted(scores, key=Score.loss, reverse=True)[:count]:
+    for score in sorted(distinct(scores), key=Score.loss, reverse=True)[:count]:
         cell, row = score.pair.cell, score.rows[columns_of(score.pair.cell).index(AUTO)]
         found = f"`{row['estimate']['kernel']}`, noise {row['estimate']['noise_level']:g}"
         name = [f"{score.pair.data}/{score.pair.picture.stem}", f"x{cell.scale}"]
@@ -196,7 +212,7 @@ def worst_pairs(scores: list[Score], count: int = 10) -> str:
 
 
 def report(scores: list[Score], command: str, pairs: int) -> str:
-    """All tables and the summary as a Markdown page; `pairs` is the number of scores when all are measured."""
+    """All tables and the summary as a Markdown page; `pairs` is the number of pairs when all are measured."""
     return "\n\n".join(_sections(scores, command, pairs)) + "\n"
 
 
@@ -206,8 +222,8 @@ def _sections(scores: list[Score], command: str, pairs: int) -> Iterator[str]:
     yield "# Scores of blind restoring"
     yield f"Made by this command; do not edit.\n\n```text\n{command}\n```"
     yield f"PSNR of Y in dB. Pictures: {pictures}. LR is rounded to 8 bits."
-    if len(scores) < pairs:
-        yield f"{len(scores)} of the {pairs} pairs of picture and degradation are measured."
+    if (measured := count_pairs(score.pair for score in scores)) < pairs:
+        yield f"{measured} of the {pairs} pairs of picture and degradation are measured."
     yield "\n".join(
         ["| figure | value |", "|---|---|", *(f"| {name} | {value:.2f} |" for name, value in summary(scores).items())]
     )
@@ -219,7 +235,7 @@ def _sections(scores: list[Score], command: str, pairs: int) -> Iterator[str]:
         if select(scores, table):
             yield f"## {title}\n\n{make(scores)}"
     clipped = f"clipped: more than {MAX_CLIPPED:.0%} of LR's values are 0 or 255"
-    yield f"## Mean error of the estimated noise level\n\nA picture counts as {clipped}."
+    yield f"## Mean error of the estimated noise level\n\nA picture counts as {clipped}. {SHARED}"
     yield noise_error_table(scores)
     yield f"## The largest losses\n\n{worst_pairs(scores)}"
 

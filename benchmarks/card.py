@@ -141,6 +141,10 @@ def training_card(name: str, network: dict) -> str:
         patches = f"{run['batch_size']} of {run['patch_size']}×{run['patch_size']}"
         start = f"`{run['weights']}`" if run.get("weights") else "scratch"
         lines.append(f"| {start} | {run['steps']:,} | {patches} | {run['lr']} |")
+    if "trained_share" in network:
+        share = network["trained_share"]
+        before = "the network shipped before, with its kernel window enlarged"
+        lines += ["", f"Its weights are {share:g} of the last training's and {1 - share:g} of those of", f"{before}."]
     commands = [network["command"]]
     if "colours" in network:
         commands.append(network["colours"]["command"])

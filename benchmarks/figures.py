@@ -1,12 +1,12 @@
 """Draws two pictures of the documents: img/results.png and img/loss.png.
 
-    python -m benchmarks.figures runs/weights/srmd_x2 results/demo_20261127-210337
+    python -m benchmarks.figures                                # img/results.png, from the last `make demo`
+    python -m benchmarks.figures --run=runs/weights/srmd_x2     # also img/loss.png, from a training
 
-The first folder is that of the run whose loss is plotted, the second one that of a demo (`make demo`): img/results.png
-shows parts of its photos, LR as it was given, restored without being told anything, and HR.
+img/results.png shows parts of the demo's photos: LR as it was given, restored without being told anything, and HR.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -50,9 +50,21 @@ def results(folder: Path, output: Path) -> None:
         Image.fromarray(sheet).save(temporary, "PNG", optimize=True)
 
 
+def main() -> None:
+    """Draws the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--run", type=Path, help="folder of the run whose loss is plotted")
+    options = parser.parse_args()
+    demos = sorted(Path("results").glob("demo_*/"))  # their names contain the time
+    if not demos:
+        raise SystemExit("results: expected the folder of a demo, found none; `make demo` makes one")
+    results(demos[-1], ROOT / "img" / "results.png")
+    if options.run:
+        rows = RunFolder(options.run).rows()
+        if not rows:
+            raise SystemExit(f"{options.run}: expected the folder of a run, found no rows in metrics.jsonl")
+        draw_loss(rows, ROOT / "img" / "loss.png")
+
+
 if __name__ == "__main__":
-    rows = RunFolder(Path(sys.argv[1])).rows()
-    if not rows:
-        raise SystemExit(f"{sys.argv[1]}: expected the folder of a run, found no rows in metrics.jsonl")
-    results(Path(sys.argv[2]), ROOT / "img" / "results.png")
-    draw_loss(rows, ROOT / "img" / "loss.png")
+    main()

@@ -51,7 +51,7 @@ def write_report(scores: Scores) -> None:
         if text is None:
             print(f"{network} on {data} is left out: not all scores are there", file=sys.stderr)
         else:
-            replace_part(PAGE, f"{network}, {data}", text)
+            replace_part(PAGE, f"{network} {data}", text)
     if any(losses(scores, kernel, quality) for kernel in KERNELS for quality in QUALITIES):
         draw(scores, PLOT)
 
@@ -78,7 +78,7 @@ def _best_noise_level(scores: Scores, row: Key) -> str:
 
 def grey_table(scores: Scores) -> str | None:
     """The table of grey pictures that are compressed only, beside other networks; None if a score is missing."""
-    rows = [["quality", "JPEG", f"`{GREY_NETWORK}` told the tables", *PUBLISHED], ["---"] * (len(PUBLISHED) + 3)]
+    rows = [["quality", "JPEG", "told the tables", *PUBLISHED], ["---"] * (len(PUBLISHED) + 3)]
     for quality, *published in zip(GREY_QUALITIES, *PUBLISHED.values(), strict=True):
         keys = [Key(GREY_NETWORK, GREY_DATA, KERNELS[0], quality, column) for column in (BICUBIC, TOLD)]
         if not all(key in scores for key in keys):

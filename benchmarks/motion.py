@@ -5,7 +5,8 @@
 
 Trains two networks, one with Gaussians alone and one with half of the kernels motion kernels and a larger P of its own.
 Seed, pictures and crops are the same. Both are scored on 20 motion kernels that were not trained on and on no blur.
-Prints a table and draws img/motion.png. The runs are in runs/motion_*; an interrupted one is resumed.
+Writes the table in docs/training.md and draws img/motion.png. The runs are in runs/motion_*; an interrupted
+one is resumed.
 """
 
 import argparse
@@ -15,6 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.card import replace_part
+from benchmarks.plans import ROOT
 from srmd.base.errors import InputError
 from srmd.base.files import make_folder
 from srmd.cli import main
@@ -36,7 +39,7 @@ TRAINING_KERNELS = 1000
 TEST_KERNELS = 20
 PCA_DIM = 60
 TRAIN_FLAGS = ["--batch_size=4", "--patch_size=20", "--noise_free", "--visdom=off", "--precision=fp32"]
-PICTURE = Path(__file__).parents[1] / "img" / "motion.png"
+PICTURE, PAGE = ROOT / "img" / "motion.png", ROOT / "docs" / "training.md"
 SIDE = 96  # HR pixels, of the part of a picture that is drawn
 ZOOM = 2  # factor by which it is enlarged
 DRAWN_KERNELS = 3
@@ -105,22 +108,24 @@ def _kernel_panel(kernel: np.ndarray) -> np.ndarray:
 
 
 def compare(train_data: Path | None, test_data: Path | None, steps: int) -> None:
-    """Trains both networks, prints the table, and draws the picture."""
+    """Trains both networks, writes the table, and draws the picture."""
     networks = train_networks(train_data, steps)
     hrs = pictures(test_data)
     kernels = motion_kernels(np.random.default_rng(1), TEST_KERNELS)
     motion_psnr, no_blur_psnr = scores(networks, hrs, kernels), scores(networks, hrs, NO_BLUR)
-    print("\n| trained on | rows of P | median kernel code error | PSNR, motion kernels | PSNR, no blur |")
-    print("|---|---|---|---|---|")
+    lines = ["| trained on | rows of P | median kernel code error | PSNR, motion kernels | PSNR, no blur |"]
+    lines.append("|---|---|---|---|---|")
     for name, values in motion_psnr.items():
         rows, error = "–", "–"
         if name in networks:
             pca = networks[name].pca.numpy()
             rows, error = str(len(pca)), f"{np.median([code_error(kernel, pca) for kernel in kernels]):.0%}"
-        print(f"| {name} | {rows} | {error} | {values.mean():.2f} | {no_blur_psnr[name].mean():.2f} |")
+        lines.append(f"| {name} | {rows} | {error} | {values.mean():.2f} | {no_blur_psnr[name].mean():.2f} |")
     gains = motion_psnr["motion too"] - motion_psnr["Gaussians"]
-    spread = f"{gains.min():.2f} to {gains.max():.2f} dB, positive for {(gains > 0).sum()} of {len(gains)} kernels"
-    print(f"\nmean gain on the motion kernels: {gains.mean():.2f} dB ({spread})")
+    spread = f"{gains.min():.2f} to {gains.max():.2f} dB for single ones, positive for {(gains > 0).sum()}"
+    lines += ["", f"Gain on the {len(gains)} motion kernels: {gains.mean():.2f} dB in the mean, {spread}."]
+    print("\n".join(["", *lines]))
+    replace_part(PAGE, "motion", "\n".join(lines))
     draw(networks, hrs[0], kernels[:DRAWN_KERNELS])
 
 

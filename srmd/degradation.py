@@ -31,6 +31,7 @@ from srmd.pictures.dihedral import turn
 from srmd.pictures.picture import as_floats, has_equal_channels, quantise
 from srmd.pictures.transparency import spread_visible_colours
 
+MAX_NOISE_LEVEL = 75  # of training; standard deviation, on the scale 0 to 255
 MAX_TAP_BY_TAP_SIZE = 15  # maximum side of a kernel that is applied tap by tap; 101×101 would take minutes per photo
 
 

@@ -186,7 +186,7 @@ def test_output_names_the_file(weights: Weights):
         ("--scale_factor=3", "--scale_factor: expected 2, the scale of net.safetensors, found 3"),
         ("--pca=net.safetensors", "--pca: not needed: the weights contain their own P"),
         ("--output=net.safetensors/a", "--output: net.safetensors/a: expected a folder to write to"),
-        ("--bake --noise_level=5 --weights=nf.safetensors", "--noise_level: nf.safetensors (SRMDNF) takes no noise"),
+        ("--bake --noise_level=5 --weights=nf.safetensors", "--noise_level: nf.safetensors takes no noise"),
         ("--bake --jpeg=50", "--jpeg: expected off for net.safetensors, not trained for JPEGs, found 50"),
         ("--bake --jpeg=auto", "--jpeg: expected a value for all pictures, which is built in, found auto"),
         ("--jpeg=50", "--jpeg: expected --bake with it, which builds a degradation in, found none"),

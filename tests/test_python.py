@@ -216,7 +216,7 @@ def test_an_invalid_argument_of_restore_is_an_error_that_names_it(
 
 def test_srmdnf_accepts_no_noise_level(tmp_path: Path):
     restorer = load_small(tmp_path, conditions=("kernel",))
-    with pytest.raises(srmd.InputError, match=r"noise_level: expected 0 for SRMDNF, .*, found 5"):
+    with pytest.raises(srmd.InputError, match=r"noise_level: expected 0 for a network that takes no .*, found 5"):
         restorer.restore(RGB, "delta", noise_level=5)
 
 

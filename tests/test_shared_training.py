@@ -97,3 +97,9 @@ def test_a_command_that_torchrun_may_restart_must_go_on_with_its_own_run(flags: 
     with pytest.raises(InputError, match="resume: expected --output=FOLDER --resume, with which a restart by torchrun"):
         parse(["--mode=train", *flags.split()], Processes(0, 2, may_restart=True))
     assert parse(["--mode=train", "--output=run", "--resume"], Processes(0, 2, may_restart=True)).output == Path("run")
+
+
+@pytest.mark.parametrize("mode", ["prepare", "export", "panel"])
+def test_modes_that_share_nothing_are_refused(mode: str):
+    with pytest.raises(InputError, match=f"mode: expected train or test for 2 processes, found {mode}"):
+        parse([f"--mode={mode}"], Processes(0, 2))

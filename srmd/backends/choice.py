@@ -18,7 +18,7 @@ from torch import Tensor
 from srmd.backends.backend import OPTIONAL_ENGINES, Backend, make_network_function
 from srmd.backends.device import choose_precision, processor_description
 from srmd.base.errors import InputError
-from srmd.base.files import atomic_write, cache_folder
+from srmd.base.files import atomic_write, cache_folder, check_is_file, check_size
 from srmd.base.signals import deferred_signals
 from srmd.model import SRMD
 from srmd.winograd import compiled
@@ -26,6 +26,7 @@ from srmd.winograd.convolution import conv
 
 logger = logging.getLogger("srmd")
 
+MAX_CACHE_BYTES = 2**20
 CACHE_VERSION = 6  # part of the cache key; increased whenever the speed of one of our own backends changes
 # LR pixels. With PyTorch's convolutions, every call on a picture of this size, as on photos, gets new memory for its
 # features, which the system must clear; on a smaller one, calls reuse the memory and are faster per pixel.
@@ -196,8 +197,11 @@ def _cache_key(network: SRMD, backends: list[Backend]) -> str:
 def _read_cache() -> dict[str, str]:
     """Return the fastest backend's name for each cache key; nothing if the file is missing or broken."""
     try:
-        results = json.loads(_cache_file().read_text(encoding="utf-8"))
-    except (OSError, ValueError, RuntimeError):  # RuntimeError: the user has no home folder
+        path = _cache_file()
+        check_is_file(path)
+        check_size(path, MAX_CACHE_BYTES)
+        results = json.loads(path.read_text(encoding="utf-8"))
+    except (InputError, OSError, ValueError, RuntimeError):  # RuntimeError: the user has no home folder, or deep JSON
         return {}
     return results if isinstance(results, dict) else {}
 

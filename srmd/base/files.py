@@ -44,6 +44,12 @@ def check_is_file(path: str | Path, expected: str = "a file") -> None:
         raise InputError(f"{path}: expected {expected}, found {found}")
 
 
+def check_size(path: Path, max_bytes: int) -> None:
+    """Raises InputError if a file, which is about to be read whole, has more than `max_bytes` bytes."""
+    if (size := path.stat().st_size) > max_bytes:
+        raise InputError(f"{path}: expected at most {max_bytes / 1e6:.0f} MB, found {size / 1e6:.0f} MB")
+
+
 @contextmanager
 def name_in_errors(path: Path, temporary: Path | None = None) -> Iterator[None]:
     """Gives an OSError raised inside the name `path` if it has none, as that of a full disk, or names `temporary`."""

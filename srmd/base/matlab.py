@@ -26,7 +26,8 @@ def read_mat(path: Path) -> dict[str, Any]:
     try:
         return _read(path)
     except Exception as error:  # a damaged file can raise almost any exception in SciPy and h5py
-        raise InputError(f"{path}: not a MATLAB file ({error})") from error
+        found = " ".join(str(error).split())[:200]  # SciPy's messages may have several lines
+        raise InputError(f"{path}: not a MATLAB file ({found})") from error
 
 
 def _read(path: Path) -> dict[str, Any]:

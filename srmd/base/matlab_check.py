@@ -12,7 +12,10 @@ from collections.abc import Container
 
 MAX_BYTES = 2**28  # of the file, and of its content when it is decompressed
 MAX_VALUES = 2**25  # numbers and characters
-MAX_ARRAYS = 2**17  # arrays, cells and structs
+MAX_ARRAYS = 2**17  # arrays, cells, structs and names of fields
+MAX_FIELDS = 2**12  # of a struct; SciPy compares each name with all before it
+MAX_CHARACTERS = 2**20  # or their bytes; SciPy makes an object for each row of a text
+MAX_NAME_BYTES = 2**12
 MAX_DEPTH = 32  # of cells and structs inside others
 MAX_AXES = 32
 
@@ -31,6 +34,7 @@ COMPLEX_FLAG = 1 << 11
 
 VERSION_4_HEADER_BYTES = 20
 VERSION_4_NUMBER_BYTES = (8, 4, 4, 2, 2, 1)
+VERSION_4_TEXT = 1
 MAX_VERSION_4_TYPE = 5000  # of a header's first number; a larger one has the other byte order
 
 
@@ -70,13 +74,14 @@ class _Check:
 
     def __init__(self, order: str):
         self._order = order
-        self._arrays = self._values = 0
+        self._arrays = self._values = self._characters = 0
 
     def element(self, data: bytes) -> None:
         """Checks a variable: an element that is an array."""
         kind, size = self._integers(data, 0, 2)
         if kind != MATRIX or size > len(data) - 8:
             raise ValueError(f"an element of type {kind} with {size} bytes")
+        self._add_arrays(1)
         if self._array(data, 8, 0) > len(data):
             raise ValueError("an array that is cut short")
 
@@ -85,18 +90,17 @@ class _Check:
 
     def _array(self, data: bytes, position: int, depth: int) -> int:
         """Checks the array whose flags begin at a position, and returns the position behind it."""
-        self._arrays += 1
-        if self._arrays > MAX_ARRAYS or depth > MAX_DEPTH:
-            raise ValueError(f"more than {MAX_ARRAYS} cells and structs, or {MAX_DEPTH} inside of each other")
+        if depth > MAX_DEPTH:
+            raise ValueError(f"more than {MAX_DEPTH} cells and structs inside of each other")
         (flags,) = self._integers(data, position + 8, 1)
         position += 16
         array_class, parts = flags & 0xFF, 2 if flags & COMPLEX_FLAG else 1
         if array_class == OPAQUE:
             for _ in range(3):
-                _, _, position = self._data(data, position, NAME_TYPES)
+                position = self._name(data, position)
             return self._member(data, position, depth)
         count, position = self._count(data, position, array_class)
-        _, _, position = self._data(data, position, NAME_TYPES)
+        position = self._name(data, position)
         if array_class in (CELL, STRUCT, OBJECT, FUNCTION):
             members, position = self._members(data, position, array_class, count)
             for _ in range(members):
@@ -116,10 +120,26 @@ class _Check:
             self._add_values(count)
         return count, end
 
+    def _name(self, data: bytes, position: int) -> int:
+        _, size, end = self._data(data, position, NAME_TYPES)
+        if size > MAX_NAME_BYTES:
+            raise ValueError(f"a name of {size} bytes")
+        return end
+
+    def _add_arrays(self, count: int) -> None:
+        self._arrays += count
+        if self._arrays > MAX_ARRAYS:
+            raise ValueError(f"more than {MAX_ARRAYS} cells, structs and names of fields")
+
     def _add_values(self, count: int) -> None:
         self._values += count
         if self._values > MAX_VALUES:
             raise ValueError(f"more than {MAX_VALUES} numbers")
+
+    def _add_characters(self, count: int) -> None:
+        self._characters += count
+        if self._characters > MAX_CHARACTERS:
+            raise ValueError(f"more than {MAX_CHARACTERS} characters")
 
     def _members(self, data: bytes, position: int, array_class: int, count: int) -> tuple[int, int]:
         """The number of arrays inside a cell array, struct or function, and the position of the first."""
@@ -128,15 +148,20 @@ class _Check:
         if array_class == FUNCTION:
             return 1, position
         if array_class == OBJECT:
-            _, _, position = self._data(data, position, NAME_TYPES)  # the name of its class
+            position = self._name(data, position)  # of its class
         _, size, end = self._data(data, position, INTEGER_TYPES)
         name_length = struct.unpack_from(f"{self._order}i", data, end - 4 if size <= 4 else position + 8)[0]
         _, names, position = self._data(data, end, NAME_TYPES)
-        if size != 4 or name_length < 1:
+        if size != 4 or not 1 <= name_length <= MAX_NAME_BYTES:
             raise ValueError(f"a struct with names of {name_length} letters")
-        return count * (names // name_length), position
+        fields = names // name_length
+        if fields > MAX_FIELDS:
+            raise ValueError(f"a struct of more than {MAX_FIELDS} fields")
+        self._add_arrays(fields)
+        return count * fields, position
 
     def _member(self, data: bytes, position: int, depth: int) -> int:
+        self._add_arrays(1)  # an empty one too: SciPy makes an array of it
         kind, size = self._integers(data, position, 2)
         if kind != MATRIX:
             raise ValueError(f"an element of type {kind} inside a cell or struct")
@@ -145,7 +170,9 @@ class _Check:
     def _numbers(self, data: bytes, position: int, array_class: int, count: int, parts: int) -> int:
         """Checks the numbers or characters of an array; a complex one has two parts."""
         if array_class == CHARACTERS:
-            return self._data(data, position, TEXT_BYTES)[2]
+            _, size, end = self._data(data, position, TEXT_BYTES)
+            self._add_characters(max(count, size))
+            return end
         if array_class != SPARSE and array_class not in NUMERIC:
             raise ValueError(f"an array of class {array_class}")
         if array_class == SPARSE:
@@ -177,9 +204,10 @@ class _Check:
 
 
 def check_version_4(content: bytes) -> None:
-    """Raises ValueError or struct.error if the structure of a MATLAB file of version 4 is damaged."""
+    """Raises ValueError or struct.error if a MATLAB file of version 4 is damaged or exceeds a limit."""
     (kind,) = struct.unpack_from("<i", content)
-    order, position, values = "<" if 0 <= kind <= MAX_VERSION_4_TYPE else ">", 0, 0
+    order, position = "<" if 0 <= kind <= MAX_VERSION_4_TYPE else ">", 0
+    arrays = values = characters = 0
     while position < len(content):
         kind, rows, columns, is_complex, name_length = struct.unpack_from(f"{order}5i", content, position)
         number_type = kind // 10 % 10
@@ -188,7 +216,11 @@ def check_version_4(content: bytes) -> None:
         if min(rows, columns, name_length) < 0 or is_complex not in (0, 1):
             raise ValueError(f"an array of {rows}×{columns}")
         count = rows * columns * (1 + is_complex)
-        values += count
+        values, arrays = values + count, arrays + 1
+        if kind % 10 == VERSION_4_TEXT:
+            characters += count
         position += VERSION_4_HEADER_BYTES + name_length + count * VERSION_4_NUMBER_BYTES[number_type]
         if values > MAX_VALUES or position > len(content):
             raise ValueError("it is cut short, or holds too many numbers")
+        if characters > MAX_CHARACTERS or arrays > MAX_ARRAYS or name_length > MAX_NAME_BYTES:
+            raise ValueError(f"more than {MAX_CHARACTERS} characters or {MAX_ARRAYS} arrays, or a long name")

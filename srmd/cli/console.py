@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from srmd.base.errors import InputError
+from srmd.base.files import name_in_errors
 from srmd.cli.flags import FLAGS
+from srmd.cli.standard_output import STANDARD_OUTPUT
 from srmd.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -36,7 +38,8 @@ class _ConsoleHandler(logging.Handler):
         arguments = tuple(one_line(value) if isinstance(value, InputError) else value for value in arguments)
         prefix = "warning: " if record.levelno >= logging.WARNING else ""
         message = name_flags(str(record.msg))  # before file names are inserted, which may also contain backticks
-        tqdm.write(printable(prefix + (message % arguments if arguments else message)))
+        with name_in_errors(STANDARD_OUTPUT):
+            tqdm.write(printable(prefix + (message % arguments if arguments else message)))
 
 
 def printable(text: str) -> str:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from srmd.base.files import atomic_write, make_folder
-from srmd.cli.demo_steps import COMPRESSED, NOISY, SCALE, Demo, Photo
+from srmd.cli.demo_steps import COMPRESSED, JPEG_GAIN, NOISY, SCALE, Demo, Photo
 from srmd.degradation import degrade_picture, upsample
 from srmd.pictures.files import read_picture
 from srmd.pictures.metrics import score
@@ -27,6 +27,7 @@ TEXT = (
 )
 BICUBIC, HR = "LR, bicubic upscaling", "HR"
 AUTO, TOLD = "restored, told nothing", "restored, told the truth"
+
 UNTOLD_JPEG, TOLD_JPEG = "told nothing of JPEG", "told the tables"
 TRAINED = "new network"
 
@@ -58,7 +59,7 @@ def write_page(demo: Demo) -> dict[str, float]:
         temporary.write_text(results_page(TITLE, TEXT, sections), encoding="utf-8")
     mean = _metrics(demo, "trained")["mean"]
     gains = {"photo, told nothing": noisy.gain(AUTO), "photo, told the truth": noisy.gain(TOLD)}
-    return gains | {"new network": mean["psnr_y"] - mean["bicubic_psnr_y"]}
+    return gains | {JPEG_GAIN: compressed.gain(TOLD_JPEG), "new network": mean["psnr_y"] - mean["bicubic_psnr_y"]}
 
 
 class Results:
@@ -97,14 +98,18 @@ def _blind(demo: Demo, noisy: Results) -> Content:
 
 
 def _told(noisy: Results) -> Content:
-    text = "What the network makes of the photo if it is told what was done to it. A good estimate comes close to this."
+    text = (
+        "What the network makes of the photo if it is told what was done to it. What was estimated above should come "
+        "close to this."
+    )
     return text, [noisy.comparison(AUTO, TOLD, BICUBIC), noisy.table(BICUBIC, AUTO, TOLD)]
 
 
 def _jpeg(demo: Demo, compressed: Results) -> Content:
     text = (
         "A JPEG file holds quantisation tables, which say how much was lost. A network that is told nothing of them "
-        "takes the blocks of the compression for detail. Blur and noise were estimated both times."
+        "takes the blocks of the compression for detail. Blur and noise were estimated both times; compression hides "
+        "blur, so that less of it is found than there is."
     )
     return text, [
         compressed.comparison(UNTOLD_JPEG, TOLD_JPEG, BICUBIC),

@@ -16,6 +16,7 @@ from srmd.cli.flag import ON, Flag
 from srmd.cli.panel_flags import PANEL_GROUPS
 from srmd.cli.picture_flags import PICTURE_GROUPS
 from srmd.cli.restoring_flags import DEFAULT_TEXTS, RESTORING_GROUPS
+from srmd.cli.standard_output import print_text
 from srmd.cli.training_flags import TRAINING_GROUPS
 from srmd.config import ExportRequest, PanelRequest, PrepareRequest, TestRequest, TrainConfig
 
@@ -44,7 +45,7 @@ class Parser(argparse.ArgumentParser):
 
     def print_help(self, _file: object = None) -> None:
         """Prints the help; a full disk or a closed pipe is an error, which argparse's own method hides."""
-        print(self.format_help(), end="")
+        print_text(self.format_help(), end="")
 
 
 GROUPS: dict[str, tuple[Flag, ...]] = (

@@ -8,7 +8,6 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
-from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 from srmd.base.distributed import Processes
@@ -19,6 +18,7 @@ from srmd.cli.console import discard_log, log_to_console, one_line, printable, p
 from srmd.cli.package import run_package_command
 from srmd.cli.panel_flags import check_gradio
 from srmd.cli.requests import Request, parse
+from srmd.cli.standard_output import STANDARD_OUTPUT, print_text
 from srmd.config import (
     STANDARD_STREAM,
     ExportRequest,
@@ -90,9 +90,11 @@ def standard_output_for_picture() -> Iterator[BinaryIO]:
 
     The file descriptors are exchanged, so that this also holds for what an engine's C code prints.
     """
+    if sys.__stdout__ is None:
+        raise InputError("expected a file or a pipe as standard output, found it closed", "output")
     sys.stdout.flush()
     # Closing a stream writes what is left in it, so that an error of a full disk may come from there too.
-    with name_in_errors(Path("standard output")), os.fdopen(os.dup(sys.stdout.fileno()), "wb") as stream:
+    with name_in_errors(STANDARD_OUTPUT), os.fdopen(os.dup(sys.stdout.fileno()), "wb") as stream:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         try:
             yield stream
@@ -109,7 +111,7 @@ def _prepare(request: PrepareRequest) -> None:
         make_folder(request.output.parent)
     with prefix_errors("train_data"), progress_bar(**PACKING) as progress:
         summary = pack(request.train_data, request.output, progress, request.pack_options)
-    print(printable(str(summary)))
+    print_text(printable(str(summary)))
 
 
 def _export(request: ExportRequest) -> None:
@@ -141,7 +143,8 @@ def main(arguments: list[str]) -> int:
             log_to_console() if processes.is_first else discard_log()
             run(_parse(arguments, processes), processes)
         finally:
-            sys.stdout.flush()  # raises BrokenPipeError now, and not when Python exits and would print a traceback
+            with name_in_errors(STANDARD_OUTPUT):  # now, and not when Python exits and would print a traceback
+                sys.stdout.flush()
     except BrokenPipeError:  # such as from `head`, which reads only the first lines
         # Python flushes standard output again when it exits: that must not fail once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from srmd.base.files import clear_cache
 from srmd.base.paths import shipped_folder
+from srmd.cli.standard_output import print_text
 from srmd.config import PackageRequest
 from srmd.weights.shipped import network_files
 
@@ -15,10 +16,10 @@ SCORED_DATA = "Set5"
 def run_package_command(request: PackageRequest) -> None:
     """Prints the networks of the package, or empties the cache folder and prints what was removed."""
     if request.command == "list_weights":
-        print("\n".join(weights_table()))
+        print_text("\n".join(weights_table()))
     else:
         removed = clear_cache()
-        print("\n".join(f"removed {path}" for path in removed) or "the cache is empty")
+        print_text("\n".join(f"removed {path}" for path in removed) or "the cache is empty")
 
 
 def weights_table() -> list[str]:

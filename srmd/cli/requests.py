@@ -14,6 +14,7 @@ from srmd.cli.export_request import export_request
 from srmd.cli.flags import FLAGS, MODES, Parser, mode_parser
 from srmd.cli.panel_flags import panel_request
 from srmd.cli.restoring_checks import check_output, check_results, check_streams
+from srmd.cli.standard_output import print_text
 from srmd.cli.values import picture_source, words
 from srmd.config import (
     AUTO,
@@ -68,7 +69,7 @@ def parse(arguments: list[str], processes: Processes | None = None) -> Request:
         raise InputError(_explain_unknown(unknown[0].split("=")[0], mode or "test"))
     if values.get("output") == STANDARD_STREAM and not values.get("input"):
         raise InputError("expected a path, because only --input writes to standard output, found '-'", "output")
-    if mode in ("prepare", "panel") and processes.are_several:
+    if mode in ("prepare", "export", "panel") and processes.are_several:
         raise InputError(f"expected train or test for {processes.count} processes, found {mode}", "mode")
     if mode == "prepare":
         return _prepare_request(values)
@@ -99,10 +100,10 @@ def _check_values_of_dashes(arguments: list[str]) -> None:
 def _print_help_or_version(arguments: list[str]) -> None:
     """Prints help or version and ends by SystemExit(0), if the arguments ask for them or are empty."""
     if not arguments or {"-h", "--help"} & set(arguments):
-        print(HELP)
+        print_text(HELP)
         raise SystemExit(0)
     if "--version" in arguments:
-        print(f"srmd {__version__}")
+        print_text(f"srmd {__version__}")
         raise SystemExit(0)
 
 

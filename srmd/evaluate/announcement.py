@@ -47,7 +47,7 @@ def announcement(settings: TestSettings, weights: Weights) -> list[str]:
 
 def _describe_assumed(assumed: NamedDegradation, weights: Weights) -> str:
     has_noise_level = "noise" in weights.network.config.conditions
-    noise = _describe_noise(assumed.noise) if has_noise_level else "no noise level (SRMDNF)"
+    noise = _describe_noise(assumed.noise) if has_noise_level else "no noise level"
     if assumed.kernels == AUTO:
         return f"kernel and noise level {ESTIMATED}" if assumed.noise == AUTO else f"kernel {ESTIMATED}, {noise}"
     errors = _code_errors(assumed.kernels, weights)
@@ -62,7 +62,7 @@ def warnings(settings: TestSettings, weights: Weights) -> list[str]:
     assumed, messages = settings.assumed, []
     has_noise = assumed.has_noise or (settings.applied.has_noise and not settings.request.input)
     if has_noise and "noise" not in weights.network.config.conditions:
-        messages.append("SRMDNF takes no noise level: it treats all LR pictures as free of noise")
+        messages.append("this network takes no noise level: it treats all LR pictures as free of noise")
     is_jpeg = not settings.request.input and (settings.applied.jpeg or settings.request.assumed_jpeg not in (None, OFF))
     if is_jpeg and "jpeg" not in weights.network.config.conditions:
         messages.append("this network was not trained for JPEGs: it is told nothing of their compression")

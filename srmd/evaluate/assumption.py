@@ -119,4 +119,4 @@ class Assumptions:
         is_ignored = not self.noise_is_estimated and self._known_noise_level is None
         if is_ignored and noise_level and not self._has_warned:
             self._has_warned = True
-            logger.warning("%s: noise %g is estimated, but SRMDNF takes no noise level", label, noise_level)
+            logger.warning("%s: noise %g is estimated, but this network takes no noise level", label, noise_level)

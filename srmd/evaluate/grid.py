@@ -108,7 +108,7 @@ def check_grid(networks: Networks) -> None:
     """Raises InputError if noise levels are to be compared, and the only network takes none."""
     request, config = networks.settings.request, networks.main.weights.network.config
     if any(request.noise_grid) and "noise" not in config.conditions:
-        found = f"{request.weights} (SRMDNF) takes no noise level, found {max(request.noise_grid):g}"
+        found = f"{request.weights} takes no noise level, found {max(request.noise_grid):g}"
         raise InputError(found, "noise_grid")
 
 

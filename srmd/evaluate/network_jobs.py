@@ -90,7 +90,8 @@ def _result_exists(request: TestRequest, job: RestoringJob) -> bool:
 def _difference(network: NetworkJobs, job: RestoringJob, records: ResultRecords) -> str:
     """Why an existing result cannot be kept; empty if it was made from the same picture with equal settings."""
     row = records.rows.get(job.file)
-    if row is None:
+    is_estimated = network.networks.settings.request.kernel == AUTO
+    if row is None or (is_estimated and "kernel" not in row.get("estimated", {})):
         return "no metrics.json says how it was made"
     found = differences(row["settings"], network.entry)
     if row.get("quality") != quality_of(network.networks.settings.request, job):

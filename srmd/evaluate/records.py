@@ -21,7 +21,8 @@ from typing import Self, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from srmd.base.files import describe_path, is_locked, lock_while_open, name_in_errors
+from srmd.base.errors import InputError
+from srmd.base.files import check_size, describe_path, is_locked, lock_while_open, name_in_errors
 from srmd.config import AUTO, NamedMap
 from srmd.evaluate.metrics_file import METRICS_FILE, degradation_entry, weights_entry
 from srmd.evaluate.names import is_inside
@@ -32,6 +33,7 @@ from srmd.weights.estimators import read_estimator
 from srmd.weights.shipped import estimator_file
 
 JOURNALS = ".srmd-*.jsonl"
+MAX_BYTES = 2**27  # of metrics.json or a journal; a picture takes about a thousand
 
 
 class ResultRecords:
@@ -112,8 +114,11 @@ class ResultRecords:
 
 def is_results_folder(folder: Path) -> bool:
     """Whether a folder holds the results of this package."""
-    is_ours = _read_metrics(folder / METRICS_FILE).keys() >= {"version", "assumed", "images"}
-    return is_ours or any(folder.glob(JOURNALS))
+    if any(folder.glob(JOURNALS)):
+        return True
+    with suppress(InputError):  # it is too large
+        return _read_metrics(folder / METRICS_FILE).keys() >= {"version", "assumed", "images"}
+    return False
 
 
 def input_entry(source: Path) -> dict:
@@ -141,7 +146,7 @@ def settings_entry(networks: Networks) -> dict:
         "assumed_digest": _digest(arrays),
         "jpeg": networks.assumed_jpeg,
         "estimator_digest": _estimator_digest(networks.scale) if assumed.is_estimated else None,
-        "known_noise_level": known_noise_level(networks.settings),  # SRMDNF's `assumed` does not tell it
+        "known_noise_level": known_noise_level(networks.settings),  # not in `assumed` if the network takes none
         "self_ensemble": request.self_ensemble,
         "precision": request.precision,
         "outscale": request.outscale,
@@ -192,6 +197,7 @@ def _digest(arrays: Iterable[NDArray]) -> str:
 def _read_metrics(path: Path) -> dict:
     if describe_path(path) != "a file":  # opening a pipe could block for ever
         return {}
+    check_size(path, MAX_BYTES)
     try:
         metrics = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -221,7 +227,7 @@ def _rows_of_metrics(path: Path) -> list[dict]:
     """The rows of restored pictures, with their settings in place of the index; none if the file is of another form."""
     metrics = _read_metrics(path)
     try:
-        rows = [row for row in metrics["images"] if isinstance(row["file"], str) and is_inside(row["file"])]
+        rows = [row for row in metrics["images"] if _is_valid(row)]
         return [row | {"settings": metrics["settings"][row["settings"]]} for row in rows]
     except (KeyError, TypeError, IndexError, AttributeError):
         return []
@@ -231,6 +237,7 @@ def _rows_of_journal(path: Path) -> list[dict]:
     if describe_path(path) != "a file":
         return []
     try:
+        check_size(path, MAX_BYTES)
         text = path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:  # another run has removed it
         return []
@@ -238,6 +245,18 @@ def _rows_of_journal(path: Path) -> list[dict]:
     for line in text.splitlines():
         with suppress(ValueError, RecursionError):  # the last line of a run that was killed may be cut off
             row = json.loads(line)
-            if isinstance(row, dict) and isinstance(row.get("file"), str) and isinstance(row.get("settings"), dict):
+            if isinstance(row, dict) and _is_valid(row) and isinstance(row.get("settings"), dict):
                 rows.append(row)
-    return [row for row in rows if is_inside(row["file"])]
+    return rows
+
+
+def _is_valid(row: dict) -> bool:
+    """Whether a row names a file of its folder, and its estimated kernel, if it has one, by its widths.
+
+    Other kernels are names of files, which a row from elsewhere could let the program read.
+    """
+    file, estimated = row.get("file"), row.get("estimated", {})
+    if not isinstance(file, str) or not is_inside(file) or not isinstance(estimated, dict):
+        return False
+    kernel = estimated.get("kernel", "delta")
+    return isinstance(kernel, str) and (kernel == "delta" or kernel.startswith("gaussian:"))

@@ -31,7 +31,7 @@ def resolve_settings(request: TestRequest, weights: Weights) -> TestSettings:
     if request.input and noise != AUTO and applied.has_noise and "noise" not in config.conditions:
         argument = "noise_map" if request.noise_map else "noise_level"
         found = request.noise_map.path if request.noise_map else f"{request.noise_level:g}"
-        raise InputError(f"{request.weights} (SRMDNF) takes no noise level, found {found}", argument)
+        raise InputError(f"{request.weights} takes no noise level, found {found}", argument)
     if request.input and isinstance(jpeg, int) and "jpeg" not in config.conditions:
         raise InputError(f"{request.weights} was not trained for JPEGs, expected auto or off, found {jpeg}", "jpeg")
     downsampler = request.downsampler or weights.downsampler
@@ -47,7 +47,7 @@ def told_what_is_applied(settings: TestSettings, weights: Weights) -> NamedDegra
 def known_noise_level(settings: TestSettings) -> float | None:
     """The noise level of all pictures, the mean of a noise map; None if it is estimated.
 
-    SRMDNF is told 0, which does not mean that the pictures are known to have no noise.
+    A network that takes no noise level is told 0, which does not mean that the pictures are known to have no noise.
     """
     noise = settings.applied.noise
     if settings.request.assumed_noise_level is not None:

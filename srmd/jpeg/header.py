@@ -1,8 +1,10 @@
 """What the header of a JPEG says of its compression: quantisation tables, subsampling, and how colours are stored."""
 
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from mmap import mmap
 
 import numpy as np
 from PIL import Image
@@ -11,6 +13,8 @@ from srmd.jpeg.tables import SUBSAMPLINGS, JpegTables
 
 # Position in a table, row by row, of the entries in the order in which a file stores them (ITU-T T.81, figure A.6).
 ZIGZAG = sorted(range(64), key=lambda i: (i // 8 + i % 8, (i // 8 if (i // 8 + i % 8) % 2 else i % 8)))
+MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # without those that lie inside of a scan, and fill bytes
+END_OF_IMAGE = 0xD9
 DEFINE_TABLES, START_OF_SCAN, JFIF_SEGMENT, ADOBE_SEGMENT = 0xDB, 0xDA, 0xE0, 0xEE
 FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # markers of frames; the others are Huffman tables and the like
 MARKERS_WITHOUT_LENGTH = {0x01, *range(0xD0, 0xDA)}
@@ -86,6 +90,19 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
                 return
             yield marker, data[position + 4 : end]
             position = end
+
+
+def count_scans(data: bytes | mmap, limit: int) -> int:
+    """The number of scans of the JPEG that begins with some bytes; counting ends above `limit`."""
+    position = scans = 0
+    while scans <= limit and (match := MARKER.search(data, position)):
+        position, marker = match.end(), data[match.end() - 1]
+        if marker == END_OF_IMAGE:
+            break
+        scans += marker == START_OF_SCAN
+        if marker not in MARKERS_WITHOUT_LENGTH:
+            position += max(int.from_bytes(data[position : position + 2]), 2)
+    return scans
 
 
 def _tables_of(segment: bytes) -> Iterator[tuple[int, tuple[int, ...]]]:

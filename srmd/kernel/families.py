@@ -52,6 +52,16 @@ def asymmetric() -> NDArray:
     return kernel / kernel.sum()
 
 
+def max_width(scale: int) -> float:
+    """The largest width of training's isotropic kernels, HR pixels."""
+    return max(scale, 2, MAX_WIDTH)
+
+
+def max_variance(scale: int) -> float:
+    """The largest variance of training's anisotropic kernels, HR pixels²."""
+    return max(2 + 2 * scale, 6, MAX_VARIANCE)
+
+
 def random_kernels(rng: np.random.Generator, count: int, scale: int, size: int = KERNEL_SIZE) -> NDArray:
     """Random Gaussian kernels for training, (count, size, size): half isotropic, half anisotropic.
 
@@ -59,9 +69,8 @@ def random_kernels(rng: np.random.Generator, count: int, scale: int, size: int =
     kernels in 0.5 to max(2 + 2s, 8): the ranges of the paper's section 4.1, widened for small scales. Scale 1 has the
     ranges of scale 2.
     """
-    scale = max(scale, 2)
-    isotropic_widths = rng.uniform(0.2, max(scale, MAX_WIDTH), count)
-    variances = rng.uniform(0.5, max(2 + 2 * scale, MAX_VARIANCE), (2, count))
+    isotropic_widths = rng.uniform(0.2, max_width(scale), count)
+    variances = rng.uniform(0.5, max_variance(scale), (2, count))
     angle = rng.uniform(0, 180, count)
     is_isotropic = rng.random(count) < 0.5
     width1, width2 = np.where(is_isotropic, isotropic_widths, np.sqrt(variances))

@@ -7,6 +7,7 @@ module imports no torch, so that flags are checked before torch is imported.
 """
 
 import io
+import itertools
 import os
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,12 @@ from srmd.base.matlab import read_mat
 from srmd.base.npy import read_npy
 
 MAX_SIDE = 255  # pixels; a larger array is probably a photo, and blurring with it would take hours
+MAX_KERNELS = 2**14  # in a file
+MAX_VALUES = 2**26  # numbers in all kernels of a file, padded to squares
+MAX_NAMED = 10  # variables in an error message
 MAX_TEXT_BYTES = 2**22
 MIN_SUM_RATIO = 1e-6  # of a kernel's sum to its sum of absolute values; below, the sum is 0 but for rounding errors
+Kernels = list[NDArray] | NDArray  # arrays k×k, or a stack of them N×k×k
 GREY_WEIGHTS = (0.299, 0.587, 0.114)  # of R, G and B in grey (ITU-R BT.601)
 MAT_HEADER = b"MATLAB 5.0 MAT-file, a blur kernel or P of SRMD".ljust(116)
 
@@ -40,8 +45,15 @@ def read_kernels(path: Path) -> list[NDArray[np.float64]]:
     if not os.access(path, os.R_OK):
         raise InputError(f"{path}: expected a file that can be read, found no permission")
     arrays = reader(path)
-    names = [str(path)] if len(arrays) == 1 else [f"{path}[{i}]" for i in range(len(arrays))]
-    return [normalise_kernel(array, name) for array, name in zip(arrays, names, strict=True)]
+    if len(arrays) > MAX_KERNELS:
+        raise InputError(f"{path}: expected at most {MAX_KERNELS} kernels, found {len(arrays)}")
+    kernels, values = [], 0
+    for i, array in enumerate(arrays):
+        kernels.append(normalise_kernel(array, str(path) if len(arrays) == 1 else f"{path}[{i}]"))
+        values += kernels[-1].size
+        if values > MAX_VALUES:
+            raise InputError(f"{path}: expected kernels with at most {MAX_VALUES} numbers as squares, found more")
+    return kernels
 
 
 def normalise_kernel(kernel: NDArray, name: str) -> NDArray[np.float64]:
@@ -61,26 +73,29 @@ def normalise_kernel(kernel: NDArray, name: str) -> NDArray[np.float64]:
 
 def _odd_square(kernel: NDArray) -> NDArray:
     """The kernel padded with zeros to a square with an odd side, as the docstring of this module describes."""
+    if kernel.shape[0] == kernel.shape[1] and kernel.shape[0] % 2:
+        return kernel  # padding by nothing takes longer than all else
     kernel = np.pad(kernel, [(1 - side % 2, 0) for side in kernel.shape])
     return np.pad(kernel, [((max(kernel.shape) - side) // 2,) * 2 for side in kernel.shape])
 
 
-def _read_mat(path: Path) -> list[NDArray]:
+def _read_mat(path: Path) -> Kernels:
     """The kernels of the variable `kernel` or `kernels`, or else of the only variable that holds kernels."""
-    candidates = {name: kernels for name, value in read_mat(path).items() if (kernels := _kernels_in(value))}
+    candidates = {name: kernels for name, value in read_mat(path).items() if len(kernels := _kernels_in(value))}
     names = [name for name in ("kernel", "kernels") if name in candidates] or list(candidates)
     if len(names) != 1:
-        found = ", ".join(_summary(name, kernels) for name, kernels in candidates.items()) or "none"
+        named = itertools.islice(candidates.items(), MAX_NAMED)
+        found = ", ".join(_summary(name, kernels) for name, kernels in named) or "none"
         raise InputError(f"{path}: expected one variable with kernels, or one named kernel or kernels, found {found}")
     return candidates[names[0]]
 
 
-def _summary(name: str, kernels: list[NDArray]) -> str:
+def _summary(name: str, kernels: Kernels) -> str:
     height, width = kernels[0].shape
     return f"{name} ({len(kernels)} of {height}×{width})"
 
 
-def _kernels_in(value: Any) -> list[NDArray]:
+def _kernels_in(value: Any) -> Kernels:
     """The kernels in a MATLAB variable, a numeric array or a cell array of them; an empty list for other values."""
     if isinstance(value, list):
         cells = [_kernels_in(item) for item in value]
@@ -92,16 +107,16 @@ def _kernels_in(value: Any) -> list[NDArray]:
     return [value] if value.ndim == 2 else []
 
 
-def _split(stack: NDArray, count_is_last: bool) -> list[NDArray]:
-    """A stack N×k×k or k×k×N as N arrays k×k; `count_is_last` decides if the shape fits both."""
+def _split(stack: NDArray, count_is_last: bool) -> NDArray:
+    """A stack N×k×k or k×k×N as N×k×k; `count_is_last` decides if the shape fits both."""
     first_two_equal = stack.shape[0] == stack.shape[1]
     last_two_equal = stack.shape[1] == stack.shape[2]
     if first_two_equal != last_two_equal:
         count_is_last = first_two_equal
-    return list(np.moveaxis(stack, -1, 0) if count_is_last else stack)
+    return np.moveaxis(stack, -1, 0) if count_is_last else stack
 
 
-def _read_npy(path: Path) -> list[NDArray]:
+def _read_npy(path: Path) -> Kernels:
     array = read_npy(path)
     if array.ndim == 4 and 1 in array.shape[:2]:  # N×1×k×k or 1×N×k×k, as a batch in PyTorch
         array = array.reshape(-1, *array.shape[2:])

@@ -5,18 +5,20 @@ import shlex
 from pathlib import Path
 
 from srmd.config import AUTO, PanelRequest
+from srmd.model import NetworkConfig
 from srmd.panel.download import FileChoice
 from srmd.panel.session import Told
 from srmd.panel.settings import Settings
+from srmd.panel.whole import tile_side
 from srmd.pictures.formats import DEFAULT_QUALITY, QUALITY_FORMATS, format_of
 
 SPEED_FLAGS = ("device", "engine", "precision")  # they change the rounding of results
 
 
 def command_line(
-    request: PanelRequest, name: str, settings: Settings, told: Told, takes_noise_level: bool, format_flags: list[str]
+    request: PanelRequest, name: str, settings: Settings, told: Told, takes_noise_level: bool, further_flags: list[str]
 ) -> str:
-    """The command that restores the picture `name` as the page does; `format_flags` are those of the result's file.
+    """The command that restores the picture `name` as the page does; `further_flags` choose its tiles and its file.
 
     Where blur or noise level is set by hand, both are stated, because one would be estimated differently if the other
     is known.
@@ -31,7 +33,13 @@ def command_line(
         flags.append(f"--jpeg={settings.jpeg}")
     flags += [f"--{flag}={getattr(request, flag)}" for flag in SPEED_FLAGS if getattr(request, flag) != AUTO]
     name = f"./{name}" if name.startswith("-") else name
-    return shlex.join(["srmd", name, *flags, *format_flags])
+    return shlex.join(["srmd", name, *flags, *further_flags])
+
+
+def tile_flags(size: tuple[int, int], config: NetworkConfig) -> list[str]:
+    """The flag of the tiles of a picture of a height and width, whose rounding the result depends on; none for one."""
+    side = tile_side(config)
+    return [f"--tile={side}"] if max(size) > side else []
 
 
 def format_flags(choice: FileChoice, name: str, scale: int) -> list[str]:

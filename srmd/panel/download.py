@@ -1,11 +1,12 @@
 """The file of a restored picture, in the format that a person chooses."""
 
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from srmd.base.errors import InputError
-from srmd.panel.settings import whole_quality
+from srmd.panel.settings import whole_number
 from srmd.panel.whole import Result
 from srmd.pictures.files import encode_picture
 from srmd.pictures.formats import (
@@ -18,6 +19,7 @@ from srmd.pictures.formats import (
 )
 
 FORMATS = (*SUFFIXES, "keep")
+BLOCK = 2**20  # bytes
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class FileChoice:
     def __post_init__(self) -> None:
         if self.format not in FORMATS:
             raise InputError(f"expected one of {', '.join(FORMATS)}, found {self.format!r}", "format")
-        whole_quality(self.quality)
+        whole_number("file_quality", self.quality)
 
     def file_name(self, name: str, scale: int) -> str:
         """The name of the result of the picture `name`: photo_x2.png of photo.jpg."""
@@ -50,6 +52,12 @@ class ResultFile:
     def bytes(self) -> int:
         """Its size."""
         return sum(map(len, self.parts))
+
+    def blocks(self) -> Iterator[bytes]:
+        """Its content in blocks of at most BLOCK bytes, so that no download takes the memory of a whole file."""
+        for part in self.parts:
+            for start in range(0, len(part), BLOCK):
+                yield bytes(part[start : start + BLOCK])
 
 
 def result_file(result: Result, choice: FileChoice) -> ResultFile:

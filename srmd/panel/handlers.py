@@ -10,14 +10,22 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from srmd.base.errors import InputError
-from srmd.config import PanelRequest
+from srmd.config import AUTO, PanelRequest
 from srmd.panel import markup
-from srmd.panel.command import command_line, format_flags
+from srmd.panel.command import command_line, format_flags, tile_flags
 from srmd.panel.download import FileChoice
 from srmd.panel.layout import QUALITY, Controls
 from srmd.panel.session import Session
 from srmd.panel.sessions import Sessions
-from srmd.panel.settings import BOUNDS, NUMBERS, Settings, chosen_blur, chosen_noise_level
+from srmd.panel.settings import (
+    BOUNDS,
+    NUMBERS,
+    Settings,
+    checked_number,
+    chosen_blur,
+    chosen_noise_level,
+    number_between,
+)
 
 PROGRESS_INTERVAL = 0.25  # seconds
 Updates = dict[gr.components.Component, object]
@@ -30,27 +38,28 @@ class Handlers:
         self._controls, self._sessions, self._request = controls, sessions, request
         self._networks = sessions.networks
 
-    def open_first(self, *values: object, tab: str) -> Iterator[Updates]:
+    def open_first(self, scale: object, tab: str) -> Iterator[Updates]:
         """A new tab: loads the picture of the command line, if there is one."""
         if self._request.input is not None:
-            yield from self._open(tab, self._request.input, self._request.input.name, values)
+            yield from self._open(tab, self._request.input, scale)
 
-    def upload(self, path: str | None, *values: object, tab: str) -> Iterator[Updates]:
+    def upload(self, uploaded: object, scale: object, tab: str) -> Iterator[Updates]:
         """A picture was dropped, pasted or chosen; its file is removed once it is read."""
-        if path is None:
+        if uploaded is None:
             return
-        file = self._sessions.uploaded(path)
+        path = self._sessions.uploaded(uploaded)
         try:
-            yield from self._open(tab, file, file.name, values)
+            yield from self._open(tab, path, scale)
         finally:
-            file.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
 
-    def _open(self, tab: str, path: Path, name: str, values: tuple) -> Iterator[Updates]:
+    def _open(self, tab: str, path: Path, scale: object) -> Iterator[Updates]:
         controls = self._controls
-        yield {controls.upload: None, controls.message: markup.message(f"Reading {name} …")}
+        yield {controls.upload: None, controls.message: markup.message(f"Reading {path.name} …")}
+        settings = Settings(self._scale(scale))
         session = self._sessions.session(tab)
-        session.load(path, name)
-        settings = Settings(self._scale(values[0]))
+        session.load(path, path.name)
+        self._sessions.bound(tab)
         cleared = {controls.progress: "", controls.download: "", controls.candidates: gr.update(visible=False)}
         yield cleared | dict.fromkeys(controls.autos.values(), True) | self._shown_crop(session, settings)
         yield from self._show(session, settings, FileChoice())
@@ -81,7 +90,8 @@ class Handlers:
         session = self._sessions.session(tab)
         *values, column, row = values
         height, width = session.loaded.size
-        yield from self._move(session, (row or 0) / height, (column or 0) / width, tuple(values))
+        row, column = number_between("row", row, 0, height), number_between("column", column, 0, width)
+        yield from self._move(session, row / height, column / width, tuple(values))
 
     def _move(self, session: Session, row: float, column: float, values: tuple) -> Iterator[Updates]:
         session.centre = tuple(float(np.clip(at, 0, 1)) for at in (row, column))
@@ -155,20 +165,24 @@ class Handlers:
         found, told = session.found(settings), session.told(settings)
         if not session.is_newest(number):  # while this estimate was made, a person has changed a setting
             return
+        takes_jpeg = self._networks.takes_jpeg(settings.scale)
         shown: Updates = {
-            controls.found: markup.found_list(session.loaded, found, settings),
+            controls.found: markup.found_list(session.loaded, found, settings, takes_jpeg),
             controls.kernel: markup.kernel_figure(told),
             controls.command: self._command(session, settings, choice),
             controls.message: markup.message(text),
-            controls.jpeg: gr.update(interactive=self._networks.takes_jpeg(settings.scale)),
-            controls.quality: gr.update(interactive=self._networks.takes_jpeg(settings.scale)),
+            controls.jpeg: gr.update(interactive=takes_jpeg),
+            controls.quality: gr.update(interactive=takes_jpeg),
         }
+        if settings.jpeg == AUTO and found.jpeg is not None:
+            quality = int(np.clip(found.jpeg.tables.quality, *BOUNDS["quality"][:2]))
+            shown[controls.quality] = gr.update(interactive=takes_jpeg, value=quality)
         blur = chosen_blur(settings, found.estimate)
         values = blur._asdict() | {"noise_level": chosen_noise_level(settings, found.estimate)}
         for name, value in values.items():
             low, high, _ = BOUNDS[name]
             shown[controls.numbers[name]] = float(np.clip(value, low, high))
-        yield shown
+        yield shown | self._centre(session)
         pictures = session.preview(settings, number)
         if pictures is not None:
             yield {controls.comparison: pictures}
@@ -177,18 +191,20 @@ class Handlers:
         """The whole picture with a frame around the crop, and the crop's middle in numbers."""
         picture, controls = session.loaded, self._controls
         rows, columns = picture.crop(session.centre, settings.scale)
-        height, width = picture.size
-        return {
-            controls.overview: _framed(picture.overview, rows, columns, picture.size),
-            controls.column: round(session.centre[1] * width),
-            controls.row: round(session.centre[0] * height),
-        }
+        return {controls.overview: _framed(picture.overview, rows, columns, picture.size)} | self._centre(session)
+
+    def _centre(self, session: Session) -> Updates:
+        """The crop's middle in numbers."""
+        height, width = session.loaded.size
+        row, column = session.centre
+        return {self._controls.column: round(column * width), self._controls.row: round(row * height)}
 
     def _command(self, session: Session, settings: Settings, choice: FileChoice) -> str:
-        name = session.loaded.name
-        flags = format_flags(choice, name, settings.scale)
+        name, told = session.loaded.name, session.told(settings)
+        flags = tile_flags(session.loaded.size, self._networks.config(told.weights))
+        flags += format_flags(choice, name, settings.scale)
         takes_noise_level = self._networks.takes_noise_level()
-        return command_line(self._request, name, settings, session.told(settings), takes_noise_level, flags)
+        return command_line(self._request, name, settings, told, takes_noise_level, flags)
 
     def read_settings(self, values: tuple, changed: str = "") -> Settings:
         """The settings in the values of `Controls.settings`; the number `changed` is taken even where auto is on."""
@@ -196,7 +212,7 @@ class Handlers:
         count = len(NUMBERS)
         numbers, autos, (jpeg, quality) = others[:count], others[count : 2 * count], others[2 * count : 2 * count + 2]
         chosen = {
-            name: None if is_auto and name != changed else number
+            name: None if is_auto and name != changed else checked_number(name, number)
             for name, number, is_auto in zip(NUMBERS, numbers, autos, strict=True)
         }
         if jpeg == QUALITY or changed == "quality":

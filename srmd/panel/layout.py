@@ -17,6 +17,10 @@ LABELS = {
     "second_width": "Second blur width",
     "angle": "Angle of the blur, degrees",
     "noise_level": "Noise level of 255",
+    "quality": "JPEG quality",
+    "file_quality": "Quality of the file",
+    "column": "Middle of the crop, column",
+    "row": "Middle of the crop, row",
 }
 FORMAT_NAMES = {"png": "PNG", "jpg": "JPEG", "webp": "WebP", "tiff": "TIFF", "avif": "AVIF", "keep": "as the picture"}
 
@@ -99,8 +103,8 @@ def _picture_controls() -> dict:
         elem_id="overview",
     )
     with gr.Row(equal_height=True, elem_id="centre"):
-        column = gr.Number(label="Middle of the crop, column", precision=0, minimum=0, min_width=140, elem_id="column")
-        row = gr.Number(label="Middle of the crop, row", precision=0, minimum=0, min_width=140, elem_id="row")
+        column = gr.Number(label=LABELS["column"], precision=0, minimum=0, min_width=140, elem_id="column")
+        row = gr.Number(label=LABELS["row"], precision=0, minimum=0, min_width=140, elem_id="row")
     candidates = gr.Gallery(
         label="Candidates: click one to take its settings",
         columns=COLUMNS,
@@ -136,7 +140,7 @@ def _setting_controls(networks: PanelNetworks) -> dict:
         [("auto", AUTO), ("none", OFF), ("by quality", QUALITY)], value=AUTO, label="JPEG compression", elem_id="jpeg"
     )
     low, high, step = BOUNDS["quality"]
-    quality = gr.Slider(low, high, 75, step=step, label="JPEG quality", elem_id="quality", buttons=[])
+    quality = gr.Slider(low, high, 75, step=step, label=LABELS["quality"], elem_id="quality", buttons=[])
     with gr.Row(elem_id="kernel-row"):
         kernel = gr.HTML(elem_id="kernel", min_height=90)
         show_candidates = gr.Button("Show candidates", size="md", elem_id="show-candidates")
@@ -174,13 +178,13 @@ def _file_controls() -> dict:
     with gr.Row(equal_height=True):
         choices = [(FORMAT_NAMES[name], name) for name in FORMATS]
         file_format = gr.Dropdown(choices, value="png", label="Format of the result", min_width=130, elem_id="format")
-        low, high, step = BOUNDS["quality"]
+        low, high, step = BOUNDS["file_quality"]
         file_quality = gr.Slider(
             low,
             high,
             DEFAULT_QUALITY,
             step=step,
-            label="Quality of the file",
+            label=LABELS["file_quality"],
             min_width=160,
             elem_id="file-quality",
             buttons=[],

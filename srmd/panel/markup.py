@@ -7,6 +7,8 @@ import io
 from numpy.typing import NDArray
 from PIL import Image
 
+from srmd.config import AUTO
+from srmd.jpeg.tables import JpegTables
 from srmd.panel.download import ResultFile
 from srmd.panel.loaded import LoadedPicture
 from srmd.panel.session import Found, Told
@@ -16,18 +18,22 @@ from srmd.restore.estimate import Estimate
 from srmd.restore.jpeg import ToldJpeg
 from srmd.show.pictures import kernel_picture
 
-SOURCES = {"file": "from the file", "estimated": "estimated", "given": "as set"}
+SOURCES = {"file": "from the file", "estimated": "estimated"}
+TWICE = ", compressed twice"
 
 
-def found_list(picture: LoadedPicture, found: Found, settings: Settings) -> str:
-    """What was found in a picture, as a list of terms and descriptions."""
+def found_list(picture: LoadedPicture, found: Found, settings: Settings, takes_jpeg: bool) -> str:
+    """What was found in a picture, as a list of terms and descriptions.
+
+    `takes_jpeg`: whether a network of this scale can be told of JPEG.
+    """
     height, width = picture.size
     scale = settings.scale
     entries = {
         "Picture": f"{picture.name}, {width}×{height}; restored {scale * width}×{scale * height}",
         "Blur": describe_blur(found.estimate),
         "Noise": f"level {found.estimate.noise_level:g} of 255" if found.estimate.noise_level else "none",
-        "JPEG": describe_jpeg(found.jpeg),
+        "JPEG": describe_jpeg(found.jpeg, picture.picture.jpeg, is_searched=takes_jpeg and settings.jpeg == AUTO),
     }
     terms = [f"<dt>{term}</dt><dd>{html.escape(text)}</dd>" for term, text in entries.items()]
     warnings = [f"<dt>Note</dt><dd>{html.escape(warning)}</dd>" for warning in picture.picture.warnings]
@@ -47,11 +53,21 @@ def describe_blur(estimate: Estimate) -> str:
     return f"Gaussian of widths {wide:g} and {narrow:g} pixels of the result at {estimate.angle:g}° ({confidence})"
 
 
-def describe_jpeg(told: ToldJpeg | None) -> str:
-    """The compression that was found, and where it is known from."""
-    if told is None:
-        return "the network is told of none"
-    return f"{told.describe().removeprefix('JPEG ')}, {SOURCES[told.source]}"
+def describe_jpeg(told: ToldJpeg | None, of_file: JpegTables | None, is_searched: bool) -> str:
+    """The compression that was found, where it is known from, and what the network is told if that is another one.
+
+    `is_searched`: whether traces of JPEG were searched in the picture if the file is none.
+    """
+    if told is not None and told.source != "given":
+        return f"{_quality(told.tables)}{TWICE if told.is_compressed_twice else ''}, {SOURCES[told.source]}"
+    if is_searched:
+        return "no traces of JPEG compression were found"
+    in_file = "the file is no JPEG" if of_file is None else f"{_quality(of_file)}, {SOURCES['file']}"
+    return f"{in_file}; the network is told {'of none' if told is None else f'{_quality(told.tables)}, as set'}"
+
+
+def _quality(tables: JpegTables) -> str:
+    return f"quality ≈ {tables.quality} {tables.subsampling}"
 
 
 def kernel_figure(told: Told) -> str:

@@ -10,6 +10,11 @@ document.addEventListener("paste", (event) => {
   input.dispatchEvent(new Event("change", { bubbles: true }));
 });
 
+// Gradio hides what overflows the page, which would keep the crop from staying in view on a phone (page.css).
+function letTheCropStay() {
+  document.querySelector(".gradio-container")?.style.setProperty("overflow", "clip", "important");
+}
+
 // A file above MAX_UPLOAD bytes, which the server states, is not sent; a sentence says so.
 function refuseLargeFile(event) {
   const upload = document.querySelector("#upload");
@@ -94,4 +99,20 @@ function drag(divider, to) {
   send(window, "mouseup", to);
 }
 
+// The candidates may appear outside of what is seen.
+let awaitsCandidates = false;
+document.addEventListener("click", (event) => {
+  if (event.target.closest?.("#show-candidates")) awaitsCandidates = true;
+});
+
+function showCandidates() {
+  const gallery = document.querySelector("#candidates");
+  if (!awaitsCandidates || !gallery?.querySelector(".thumbnail-item")) return;
+  awaitsCandidates = false;
+  const isNarrow = matchMedia("(max-width: 600px)").matches; // there the gallery is higher than the window
+  gallery.scrollIntoView({ block: isNarrow ? "start" : "nearest" });
+}
+
+new MutationObserver(showCandidates).observe(document, { childList: true, subtree: true });
 new MutationObserver(nameElements).observe(document, { childList: true, subtree: true });
+new MutationObserver(letTheCropStay).observe(document, { childList: true, subtree: true });

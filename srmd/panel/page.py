@@ -10,7 +10,7 @@ from srmd.config import PanelRequest
 from srmd.panel import markup
 from srmd.panel.command import name_flags
 from srmd.panel.handlers import Handlers, Updates
-from srmd.panel.layout import Controls, make_controls
+from srmd.panel.layout import LABELS, Controls, make_controls
 from srmd.panel.sessions import Sessions
 
 STYLE = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
@@ -35,6 +35,7 @@ def build_page(sessions: Sessions, request: PanelRequest) -> gr.Blocks:
         controls = make_controls(sessions.networks)
         _connect(page, controls, Handlers(controls, sessions, request))
         page.unload(_closing(sessions))
+    sessions.uploads = page.upload_file_set
     page.queue(max_size=MAX_WAITING, api_open=False, default_concurrency_limit=None)
     return page
 
@@ -50,8 +51,8 @@ def _connect(page: gr.Blocks, controls: Controls, handlers: Handlers) -> None:
     """Connects the events of the components with the handlers."""
     inputs = [*controls.settings, *controls.file_choice]
     listen = _Listener(controls)
-    listen(page.load, handlers.open_first, inputs)
-    listen(controls.upload.upload, handlers.upload, [controls.upload, *inputs])
+    listen(page.load, handlers.open_first, [controls.scale])
+    listen(controls.upload.upload, handlers.upload, [controls.upload, controls.scale])
     listen(controls.scale.input, handlers.change, inputs, changed="scale")
     for name, slider in controls.numbers.items():
         listen(slider.input, handlers.change, inputs, changed=name)
@@ -82,10 +83,11 @@ class _Listener:
         """Calls `handler` with the values of `inputs`, the identifier of the tab and `fixed` when the event occurs."""
 
         def run(*values: object, tab: str, **further: object) -> Iterator[Updates]:
+            yield gr.skip()  # Gradio empties all outputs of a generator that ends without a yield
             try:
                 yield from handler(*values, tab=tab, **fixed, **further)
             except InputError as error:
-                yield {self._controls.message: markup.message(name_flags(str(error)), is_error=True)}
+                yield {self._controls.message: markup.message(_sentence(error), is_error=True)}
 
         # Gradio finds out from the annotations which further arguments a handler takes.
         if takes_event:
@@ -101,7 +103,14 @@ class _Listener:
             with_event,
             inputs,
             self._controls.all(),
+            preprocess=False,  # Gradio would show an error of its own for a number out of bounds
             show_progress="hidden",
             trigger_mode="multiple",
             api_visibility="private",
         )
+
+
+def _sentence(error: InputError) -> str:
+    """The message of an error, with the label on the page in place of the name of a setting."""
+    text, name = name_flags(str(error)), error.argument
+    return text if name not in LABELS else LABELS[name] + text.removeprefix(name)

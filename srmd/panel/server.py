@@ -2,14 +2,13 @@
 
 import os
 import socket
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from urllib.parse import quote
 
 from srmd.base.errors import InputError
 from srmd.config import PanelRequest
+from srmd.panel.folder import private_folder
 from srmd.panel.guard import Guard
 from srmd.panel.networks import PanelNetworks
 from srmd.panel.session import Compute
@@ -27,12 +26,12 @@ def serve(request: PanelRequest, announce: Callable[[str], object]) -> None:
     `announce` is called with the address of the page once it can be opened.
     Raises InputError if the port is in use or the network can't be read.
     """
-    with _listening(request.port) as listener, tempfile.TemporaryDirectory(prefix="srmd-panel-") as folder:
-        os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": folder}
+    with _listening(request.port) as listener, private_folder() as folder:
+        os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(folder)}
         import uvicorn
 
         port = listener.getsockname()[1]
-        sessions = Sessions(Compute(PanelNetworks(request)), Path(folder))
+        sessions = Sessions(Compute(PanelNetworks(request)))
         app = Guard(make_app(sessions, request), port, MAX_UPLOAD)
         config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=CLOSING_SECONDS, ws="none")
         announce(f"http://{HOST}:{port}/")
@@ -43,6 +42,7 @@ def make_app(sessions: Sessions, request: PanelRequest) -> object:
     """The page and the addresses of its results as an ASGI application."""
     import gradio as gr
     from fastapi import FastAPI, Response
+    from fastapi.responses import StreamingResponse
     from gradio import processing_utils
 
     from srmd.panel.page import SCRIPT, STYLE, build_page, theme
@@ -56,8 +56,8 @@ def make_app(sessions: Sessions, request: PanelRequest) -> object:
         if file is None:
             return Response("This result is gone: restore the picture again.", 404, media_type="text/plain")
         disposition = f"attachment; filename*=UTF-8''{quote(file.name)}"
-        content = b"".join(file.parts)
-        return Response(content, media_type="application/octet-stream", headers={"content-disposition": disposition})
+        headers = {"content-disposition": disposition, "content-length": str(file.bytes)}
+        return StreamingResponse(file.blocks(), media_type="application/octet-stream", headers=headers)
 
     return gr.mount_gradio_app(
         app,

@@ -18,11 +18,12 @@ class Sessions:
 
     Attributes:
         networks: the networks of all sessions.
+        uploads: the paths of the files that were uploaded and not opened yet.
     """
 
-    def __init__(self, compute: Compute, folder: Path):
-        self._compute, self._folder = compute, folder.resolve()
-        self.networks = compute.networks
+    def __init__(self, compute: Compute):
+        self._compute, self.networks = compute, compute.networks
+        self.uploads: set[str] = set()
         self._lock = threading.Lock()
         self._sessions: OrderedDict[str, Session] = OrderedDict()
 
@@ -31,13 +32,19 @@ class Sessions:
         with self._lock:
             session = self._sessions.setdefault(tab, Session(self._compute))
             self._sessions.move_to_end(tab)
-            while len(self._sessions) > 1 and self._is_too_much():
-                self._close(next(iter(self._sessions)))
-            return session
+        self.bound(tab)
+        return session
+
+    def bound(self, tab: str) -> None:
+        """Closes other tabs with a picture until number and memory are within the bounds."""
+        with self._lock:
+            others = [name for name, session in self._sessions.items() if session.picture is not None and name != tab]
+            while others and self._is_too_much():
+                self._close(others.pop(0))
 
     def _is_too_much(self) -> bool:
-        count = len(self._sessions)
-        return count > MAX_SESSIONS or sum(session.bytes for session in self._sessions.values()) > MAX_BYTES
+        sessions = [session for session in self._sessions.values() if session.picture is not None]
+        return len(sessions) > MAX_SESSIONS or sum(session.bytes for session in sessions) > MAX_BYTES
 
     def close(self, tab: str) -> None:
         """Forgets a tab that was closed."""
@@ -48,12 +55,14 @@ class Sessions:
     def _close(self, tab: str) -> None:
         self._sessions.pop(tab).close()
 
-    def uploaded(self, path: str) -> Path:
-        """The path of a file that was uploaded; raises InputError for any other path, which a browser may send."""
-        file = Path(path).resolve()
-        if not file.is_relative_to(self._folder):
-            raise InputError("expected an uploaded picture, found another path")
-        return file
+    def uploaded(self, uploaded: object) -> Path:
+        """The path of a file that a browser sends; raises InputError unless it was uploaded and is opened once."""
+        path = uploaded.get("path") if isinstance(uploaded, dict) else None
+        with self._lock:
+            if not isinstance(path, str) or path not in self.uploads:
+                raise InputError("expected an uploaded picture, found another path")
+            self.uploads.remove(path)
+        return Path(path)
 
     def file(self, secret: str) -> ResultFile | None:
         """The file of a session by its secret; None if no session has it any more."""

@@ -26,7 +26,8 @@ BOUNDS = {
     "second_width": Bounds(0, 8, 0.01),
     "angle": Bounds(0, 180, 1),  # degrees
     "noise_level": Bounds(0, 100, 0.1),  # of 255
-    "quality": Bounds(1, 100, 1),
+    "quality": Bounds(1, 100, 1),  # of a JPEG
+    "file_quality": Bounds(1, 100, 1),
 }
 NUMBERS = ("width", "second_width", "angle", "noise_level")
 
@@ -49,7 +50,7 @@ class Settings:
             if getattr(self, name) is not None:
                 checked_number(name, getattr(self, name))
         if self.jpeg not in (AUTO, OFF):
-            whole_quality(self.jpeg)
+            whole_number("quality", self.jpeg)
 
     @property
     def is_auto(self) -> bool:
@@ -60,18 +61,24 @@ class Settings:
 def checked_number(name: str, value: object) -> float:
     """A number within the bounds of a setting; raises InputError, which names the setting."""
     low, high, _ = BOUNDS[name]
+    return number_between(name, value, low, high)
+
+
+def number_between(name: str, value: object, low: float, high: float) -> float:
+    """A number from `low` to `high`; raises InputError with a name for others."""
     is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not is_number or not math.isfinite(value) or not low <= value <= high:
-        raise InputError(f"expected a number from {low:g} to {high:g}, found {value!r}", name)
+        found = "nothing" if value is None else repr(value)
+        raise InputError(f"expected a number from {low:g} to {high:g}, found {found}", name)
     return float(value)
 
 
-def whole_quality(value: object) -> int:
-    """A quality of a JPEG or of a file, 1 to 100; raises InputError."""
-    quality = checked_number("quality", value)
-    if quality != int(quality):
-        raise InputError(f"expected a whole number, found {value!r}", "quality")
-    return int(quality)
+def whole_number(name: str, value: object) -> int:
+    """A whole number within the bounds of a setting; raises InputError, which names the setting."""
+    number = checked_number(name, value)
+    if number != int(number):
+        raise InputError(f"expected a whole number, found {value!r}", name)
+    return int(number)
 
 
 class Blur(NamedTuple):

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from srmd.base.errors import InputError
 from srmd.degradation import Degradation
+from srmd.model import NetworkConfig
 from srmd.panel.loaded import LoadedPicture
 from srmd.panel.settings import Settings
 from srmd.panel.turns import Turns
@@ -15,9 +16,14 @@ from srmd.pictures.picture import quantise
 from srmd.restore.restorer import Restorer
 
 MAX_RESULT_PIXELS = 2**28
-# LR pixels; the result does not depend on it. A tile takes a second at most on two cores: so long may the crop of
-# another person, or a click on "cancel", have to wait.
+# LR pixels; the result depends on it by the rounding of the computation only. A tile takes a second at most on two
+# cores: so long may the crop of another person, or a click on "cancel", have to wait.
 TILE = 258
+
+
+def tile_side(config: NetworkConfig) -> int:
+    """The side in LR pixels of the tiles; a network whose last features are as large as HR gets smaller ones."""
+    return TILE // config.scale if config.head == "upsample" else TILE
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +102,7 @@ class WholeRun:
 
     def _restore(self, tiles: Turns) -> Result:
         lr, alpha, scale = self._source.lr, self._source.picture.alpha, self._restorer.config.scale
+        tile = tile_side(self._restorer.config)
         if alpha is not None:
 
             def advance(pixels: int) -> None:
@@ -103,17 +110,17 @@ class WholeRun:
                 tiles.give_way()
 
             with tiles.turn():
-                alpha = self._restorer.restore_alpha(alpha, self._assumed, TILE, progress=advance)
+                alpha = self._restorer.restore_alpha(alpha, self._assumed, tile, progress=advance)
             self._pixels_done = lr[..., 0].size
         one_channel = self._source.has_one_channel
         sr = np.empty((scale * lr.shape[0], scale * lr.shape[1], 1 if one_channel else 3), lr.dtype)
-        restored = self._restorer.restore_tiles(lr, self._assumed, TILE)
+        restored = self._restorer.restore_tiles(lr, self._assumed, tile)
         while True:
             with tiles.turn():
-                tile = next(restored, None)
-            if tile is None:
+                finished = next(restored, None)
+            if finished is None:
                 return Result(self._source, self._settings, sr, alpha)
-            rows, columns, sr_tile = tile
+            rows, columns, sr_tile = finished
             sr[rows, columns] = quantise(sr_tile[0].permute(1, 2, 0).numpy(), sr.dtype, one_channel)
             self._advance(sr_tile[0, 0].numel() // scale**2)
 

@@ -24,12 +24,12 @@ from srmd.pictures import tiff16
 from srmd.pictures.decode import to_picture
 from srmd.pictures.formats import ALPHA_FORMATS, DEFAULT_QUALITY, GREY16_FORMATS, QUALITY_FORMATS, format_of
 from srmd.pictures.jpeg import read_jpeg_tables
-from srmd.pictures.metadata import count_frames, fit_metadata, load_image, read_metadata, save_options
+from srmd.pictures.metadata import fit_metadata, has_several_pictures, load_image, read_metadata, save_options
 from srmd.pictures.picture import Metadata, Picture, as_floats, change_depth, quantise
 from srmd.pictures.pillow import pillow_settings
 from srmd.pictures.png16 import encode_16_bit_png, with_16_bits
 from srmd.pictures.png_chunks import HEADER_END, PNG_GREY_ALPHA, PngHeader, metadata_chunks, read_png_header
-from srmd.pictures.stated_size import check_ico, check_stated_size
+from srmd.pictures.stated_size import check_ico, check_scans, check_stated_size
 from srmd.pictures.tiff import check_tiff, correct_tiff, describe_tiff, stored_size
 
 ORIENTATION = ExifTags.Base.Orientation
@@ -67,7 +67,8 @@ def _errors_of_reading(path: Path) -> Iterator[None]:
 
 def _read_picture(path: Path, max_pixels: int) -> Picture:
     with open_image(path, max_pixels) as image:
-        frames = count_frames(image)
+        several = has_several_pictures(image)
+        check_scans(image)
         if image.format == "TIFF":
             check_tiff(image)
             orientation = image.tag_v2.get(ORIENTATION, 1)  # Pillow removes it when it loads the pixels
@@ -88,8 +89,8 @@ def _read_picture(path: Path, max_pixels: int) -> Picture:
             picture = tiff16.with_16_bits(correct_tiff(picture, image), image, path, orientation)
     if png:
         picture = _complete_png(picture, png, path, orientation)
-    if frames > 1:
-        warning = f"it holds {frames} pictures (frames or pages), of which the first is used"
+    if several:
+        warning = "it holds several pictures (frames or pages), of which the first is used"
         picture = replace(picture, warnings=(warning, *picture.warnings))
     return picture
 

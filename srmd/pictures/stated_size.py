@@ -1,9 +1,10 @@
-"""Checks the sizes that a picture file states before its pixels are decoded.
+"""Checks the sizes that a picture file states, and the scans of a JPEG, before its pixels are decoded.
 
 A decoder takes memory for what the headers state: 256 bytes of JPEG 2000 may state 268 megapixels, and take 5 GB.
 """
 
 import io
+import mmap
 from contextlib import suppress
 from typing import BinaryIO
 
@@ -13,6 +14,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
 from srmd.base.errors import InputError
+from srmd.jpeg.header import count_scans
 from srmd.pictures.png_chunks import PNG_SIGNATURE
 
 # Of pictures with more pixels than UNCHECKED_PIXELS, a file has at least a byte for this number of pixels. Deflate, the
@@ -20,6 +22,7 @@ from srmd.pictures.png_chunks import PNG_SIGNATURE
 MAX_PIXELS_PER_BYTE = 2048
 UNCHECKED_PIXELS = 2**26
 MAX_ICON_PIXELS = 2**22  # of a picture in an icon; by the formats' definitions they have up to 1024×1024 pixels
+MAX_SCANS = 100  # of a JPEG; a progressive one has about 10, and programs that search for the best ones use up to 64
 ICO_SIGNATURE = b"\0\0\1\0"
 TILE_WIDTH, TILE_LENGTH = ExifTags.Base.TileWidth, ExifTags.Base.TileLength
 BLP_JPEG = 0  # compression of BLP1
@@ -53,6 +56,15 @@ def check_stated_size(image: Image.Image, bytes_in_file: int, max_pixels: int) -
         raise InputError("expected FITS without compression")  # Pillow takes 100 bytes per pixel
     if image.format == "ICNS":
         _check_icns(image)
+
+
+def check_scans(image: Image.Image) -> None:
+    """Raises InputError if an opened JPEG has more than MAX_SCANS scans, each of which takes as long as a picture."""
+    if image.format not in ("JPEG", "MPO"):
+        return
+    with mmap.mmap(image.fp.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        if count_scans(content, MAX_SCANS) > MAX_SCANS:
+            raise InputError(f"expected a JPEG of at most {MAX_SCANS} scans, found more")
 
 
 def _stated_pixels(image: Image.Image) -> list[int]:

@@ -12,9 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from srmd.base.errors import InputError, prefix_errors
-from srmd.degradation import check_noise_level
+from srmd.degradation import MAX_NOISE_LEVEL, check_noise_level
 from srmd.estimator import STRIDE, WINDOW, blur_parameters, gaussian_of, turning_matrix
 from srmd.jpeg.tables import NO_JPEG, JpegCondition, JpegTables
+from srmd.kernel.families import max_variance, max_width
 from srmd.kernel.specs import to_kernel
 from srmd.kernel.window import centre_offset
 from srmd.pictures.conversion import to_pixels
@@ -23,6 +24,7 @@ from srmd.pictures.picture import as_floats
 from srmd.pictures.transparency import spread_visible_colours
 from srmd.restore.decision import Posterior, decide
 from srmd.restore.flat import flat_share, without_bars
+from srmd.restore.periodic import line_share
 from srmd.weights.estimators import read_estimator
 from srmd.weights.shipped import estimator_file
 
@@ -33,15 +35,18 @@ PLACE = 128  # side in LR pixels of the places that large pictures are estimated
 MAX_PLACES = 16
 MAX_DENSE_PIXELS = 192**2  # of a picture whose windows overlap; larger ones have enough windows without
 MAX_WHOLE_PIXELS = MAX_PLACES * PLACE**2  # of a picture that is estimated as a whole
+MIN_WINDOWS = 4  # that do not overlap, in a picture; one with fewer, below some 32×32 pixels, tells nothing
 # The precision that a network states is right for pictures of this many LR pixels: measured on held-out pictures. It
 # grows in proportion to the number of pixels, up to this factor.
 CALIBRATED_PIXELS, MAX_SHARPENING = 1000, 4.0
+MAX_LINE_SHARE = 0.9  # above which a picture is a pattern that repeats; photos have at most 0.8
+MAX_EXCESS = 1.1  # of an expected width over the widest of training, which a photo with that blur may be read as
 MIN_DETAIL = 2.0  # levels of 255; pictures with less tell nothing of their blur
 # Deviations of the blur, by scale in LR pixels, above which a picture tells hardly more than that it has a blur of the
 # scale's range: flat pictures with noise, uniform noise, dithers. Photos with a noise level of 30 have smaller ones.
 MAX_BLUR_DEVIATIONS = {1: 0.72, 2: 0.36, 3: 0.3, 4: 0.27}
 # Deviation of log(1 + noise level) / 2 above which a picture that was not compressed looks like no photo with noise.
-# Photos have at most 0.16. Neither do pictures with more noise than this: dithers to two colours.
+# Photos have at most 0.16. Neither do pictures with more noise than this: dithers to two colours. No noise is assumed.
 MAX_NOISE_DEVIATION, MAX_NOISE_OF_PHOTOS = 0.3, 100
 # Text is read as noise, but with a deviation above the first value, and many of its pixels equal their neighbours.
 TEXT_NOISE_DEVIATION, TEXT_FLAT_SHARE = 0.1, 0.25
@@ -54,7 +59,7 @@ class Estimate:
 
     widths: tuple[float, float]  # HR pixels, the larger one first, rounded to 2 decimals
     angle: float  # of the long axis as in `gaussian:W1,W2,ANGLE`, whole degrees, 0 to 179; 0 if isotropic
-    noise_level: float  # 0 to 255, one decimal
+    noise_level: float  # 0 to 75 unless a higher one is known, one decimal
     confidence: float  # 0 to 1: how probable it is that little is lost by assuming this kernel
 
     @property
@@ -90,26 +95,28 @@ class BlindEstimator:
         kernel: NDArray | None = None,
         noise_level: float | None = None,
         jpeg: JpegTables | None = None,
+        *,
+        is_part: bool = False,
     ) -> Estimate:
         """The estimate for an LR picture (h, w, 3), uint8, uint16 or floats in 0 to 1, without transparency.
 
         `kernel`, (k, k), or `noise_level` is what is known already. The estimate repeats a known noise level; of a
         known kernel it states the Gaussian with equal second moments. `jpeg` is the quantisation of a JPEG, None of a
-        picture that was never compressed. Raises InputError for arrays of another shape.
+        picture that was never compressed. A picture of fewer than MIN_WINDOWS windows tells nothing, unless it is a
+        part of a larger one, `is_part`. Raises InputError for arrays of another shape.
         """
         if pixels.ndim != 3 or pixels.shape[2] != 3:
             found = "×".join(map(str, pixels.shape))
             raise InputError(f"expected an array H×W×3, found {found}", "pixels")
         pixels = without_bars(pixels)
         cut = _places(pixels)
+        if (_is_small(pixels) and not is_part) or np.mean([line_share(place) for place in cut]) > MAX_LINE_SHARE:
+            return _assume_nothing(kernel, noise_level)
         places = [_to_lr(place) for place in cut]
         posterior = self.posterior(places, NO_JPEG if jpeg is None else jpeg.condition)
-        tells_blur = _detail(places) >= MIN_DETAIL and posterior.blur_deviation() < MAX_BLUR_DEVIATIONS[self.scale]
-        if noise_level is None and jpeg is None and _is_text(posterior, cut):
+        tells_blur = _detail(places) >= MIN_DETAIL and self._is_in_range(posterior)
+        if noise_level is None and not _tells_noise(posterior, cut, is_jpeg=jpeg is not None):
             tells_blur, noise_level = False, 0.0
-        if noise_level is None:
-            is_certain = jpeg is not None or posterior.noise_deviation() < MAX_NOISE_DEVIATION
-            tells_blur &= is_certain and posterior.noise_level() < MAX_NOISE_OF_PHOTOS
         size = pixels.shape[0] * pixels.shape[1] / CALIBRATED_PIXELS
         posterior = posterior.sharpened(min(size, MAX_SHARPENING))
         return self._decide(posterior, tells_blur, kernel, noise_level)
@@ -120,10 +127,14 @@ class BlindEstimator:
         """Estimates for overlapping windows of size×size LR pixels: rows, columns and the estimate of each.
 
         The last windows in each direction end at the border, so that all windows have one size if the picture is large
-        enough.
+        enough. Whether it has too few pixels to tell anything depends on the whole picture, not on a window.
         """
+        is_part = not _is_small(pixels)
         rows, columns = (_spans(length, size, size - overlap) for length in pixels.shape[:2])
-        return [(*spans, self.estimate(pixels[spans], jpeg=jpeg)) for spans in itertools.product(rows, columns)]
+        return [
+            (*spans, self.estimate(pixels[spans], jpeg=jpeg, is_part=is_part))
+            for spans in itertools.product(rows, columns)
+        ]
 
     @torch.no_grad()
     def posterior(self, places: list[Tensor], jpeg: JpegCondition = NO_JPEG) -> Posterior:
@@ -143,6 +154,12 @@ class BlindEstimator:
             precisions.append(turning.T @ cholesky @ cholesky.T @ turning)
         return Posterior(np.mean(means, 0), np.mean(precisions, 0))
 
+    def _is_in_range(self, posterior: Posterior) -> bool:
+        """Whether a blur is told, and is one that the networks know."""
+        widest = max(max_width(self.scale), max_variance(self.scale) ** 0.5)
+        wide, _, _ = gaussian_of(posterior.mean[:3], self.scale)
+        return posterior.blur_deviation() < MAX_BLUR_DEVIATIONS[self.scale] and wide <= MAX_EXCESS * widest
+
     def _decide(
         self, posterior: Posterior, tells_blur: bool, kernel: NDArray | None, noise_level: float | None
     ) -> Estimate:
@@ -151,7 +168,7 @@ class BlindEstimator:
             posterior = posterior.given_blur(blur_parameters(*shape, self.scale))
         if noise_level is None:
             level = posterior.noise_level()
-            noise_level = 0.0 if level < MIN_NOISE_LEVEL else round(min(level, 255.0), 1)
+            noise_level = 0.0 if level < MIN_NOISE_LEVEL else round(min(level, float(MAX_NOISE_LEVEL)), 1)
         else:
             posterior = posterior.given_noise_level(noise_level)
         if kernel is not None:
@@ -223,6 +240,26 @@ def _detail(places: list[Tensor]) -> float:
     green = [255 * place[0, 1] for place in places]
     curvature = [grey.diff(n=2, dim=dim).abs().flatten() for grey in green for dim in (0, 1)]
     return torch.cat(curvature).quantile(0.99).item()
+
+
+def _is_small(pixels: NDArray) -> bool:
+    """Whether a picture (h, w, 3) has too few pixels to tell anything."""
+    return (pixels.shape[0] // WINDOW) * (pixels.shape[1] // WINDOW) < MIN_WINDOWS
+
+
+def _assume_nothing(kernel: NDArray | None, noise_level: float | None) -> Estimate:
+    """The estimate for a picture that tells nothing: what is known, else no blur and no noise."""
+    noise_level = 0.0 if noise_level is None else noise_level
+    if kernel is None:
+        return Estimate((0.0, 0.0), 0.0, noise_level, 0.0)
+    return Estimate(*_rounded_shape(*_moments(kernel)), noise_level, 1.0)
+
+
+def _tells_noise(posterior: Posterior, places: list[NDArray], is_jpeg: bool) -> bool:
+    """Whether a picture, given by places (h, w, 3), looks like a photo whose noise level can be read."""
+    if posterior.noise_level() >= MAX_NOISE_OF_PHOTOS:
+        return False
+    return is_jpeg or (posterior.noise_deviation() < MAX_NOISE_DEVIATION and not _is_text(posterior, places))
 
 
 def _is_text(posterior: Posterior, places: list[NDArray]) -> bool:

@@ -87,7 +87,7 @@ class Restorer:
                 `"gaussian:W1,W2,ANGLE"` (widths in HR pixels, degrees), the path of a kernel file, an array k×k in
                 correlation orientation, or `"auto"`: estimated from the picture.
             noise_level: standard deviation of the picture's noise, 0 to 255, or `"auto"`: estimated from the picture;
-                0 if the network takes no noise level (SRMDNF).
+                0 if the network takes no noise level.
             tile: side in LR pixels of the tiles that are computed one by one; auto: the backend's default.
             self_ensemble: whether to return the mean of the results for the picture's 8 flips and rotations, which
                 takes 8 times as long.
@@ -144,7 +144,7 @@ class Restorer:
             return fit_kernel(array, size)
 
     def _known_noise_level(self, noise_level: float | Auto) -> float | None:
-        """The noise level; None if it is to be estimated, or if it is not known and SRMDNF needs none."""
+        """The noise level; None if it is to be estimated, or if it is not known and the network takes none."""
         takes_noise_level = "noise" in self.config.conditions
         if isinstance(noise_level, str) and noise_level == AUTO:
             with prefix_errors("noise_level"):
@@ -153,7 +153,8 @@ class Restorer:
             return None
         check_noise_level(noise_level)
         if noise_level and not takes_noise_level:
-            raise InputError(f"expected 0 for SRMDNF, which takes no noise level, found {noise_level:g}", "noise_level")
+            found = f"found {noise_level:g}"
+            raise InputError(f"expected 0 for a network that takes no noise level, {found}", "noise_level")
         return float(noise_level)
 
     def _assume(

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from srmd.config import TrainConfig
-from srmd.degradation import Degradation, border, degradation_map, degrade
+from srmd.degradation import MAX_NOISE_LEVEL, Degradation, border, degradation_map, degrade
 from srmd.jpeg.codec import Compression
 from srmd.packs.reader import PackedPictures
 from srmd.train.colours import COLOUR_SHARES, ColourShares, augment_colours
@@ -22,7 +22,6 @@ from srmd.train.memory import PicturesInMemory, to_device
 
 CANDIDATES = 3  # random crops per sample, of which the most detailed one is used: flat crops teach little
 ROUNDED_SHARE = 1 / 2  # share of samples whose LR is rounded to 8 bits, as in files; published tables do not round LR
-MAX_NOISE_LEVEL = 75  # standard deviation, on the scale 0 to 255
 NO_NOISE_SHARE = 1 / 3  # share of samples without noise; these teach the network most, because noise hides detail
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from srmd.degradation import Degradation, border, degrade
+from srmd.degradation import MAX_NOISE_LEVEL, Degradation, border, degrade
 from srmd.estimator import SCALES, WINDOW, blur_parameters, turning_matrix
 from srmd.kernel.families import gaussian
 from srmd.packs.reader import PackedPictures
@@ -31,7 +31,6 @@ RESIZED_SHARE = 0.4  # of draws, whose pictures are made sharper or softer by re
 MIN_FACTOR, MAX_FACTOR = 0.4, 1.2  # by which they are resized
 RESAMPLING = Image.Resampling.LANCZOS
 GRAPHICS, DOTS = 1, 1  # of CROPS, that are drawn on the LR grid
-MAX_NOISE_LEVEL = 75
 EXTRA_NOISE_SHARE = 0.4  # of patches without noise, to which noise is added when they are used
 CLEAN_JPEG_SHARE = 0.4  # of patches that are compressed: without noise in any case
 POOL = 40_000  # patches kept in memory, 1.1 GB

@@ -13,6 +13,7 @@ from srmd.base.errors import InputError, prefix_errors
 from srmd.base.files import (
     atomic_write,
     check_is_file,
+    check_size,
     describe_path,
     make_folder,
     name_in_errors,
@@ -23,6 +24,8 @@ from srmd.pictures.metrics import non_finite_to_none
 from srmd.weights.shipped import network_name
 
 RUNS = Path("runs")
+MAX_CONFIG_BYTES = 2**20
+MAX_METRICS_BYTES = 2**28  # of metrics.jsonl; a row has about 150
 KEPT_CHECKPOINTS = 3
 # Numbers in a row of metrics.jsonl.
 REQUIRED_NUMBERS = ("step", "loss", "lr", "images_per_s")
@@ -100,6 +103,7 @@ class RunFolder:
         if describe_path(self.metrics) == "no such file":
             return []
         check_is_file(self.metrics)
+        check_size(self.metrics, MAX_METRICS_BYTES)
         rows = []
         for line in self.metrics.read_text(encoding="utf-8", errors="replace").splitlines():
             with suppress(ValueError, RecursionError):
@@ -213,6 +217,7 @@ def _read_config(path: Path) -> TrainConfig:
     """The configuration in config.json. Raises InputError if the file holds anything else."""
     with prefix_errors("resume"):
         check_is_file(path)
+        check_size(path, MAX_CONFIG_BYTES)
     try:
         stored = NEW_FIELDS | json.loads(path.read_text(encoding="utf-8"))
         if "conditions" not in stored:

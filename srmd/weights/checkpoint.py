@@ -1,7 +1,6 @@
 """Reads and writes checkpoints, from which training runs are resumed. Reading runs no code from the file."""
 
 import io
-import pickle
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,10 @@ import torch
 from torch import Tensor
 
 from srmd.base.errors import InputError
-from srmd.base.files import atomic_write, check_is_file
-from srmd.weights.pytorch_check import check_before_loading, check_tensors
+from srmd.base.files import atomic_write, check_is_file, check_size
+from srmd.weights.pytorch_check import ForeignObjectError, check_before_loading, check_tensors
 
+MAX_BYTES = 2**31  # of a file; it is read whole. This project's largest checkpoint has 30 MB
 # Entries of checkpoints of every version of this project.
 REQUIRED_FIELDS = ("version", "step", "network_config", "network", "ema", "optimizer", "pca")
 
@@ -69,14 +69,15 @@ def load_pytorch_file(path: Path) -> Any:
     Raises InputError if the file is damaged or could run code, and OSError if it cannot be read from disk.
     """
     check_is_file(path, "a checkpoint")
+    check_size(path, MAX_BYTES)
     content = path.read_bytes()  # outside of `try`: an error of the disk is not an error in the file
     try:
         check_before_loading(content)
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        check_tensors(state)
+        check_tensors(state, len(content))
         return state
+    except ForeignObjectError as error:
+        problem = f"expected tensors in dictionaries, found {error}; Python objects are not loaded: they may run code"
+        raise InputError(f"{path}: {problem}; save the network's state_dict() instead") from error
     except Exception as error:  # a damaged file can raise any exception in the unpickler
-        if isinstance(error, pickle.UnpicklingError) and "Weights only" in str(error):
-            problem = "expected tensors in dictionaries, found Python objects, which are not loaded: they may run code"
-            raise InputError(f"{path}: {problem}; save the network's state_dict() instead") from error
         raise InputError(f"{path}: not a checkpoint ({' '.join(str(error).split())[:100]})") from error

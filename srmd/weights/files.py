@@ -21,6 +21,7 @@ from srmd.base.files import atomic_write, check_is_file
 from srmd.base.ncnn_format import NCNN_FLOAT16, NCNN_FLOAT32, NCNN_PARAM
 from srmd.base.paths import shipped_folder
 from srmd.config import are_conditions
+from srmd.kernel.files import MAX_SIDE
 from srmd.kernel.pca import read_pca
 from srmd.model import MAX_SCALE, SRMD, NetworkConfig
 from srmd.weights.checkpoint import checkpoint_from_dict, is_checkpoint, load_pytorch_file
@@ -39,7 +40,7 @@ LIMITS = {
     "scale": (1, MAX_SCALE),
     "features": (3, 2**16),
     "layers": (2, 2**12),
-    "kernel_size": (1, 2**10),
+    "kernel_size": (1, MAX_SIDE),
     "pca_dim": (1, 2**16),
 }
 ESTIMATOR_KIND = "estimator"  # in the metadata; the files of networks that restore have no such entry

@@ -18,15 +18,17 @@ from torch import Tensor
 
 from srmd.base.arithmetic import ceil_div
 from srmd.base.errors import InputError
-from srmd.base.files import check_is_file
+from srmd.base.files import check_is_file, check_size
 from srmd.base.matlab import read_mat
 from srmd.base.ncnn_format import NCNN_FLOAT16, NCNN_FLOAT32, NCNN_PARAM
 from srmd.kernel.families import KERNEL_SIZE
+from srmd.kernel.files import MAX_SIDE
 from srmd.kernel.pca import PCA_DIM
 from srmd.model import MAX_SCALE, NetworkConfig
 from srmd.weights.surgery import empty_network, grey_weights_to_rgb, merge_norm
 
 NCNN_PARAMETER = re.compile(r" (\d{1,2})=(-?\d{1,10})(?= )")
+MAX_BIN_BYTES = 2**31  # of ncnn's .bin, which is read whole
 MAX_PARAM_BYTES = 2**20  # of a .param file, which is text
 MAX_FOUND = 200  # characters of what was found that an error message repeats
 KAIR_KEY = re.compile(r"model\.(\d{1,4})\.(weight|bias|running_mean|running_var|num_batches_tracked)")
@@ -63,6 +65,7 @@ def read_ncnn(path: Path) -> ForeignNetwork:
     param, binary = (path, path.with_suffix(".bin")) if is_param else (path.with_suffix(".param"), path)
     for file in (param, binary):
         check_is_file(file, "this file, because ncnn's .param and .bin belong together")
+    check_size(binary, MAX_BIN_BYTES)
     shapes, scale = _ncnn_layers(param)
     data, offset, convolutions = binary.read_bytes(), 0, []
     for shape in shapes:
@@ -233,7 +236,7 @@ def _matconvnet_pca(net: dict, path: Path) -> Tensor | None:
     pca = meta.get("P") if isinstance(meta, dict) else None
     if pca is None:
         return None
-    if not _is_numeric(pca) or pca.ndim != 2 or not _is_odd_square(pca.shape[1]):
+    if not _is_numeric(pca) or pca.ndim != 2 or not _is_odd_square(pca.shape[1]) or pca.shape[1] > MAX_SIDE**2:
         raise InputError(f"{path}: expected net.meta.P to be 15×225, found {_summary('P', pca)}")
     return _tensor(pca).float().contiguous()
 

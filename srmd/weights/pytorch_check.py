@@ -17,6 +17,8 @@ END_RECORD = b"PK\5\6"  # the last record of a ZIP
 END_RECORD_BYTES = 22  # without a comment
 MAX_OPERATIONS = 2**19  # of a pickle
 MAX_PICKLE_BYTES = 2**23
+MAX_PARTS = 2**14  # of a ZIP; opening each takes a fifth of a millisecond
+MAX_BUILDS = 16  # objects with attributes, such as the `_metadata` of a state dict; each may copy a large dictionary
 MAX_TUPLE = 1000  # values in a tuple, and in the tuples inside it
 LEGACY_PICKLES = 5  # at the start of a file from before PyTorch 1.6: magic number, protocol, system, content, keys
 STORAGE_BYTES = {
@@ -30,8 +32,23 @@ STORAGE_BYTES = {
     "CharStorage": 1,
     "ByteStorage": 1,
     "BoolStorage": 1,
-    "UntypedStorage": 1,
 }
+# What pickles of state dicts and checkpoints name. PyTorch allows more, such as `bytearray`, which makes an array of
+# any size from one number.
+ORDERED_DICT = "collections OrderedDict"
+FUNCTIONS = {ORDERED_DICT, "torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter"}
+OBJECTS = FUNCTIONS | {f"torch {name}" for name in STORAGE_BYTES}
+OTHER_TENSORS = {
+    f"torch._utils _rebuild_{kind}"
+    for kind in ("qtensor", "sparse_tensor", "sparse_csr_tensor", "nested_tensor", "meta_tensor_no_storage")
+}
+
+
+OTHER_TENSOR = "it has a sparse or quantised tensor, or one without values"
+
+
+class ForeignObjectError(ValueError):
+    """A pickle names an object that no state dict or checkpoint holds; the message is its name."""
 
 
 class _Value(NamedTuple):
@@ -52,6 +69,8 @@ def check_before_loading(content: bytes) -> None:
         raise ValueError("it has bytes behind its ZIP")
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         entries = archive.infolist()
+        if len(entries) > MAX_PARTS:
+            raise ValueError(f"it has {len(entries)} parts, more than {MAX_PARTS}")
         _check_entries(entries, len(content))
         if damaged := archive.testzip():  # PyTorch ignores checksums
             raise ValueError(f"its part {damaged} is damaged, or has no checksum")
@@ -97,6 +116,7 @@ def _run(operations: Iterable[tuple]) -> dict[str, int]:
     marks: list[int] = []
     memo: dict[int, _Value] = {}
     storages: dict[str, int] = {}
+    builds = 0
     for number, (operation, argument, _) in enumerate(operations):
         if number > MAX_OPERATIONS:
             raise ValueError(f"its pickle has more than {MAX_OPERATIONS} operations")
@@ -111,10 +131,35 @@ def _run(operations: Iterable[tuple]) -> dict[str, int]:
             marks.append(len(stack))
         else:
             popped = _pop(stack, marks, operation)
+            _check_operation(name, argument, popped)
+            builds += name == "BUILD"
+            if builds > MAX_BUILDS:
+                raise ValueError(f"its pickle has more than {MAX_BUILDS} objects with attributes")
             if name == "BINPERSID":
                 _add_storage(storages, popped[-1].value)
             stack += _pushed(operation, argument, popped)
     return storages
+
+
+def _check_operation(name: str, argument: Any, popped: list[_Value]) -> None:
+    """Raises ValueError if an operation names or calls anything that makes more than tensors and dictionaries."""
+    if name in ("GLOBAL", "INST"):
+        _check_object(argument)
+    elif name == "STACK_GLOBAL":
+        _check_object(" ".join(str(item.value) for item in popped))
+    elif name == "REDUCE":
+        function, arguments = (item.value for item in popped)
+        if function not in FUNCTIONS or (function == ORDERED_DICT and arguments != ()):
+            raise ValueError(f"its pickle calls {function!s:.100}")
+    elif name in ("OBJ", "NEWOBJ", "NEWOBJ_EX"):
+        raise ValueError(f"its pickle calls {popped[0].value!s:.100}")
+
+
+def _check_object(name: str) -> None:
+    if name in OTHER_TENSORS:
+        raise ValueError(OTHER_TENSOR)
+    if name not in OBJECTS:
+        raise ForeignObjectError(name[:100].replace(" ", "."))
 
 
 def _pop(stack: list[_Value], marks: list[int], operation: pickletools.OpcodeInfo) -> list[_Value]:
@@ -152,20 +197,27 @@ def _add_storage(storages: dict[str, int], identity: Any) -> None:
         raise ValueError(f"its storage {key} has two sizes")
 
 
-def check_tensors(content: Any) -> None:
-    """Raises ValueError unless all tensors in dictionaries, lists and tuples are plain numbers that the file stores."""
-    todo, seen = [content], set()
+def check_tensors(content: Any, length: int) -> None:
+    """Raises ValueError unless all tensors in dictionaries, lists and tuples are plain numbers that the file stores.
+
+    A tensor that several keys share counts for each, because readers copy it for each. `length` is the file's, in
+    bytes.
+    """
+    todo, seen, total = [content], set(), 0
     while todo:
         item = todo.pop()
         if isinstance(item, Tensor):
             _check_tensor(item)
+            total += item.numel() * item.element_size()
         elif isinstance(item, dict | list | tuple) and id(item) not in seen:
             seen.add(id(item))
             todo += [*item.keys(), *item.values()] if isinstance(item, dict) else item
+    if total > length:
+        raise ValueError(f"its tensors have {total} bytes, its file {length}: several share their values")
 
 
 def _check_tensor(tensor: Tensor) -> None:
     if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
-        raise ValueError("it has a sparse or quantised tensor, or one without values")
+        raise ValueError(OTHER_TENSOR)
     if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
         raise ValueError(f"it has a tensor {tuple(tensor.shape)} that repeats its values")

@@ -8,21 +8,23 @@ from typing import Any
 from torch import Tensor
 
 from srmd.base.errors import InputError
-from srmd.base.files import check_is_file
+from srmd.base.files import check_is_file, check_size
 from srmd.base.signals import deferred_signals
 
 MAX_HEADER_BYTES = 2**20
+MAX_BYTES = 2**31  # of a file
 LENGTH = struct.Struct("<Q")  # of the header, at the beginning of the file
 
 
 def read_safetensors(path: Path, key: str = "srmd") -> tuple[Any, dict[str, Tensor]]:
     """The value under `key` in the metadata, None if there is none, and the tensors by name.
 
-    Raises InputError if the file is damaged or its header exceeds MAX_HEADER_BYTES.
+    Raises InputError if the file is damaged or its header exceeds a limit.
     """
     from safetensors import SafetensorError, safe_open
 
     check_is_file(path)
+    check_size(path, MAX_BYTES)
     with path.open("rb") as file:
         start = file.read(LENGTH.size)
     try:

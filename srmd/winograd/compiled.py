@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from srmd.base.arithmetic import ceil_div
-from srmd.base.files import atomic_write, cache_folder
+from srmd.base.errors import InputError
+from srmd.base.files import atomic_write, cache_folder, check_is_file
 from srmd.winograd.transforms import INPUT_TILE, OUTPUT_TILE, filter_transform
 
 C_SOURCE = Path(__file__).with_name("convolution.c")
@@ -208,7 +209,7 @@ def load() -> CompiledConvolution | None:
         return None
     try:
         return CompiledConvolution(_library_path())
-    except (AttributeError, OSError, RuntimeError, ValueError, subprocess.CalledProcessError):
+    except (InputError, AttributeError, OSError, RuntimeError, ValueError, subprocess.CalledProcessError):
         return None
 
 
@@ -221,6 +222,7 @@ def _library_path() -> Path:
     path = cache_folder() / f"convolution-{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.so"
     if not path.exists():
         _compile(compiler, path)
+    check_is_file(path)  # loading a pipe would block for ever
     if path.stat().st_uid != os.getuid():  # loading a library runs code of whoever wrote it
         raise OSError(f"{path} belongs to another user")
     return path

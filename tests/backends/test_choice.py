@@ -238,3 +238,16 @@ def test_winograd_is_not_faster_when_it_is_slow(network: SRMD, monkeypatch: pyte
 
     monkeypatch.setattr(choice, "conv", slow_conv)
     assert not winograd_is_faster(network, (1, 8, 8))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes")
+def test_a_pipe_or_a_large_file_in_the_cache_is_not_read(cache: Path):
+    file = cache / "srmd" / "engines.json"
+    file.parent.mkdir()
+    os.mkfifo(file)
+    assert choice._read_cache() == {}
+    file.unlink()
+    file.write_text('{"a": "b"}')
+    assert choice._read_cache() == {"a": "b"}
+    file.write_text('{"a": "b"}' + " " * 2**20)
+    assert choice._read_cache() == {}

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -72,6 +73,68 @@ def test_a_damaged_file_is_refused(content: bytes, tmp_path: Path):
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"a\.mat: not a MATLAB file"):
         read_mat(path)
+
+
+def struct_of(names: bytes, *members: bytes) -> bytes:
+    """A struct whose fields have names of one letter; their length is stored in a tag, as MATLAB does."""
+    return array(2, (1, 1), struct.pack("<HHi", 5, 4, 2), element(1, names), *members)
+
+
+def compressed(*elements: bytes) -> bytes:
+    parts = [zlib.compress(each, 9) for each in elements]
+    return matlab_5(*[struct.pack("<II", 15, len(part)) + part for part in parts])  # without padding
+
+
+EMPTY = struct.pack("<II", 14, 0)
+NAMES = b"".join(letters.encode() + b"\0" for letters in map(chr, range(33, 127))) * 50
+# Files that would take minutes or gigabytes in SciPy, and what the error says.
+SLOW = {
+    "a text of many rows": (
+        compressed(array(4, (2**20 + 8, 1), element(16, b"A" * (2**20 + 8)))),
+        "1048576 characters",
+    ),
+    "many texts": (compressed(*[array(4, (1, 2**19), element(16, b"A" * 2**19))] * 3), "1048576 characters"),
+    "more letters than its shape": (compressed(array(4, (1, 1), element(16, b"A" * 2**21))), "1048576 characters"),
+    "a shape without letters": (matlab_5(array(4, (2**21, 1), element(16, b"A"))), "1048576 characters"),
+    "version 4, a text of many rows": (
+        struct.pack("<5i", 51, 2**20 + 1, 1, 0, 2) + b"t\0" + b"A" * (2**20 + 1),
+        "1048576 characters",
+    ),
+    "version 4, many arrays": (struct.pack("<5i", 10, 0, 0, 0, 0) * (2**17 + 1), "131072 arrays"),
+    "version 4, a long name": (struct.pack("<5i", 0, 0, 0, 0, 5000) + bytes(5000), "a long name"),
+    "empty cells": (compressed(array(1, (2**17, 1), EMPTY * 2**17)), "131072 cells"),
+    "a struct of many fields": (compressed(struct_of(NAMES, EMPTY * 4700)), "4096 fields"),
+    "fields of one name": (compressed(struct_of(b"a\0" * 4097, EMPTY * 4097)), "4096 fields"),
+    "many structs of many fields": (
+        compressed(*[array(2, (0, 0), struct.pack("<HHi", 5, 4, 2), element(1, NAMES[:8000]))] * 33),
+        "131072 cells",
+    ),
+    "a long name of a field": (
+        compressed(array(2, (1, 1), struct.pack("<HHi", 5, 4, 5000), element(1, b"a" * 5000), EMPTY)),
+        "names of 5000 letters",
+    ),
+    "a long name": (compressed(array(6, (1, 2), numbers(), name=b"a" * 5000)), "a name of 5000 bytes"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), SLOW.values(), ids=SLOW)
+def test_a_file_that_scipy_would_read_slowly_is_refused_at_once(content: bytes, message: str, tmp_path: Path):
+    path = tmp_path / "a.mat"
+    path.write_bytes(content)
+    start = time.process_time()
+    with pytest.raises(InputError, match=rf"a\.mat: not a MATLAB file \(.*{message}"):
+        read_mat(path)
+    assert time.process_time() - start < 2
+
+
+def test_the_largest_text_and_struct_are_read(tmp_path: Path):
+    path = tmp_path / "a.mat"
+    fields = {f"f{number}": number for number in range(4096)}
+    scipy.io.savemat(path, {"text": "A" * 2**19, "rows": ["ab", "cd"], "fields": fields}, do_compression=True)
+    found = read_mat(path)
+    assert found["text"] == "A" * 2**19
+    assert found["rows"] == "abcd"
+    assert len(found["fields"]) == 4096
 
 
 VALUES = {

@@ -20,7 +20,16 @@ from benchmarks.blind_cells import (
     published_scores,
 )
 from benchmarks.blind_scores import AUTO, BICUBIC, NOISE_0, TRUTH, Pair, ScaleScorer, ScoreCache, columns_of
-from benchmarks.blind_tables import Score, cells_below_floor, dasr_table, report, summary, worst_pairs
+from benchmarks.blind_tables import (
+    Score,
+    cells_below_floor,
+    count_pairs,
+    dasr_table,
+    gaussian8_table,
+    report,
+    summary,
+    worst_pairs,
+)
 from srmd.degradation import imresize
 from srmd.kernel.families import gaussian
 from srmd.pictures.photos import builtin_test_pictures
@@ -149,6 +158,37 @@ def test_no_published_mean_stands_beside_a_part_of_its_pictures():
         "| x2, 1.2 | Set5 (4) | 30.00 | 37.00 | 34.00 | 34.10 | – | – | – | 3.00, 3.00 | 2.90, 2.90 |"
     )
     assert cells_below_floor(scores) == []
+
+
+def test_no_published_mean_stands_beside_widths_with_different_pictures():
+    cells = cells_of("gaussian8", 3)
+    scores = [made_score(cell, name, 25, 30, 29) for cell in cells for name in "abcde"]
+    assert "| x3, 1.35 to 2.4 | Set5 | 25.00 | 30.00 | 29.00 | 29.10 | – | 33.06 | 34.19 | – |" in gaussian8_table(
+        scores
+    )
+    for part in (
+        scores[:-5],
+        scores[:-1],
+        scores[::5] + scores[-5:],
+    ):  # a width is missing; one, or most, are not whole
+        last = gaussian8_table(part).splitlines()[-1]
+        assert last == "| x3, 1.35 to 2.4 | Set5 | 25.00 | 30.00 | 29.00 | 29.10 | – | – | – | – |"
+
+
+def test_a_pair_of_two_tables_counts_once():
+    shared = [Cell(table, 3, "gaussian:2.4") for table in ("dasr", "gaussian8")]
+    scores = [made_score(cell, "a", 25, 30, 24) for cell in shared]
+    scores += [made_score(Cell("gaussian8", 3, "gaussian:2.25"), "a", 25, 30, 29)]
+    assert count_pairs(score.pair for score in scores) == 2
+    assert "2 of the 9 pairs" in report(scores, "command", 9)
+    assert summary(scores)["pairs below bicubic, percent"] == 50
+    assert [line.split(" | ")[-1] for line in worst_pairs(scores).splitlines()[2:]] == ["6.00 |", "1.00 |"]
+
+
+def test_the_tables_have_degradations_in_common_at_x3_and_x4():
+    pictures = [("Set5", Path(name)) for name in "abc"]
+    pairs = {scale: blind.all_pairs(pictures, TABLES, [scale]) for scale in SCALES}
+    assert [len(each) - count_pairs(each) for each in pairs.values()] == [0, 3, 3]
 
 
 @pytest.fixture(scope="module")

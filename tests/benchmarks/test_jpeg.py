@@ -1,5 +1,6 @@
 """Scores of networks that are told of JPEG: measured with small networks, stored, continued and reported."""
 
+import math
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from PIL import Image
 from benchmarks import jpeg, jpeg_report, jpeg_scores
 from benchmarks.jpeg_scores import ERRORS, KERNELS, QUALITIES, SCORES, Key, Score, Scores, add_score, read_scores, told
 from benchmarks.plans import ROOT
+from picture_files import open_picture
 from small_restoring import write_network
 from srmd.degradation import degrade_picture
 from srmd.pictures.metrics import score
@@ -126,6 +128,21 @@ def test_noise_levels_are_tried_as_long_as_psnr_rises(monkeypatch: pytest.Monkey
     assert tried == measured
 
 
+def test_a_grey_jpeg_is_scored_as_pillow_writes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    write_network("srmd_x1.safetensors", scale=1, conditions=("kernel", "noise"))
+    write_network("srmdj_x1.safetensors", scale=1, conditions=("kernel", "noise", "jpeg"))
+    monkeypatch.setattr(jpeg, "shipped", lambda name: Path(f"{name}.safetensors"))
+    DATA.mkdir()
+    Image.fromarray(PHOTO).convert("L").save(DATA / "a.png")
+    open_picture(DATA / "a.png").save("a.jpg", quality=10)
+    benchmark = jpeg.Benchmark(Path("srmdj_x1.safetensors"), FILE, is_grey=True)
+    cell = benchmark._cells(DATA)[0]
+    error = np.asarray(open_picture("a.jpg"), float) - np.asarray(open_picture(DATA / "a.png"))
+    assert (cell.kernel, cell.quality) == ("delta", 10)
+    assert benchmark.psnr(cell, "bicubic") == round(10 * math.log10(255**2 / np.square(error).mean()), 2)
+
+
 def test_figures_are_kept_in_place_with_two_decimals(tmp_path: Path):
     file = tmp_path / "scores.csv"
     other = KEY._replace(column="untold")
@@ -172,13 +189,13 @@ def test_the_report_writes_complete_tables_and_the_plot_and_names_outdated_weigh
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ):
     page, plot = tmp_path / "jpeg.md", tmp_path / "plot.png"
-    page.write_text("# JPEG\n\n<!-- srmdj_x2, Set5 -->\n\nold\n\n<!-- end of srmdj_x2, Set5 -->\n\nafter\n")
+    page.write_text("# JPEG\n\n<!-- srmdj_x2 Set5 -->\n\nold\n\n<!-- end of srmdj_x2 Set5 -->\n\nafter\n")
     monkeypatch.setattr(jpeg_report, "PAGE", page)
     monkeypatch.setattr(jpeg_report, "PLOT", plot)
     scores = made_up() | {KEY: Score(1.0, "abc")}
     jpeg_report.write_report(scores)
     table = jpeg_report.table(scores, "srmdj_x2", "Set5")
-    marks = ("<!-- srmdj_x2, Set5 -->", "<!-- end of srmdj_x2, Set5 -->")
+    marks = ("<!-- srmdj_x2 Set5 -->", "<!-- end of srmdj_x2 Set5 -->")
     assert page.read_text() == f"# JPEG\n\n{marks[0]}\n\n{table}\n\n{marks[1]}\n\nafter\n"
     assert plot.read_bytes().startswith(b"\x89PNG")
     assert capsys.readouterr().err.splitlines() == [

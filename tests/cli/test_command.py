@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 # Sends a signal to itself when NumPy is imported, which is one of the first imports of the command.
@@ -93,9 +94,19 @@ def test_a_signal_while_a_compiled_module_is_imported_ends_the_command(
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
-@pytest.mark.parametrize("flags", [["--help"], ["--mode=test", "--help"], ["--version"]])
+@pytest.mark.parametrize("flags", [["--help"], ["--mode=test", "--help"], ["--version"], ["--list_weights"]])
 def test_help_that_cannot_be_written_is_an_error(flags: list[str]):
     with open("/dev/full", "w") as full:
         command = [sys.executable, str(ROOT / "main.py"), *flags]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
-    assert (done.returncode, done.stderr) == (1, "[Errno 28] No space left on device\n")
+    assert (done.returncode, done.stderr) == (1, "standard output: No space left on device\n")
+
+
+def test_a_picture_for_a_closed_standard_output_is_refused(tmp_path: Path):
+    Image.new("RGB", (20, 16)).save(tmp_path / "photo.png")
+    flags = [str(tmp_path / "photo.png"), "--kernel=delta", "--output=-"]
+    closing = "import os, sys; os.close(1); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    command = [sys.executable, "-c", closing, str(ROOT / "main.py"), *flags]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    expected = "--output: expected a file or a pipe as standard output, found it closed\n"
+    assert (done.returncode, done.stderr) == (2, expected)

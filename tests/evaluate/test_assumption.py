@@ -146,10 +146,10 @@ def test_a_given_srmdnf_is_told_no_noise_level_and_noise_is_warned_of_once(capsy
     for flags in ([], ["--noise_level=auto", "--overwrite"]):
         assert auto("--input", "in", f"--weights={CLEAN}", *flags) == 0
         output = capsys.readouterr().out
-        assert "assumed: kernel estimated from each LR picture, no noise level (SRMDNF)\n" in output
+        assert "assumed: kernel estimated from each LR picture, no noise level\n" in output
         assert "in/a.png: kernel gaussian:1.4 (sure)\n" in output
         assert output.count("warning") == 1
-        assert "warning: in/a.png: noise 6 is estimated, but SRMDNF takes no noise level\n" in output
+        assert "warning: in/a.png: noise 6 is estimated, but this network takes no noise level\n" in output
         assert rows()["b"]["estimated"].keys() == {"kernel", "confidence", "sure"}
     assert {call[2] for call in Estimator.calls} == {None}  # the pictures are not known to have no noise
     Estimator.calls.clear()

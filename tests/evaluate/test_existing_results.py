@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from small_restoring import BASE, contents, files, metrics, picture, restore, write_network
+from small_restoring import BASE, Estimator, contents, files, metrics, picture, restore, write_network
 from srmd.cli import main
 from srmd.evaluate import restoring
 from srmd.evaluate.records import JOURNALS, ResultRecords
@@ -213,3 +213,21 @@ def test_a_journal_that_cannot_be_written_is_named_also_when_it_is_closed():
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert re.fullmatch(r"\.srmd-[0-9a-f]{32}\.jsonl", Path(caught.value.filename).name)
+
+
+@pytest.mark.parametrize("estimated", [None, {}, {"kernel": "kernel.npy"}, {"kernel": 3}, "delta"])
+def test_a_record_without_the_kernel_that_was_estimated_is_not_trusted(
+    estimated: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    monkeypatch.setattr("srmd.evaluate.assumption.BlindEstimator", Estimator)
+    picture("in/a.png")
+    flags = ["--input", "in", "--save_kernel=kernels"]
+    assert restore(*flags, kernel="auto") == 0
+    written = metrics()
+    del written["images"][0]["estimated"]
+    if estimated is not None:
+        written["images"][0]["estimated"] = estimated
+    Path("out/metrics.json").write_text(json.dumps(written))
+    np.save("kernel.npy", np.ones((3, 3)))
+    assert restore(*flags, kernel="auto") == 2
+    assert "out/a.png exists and no metrics.json says how it was made" in capsys.readouterr().err

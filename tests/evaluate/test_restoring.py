@@ -283,7 +283,7 @@ def test_of_many_warnings_of_one_kind_three_are_shown_and_all_counted(capsys: py
     assert restore("--input", "in", "--output=result") == 0
     output = capsys.readouterr().out
     assert output.count("warning: in/") == 3
-    assert "6 warnings such as: it holds 2 pictures (frames or pages), of which the first is used\n" in output
+    assert "6 warnings such as: it holds several pictures (frames or pages), of which the first is used\n" in output
 
 
 def test_alpha_is_part_of_the_progress():

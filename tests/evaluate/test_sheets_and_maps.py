@@ -62,7 +62,7 @@ def test_a_sheet_is_skipped_and_one_of_another_grid_is_refused(photo, capsys):
 def test_a_network_without_noise_level_makes_no_sheet_of_noise_levels(photo, capsys):
     write_network("tiny.safetensors")
     assert restore("--input", "photo.png", "--noise_grid=0,8", kernel="auto") == 2
-    assert capsys.readouterr().err == "--noise_grid: tiny.safetensors (SRMDNF) takes no noise level, found 8\n"
+    assert capsys.readouterr().err == "--noise_grid: tiny.safetensors takes no noise level, found 8\n"
     assert restore("--input", "photo.png", "--kernel_grid=0,1", kernel="auto") == 0
     assert restore("--input", "photo.png", "--noise_grid=0", "--output=known") == 0  # nothing is estimated
     assert files("known") == ["metrics.json", "photo_grid.png"]
@@ -71,7 +71,7 @@ def test_a_network_without_noise_level_makes_no_sheet_of_noise_levels(photo, cap
 def test_noise_that_a_network_ignores_is_warned_of_with_a_map(photo, capsys):
     write_network("tiny.safetensors")
     assert restore("--input", "photo.png", "--estimate_map", kernel="auto") == 0
-    assert "is estimated, but SRMDNF takes no noise level" in capsys.readouterr().out
+    assert "is estimated, but this network takes no noise level" in capsys.readouterr().out
 
 
 def test_a_map_of_estimates_is_told_and_recorded(photo):
@@ -93,7 +93,7 @@ def test_a_map_of_estimates_is_told_and_recorded(photo):
 def test_noise_in_a_map_that_the_network_is_not_told_is_warned_of(photo, capsys):
     write_network("tiny.safetensors")
     assert restore("--input", "photo.png", "--estimate_map", kernel="auto") == 0
-    warning = r"warning: photo.png: noise [\d.]+ is estimated, but SRMDNF takes no noise level"
+    warning = r"warning: photo.png: noise [\d.]+ is estimated, but this network takes no noise level"
     assert len(re.findall(warning, capsys.readouterr().out)) == 1
 
 

@@ -1,5 +1,6 @@
 """Kernel files of every format are read as their formats and MATLAB's centring define, or refused."""
 
+import time
 from pathlib import Path
 
 import h5py
@@ -12,7 +13,7 @@ from PIL import Image
 
 from plain_kernels import asymmetric_kernel
 from srmd.base.errors import InputError
-from srmd.kernel.files import read_kernels, write_mat
+from srmd.kernel.files import MAX_KERNELS, read_kernels, write_mat
 
 INVALID_ARRAYS = {
     "five axes": np.ones((2, 2, 2, 5, 5)),
@@ -331,3 +332,37 @@ def test_a_sparse_matrix_in_a_mat_is_ignored():
 def test_a_file_without_read_permission_is_refused(unreadable):
     with pytest.raises(InputError, match=r"k\.npy: expected a file that can be read, found no permission"):
         read_kernels(unreadable("k.npy"))
+
+
+# --- limits
+
+
+@pytest.mark.parametrize("name", ["k.npy", "k.mat"])
+def test_too_many_kernels_are_refused_before_any_is_normalised(name):
+    stack = np.ones((MAX_KERNELS + 1, 3, 3), np.uint8)
+    write = np.save if name.endswith(".npy") else lambda name, stack: scipy.io.savemat(name, {"k": stack.T})
+    write(name, stack)
+    start = time.process_time()
+    with pytest.raises(InputError, match=f"expected at most {MAX_KERNELS} kernels, found {MAX_KERNELS + 1}"):
+        read_kernels(Path(name))
+    assert time.process_time() - start < 1
+
+
+def test_kernels_that_are_large_when_they_are_squares_are_refused(monkeypatch):
+    monkeypatch.setattr("srmd.kernel.files.MAX_VALUES", 2 * 25)
+    np.save("k.npy", np.ones((2, 1, 5)))
+    assert len(read_kernels(Path("k.npy"))) == 2
+    np.save("k.npy", np.ones((3, 1, 5)))
+    with pytest.raises(InputError, match="expected kernels with at most 50 numbers as squares, found more"):
+        read_kernels(Path("k.npy"))
+
+
+def test_a_stack_that_is_no_kernels_may_be_long():
+    scipy.io.savemat("k.mat", {"kernel": asymmetric_kernel(), "film": np.zeros((3, 4, MAX_KERNELS + 1), np.uint8)})
+    np.testing.assert_allclose(read_kernel("k.mat"), asymmetric_kernel(), atol=1e-15)
+
+
+def test_a_refusal_names_ten_of_many_variables():
+    scipy.io.savemat("k.mat", {f"k{number}": np.ones((3, 3)) for number in range(100)})
+    with pytest.raises(InputError, match=r"found k0 \(1 of 3×3\), .* k9 \(1 of 3×3\)$"):
+        read_kernels(Path("k.mat"))

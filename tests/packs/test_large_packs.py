@@ -12,14 +12,15 @@ from srmd.packs.writer import EncodedFile, EncodedPicture, _write_metadata, writ
 
 ROOT = Path(__file__).parents[2]
 MEASURE = """
-import os, sys
+import os, resource, sys
 from srmd.packs.reader import PackedPictures
 def memory(name):
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(name)) / 1024
 import h5py, numpy
 start = sum(os.times()[:4])  # processor time, also of child processes
 training, validation = PackedPictures(sys.argv[1]).split()
-print(sum(os.times()[:4]) - start, memory("VmHWM"), len(training) + len(validation))
+child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024  # which reads the index
+print(sum(os.times()[:4]) - start, max(memory("VmHWM"), child), len(training) + len(validation))
 """
 
 

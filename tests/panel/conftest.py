@@ -1,12 +1,13 @@
-"""One server and one browser for all tests of the page."""
+"""Servers, and one browser for all tests of the page."""
 
 import os
-import re
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,29 +23,46 @@ CHROMIUM_FLAGS = [
 ]
 
 
-@pytest.fixture(scope="package")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
-    """A running server: `address`, `port`, `picture` (the one it starts with), `temporary` and `process`."""
+@contextmanager
+def running_server(folder: Path, *arguments: str) -> Iterator[SimpleNamespace]:
+    """A running server: `address`, `port`, `temporary`, `process`, and `log`, the file of what it printed."""
     pytest.importorskip("gradio", reason="Gradio is not installed (requirements-panel.txt)")
-    folder = tmp_path_factory.mktemp("panel")
-    temporary = folder / "temporary"
+    temporary, log = folder / "temporary", folder / "log.txt"
     temporary.mkdir()
-    picture = write_photo(folder / "photo.jpg")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     speed = ["--engine=torch", "--precision=fp32"]  # needs no benchmark
-    command = [sys.executable, str(ROOT / "main.py"), "--mode=panel", f"--port={port}", str(picture), *speed]
-    environment = os.environ | {"TMPDIR": str(temporary)}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    line = process.stdout.readline()
-    address = re.search(r"http://127\.0\.0\.1:\d+/", line)
-    assert address, line + process.stdout.read()
-    yield SimpleNamespace(address=address[0], port=port, picture=picture, temporary=temporary, process=process)
+    command = [sys.executable, str(ROOT / "main.py"), "--mode=panel", f"--port={port}", *arguments, *speed]
+    environment = os.environ | {"TMPDIR": str(temporary), "PYTHONUNBUFFERED": "1"}
+    with log.open("w") as output:
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
+    address = f"http://127.0.0.1:{port}/"
+    while address not in log.read_text():
+        assert process.poll() is None, log.read_text()
+        time.sleep(0.1)
+    yield SimpleNamespace(address=address, port=port, temporary=temporary, process=process, log=log)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 143
-    process.stdout.close()
+    assert process.wait(60) == 143
     assert list(temporary.iterdir()) == []  # nothing stays on the disk
+    assert "Traceback" not in log.read_text()
+
+
+@pytest.fixture(scope="package")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
+    """A running server with a picture, which is also its attribute `picture`."""
+    folder = tmp_path_factory.mktemp("panel")
+    picture = write_photo(folder / "photo.jpg")
+    with running_server(folder, str(picture)) as server:
+        server.picture = picture
+        yield server
+
+
+@pytest.fixture(scope="module")
+def empty_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
+    """A running server without a picture."""
+    with running_server(tmp_path_factory.mktemp("empty")) as server:
+        yield server
 
 
 @pytest.fixture(scope="package")

@@ -85,3 +85,12 @@ def test_a_browser_keeps_no_picture_on_the_disk(path: str, is_stored: bool):
     headers = headers_of(path)
     assert ((b"cache-control", b"no-store") in headers) is not is_stored
     assert {(b"etag", b"1"), (b"x-frame-options", b"DENY")} <= set(headers)
+
+
+def test_a_page_may_load_nothing_from_elsewhere_and_be_shown_in_no_frame():
+    policy = dict(headers_of("/"))[b"content-security-policy"].decode()
+    directives = dict(directive.split(" ", 1) for directive in policy.split("; "))
+    own = {"'self'", "'unsafe-inline'", "'unsafe-eval'", "data:", "blob:"}  # no address of another site
+    assert set(directives["default-src"].split()) == own
+    assert (directives["frame-ancestors"], directives["form-action"]) == ("'none'", "'self'")
+    assert set(directives) == {"default-src", "frame-ancestors", "form-action"}

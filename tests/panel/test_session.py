@@ -16,12 +16,14 @@ from srmd.base.errors import InputError
 from srmd.cli.requests import parse
 from srmd.config import PanelRequest
 from srmd.kernel.families import gaussian
-from srmd.panel.command import command_line, format_flags
-from srmd.panel.download import FileChoice, result_file
+from srmd.model import NetworkConfig
+from srmd.panel.command import command_line, format_flags, tile_flags
+from srmd.panel.download import FileChoice, ResultFile, result_file
 from srmd.panel.networks import PanelNetworks
 from srmd.panel.session import Compute, Session
-from srmd.panel.sessions import MAX_SESSIONS, Sessions
 from srmd.panel.settings import Settings
+from srmd.panel.whole import tile_side
+from srmd.restore.restorer import Restorer
 from srmd.weights.shipped import shipped_folder
 
 REQUEST = PanelRequest(engine="torch", precision="fp32")
@@ -87,6 +89,56 @@ def test_the_whole_picture_equals_what_a_restorer_returns_and_keeps_its_metadata
     path.write_bytes(b"".join(file.parts))
     with Image.open(path) as image:
         assert (path.name, image.getexif()[0x010E]) == ("photo_x2.tiff", "a test")
+
+
+def test_with_several_tiles_the_command_states_those_of_the_page(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("srmd.panel.whole.TILE", 24)
+    monkeypatch.chdir(tmp_path)
+    restore_tiles, sides = Restorer.restore_tiles, []
+
+    def recorded(restorer: Restorer, lr: object, assumed: object, tile: int, *further: object) -> object:
+        sides.append(tile)
+        return restore_tiles(restorer, lr, assumed, tile, *further)
+
+    monkeypatch.setattr(Restorer, "restore_tiles", recorded)
+    run = session.start(KNOWN)
+    assert run.ended.wait(60)
+    assert (run.error, run.done, sides) == (None, 1, [24])
+    told = session.told(KNOWN)
+    config = session._networks.config(told.weights)
+    text = command_line(REQUEST, "photo.png", KNOWN, told, True, tile_flags(session.picture.size, config))
+    assert parse(shlex.split(text)[1:]).tile == 24
+    assert tile_flags((24, 24), config) == []
+    assert tile_flags((24, 25), config) == tile_flags((25, 24), config) == ["--tile=24"]
+
+
+def test_a_network_with_features_as_large_as_hr_gets_smaller_tiles():
+    assert tile_side(NetworkConfig(scale=3)) == 258
+    assert tile_side(NetworkConfig(scale=3, head="upsample")) == 86
+
+
+def test_a_result_above_the_largest_size_is_refused(session: Session, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("srmd.panel.whole.MAX_RESULT_PIXELS", 240 * 192)
+    session.start(KNOWN)
+    monkeypatch.setattr("srmd.panel.whole.MAX_RESULT_PIXELS", 240 * 192 - 1)
+    with pytest.raises(InputError, match=r"^scale: expected a result of at most .* at x2: choose a smaller scale$"):
+        session.start(KNOWN)
+
+
+def test_one_whole_picture_is_restored_at_a_time(session: Session, compute: Compute):
+    session.preview(KNOWN)  # opens the network
+    with compute.pictures.turn():
+        run = session.start(KNOWN)
+        end = time.monotonic() + 30
+        while not compute.pictures._waiting and not run.ended.is_set() and time.monotonic() < end:
+            time.sleep(0.001)
+        assert compute.pictures._waiting
+        assert session.preview(KNOWN) is not None  # crops do not wait for whole pictures
+        assert not run.ended.is_set()
+    assert run.ended.wait(60)
+    assert run.result is not None
 
 
 def test_transparent_and_grey_pictures_keep_their_channels(session: Session, tmp_path: Path):
@@ -192,19 +244,6 @@ def test_a_broken_or_too_large_picture_is_a_sentence_without_its_path(session: S
         small.load(tmp_path / "photo.png", "photo.png")
 
 
-def test_tabs_above_a_number_are_closed_in_the_order_of_their_last_use(compute: Compute, tmp_path: Path):
-    sessions = Sessions(compute, tmp_path)
-    path = write_photo(tmp_path / "photo.png")
-    tabs = [f"tab {number}" for number in range(MAX_SESSIONS)]
-    for tab in tabs:
-        sessions.session(tab).load(path, "photo.png")
-    first, second = sessions.session(tabs[0]), sessions._sessions[tabs[1]]
-    sessions.session("another")
-    assert first.picture is not None
-    assert second.picture is None
-    assert sessions.session(tabs[0]) is first
-
-
 def test_the_overview_is_the_whole_picture_over_white(session: Session, tmp_path: Path):
     transparent = photo(left=0, top=0, size=(20, 400))
     transparent.putalpha(Image.linear_gradient("L").resize((20, 400)))
@@ -212,6 +251,13 @@ def test_the_overview_is_the_whole_picture_over_white(session: Session, tmp_path
     session.load(tmp_path / "a.png", "a.png")
     expected = Image.alpha_composite(Image.new("RGBA", (20, 400), "white"), transparent).convert("RGB")
     assert np.abs(session.picture.overview - np.asarray(expected).astype(int)).max() <= 1
+
+
+def test_a_file_is_sent_in_blocks(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("srmd.panel.download.BLOCK", 4)
+    file = ResultFile("a.png", [b"abcde", memoryview(b"fghi"), b""], [])
+    assert list(file.blocks()) == [b"abcd", b"e", b"fghi"]
+    assert file.bytes == 9
 
 
 def test_the_memory_of_a_session_is_that_of_its_picture_result_and_file(session: Session, tmp_path: Path):
@@ -225,13 +271,3 @@ def test_the_memory_of_a_session_is_that_of_its_picture_result_and_file(session:
     assert session.bytes == picture + 40 * 20 * (3 + 1)
     file = session.encode(FileChoice())
     assert session.bytes == picture + 40 * 20 * (3 + 1) + len(b"".join(file.parts))
-
-
-@pytest.mark.parametrize("path", ["/etc/passwd", "../photo.png", "folder/../../photo.png"])
-def test_only_uploaded_files_are_opened(compute: Compute, tmp_path: Path, path: str):
-    folder = tmp_path / "uploads"
-    folder.mkdir()
-    sessions = Sessions(compute, folder)
-    with pytest.raises(InputError, match="expected an uploaded picture"):
-        sessions.uploaded(str(folder / path))
-    assert sessions.uploaded(str(folder / "a.png")) == folder / "a.png"

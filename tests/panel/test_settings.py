@@ -4,7 +4,7 @@ import pytest
 
 from srmd.base.errors import InputError
 from srmd.panel.candidates import candidate_settings
-from srmd.panel.settings import Settings, chosen_kernel, chosen_noise_level
+from srmd.panel.settings import Settings, checked_number, chosen_kernel, chosen_noise_level
 from srmd.restore.estimate import Estimate
 
 FOUND = Estimate((1.9, 1.2), 30.0, 4.5, 0.9)
@@ -23,6 +23,7 @@ FOUND = Estimate((1.9, 1.2), 30.0, 4.5, 0.9)
         ({"jpeg": 0}, "quality"),
         ({"jpeg": 50.5}, "quality"),
         ({"jpeg": "../x"}, "quality"),
+        ({"angle": "x"}, "angle"),
         ({"scale": 5}, "scale"),
         ({"scale": "2"}, "scale"),
     ],
@@ -31,6 +32,11 @@ def test_a_value_out_of_its_bounds_is_an_error_that_names_the_setting(values: di
     with pytest.raises(InputError, match="expected") as raised:
         Settings(**values)
     assert raised.value.argument == name
+
+
+def test_an_empty_field_is_an_error_in_words():
+    with pytest.raises(InputError, match=r"^width: expected a number from 0 to 8, found nothing$"):
+        checked_number("width", None)
 
 
 @pytest.mark.parametrize(

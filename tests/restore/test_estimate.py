@@ -107,6 +107,41 @@ def test_noise_and_dithers_do_not_tell_a_blur(kind: str, scale: int):
     found = estimator(scale).estimate(dots(kind))
     assert not found.is_sure
     assert found.kernel_spec == "delta"
+    assert found.noise_level == {"uniform noise": 75, "flat with noise": pytest.approx(10, abs=0.5)}.get(kind, 0)
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3, 4])
+def test_a_photo_in_two_colours_has_no_noise_and_tells_no_blur(scale: int):
+    dithered = Image.fromarray(lr()).convert("1").convert("RGB")
+    found = estimator(scale).estimate(np.asarray(dithered))
+    assert (found.kernel_spec, found.noise_level, found.is_sure) == ("delta", 0, False)
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3, 4])
+@pytest.mark.parametrize("shape", [(5, 5), (16, 16), (20, 20), (31, 31), (15, 200), (63, 16)])
+def test_a_small_picture_is_unsure(shape: tuple[int, int], scale: int):
+    noise = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    for picture in (noise, photo()[: shape[0], : shape[1]]):
+        found = estimator(scale).estimate(picture)
+        assert (found.kernel_spec, found.noise_level, found.confidence) == ("delta", 0, 0)
+
+
+def test_a_picture_of_four_windows_is_read():
+    assert estimator().estimate(lr("gaussian:1.4", 0, "astronaut")[48:80, 48:80]).is_sure
+
+
+def test_what_is_known_of_a_small_picture_is_returned():
+    picture = photo()[:20, :20]
+    assert srmd.estimate(picture, 2, noise_level=6).noise_level == 6
+    found = srmd.estimate(picture, 2, kernel="gaussian:2,1,30")
+    assert (found.kernel_spec, found.noise_level) == ("gaussian:2,1,30", 0)
+
+
+def test_small_windows_of_a_large_picture_are_read_and_those_of_a_small_one_are_not():
+    picture = lr("gaussian:1.4", 0, "astronaut")
+    windows = estimator().estimate_windows(picture, size=24, overlap=0)
+    assert sum(found.is_sure for _, _, found in windows) > len(windows) / 2
+    assert not any(found.is_sure for _, _, found in estimator().estimate_windows(picture[48:72, 48:72], 16, 8))
 
 
 @pytest.mark.parametrize("noise_level", [0, 15])

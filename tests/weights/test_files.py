@@ -154,7 +154,7 @@ def test_no_code_in_a_checkpoint_runs(tmp_path: Path):
             return Path.touch, (tmp_path / "ran",)
 
     torch.save({"step": Evil()}, tmp_path / "evil.pt")
-    with pytest.raises(InputError, match="Python objects, which are not loaded"):
+    with pytest.raises(InputError, match=r"dictionaries, found __builtin__\.getattr; Python objects are not loaded"):
         read_weights(tmp_path / "evil.pt")
     assert not (tmp_path / "ran").exists()
 

@@ -175,6 +175,14 @@ def test_the_size_of_p_determines_the_configuration(tmp_path: Path, write: Calla
     assert config == replace(SMALL, conditions=("kernel",), pca_dim=10, kernel_size=21)
 
 
+def test_p_for_kernels_of_more_than_255_pixels_is_refused(tmp_path: Path):
+    net = matconvnet_net(noise_free=False, batch_norm=False)
+    net["meta"]["P"] = np.zeros((15, 257**2), np.float32)
+    scipy.io.savemat(tmp_path / "net.mat", {"net": net}, do_compression=True)
+    with pytest.raises(InputError, match=r"expected net\.meta\.P to be 15×225, found P 15×66049"):
+        read_weights(tmp_path / "net.mat")
+
+
 def changed_net(change: Callable[[list[dict], dict], object]) -> dict:
     net = matconvnet_net(noise_free=False, batch_norm=True)
     change(net["layers"], net)

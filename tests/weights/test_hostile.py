@@ -3,6 +3,8 @@
 import io
 import json
 import pickle
+import re
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +19,7 @@ from srmd.kernel.pca import read_pca
 from srmd.weights.checkpoint import load_pytorch_file
 from srmd.weights.estimators import read_estimator
 from srmd.weights.files import Weights, read_weights, write_weights
+from srmd.weights.pytorch_check import MAX_BUILDS, MAX_PARTS
 
 HOSTILE = SHARED / "cases" / "hostile"
 STATE = {"model.0.weight": torch.ones(3), "model.0.bias": torch.zeros(2)}
@@ -76,6 +79,7 @@ HOSTILE_FILES = {
     "compressed": lambda: rewritten(saved(STATE), lambda _, data: data, zipfile.ZIP_DEFLATED),
     "stride 0": lambda: saved({"model.0.weight": torch.ones(1).expand(10**6)}),
     "sparse": lambda: saved({"model.0.weight": torch.eye(3).to_sparse()}),
+    "parameter without values": lambda: saved({"a": torch.nn.Parameter(torch.ones(3, device="meta"))}),
     "quantised": lambda: saved({"model.0.weight": torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8)}),
     "meta": lambda: saved({"model.0.weight": torch.ones(3, device="meta")}),
     "bytes behind it": lambda: saved(STATE) + b"more",
@@ -94,6 +98,98 @@ def test_a_hostile_pytorch_file_is_refused(make: Callable[[], bytes], tmp_path: 
     path.write_bytes(make())
     with pytest.raises(InputError, match=r"a\.pt: not a checkpoint"):
         load_pytorch_file(path)
+
+
+def calling(module: str, name: str, arguments: bytes) -> bytes:
+    return pickle_archive(f"\x80\x02c{module}\n{name}\n".encode("latin-1") + arguments + b"R.")
+
+
+def in_protocol_4(module: str, name: str) -> bytes:
+    words = b"".join(b"\x8c" + bytes([len(word)]) + word.encode() for word in (module, name))
+    return pickle_archive(b"\x80\x04" + words + b"\x93.")
+
+
+BILLION = b"\x8a\x04" + (10**9).to_bytes(4, "little") + b"\x85"  # a tuple with one number
+OBJECTS = {
+    "bytes of any number": (lambda: calling("builtins", "bytearray", BILLION), "builtins.bytearray"),
+    "of Python 2": (lambda: calling("__builtin__", "bytearray", BILLION), "__builtin__.bytearray"),
+    "of protocol 4": (lambda: in_protocol_4("builtins", "bytearray"), "builtins.bytearray"),
+    "a storage without a type": (lambda: calling("torch.storage", "UntypedStorage", BILLION), "torch.storage."),
+    "a shape": (lambda: saved({"shape": torch.Size([1])}), "torch.Size"),
+    "complex numbers": (lambda: saved({"a": torch.ones(1, dtype=torch.complex64)}), "torch.ComplexFloatStorage"),
+    "a set": (lambda: saved({"a": {1}}), "__builtin__.set"),
+    "a long name": (lambda: calling("a" * 200, "b", b")"), "a" * 100 + ";"),
+}
+
+
+@pytest.mark.parametrize(("make", "name"), OBJECTS.values(), ids=OBJECTS)
+def test_a_pytorch_file_with_other_objects_is_refused_with_their_name(make: Callable, name: str, tmp_path: Path):
+    (tmp_path / "a.pt").write_bytes(make())
+    with pytest.raises(InputError, match=rf"a\.pt: expected tensors in dictionaries, found {re.escape(name)}"):
+        load_pytorch_file(tmp_path / "a.pt")
+
+
+def shared_under_many_keys() -> dict[str, torch.Tensor]:
+    return dict.fromkeys((f"model.{number}.weight" for number in range(1000)), torch.ones(1000))
+
+
+def many_parts() -> bytes:
+    buffer = io.BytesIO(pickle_archive(b"\x80\x02}."))
+    with zipfile.ZipFile(buffer, "a") as archive:
+        for number in range(MAX_PARTS):
+            archive.writestr(f"a/data/{number}", b"")
+    return buffer.getvalue()
+
+
+def copied_attributes() -> bytes:
+    """Dictionaries that all have the same attributes, of which each holds a copy."""
+    one = b"ccollections\nOrderedDict\n)Rh\x00b"
+    return pickle_archive(b"\x80\x02}q\x00" + one * (MAX_BUILDS + 1) + b".")
+
+
+REFUSED = {
+    "a storage": (lambda: calling("torch", "FloatStorage", BILLION), "its pickle calls torch FloatStorage"),
+    "a dictionary of a list": (lambda: calling("collections", "OrderedDict", b"]\x85"), "its pickle calls collections"),
+    "a class": (lambda: pickle_archive(b"\x80\x02ccollections\nOrderedDict\n)\x81."), "its pickle calls collections"),
+    "copied attributes": (copied_attributes, "its pickle has more than 16 objects with attributes"),
+    "a tensor under many keys": (lambda: saved(shared_under_many_keys()), "its tensors have 4000000 bytes, its"),
+    "many parts": (many_parts, f"it has {MAX_PARTS + 2} parts, more than {MAX_PARTS}"),
+}
+
+
+@pytest.mark.parametrize(("make", "message"), REFUSED.values(), ids=REFUSED)
+def test_a_pytorch_file_that_would_take_much_is_refused_at_once(make: Callable, message: str, tmp_path: Path):
+    (tmp_path / "a.pt").write_bytes(make())
+    start = time.process_time()
+    with pytest.raises(InputError, match=rf"a\.pt: not a checkpoint \({message}"):
+        load_pytorch_file(tmp_path / "a.pt")
+    assert time.process_time() - start < 2
+
+
+@pytest.mark.parametrize("entry", ["ema", "network"])
+def test_a_checkpoint_whose_network_has_one_tensor_under_many_keys_is_refused(entry: str, tmp_path: Path):
+    state = {"network": {}, "ema": {}, "optimizer": {}, "pca": torch.ones(1, 1), "version": "1", "step": 1}
+    state |= {"network_config": {}}
+    state[entry] = shared_under_many_keys()
+    (tmp_path / "a.pt").write_bytes(saved(state))
+    with pytest.raises(InputError, match="several share their values"):
+        read_weights(tmp_path / "a.pt")
+
+
+def test_parameters_and_the_metadata_of_a_state_dict_are_read(tmp_path: Path):
+    network = small_network()
+    state = {"network": network.state_dict(), "parameters": dict(small_network().named_parameters())}
+    (tmp_path / "a.pt").write_bytes(saved(state | {"random": torch.get_rng_state()}))
+    found = load_pytorch_file(tmp_path / "a.pt")
+    assert found["network"]._metadata == state["network"]._metadata
+    assert torch.equal(found["parameters"]["head.bias"], state["parameters"]["head.bias"])
+
+
+def test_a_pytorch_file_above_the_limit_is_not_read(tmp_path: Path):
+    with (tmp_path / "a.pt").open("wb") as file:
+        file.truncate(3 * 2**30)  # without taking room on the disk
+    with pytest.raises(InputError, match=r"a\.pt: expected at most 2147 MB, found 3221 MB"):
+        load_pytorch_file(tmp_path / "a.pt")
 
 
 @pytest.mark.parametrize("new", [True, False])

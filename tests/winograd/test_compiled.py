@@ -164,3 +164,15 @@ def test_a_library_of_another_user_is_not_loaded(tmp_path: Path):
     assert is_loaded()
     os.chown(next(tmp_path.rglob("convolution-*.so")), 65534, -1)
     assert not is_loaded()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the functions are compiled on Linux only")
+def test_a_pipe_in_the_place_of_the_library_is_not_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    def make_pipe(_compiler: list[str], path: Path) -> None:
+        path.parent.mkdir()
+        os.mkfifo(path)
+
+    monkeypatch.setattr(compiled, "_compile", make_pipe)
+    assert compiled.load.__wrapped__() is None  # it would block for ever
