@@ -26,7 +26,8 @@ def test_the_shipped_networks_lose_little_psnr(path: Path):
     weights = read_weights(path)
     scale, conditions = weights.network.config.scale, weights.network.config.conditions
     hr = torch.from_numpy(builtin_test_pictures()["astronaut"][:96, 150:246].copy()).permute(2, 0, 1)[None] / 255
-    degradation = Degradation.uniform(torch.from_numpy(gaussian(1.3))[None].float(), torch.zeros(1))
+    kernel = gaussian(1.3, size=weights.network.config.kernel_size)
+    degradation = Degradation.uniform(torch.from_numpy(kernel)[None].float(), torch.zeros(1))
     lr = degrade(hr, degradation, scale).float()
     maps = degradation_map(degradation, weights.pca, conditions)
     psnr = {}
