@@ -216,6 +216,7 @@ def corrected(
     moments: list[Moments],
     penalty: float = PENALTY,
     margin: float = MARGIN,
+    learning_rate: float = LEARNING_RATE,
     log: Callable[[str], object] = print,
 ) -> SRMD:
     """A copy of the network whose flat colours are right, with the largest penalty that allows it."""
@@ -223,7 +224,7 @@ def corrected(
     error = flat_errors(layer_sums(weights.network), *checked).max().item()
     log(f"maximum error of the combinations of 0, 128 and 255 as they are: {error:.1f} levels")
     for factor in (penalty / 2**halvings for halvings in range(HALVINGS + 1)):
-        network = _fitted(weights, layers, checked, factor, margin, log)
+        network = _fitted(weights, layers, checked, factor, margin, learning_rate, log)
         error = flat_errors(layer_sums(network), *checked).max().item()
         log(f"penalty {factor:g}: maximum error of the combinations of 0, 128 and 255 {error:.1f} levels")
         if error <= MAX_ERROR:
@@ -237,13 +238,14 @@ def _fitted(
     checked: tuple[Tensor, Tensor],
     factor: float,
     margin: float,
+    learning_rate: float,
     log: Callable[[str], object],
 ) -> SRMD:
     """A copy of the network, trained on flat colours, random and checked ones, with one factor of the penalty."""
     network = copy.deepcopy(weights.network)
     sums = layer_sums(network)
     changes = [torch.zeros(len(layer.outputs), len(layer.sums), requires_grad=True) for layer in layers]
-    optimizer = torch.optim.Adam(changes, LEARNING_RATE)
+    optimizer = torch.optim.Adam(changes, learning_rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: (1 + math.cos(math.pi * step / STEPS)) / 2)
     rng = np.random.default_rng(0)
     for step in range(1, STEPS + 1):
@@ -289,8 +291,8 @@ def fit(options: argparse.Namespace) -> None:
     pictures, _ = open_training_data(options.train_data).split()
     protected = [Protected(kernel, float(level), float(share)) for kernel, level, share in options.protected]
     moments = mixed_moments(weights, pictures, options.crops, protected)
-    network = corrected(weights, moments, options.penalty, options.margin)
-    flags = {key: getattr(options, key) for key in ("train_data", "crops", "penalty", "margin")}
+    network = corrected(weights, moments, options.penalty, options.margin, options.learning_rate)
+    flags = {key: getattr(options, key) for key in ("train_data", "crops", "penalty", "margin", "learning_rate")}
     command = f"python -m benchmarks.fit_colours {options.name} "
     command += " ".join(f"--{flag}={value}" for flag, value in flags.items() if value is not None)
     command += "".join(f" --protected {' '.join(each)}" for each in options.protected)
@@ -312,6 +314,7 @@ if __name__ == "__main__":
     parser.add_argument("--crops", type=int, default=CROPS, help="natural crops that must change little")
     parser.add_argument("--penalty", type=float, default=PENALTY, help="factor of the penalty, halved until it fits")
     parser.add_argument("--margin", type=float, default=MARGIN, help="levels of 255 that are no error in training")
+    parser.add_argument("--learning_rate", type=float, default=LEARNING_RATE, help="a lower one if the fit diverges")
     parser.add_argument(
         "--protected",
         nargs=3,

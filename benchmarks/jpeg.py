@@ -1,132 +1,173 @@
-"""Scores a network that is told of JPEG: tables in Markdown.
+"""Scores networks that are told of JPEG, and writes the tables and the plot of docs/jpeg.md.
 
     python -m benchmarks.jpeg weights/srmdj_x2.safetensors Set5 Set14       # blurred, downsampled, compressed in 4:2:0
     python -m benchmarks.jpeg weights/srmdj_x1.safetensors Classic5 --grey  # compressed only, for deblocking
+    python -m benchmarks.jpeg weights/srmdj_x2.safetensors Set5 --curve     # qualities told wrongly by up to 30
+    python -m benchmarks.jpeg --report                                      # from the stored scores
 
-Each picture is restored by the network told its tables and told nothing of them, and by the network that is told
-nothing of JPEG, with the noise level that is best on average claimed instead. The last columns have tables told whose
-quality is wrong by 20. PSNR of Y in dB, means over the pictures. Grey pictures are scored on their 8-bit values, whole,
-as in the tables of ARCNN, DnCNN and FBCNN.
+Each picture is restored by the network told its tables, told nothing of them, and told tables whose quality is wrong;
+and by SRMD, which is told nothing of JPEG, with the noise level that is best on average claimed instead. PSNR of Y in
+dB, means over the pictures. Grey pictures are scored on their 8-bit values, whole, as in the tables of ARCNN, DnCNN and
+FBCNN.
 
-With `--page=docs/jpeg.md` each table also replaces the one of its network and pictures on that page.
+Each figure is stored in benchmarks/jpeg_scores.csv when it is measured. A run that was stopped goes on where it was;
+figures measured with the same weights are not measured again.
 """
 
 import argparse
 import statistics
-from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.pages import replace_part
+from benchmarks.jpeg_report import write_report
+from benchmarks.jpeg_scores import (
+    BICUBIC,
+    ERRORS,
+    GREY_QUALITIES,
+    KERNELS,
+    NOISE,
+    QUALITIES,
+    SCORES,
+    TOLD,
+    UNTOLD,
+    Key,
+    Score,
+    add_score,
+    claimed,
+    digest,
+    read_scores,
+    told,
+    told_quality,
+)
 from benchmarks.plans import shipped
 from srmd.degradation import degrade_picture
 from srmd.evaluate.resize import resize_picture
 from srmd.pictures.files import read_picture
 from srmd.pictures.folders import list_pictures
 from srmd.pictures.metrics import psnr, score
-from srmd.restore.restorer import Restorer, load
+from srmd.restore.restorer import load
 
-QUALITIES, GREY_QUALITIES = (30, 50, 75, 90), (10, 20, 30, 40)
-KERNELS = ("delta", "gaussian:1.3")
 NOISE_LEVELS = (0, 5, 10, 15, 20, 30)  # claimed instead of JPEG
-CLASSIC5 = {  # PSNR of Classic5 at GREY_QUALITIES; Jiang, Zhang and Timofte, ICCV 2021
-    "ARCNN, one network for each quality": (29.03, 31.15, 32.51, 33.32),
-    "DnCNN-3": (29.40, 31.63, 32.91, 33.77),
-    "FBCNN": (30.12, 32.31, 33.54, 34.35),
-}
-WRONG_BY = 20  # of the qualities that are told wrongly
-
-Column = tuple[str, Callable[[NDArray], NDArray]]  # its name, and how LR is restored
+FIRST_NOISE_LEVEL = 2  # index of the one that is tried first
 
 
-def main() -> None:
-    """Prints a table for each folder, and writes it to a page."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("weights", help="a network that is told of JPEG")
-    parser.add_argument("folders", type=Path, nargs="+", help="HR pictures")
-    parser.add_argument("--grey", action="store_true", help="grey pictures that are compressed only, for x1")
-    parser.add_argument("--page", type=Path, help="page whose tables of this network and these pictures are replaced")
-    options = parser.parse_args()
-    network = load(options.weights, precision="fp32")
-    for folder in options.folders:
-        pictures = [read_picture(path).pixels for path in list_pictures(folder)]
-        print(f"\n{folder.name}, {len(pictures)} pictures\n")
-        lines = []
-        for line in (deblocking_table if options.grey else table)(network, pictures):
-            print(line, flush=True)
-            lines.append(line)
-        if options.page:
-            replace_part(options.page, f"{Path(options.weights).stem} {folder.name}", "\n".join(lines))
+@dataclass(frozen=True)
+class Cell:
+    """Pictures, and the degradation that is applied to them."""
+
+    data: str
+    kernel: str
+    quality: int
+    hr: list[NDArray]
+    scale: int
+
+    @cached_property
+    def lr(self) -> list[NDArray]:
+        """The compressed pictures."""
+        return [degrade_picture(hr, self.kernel, scale=self.scale, jpeg=self.quality) for hr in self.hr]
 
 
-def deblocking_table(network: Restorer, pictures: list[NDArray]) -> Iterator[str]:
-    """The lines of a table in Markdown for grey pictures that are compressed only, beside published networks."""
-    yield f"| quality | JPEG | told the tables | {' | '.join(CLASSIC5)} |"
-    yield "|---" * (3 + len(CLASSIC5)) + "|"
-    for number, quality in enumerate(GREY_QUALITIES):
-        lr = [degrade_picture(picture, "delta", scale=1, jpeg=quality) for picture in pictures]
-        restored = [network.restore(picture, "delta", 0, jpeg=quality) for picture in lr]
-        means = [statistics.mean(map(_grey_psnr, each, pictures)) for each in (lr, restored)]
-        published = [psnr[number] for psnr in CLASSIC5.values()]
-        yield f"| {quality} | {' | '.join(f'{psnr:.2f}' for psnr in (*means, *published))} |"
+class Benchmark:
+    """A network that is told of JPEG, SRMD of its scale, and the file of their scores."""
+
+    def __init__(self, weights: Path, file: Path, is_grey: bool = False):
+        self.network = load(str(weights), precision="fp32")
+        self.scale = self.network.config.scale
+        srmd = shipped(f"srmd_x{self.scale}")
+        self.srmd = load(str(srmd), precision="fp32")
+        self._name, self._file, self._is_grey = weights.stem, file, is_grey
+        self._digests = {BICUBIC: "", TOLD: digest(weights), UNTOLD: digest(weights), NOISE: digest(srmd)}
+
+    def measure_tables(self, folder: Path) -> None:
+        """Measures what the table of a folder shows."""
+        for cell in self._cells(folder):
+            self._measure_best_noise_level(cell)
+            # LR itself comes last: where it was scored, the row is complete.
+            for column in (TOLD, UNTOLD, told(-20), told(20), BICUBIC):
+                self.psnr(cell, column)
+
+    def measure_curves(self, folder: Path) -> None:
+        """Measures what the plot shows."""
+        for cell in self._cells(folder):
+            for column in (TOLD, *map(told, ERRORS)):
+                self.psnr(cell, column)
+
+    def _cells(self, folder: Path) -> list[Cell]:
+        pictures = [_modcrop(read_picture(path).pixels, self.scale) for path in list_pictures(folder)]
+        kernels, qualities = (KERNELS[:1], GREY_QUALITIES) if self._is_grey else (KERNELS, QUALITIES)
+        pairs = [(kernel, quality) for kernel in kernels for quality in qualities]
+        return [Cell(folder.name, kernel, quality, pictures, self.scale) for kernel, quality in pairs]
+
+    def _measure_best_noise_level(self, cell: Cell) -> None:
+        """Measures upwards and downwards while PSNR rises: it has one maximum over the noise level that is claimed."""
+        scores = [claimed(level) for level in NOISE_LEVELS]
+        for step in (-1, 1):
+            index = FIRST_NOISE_LEVEL
+            while 0 <= index + step < len(scores) and self.psnr(cell, scores[index + step]) > self.psnr(
+                cell, scores[index]
+            ):
+                index += step
+
+    def psnr(self, cell: Cell, column: str) -> float:
+        """The mean over the pictures, dB: as stored, if it was measured with the same weights, or else measured."""
+        key, weights = Key(self._name, cell.data, cell.kernel, cell.quality, column), self._digests[column.split()[0]]
+        known = read_scores(self._file).get(key)
+        if known is None or known.weights != weights:
+            pairs = zip(cell.lr, cell.hr, strict=True)
+            mean = statistics.mean(self._score(self._restore(lr, cell, column), hr) for lr, hr in pairs)
+            known = Score(round(mean, 2), weights)
+            add_score(self._file, key, known)
+            print(*key, f"{known.psnr:.2f}", flush=True)
+        return known.psnr
+
+    def _restore(self, lr: NDArray, cell: Cell, column: str) -> NDArray:
+        kind, _, number = column.partition(" ")
+        if kind == BICUBIC:
+            return _enlarged(lr, self.scale)
+        if kind == NOISE:
+            return self.srmd.restore(lr, cell.kernel, float(number))
+        jpeg = None if kind == UNTOLD else told_quality(cell.quality, int(number or 0))
+        return self.network.restore(lr, cell.kernel, 0, jpeg=jpeg)
+
+    def _score(self, sr: NDArray, hr: NDArray) -> float:
+        if self._is_grey:
+            return psnr(sr[..., 0].astype(np.float64), hr[..., 0].astype(np.float64))
+        return score(sr / 255, hr / 255, self.scale)["psnr_y"]
 
 
-def table(network: Restorer, pictures: list[NDArray]) -> Iterator[str]:
-    """The lines of a table in Markdown, each as soon as it is measured."""
-    scale = network.config.scale
-    untold = load(str(shipped(f"srmd_x{scale}")), precision="fp32")
-    names = [name for name, _ in _columns(network, KERNELS[0], 50)] + ["best noise level instead"]
-    yield "| kernel | quality | " + " | ".join(names) + " |"
-    yield "|---" * (len(names) + 2) + "|"
-    hr = [modcrop_picture(picture, scale) for picture in pictures]
-    for kernel in KERNELS:
-        for quality in QUALITIES:
-            lr = [degrade_picture(picture, kernel, scale=scale, jpeg=quality) for picture in hr]
-            means = [mean_psnr(restore, lr, hr, scale) for _, restore in _columns(network, kernel, quality)]
-            claimed = {level: mean_psnr(_claiming(untold, kernel, level), lr, hr, scale) for level in NOISE_LEVELS}
-            best = max(claimed, key=claimed.get)
-            cells = [f"{mean:.2f}" for mean in means] + [f"{claimed[best]:.2f} ({best})"]
-            yield f"| {kernel} | {quality} | " + " | ".join(cells) + " |"
-
-
-def _columns(network: Restorer, kernel: str, quality: int) -> list[Column]:
-    def told(jpeg: int | None) -> Callable[[NDArray], NDArray]:
-        return lambda lr: network.restore(lr, kernel, 0, jpeg=jpeg)
-
-    scale = network.config.scale
-    columns = [("JPEG, bicubic", lambda lr: _enlarged(lr, scale))]
-    columns += [("told the tables", told(quality)), ("told nothing", told(None))]
-    columns += [(f"quality told {-WRONG_BY}", told(max(quality - WRONG_BY, 1)))]
-    return [*columns, (f"quality told +{WRONG_BY}", told(min(quality + WRONG_BY, 100)))]
-
-
-def _claiming(untold: Restorer, kernel: str, noise_level: float) -> Callable[[NDArray], NDArray]:
-    return lambda lr: untold.restore(lr, kernel, noise_level)
-
-
-def mean_psnr(restore: Callable[[NDArray], NDArray], lr: list[NDArray], hr: list[NDArray], scale: int) -> float:
-    """The mean PSNR of Y over pictures, in dB."""
-    return statistics.mean(_luma_psnr(restore(low), high, scale) for low, high in zip(lr, hr, strict=True))
-
-
-def modcrop_picture(picture: NDArray, scale: int) -> NDArray:
-    """A picture (h, w, 3) cropped at the bottom and at the right to multiples of the scale."""
+def _modcrop(picture: NDArray, scale: int) -> NDArray:
     height, width = (length - length % scale for length in picture.shape[:2])
     return picture[:height, :width]
 
 
 def _enlarged(lr: NDArray, scale: int) -> NDArray:
+    if scale == 1:
+        return lr
     return resize_picture(lr, (lr.shape[0] * scale, lr.shape[1] * scale), np.dtype(np.uint8))
 
 
-def _luma_psnr(sr: NDArray, hr: NDArray, scale: int) -> float:
-    return score(sr / 255, hr / 255, scale)["psnr_y"]
-
-
-def _grey_psnr(sr: NDArray, hr: NDArray) -> float:
-    return psnr(sr[..., 0].astype(np.float64), hr[..., 0].astype(np.float64))
+def main() -> None:
+    """Measures and stores, or writes the report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("weights", type=Path, nargs="?", help="a network that is told of JPEG")
+    parser.add_argument("folders", type=Path, nargs="*", help="HR pictures")
+    parser.add_argument("--grey", action="store_true", help="grey pictures that are compressed only, for x1")
+    parser.add_argument("--curve", action="store_true", help="measure what the plot shows instead of the table")
+    parser.add_argument("--scores", type=Path, default=SCORES, metavar="FILE", help="where scores are kept (.csv)")
+    parser.add_argument("--report", action="store_true", help="write docs/jpeg.md and img/jpeg_quality.png from scores")
+    options = parser.parse_args()
+    if options.report == bool(options.folders):
+        parser.error("expected a network and folders of HR pictures, or --report")
+    if options.report:
+        write_report(read_scores(options.scores))
+    else:
+        benchmark = Benchmark(options.weights, options.scores, options.grey)
+        for folder in options.folders:
+            (benchmark.measure_curves if options.curve else benchmark.measure_tables)(folder)
 
 
 if __name__ == "__main__":

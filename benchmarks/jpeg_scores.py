@@ -1,0 +1,99 @@
+"""The scores of networks that are told of JPEG, in benchmarks/jpeg_scores.csv: a row for each figure."""
+
+import csv
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.plans import shipped
+from srmd.base.files import atomic_write
+
+SCORES = Path(__file__).parent / "jpeg_scores.csv"
+COMMENT = """\
+# Networks that are told of JPEG, by python -m benchmarks.jpeg: PSNR of Y in dB, means over the pictures of a data set
+# column: bicubic, LR enlarged (at x1 LR itself); told, the true tables; told -20, those of a quality that is 20 lower;
+#   untold, told nothing of JPEG; noise 15, by SRMD of the same scale with that noise level claimed instead.
+# weights: the first digits of the SHA-256 of the file of the network that restored; none for bicubic.
+"""
+KERNELS = ("delta", "gaussian:1.3")
+QUALITIES, GREY_QUALITIES = (30, 50, 75, 90), (10, 20, 30, 40)
+ERRORS = (-30, -20, -10, 10, 20, 30)  # of qualities that are told wrongly
+BICUBIC, TOLD, UNTOLD, NOISE = "bicubic", "told", "untold", "noise"
+
+
+class Key(NamedTuple):
+    """What identifies a figure."""
+
+    network: str  # such as srmdj_x2
+    data: str  # such as Set5
+    kernel: str  # as `--kernel` takes it
+    quality: int
+    column: str
+
+
+class Score(NamedTuple):
+    """A figure."""
+
+    psnr: float  # dB
+    weights: str  # see COMMENT
+
+
+Scores = dict[Key, Score]
+
+
+def read_scores(path: Path) -> Scores:
+    """The figures of a file; none if there is no file."""
+    if not path.exists():
+        return {}
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    rows = csv.DictReader(lines, delimiter=";")
+    return {_key(row): Score(float(row["psnr"]), row["weights"]) for row in rows}
+
+
+def _key(row: dict[str, str]) -> Key:
+    return Key(row["network"], row["data"], row["kernel"], int(row["quality"]), row["column"])
+
+
+def add_score(path: Path, key: Key, score: Score) -> None:
+    """Writes a figure into a file, in the place of an older one."""
+    scores = read_scores(path) | {key: score}
+    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        file.write(COMMENT)
+        writer = csv.writer(file, delimiter=";", lineterminator="\n")
+        writer.writerow(Key._fields + Score._fields)
+        writer.writerows((*key, f"{score.psnr:.2f}", score.weights) for key, score in scores.items())
+
+
+def told(error: int) -> str:
+    """The column of tables whose quality is wrong by `error`, such as -20."""
+    return f"{TOLD} {error:+d}"
+
+
+def told_quality(quality: int, error: int) -> int:
+    """The quality that is told in place of the true one: 1 to 100."""
+    return min(max(quality + error, 1), 100)
+
+
+def claimed(noise_level: int) -> str:
+    """The column of a noise level that is claimed instead of JPEG."""
+    return f"{NOISE} {noise_level}"
+
+
+def network_of(network: str, column: str) -> str | None:
+    """The name of the network that restores for a column: the one that is told of JPEG, or SRMD of its scale."""
+    if column == BICUBIC:
+        return None
+    return network.replace("srmdj", "srmd") if column.startswith(NOISE) else network
+
+
+@cache
+def digest(weights: Path) -> str:
+    """The first 12 digits of the SHA-256 of a file."""
+    return hashlib.sha256(weights.read_bytes()).hexdigest()[:12]
+
+
+def outdated_networks(scores: Scores) -> list[str]:
+    """The names of the shipped networks whose weights are not those that were scored."""
+    names = {(network_of(key.network, key.column), score.weights) for key, score in scores.items()}
+    return sorted({name for name, weights in names if name and digest(shipped(name)) != weights})
