@@ -134,7 +134,7 @@ def score_card(name: str, network: dict) -> str:
 def training_card(name: str, network: dict) -> str:
     """Return a network's trainings, in the order in which they were done, and the commands of the last one.
 
-    If its flat colours were corrected after that, this is the last command.
+    Averaging with other weights and correcting flat colours, if they came after that, are the last commands.
     """
     lines = [f"### {name}", "", "| started from | steps | patches per step, in LR pixels | learning rate |"]
     lines += ["|---|---|---|---|"]
@@ -146,9 +146,11 @@ def training_card(name: str, network: dict) -> str:
         share = network["trained_share"]
         before = "the network shipped before, with its kernel window enlarged"
         lines += ["", f"Its weights are {share:g} of the last training's and {1 - share:g} of those of", f"{before}."]
-    commands = [network["command"]]
-    if "colours" in network:
-        commands.append(network["colours"]["command"])
+    if "average" in network:
+        share, source = network["average"]["share"], network["average"]["source"]
+        lines += ["", f"Its weights are {share:g} of the last training's and {1 - share:g} of those of `{source}`."]
+    later = [network[key]["command"] for key in ("average", "colours") if key in network]
+    commands = [network["command"], *later]
     return "\n".join([*lines, "", "```bash", *commands, "```"])
 
 

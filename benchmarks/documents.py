@@ -1,7 +1,7 @@
 """Makes the pictures, tables and plots of the documents anew that scripts make (`make documents`).
 
     make documents                     # all that needs no other pictures
-    make documents DATA=folder         # also what is measured on Set5, Set14 and B100, which are folders in it
+    make documents DATA=folder         # also what is measured on Set5, Set14, B100 and Classic5, folders in it
     python -m benchmarks.documents --list                       # the steps, what they write, and what is missing
     python -m benchmarks.documents --only scores sensitivity    # some of them
 
@@ -47,6 +47,9 @@ BROWSER = "playwright /usr/bin/chromium"
 HALVES = "DATA/B100/101085.* DATA/B100/108070.* DATA/B100/302008.*"
 LIMITS = "DATA/Set5/butterfly.* DATA/Set5/woman.*"
 SCORES = "README.md docs/results.md docs/weights.md docs/models/ weights/README.md"
+ALL = "DATA/Set5 DATA/Set14 DATA/B100"
+JPEG_X1, JPEG_X2, JPEG_X3, JPEG_X4 = (f"benchmarks.jpeg weights/srmdj_x{scale}.safetensors" for scale in (1, 2, 3, 4))
+JPEG_SCORES = "benchmarks/jpeg_scores.csv"  # what was measured with the shipped weights is not measured again
 STEPS = (
     Step("flags", "docs.generate", "docs/flags.md docs/architecture.md", "1 s"),
     Step("scores", "benchmarks.card", SCORES, "5 s"),
@@ -73,16 +76,15 @@ STEPS = (
         "benchmarks.blind DATA --report --page=docs/blind_scores.md",
         "docs/blind_scores.md",
         "10 s",
-        "DATA/Set5 DATA/Set14 DATA/B100 results/blind/*.jsonl",
+        f"{ALL} results/blind/*.jsonl",
     ),
     Step("motion", "benchmarks.motion --page=docs/training.md", "img/motion.png docs/training.md", "25 min"),
-    Step(
-        "jpeg_scores",
-        "benchmarks.jpeg --report",
-        "docs/jpeg.md img/jpeg_quality.png",
-        "5 s",
-        "benchmarks/jpeg_scores.csv",
-    ),
+    Step("jpeg_x1", f"{JPEG_X1} DATA/Classic5 --grey", JPEG_SCORES, "1 min", "DATA/Classic5"),
+    Step("jpeg_x2", f"{JPEG_X2} {ALL}", JPEG_SCORES, "2 h", ALL),
+    Step("jpeg_curve", f"{JPEG_X2} DATA/Set5 --curve", JPEG_SCORES, "5 min", "DATA/Set5"),
+    Step("jpeg_x3", f"{JPEG_X3} DATA/Set5", JPEG_SCORES, "5 min", "DATA/Set5"),
+    Step("jpeg_x4", f"{JPEG_X4} {ALL}", JPEG_SCORES, "40 min", ALL),
+    Step("jpeg_page", "benchmarks.jpeg --report", "docs/jpeg.md img/jpeg_quality.png", "5 s", JPEG_SCORES),
 )
 
 
@@ -137,7 +139,7 @@ def list_steps(steps: list[Step], data: Path | None) -> None:
 def main(arguments: list[str]) -> int:
     """Runs the steps; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=existing, metavar="FOLDER", help="contains Set5, Set14 and B100")
+    parser.add_argument("--data", type=existing, metavar="FOLDER", help="contains Set5, Set14, B100 and Classic5")
     names = [step.name for step in STEPS]
     parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help="steps to run (default: all)")
     parser.add_argument("--list", action="store_true", help="run nothing: list the steps")

@@ -20,7 +20,7 @@ PLACEHOLDERS = {"srmd/backends/NAME.py"}
 # Flags of other programs, or of all modes.
 OTHER_FLAGS = {"--mode", "--help", "--version", "--list_weights", "--clear_cache", "--count"}
 OTHER_FLAGS |= {"--nproc_per_node", "--nnodes", "--max_restarts", "--shutdown_timeout"}  # torchrun's
-GPU_FLAG = re.compile(r'add\("(--\w+)"')  # in the module that reads the flags of `python -m benchmarks.gpu`
+OWN_FLAG = re.compile(r'add(?:_argument)?\(\s*"(--\w+)"')  # in the source of a module with flags of its own
 # What is quoted and is neither a name of code nor a path of this repository.
 OTHER_WORDS = {
     "npm", "cc", "bash", "python", "text", "engines", "slow", "runs", "models", "srmdnf", "make",
@@ -59,9 +59,14 @@ def test_modules_exist(name: str):
 def test_flags_exist(name: str):
     known = {f"--{flag.name}" for flag in FLAGS} | OTHER_FLAGS
     if name == "benchmarks/gpu.md":
-        known |= set(GPU_FLAG.findall(read("benchmarks/gpu/__main__.py")))
+        known |= own_flags("benchmarks.gpu.__main__")
     for text in quoted(name):
-        assert set(re.findall(r"(?<![\w-])--[a-z][a-z_]*", text)) <= known, text
+        modules = re.findall(r"python -m (benchmarks\.\w+)", text)
+        assert set(re.findall(r"(?<![\w-])--[a-z][a-z_]*", text)) <= known.union(*map(own_flags, modules)), text
+
+
+def own_flags(module: str) -> set[str]:
+    return set(OWN_FLAG.findall(Path(importlib.util.find_spec(module).origin).read_text(encoding="utf-8")))
 
 
 @pytest.mark.parametrize("name", CODED)
