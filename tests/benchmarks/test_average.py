@@ -58,9 +58,13 @@ def test_the_share_that_is_best_on_the_held_out_pictures_is_kept(
     run(monkeypatch)
     header, _, *rows = capsys.readouterr().out.splitlines()
     assert header.startswith("| share | delta, 30 | delta, 50 |")
-    means = {float(row.split("|")[1]): float(row.split("|")[-2]) for row in rows}
-    assert list(means) == [1, 0.9, 0.8, 0.7]
-    assert max(means, key=means.get) == share
+    table = {float(row.split("|")[1]): [float(cell) for cell in row.split("|")[2:-1]] for row in rows}
+    assert list(table) == [1, 0.9, 0.8, 0.7]
+    for *psnr, gain in table.values():
+        assert gain == pytest.approx(
+            min(after - before for after, before in zip(psnr, table[1], strict=False)), abs=0.02
+        )
+    assert max(table, key=lambda each: table[each][-1]) == share
     written = read_weights(TRAINED)
     expected = average.average(trained.network, source.network, share).state_dict()
     torch.testing.assert_close(written.network.state_dict()[OTHER], expected[OTHER].half().float())
