@@ -1,41 +1,46 @@
 """Averages the weights of a network that is told of JPEG with those of the network that it was trained from.
 
-    python -m benchmarks.average srmdj_x4 srmd_x4 --train_data=pictures
+    python -m benchmarks.average srmdj_x4 srmd_x4 --train_data=pictures --test_data Set5 Set14 B100
 
-Trainings with small batches end some noise away from the best weights, and forget a part of what the first network
-knew. The weighted mean of both has less of either (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022).
-Of several shares of the trained weights, the one is kept whose smallest gain over the trained network is largest, of
-the gains for each kernel and quality: mean PSNR of Y over the middles of the held-out pictures, without noise. Prints
-these scores.
+A training with small batches ends beside the best weights, and it loses a part of what the first network had learned.
+The weighted mean of both networks loses less (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022).
+
+Each share of the trained weights is scored on the middles of the held-out pictures: mean PSNR of Y for each kernel and
+each quality, without noise. Its gain is the smallest of the differences from the trained network. The average with the
+largest gain is written; if no average is better than the trained network everywhere, nothing is.
 """
 
 import argparse
 import itertools
 import statistics
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from numpy.typing import NDArray
 
+from benchmarks.jpeg import Cell, modcrop_picture
 from benchmarks.jpeg_scores import KERNELS, QUALITIES
 from benchmarks.plans import shipped
-from benchmarks.ship import held_out_part
+from benchmarks.ship import held_out_part, write_changed
+from srmd.base.errors import InputError
+from srmd.cli.console import one_line
 from srmd.cli.values import existing
-from srmd.degradation import degrade_picture
 from srmd.model import SRMD
 from srmd.packs.training_data import open_training_data
 from srmd.pictures.metrics import score
 from srmd.restore.restorer import open_restorer
-from srmd.weights.files import Weights, read_weights, write_weights
+from srmd.weights.files import Weights, read_weights
 from srmd.weights.surgery import empty_network, initialise_from
 
-SHARES = (1, 0.9, 0.8, 0.7)  # 1: the trained network itself
-CELLS = list(itertools.product(KERNELS, QUALITIES))
+SHARES = (0.9, 0.8, 0.7)  # of the trained weights
 
 
 def average(trained: SRMD, source: SRMD, share: float) -> SRMD:
-    """The network with `share` of the trained weights and the rest of the source's; conditions it lacks have zeros."""
+    """The network with `share` of the trained weights and the rest of the source's.
+
+    For a condition that the source is not told, the source's weights count as 0.
+    """
     start, mean = SRMD(trained.config), empty_network(trained.config)
     initialise_from(start, source)
     pairs = zip(trained.state_dict().items(), start.state_dict().values(), strict=True)
@@ -43,50 +48,80 @@ def average(trained: SRMD, source: SRMD, share: float) -> SRMD:
     return mean
 
 
-def cell_scores(weights: Weights, pictures: list[NDArray]) -> list[float]:
-    """Mean PSNR of Y in dB for each kernel and quality."""
-    restorer, scale = open_restorer(weights, "cpu", "torch", "fp32"), weights.network.config.scale
-    means = []
-    for kernel, quality in CELLS:
-        psnr = []
-        for hr in pictures:
-            lr = degrade_picture(hr, kernel, scale=scale, jpeg=quality)
-            psnr.append(score(restorer.restore(lr, kernel, 0, jpeg=quality) / 255, hr / 255, scale)["psnr_y"])
-        means.append(statistics.mean(psnr))
+def held_out_cells(train_data: Path | None, scale: int) -> list[Cell]:
+    """The middles of the held-out pictures with each kernel and quality."""
+    _, pictures = open_training_data(train_data).split()
+    middles = [modcrop_picture(held_out_part(pictures.picture(index)), scale) for index in range(len(pictures))]
+    pairs = itertools.product(KERNELS, QUALITIES)
+    return [Cell("held out", kernel, quality, middles, scale) for kernel, quality in pairs]
+
+
+def cell_scores(weights: Weights, cells: list[Cell]) -> list[float]:
+    """Mean PSNR of Y in dB for each cell."""
+    restorer, means = open_restorer(weights, "cpu", "torch", "fp32"), []
+    for cell in cells:
+        srs = [restorer.restore(lr, cell.kernel, 0, jpeg=cell.quality) for lr in cell.lr]
+        pairs = zip(srs, cell.hr, strict=True)
+        means.append(statistics.mean(score(sr / 255, hr / 255, cell.scale)["psnr_y"] for sr, hr in pairs))
     return means
 
 
-def held_out_pictures(train_data: Path | None, scale: int) -> list[NDArray]:
-    """The middles of the held-out pictures, whose sides are multiples of the scale."""
-    _, pictures = open_training_data(train_data).split()
-    middles = [held_out_part(pictures.picture(index)) for index in range(len(pictures))]
-    return [middle[: len(middle) // scale * scale, : middle.shape[1] // scale * scale] for middle in middles]
+def best_share(trained: Weights, source: SRMD, cells: list[Cell]) -> float:
+    """The share with the largest gain: 1 if no average gains. Prints a table with a row for each share."""
+    print(f"| share | {' | '.join(f'{cell.kernel}, {cell.quality}' for cell in cells)} | gain |")
+    print("|---" * (len(cells) + 2) + "|")
+    before, gains = cell_scores(trained, cells), {1.0: 0.0}
+    print(_row(1, before, 0))
+    for share in SHARES:
+        psnr = cell_scores(replace(trained, network=average(trained.network, source, share)), cells)
+        gains[share] = min(new - old for new, old in zip(psnr, before, strict=True))
+        print(_row(share, psnr, gains[share]), flush=True)
+    return max(gains, key=gains.get)
 
 
-def main() -> None:
-    """Prints the scores of each share, and writes the best network."""
+def _row(share: float, psnr: list[float], gain: float) -> str:
+    return f"| {share:g} | {' | '.join(f'{mean:.2f}' for mean in psnr)} | {gain:+.3f} |"
+
+
+def read_pair(name: str, source_name: str) -> tuple[Weights, Weights]:
+    """The trained network and its source; raises InputError if they cannot be averaged."""
+    trained, source = read_weights(shipped(name)), read_weights(shipped(source_name))
+    if changed := {"average", "colours"} & trained.metadata.keys():
+        raise InputError(f"{name}: expected a network as its training left it, found {', '.join(sorted(changed))}")
+    config = replace(source.network.config, conditions=trained.network.config.conditions)
+    if config != trained.network.config or not torch.equal(source.pca, trained.pca):
+        raise InputError(f"{source_name}: expected scale, sizes and P of {name}, found others")
+    return trained, source
+
+
+def run(options: argparse.Namespace) -> None:
+    """Writes the best average, if it is better than the trained network."""
+    trained, source = read_pair(options.name, options.source)
+    cells = held_out_cells(options.train_data, trained.network.config.scale)
+    share = best_share(trained, source.network, cells)
+    if share == 1:
+        print("nothing is written: no average is better than the trained network everywhere")
+        return
+    flag = f" --train_data={options.train_data}" if options.train_data else ""
+    command = f"python -m benchmarks.average {options.name} {options.source}{flag}"
+    mean = replace(trained, network=average(trained.network, source.network, share))
+    changes = {"average": {"share": share, "source": options.source, "command": command}}
+    write_changed(options.output or shipped(options.name), mean, changes, options.test_data)
+
+
+def parsed(arguments: list[str]) -> argparse.Namespace:
+    """The arguments of the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", help="name of the shipped network that was trained, such as srmdj_x4")
     parser.add_argument("source", help="name of the shipped network that it was trained from")
     parser.add_argument("--train_data", type=existing, help="folder of pictures or .h5 file (default: built-in set)")
+    parser.add_argument("--test_data", type=existing, nargs="*", default=[], help="folders of HR pictures to score")
     parser.add_argument("--output", type=Path, help="file to write (default: the shipped network is replaced)")
-    options = parser.parse_args()
-    trained, source = (read_weights(shipped(name)) for name in (options.name, options.source))
-    pictures = held_out_pictures(options.train_data, trained.network.config.scale)
-    print(f"| share | {' | '.join(f'{kernel}, {quality}' for kernel, quality in CELLS)} | smallest gain |")
-    print("|---" * (len(CELLS) + 2) + "|")
-    candidates, psnr, gains = {}, {}, {}
-    for share in SHARES:
-        candidates[share] = replace(trained, network=average(trained.network, source.network, share))
-        psnr[share] = cell_scores(candidates[share], pictures)
-        gains[share] = min(after - before for after, before in zip(psnr[share], psnr[1], strict=True))
-        print(f"| {share:g} | {' | '.join(f'{cell:.2f}' for cell in psnr[share])} | {gains[share]:+.2f} |", flush=True)
-    best = max(gains, key=gains.get)
-    flag = f" --train_data={options.train_data}" if options.train_data else ""
-    command = f"python -m benchmarks.average {options.name} {options.source}{flag}"
-    metadata = trained.metadata | {"average": {"share": best, "source": options.source, "command": command}}
-    write_weights(options.output or shipped(options.name), replace(candidates[best], metadata=metadata), torch.float16)
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        run(parsed(sys.argv[1:]))
+    except InputError as error:
+        raise SystemExit(one_line(error)) from error

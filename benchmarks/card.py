@@ -143,15 +143,18 @@ def training_card(name: str, network: dict) -> str:
         start = f"`{run['weights']}`" if run.get("weights") else "scratch"
         lines.append(f"| {start} | {run['steps']:,} | {patches} | {run['lr']} |")
     if "trained_share" in network:
-        share = network["trained_share"]
         before = "the network shipped before, with its kernel window enlarged"
-        lines += ["", f"Its weights are {share:g} of the last training's and {1 - share:g} of those of", f"{before}."]
+        lines += ["", _shares(network["trained_share"], before)]
     if "average" in network:
-        share, source = network["average"]["share"], network["average"]["source"]
-        lines += ["", f"Its weights are {share:g} of the last training's and {1 - share:g} of those of `{source}`."]
+        lines += ["", _shares(network["average"]["share"], f"`{network['average']['source']}`")]
     later = [network[key]["command"] for key in ("average", "colours") if key in network]
     commands = [network["command"], *later]
     return "\n".join([*lines, "", "```bash", *commands, "```"])
+
+
+def _shares(share: float, other: str) -> str:
+    text = f"Its weights are {share:g} of the last training's and {1 - share:g} of those of {other}."
+    return textwrap.fill(text, WIDTH)
 
 
 def distance(ahead: list[float]) -> str:

@@ -29,7 +29,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.ship import JPEG_QUALITIES, KERNELS, NOISE_LEVELS, ROOT, scores
+from benchmarks.ship import JPEG_QUALITIES, KERNELS, NOISE_LEVELS, ROOT, write_changed
 from srmd.cli.values import existing
 from srmd.config import TrainConfig
 from srmd.degradation import Degradation, degradation_map
@@ -42,7 +42,7 @@ from srmd.train.batches import Batches, random_degradation
 from srmd.train.colours import ColourShares, saturated_colours
 from srmd.train.jpegs import random_jpegs
 from srmd.train.kernels import TrainingKernels
-from srmd.weights.files import Weights, read_weights, write_weights
+from srmd.weights.files import Weights, read_weights
 from srmd.winograd import compiled
 from srmd.winograd.convolution import conv as winograd_conv
 
@@ -296,13 +296,8 @@ def fit(options: argparse.Namespace) -> None:
     command = f"python -m benchmarks.fit_colours {options.name} "
     command += " ".join(f"--{flag}={value}" for flag, value in flags.items() if value is not None)
     command += "".join(f" --protected {' '.join(each)}" for each in options.protected)
-    old_scores = ("scores", "held_out_psnr_y")
-    metadata = {key: value for key, value in weights.metadata.items() if key not in old_scores}
-    weights = replace(weights, network=network, metadata=metadata | {"colours": {"command": command}})
-    write_weights(output, weights, torch.float16)
-    if options.test_data:
-        new_scores = scores(output, options.test_data, network.config.conditions)
-        write_weights(output, replace(weights, metadata=weights.metadata | {"scores": new_scores}), torch.float16)
+    changed = replace(weights, network=network)
+    write_changed(output, changed, {"colours": {"command": command}}, options.test_data)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from srmd.cli import main
 from srmd.kernel.families import KERNEL_SIZE, WIDE_KERNEL_SIZE
 from srmd.kernel.specs import parse_kernels
 from srmd.packs.training_data import open_training_data
-from srmd.weights.files import read_weights, write_weights
+from srmd.weights.files import Weights, read_weights, write_weights
 from srmd.weights.shipped import network_name
 
 ROOT = Path(__file__).parents[1]
@@ -32,6 +32,7 @@ KERNELS = ("delta", "gaussian:1.3", "gaussian:2.6", "gaussian:2.6,1.0,30")
 NOISE_LEVELS = (0, 15, 50)
 WIDE_BLUR = {3: "gaussian:2.7", 4: "gaussian:3.6"}  # by scale: widths of nine tenths of it
 JPEG_KERNELS, JPEG_QUALITIES = KERNELS[:2], (30, 75)  # without noise, for networks that are told of JPEG
+MEASURED = "scores", "held_out_psnr_y"  # metadata that hold for the measured weights only
 SCORE_KEYS = ("psnr_y", "ssim_y", "bicubic_psnr_y", "bicubic_ssim_y")
 TRAINING_KEYS = (
     *("train_data", "weights", "downsampler", "steps"),
@@ -127,6 +128,18 @@ def scores(weights: Path, folders: list[Path], conditions: tuple[str, ...]) -> d
                 key: None if mean[key] is None else round(mean[key], 4) for key in SCORE_KEYS
             }
     return all_scores
+
+
+def write_changed(output: Path, weights: Weights, changes: dict, folders: list[Path]) -> None:
+    """Writes a network that was changed after its training, in float16, and adds `changes` to its metadata.
+
+    Its scores are measured anew on HR pictures in `folders`; without folders it has none.
+    """
+    metadata = {key: value for key, value in weights.metadata.items() if key not in MEASURED} | changes
+    write_weights(output, replace(weights, metadata=metadata), torch.float16)
+    if folders:
+        metadata["scores"] = scores(output, folders, weights.network.config.conditions)
+        write_weights(output, replace(weights, metadata=metadata), torch.float16)
 
 
 def history(training: dict) -> list[dict]:
