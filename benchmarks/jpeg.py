@@ -5,10 +5,10 @@
     python -m benchmarks.jpeg weights/srmdj_x2.safetensors Set5 --curve     # qualities told wrongly by up to 30
     python -m benchmarks.jpeg --report                                      # from the stored scores
 
-Each picture is restored by the network told its tables, told nothing of them, and told tables whose quality is wrong;
-and by SRMD, which is told nothing of JPEG, with the noise level that is best on average claimed instead. PSNR of Y in
-dB, means over the pictures. Grey pictures are scored on their 8-bit values, whole, as in the tables of ARCNN, DnCNN and
-FBCNN.
+Each picture is restored by the network told its tables, told nothing of them, and told tables of a wrong quality. It is
+also restored by SRMD, which cannot be told of JPEG: in place of the compression, noise is assumed, with the level that
+gives the highest mean. PSNR of Y in dB, means over the pictures. Grey pictures are scored on their 8-bit values, with
+their borders, as in the tables of ARCNN, DnCNN and FBCNN.
 
 Each figure is stored in benchmarks/jpeg_scores.csv when it is measured. A run that was stopped goes on where it was;
 figures measured with the same weights are not measured again.
@@ -37,13 +37,17 @@ from benchmarks.jpeg_scores import (
     Key,
     Score,
     add_score,
-    claimed,
+    assumed_noise,
     digest,
+    drop_outdated,
     read_scores,
     told,
     told_quality,
 )
 from benchmarks.plans import shipped
+from srmd.base.errors import InputError
+from srmd.cli.console import one_line
+from srmd.cli.values import existing
 from srmd.degradation import degrade_picture
 from srmd.evaluate.resize import resize_picture
 from srmd.pictures.files import read_picture
@@ -51,7 +55,7 @@ from srmd.pictures.folders import list_pictures
 from srmd.pictures.metrics import psnr, score
 from srmd.restore.restorer import load
 
-NOISE_LEVELS = (0, 5, 10, 15, 20, 30)  # claimed instead of JPEG
+NOISE_LEVELS = (0, 5, 10, 15, 20, 30)  # assumed instead of JPEG
 FIRST_NOISE_LEVEL = 2  # index of the one that is tried first
 
 
@@ -97,24 +101,27 @@ class Benchmark:
                 self.psnr(cell, column)
 
     def _cells(self, folder: Path) -> list[Cell]:
-        pictures = [_modcrop(read_picture(path).pixels, self.scale) for path in list_pictures(folder)]
+        pictures = [modcrop_picture(read_picture(path).pixels, self.scale) for path in list_pictures(folder)]
         kernels, qualities = (KERNELS[:1], GREY_QUALITIES) if self._is_grey else (KERNELS, QUALITIES)
         pairs = [(kernel, quality) for kernel in kernels for quality in qualities]
         return [Cell(folder.name, kernel, quality, pictures, self.scale) for kernel, quality in pairs]
 
     def _measure_best_noise_level(self, cell: Cell) -> None:
-        """Measures upwards and downwards while PSNR rises: it has one maximum over the noise level that is claimed."""
-        scores = [claimed(level) for level in NOISE_LEVELS]
+        """Measures upwards and downwards while PSNR rises: it has one maximum over the noise level that is assumed."""
+        columns = [assumed_noise(level) for level in NOISE_LEVELS]
         for step in (-1, 1):
             index = FIRST_NOISE_LEVEL
-            while 0 <= index + step < len(scores) and self.psnr(cell, scores[index + step]) > self.psnr(
-                cell, scores[index]
-            ):
+            while 0 <= index + step < len(columns) and self._rises(cell, columns[index], columns[index + step]):
                 index += step
+        # A level that is no longer tried would keep the figure of older weights.
+        drop_outdated(self._file, [self._key(cell, column) for column in columns], self._digests[NOISE])
+
+    def _rises(self, cell: Cell, column: str, next_column: str) -> bool:
+        return self.psnr(cell, next_column) > self.psnr(cell, column)
 
     def psnr(self, cell: Cell, column: str) -> float:
         """The mean over the pictures, dB: as stored, if it was measured with the same weights, or else measured."""
-        key, weights = Key(self._name, cell.data, cell.kernel, cell.quality, column), self._digests[column.split()[0]]
+        key, weights = self._key(cell, column), self._digests[column.split()[0]]
         known = read_scores(self._file).get(key)
         if known is None or known.weights != weights:
             pairs = zip(cell.lr, cell.hr, strict=True)
@@ -123,6 +130,9 @@ class Benchmark:
             add_score(self._file, key, known)
             print(*key, f"{known.psnr:.2f}", flush=True)
         return known.psnr
+
+    def _key(self, cell: Cell, column: str) -> Key:
+        return Key(self._name, cell.data, cell.kernel, cell.quality, column)
 
     def _restore(self, lr: NDArray, cell: Cell, column: str) -> NDArray:
         kind, _, number = column.partition(" ")
@@ -139,7 +149,8 @@ class Benchmark:
         return score(sr / 255, hr / 255, self.scale)["psnr_y"]
 
 
-def _modcrop(picture: NDArray, scale: int) -> NDArray:
+def modcrop_picture(picture: NDArray, scale: int) -> NDArray:
+    """A picture (h, w, 3) without the last rows and columns that fill no LR pixel."""
     height, width = (length - length % scale for length in picture.shape[:2])
     return picture[:height, :width]
 
@@ -153,22 +164,30 @@ def _enlarged(lr: NDArray, scale: int) -> NDArray:
 def main() -> None:
     """Measures and stores, or writes the report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("weights", type=Path, nargs="?", help="a network that is told of JPEG")
-    parser.add_argument("folders", type=Path, nargs="*", help="HR pictures")
+    parser.add_argument("weights", type=existing, nargs="?", help="a network that is told of JPEG")
+    parser.add_argument("folders", type=existing, nargs="*", help="HR pictures")
     parser.add_argument("--grey", action="store_true", help="grey pictures that are compressed only, for x1")
     parser.add_argument("--curve", action="store_true", help="measure what the plot shows instead of the table")
     parser.add_argument("--scores", type=Path, default=SCORES, metavar="FILE", help="where scores are kept (.csv)")
     parser.add_argument("--report", action="store_true", help="write docs/jpeg.md and img/jpeg_quality.png from scores")
     options = parser.parse_args()
-    if options.report == bool(options.folders):
-        parser.error("expected a network and folders of HR pictures, or --report")
     if options.report:
+        if options.weights:
+            parser.error("--report: expected no network, found one")
         write_report(read_scores(options.scores))
-    else:
-        benchmark = Benchmark(options.weights, options.scores, options.grey)
-        for folder in options.folders:
-            (benchmark.measure_curves if options.curve else benchmark.measure_tables)(folder)
+        return
+    if not options.folders:
+        parser.error("expected a network and folders of HR pictures, or --report")
+    benchmark = Benchmark(options.weights, options.scores, options.grey)
+    for folder in options.folders:
+        if options.curve:
+            benchmark.measure_curves(folder)
+        else:
+            benchmark.measure_tables(folder)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except InputError as error:
+        raise SystemExit(one_line(error)) from error

@@ -58,7 +58,7 @@ def write_report(scores: Scores) -> None:
 
 def table(scores: Scores, network: str, data: str) -> str | None:
     """A Markdown table with a row for each kernel and quality; None if a score is missing."""
-    rows = [["kernel", "quality", *TITLES.values(), "best noise level instead"], ["---"] * (len(TITLES) + 3)]
+    header, rows = ["kernel", "quality", *TITLES.values(), "best noise level instead"], []
     for kernel in KERNELS:
         for quality in QUALITIES:
             keys = [Key(network, data, kernel, quality, column) for column in TITLES]
@@ -66,11 +66,11 @@ def table(scores: Scores, network: str, data: str) -> str | None:
                 return None
             cells = [f"{scores[key].psnr:.2f}" for key in keys]
             rows.append([kernel, str(quality), *cells, _best_noise_level(scores, keys[0])])
-    return _markdown(rows)
+    return _markdown(header, rows)
 
 
 def _best_noise_level(scores: Scores, row: Key) -> str:
-    """The best PSNR of a claimed noise level, and the level in brackets."""
+    """The highest PSNR with an assumed noise level, and the level in brackets."""
     others = [key for key in scores if key[:4] == row[:4] and key.column.startswith(NOISE)]
     best = max(others, key=lambda key: scores[key].psnr)
     return f"{scores[best].psnr:.2f} ({best.column.removeprefix(NOISE).strip()})"
@@ -78,24 +78,25 @@ def _best_noise_level(scores: Scores, row: Key) -> str:
 
 def grey_table(scores: Scores) -> str | None:
     """The table of grey pictures that are compressed only, beside other networks; None if a score is missing."""
-    rows = [["quality", "JPEG", "told the tables", *PUBLISHED], ["---"] * (len(PUBLISHED) + 3)]
+    header, rows = ["quality", "JPEG", "told the tables", *PUBLISHED], []
     for quality, *published in zip(GREY_QUALITIES, *PUBLISHED.values(), strict=True):
         keys = [Key(GREY_NETWORK, GREY_DATA, KERNELS[0], quality, column) for column in (BICUBIC, TOLD)]
         if not all(key in scores for key in keys):
             return None
         cells = [*(scores[key].psnr for key in keys), *published]
         rows.append([str(quality), *(f"{psnr:.2f}" for psnr in cells)])
-    return _markdown(rows)
+    return _markdown(header, rows)
 
 
-def _markdown(rows: list[list[str]]) -> str:
-    lines = [f"| {' | '.join(cells)} |" for cells in rows]
-    return "\n".join([lines[0], lines[1].replace(" ", ""), *lines[2:]])
+def _markdown(header: list[str], rows: list[list[str]]) -> str:
+    first, *others = (f"| {' | '.join(cells)} |" for cells in (header, *rows))
+    return "\n".join([first, "|---" * len(header) + "|", *others])
 
 
 def losses(scores: Scores, kernel: str, quality: int) -> dict[int, float] | None:
-    """PSNR in dB lost by being told a wrong quality, by told less true quality; None if a score is missing."""
-    columns = {told_quality(quality, error) - quality: told(error) for error in sorted(ERRORS, key=abs, reverse=True)}
+    """PSNR in dB lost by each error of the quality that is told; None if a score is missing."""
+    # Errors that end at the same quality, 1 or 100, have equal scores: one of them is taken.
+    columns = {told_quality(quality, error) - quality: told(error) for error in ERRORS}
     keys = {error: Key(PLOT_NETWORK, PLOT_DATA, kernel, quality, column) for error, column in columns.items()}
     keys[0] = Key(PLOT_NETWORK, PLOT_DATA, kernel, quality, TOLD)
     if not all(key in scores for key in keys.values()):

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -23,7 +24,7 @@ BICUBIC, TOLD, UNTOLD, NOISE = "bicubic", "told", "untold", "noise"
 
 
 class Key(NamedTuple):
-    """What identifies a figure."""
+    """What was measured."""
 
     network: str  # such as srmdj_x2
     data: str  # such as Set5
@@ -57,7 +58,18 @@ def _key(row: dict[str, str]) -> Key:
 
 def add_score(path: Path, key: Key, score: Score) -> None:
     """Writes a figure into a file, in the place of an older one."""
-    scores = read_scores(path) | {key: score}
+    _write_scores(path, read_scores(path) | {key: score})
+
+
+def drop_outdated(path: Path, keys: Iterable[Key], weights: str) -> None:
+    """Removes those of the figures that were measured with other weights."""
+    scores = read_scores(path)
+    outdated = {key for key in keys if key in scores and scores[key].weights != weights}
+    if outdated:
+        _write_scores(path, {key: score for key, score in scores.items() if key not in outdated})
+
+
+def _write_scores(path: Path, scores: Scores) -> None:
     with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         file.write(COMMENT)
         writer = csv.writer(file, delimiter=";", lineterminator="\n")
@@ -75,9 +87,9 @@ def told_quality(quality: int, error: int) -> int:
     return min(max(quality + error, 1), 100)
 
 
-def claimed(noise_level: int) -> str:
-    """The column of a noise level that is claimed instead of JPEG."""
-    return f"{NOISE} {noise_level}"
+def assumed_noise(level: int) -> str:
+    """The column of a noise level that is assumed instead of JPEG."""
+    return f"{NOISE} {level}"
 
 
 def network_of(network: str, column: str) -> str | None:

@@ -22,6 +22,7 @@ from srmd.restore.restorer import Restorer
 FILE, DATA = Path("scores.csv"), Path("Tiny")
 PHOTO = next(iter(builtin_test_pictures().values()))[40:88, 40:104]
 KEY = Key("srmdj_x2", "Tiny", "delta", 50, "told")
+CELL = jpeg.Cell("Tiny", "delta", 50, [], 2)
 COMPLETE = {"told", "untold", "told -20", "told +20", "bicubic"}
 
 
@@ -124,8 +125,24 @@ def test_noise_levels_are_tried_as_long_as_psnr_rises(monkeypatch: pytest.Monkey
         return -abs(level - best)
 
     monkeypatch.setattr(jpeg.Benchmark, "psnr", psnr)
-    jpeg.Benchmark(Path("srmdj_x2.safetensors"), FILE)._measure_best_noise_level(None)
+    jpeg.Benchmark(Path("srmdj_x2.safetensors"), FILE)._measure_best_noise_level(CELL)
     assert tried == measured
+
+
+@pytest.mark.usefixtures("network")
+def test_a_noise_level_that_is_no_longer_tried_loses_the_figure_of_older_weights(monkeypatch: pytest.MonkeyPatch):
+    run(monkeypatch)
+    tried = {column for column in stored() if column.startswith("noise")}
+    other_data, untried = KEY._replace(data="Other", column="noise 10"), KEY._replace(column="noise 0.5")
+    old = Score(99.0, "older")
+    monkeypatch.setattr(jpeg, "NOISE_LEVELS", (*jpeg.NOISE_LEVELS, 0.5))
+    for key in (other_data, untried):
+        add_score(FILE, key, old)
+    run(monkeypatch)
+    after = read_scores(FILE)
+    assert {column for column in stored() if column.startswith("noise")} == tried
+    assert untried not in after
+    assert after[other_data] == old
 
 
 def test_a_grey_jpeg_is_scored_as_pillow_writes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
