@@ -15,7 +15,6 @@ that page reports more pairs.
 
 import argparse
 import json
-import math
 import re
 import sys
 from collections.abc import Iterable
@@ -57,9 +56,8 @@ def share_of(pairs: list[Pair], share: str) -> list[Pair]:
     return pairs[number - 1 :: count]
 
 
-def write_report(scores: list[Score], folder: Path, command: str, pairs: int) -> None:
-    """Prints the tables, and writes them with the summary and all rows. `pairs`: as many would be complete."""
-    text = report(scores, command, pairs)
+def write_report(text: str, scores: list[Score], folder: Path) -> None:
+    """Prints the tables, and writes them with the summary and all rows."""
     print(text)
     rows = [row for score in scores for row in score.rows]
     content = {"summary": summary(scores), "below_floor": cells_below_floor(scores), "scores": rows}
@@ -69,10 +67,10 @@ def write_report(scores: list[Score], folder: Path, command: str, pairs: int) ->
             temporary.write_text(written, encoding="utf-8")
 
 
-def measured_pairs(page: str) -> float:
-    """How many pairs the text of a page reports: infinity if it says nothing of missing ones, 0 if it is empty."""
+def measured_pairs(page: str) -> int:
+    """How many pairs the text of a page reports; 0 if it states no number."""
     found = re.search(r"^(\d+) of the \d+ pairs ", page, re.MULTILINE)
-    return int(found[1]) if found else math.inf if page else 0
+    return int(found[1]) if found else 0
 
 
 def write_page(text: str, page: Path) -> None:
@@ -134,12 +132,13 @@ def main(arguments: list[str]) -> int:
         for _ in tqdm(measure(share, cache, scorers), total=len(share), unit="pair", smoothing=0.05):
             pass
     scores = [Score(pair, rows) for pair in pairs if (rows := cache.complete_rows(pair, scorers[pair.cell.scale]))]
+    text = report(scores, _command(options), count_pairs(pairs)) if scores else ""
     if scores and (options.report or options.share == "1/1"):
-        write_report(scores, options.output, _command(options), count_pairs(pairs))
+        write_report(text, scores, options.output)
     print(f"{count_pairs(score.pair for score in scores)} of {count_pairs(pairs)} pairs are measured")
     if options.page:
         try:
-            write_page(report(scores, _command(options), count_pairs(pairs)) if scores else "", options.page)
+            write_page(text, options.page)
         except InputError as error:
             print(one_line(error), file=sys.stderr)
             return 1

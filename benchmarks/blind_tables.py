@@ -222,8 +222,8 @@ def _sections(scores: list[Score], command: str, pairs: int) -> Iterator[str]:
     yield "# Scores of blind restoring"
     yield f"Made by this command; do not edit.\n\n```text\n{command}\n```"
     yield f"PSNR of Y in dB. Pictures: {pictures}. LR is rounded to 8 bits."
-    if (measured := count_pairs(score.pair for score in scores)) < pairs:
-        yield f"{measured} of the {pairs} pairs of picture and degradation are measured."
+    measured = count_pairs(score.pair for score in scores)
+    yield f"{measured} of the {pairs} pairs of picture and degradation are measured."
     yield "\n".join(
         ["| figure | value |", "|---|---|", *(f"| {name} | {value:.2f} |" for name, value in summary(scores).items())]
     )
