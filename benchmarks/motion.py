@@ -125,7 +125,7 @@ def report(motion_psnr: dict[str, np.ndarray], no_blur_psnr: dict[str, np.ndarra
     gains = motion_psnr["motion too"] - motion_psnr["Gaussians"]
     spread = f"{gains.min():.2f} to {gains.max():.2f} dB; better for {(gains > 0).sum()} of the {len(gains)} kernels"
     gain = f'On motion kernels, "motion too" is {gains.mean():.2f} dB better than "Gaussians" on average ({spread}).'
-    return "\n".join([*lines, "", *textwrap.wrap(gain.replace("-", "−"), WIDTH)])
+    return "\n".join([*lines, "", *textwrap.wrap(gain, WIDTH)])
 
 
 def code_cells(network: Restorer, kernels: np.ndarray) -> str:

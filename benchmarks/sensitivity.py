@@ -134,9 +134,9 @@ def page_table(widths: list[Curve], noise_levels: list[Curve]) -> str:
         ("noise level", noise_levels, SHOWN_NOISE_LEVELS),
     ):
         (curve,) = [curve for curve in curves if curve.true == true]
-        best = curve.psnr[true]
-        lower, higher = (f"{value:g}: {curve.psnr[value]:.1f} ({curve.psnr[value] - best:+.1f})" for value in wrong)
-        lines.append(f"| {name} {true:g} | {lower} | {best:.1f} | {higher} | {curve.bicubic:.1f} |")
+        psnr = {value: round(curve.psnr[value], 2) for value in (true, *wrong)}  # so that shown figures add up
+        lower, higher = (f"{value:g}: {psnr[value]:.2f} ({psnr[value] - psnr[true]:+.2f})" for value in wrong)
+        lines.append(f"| {name} {true:g} | {lower} | {psnr[true]:.2f} | {higher} | {curve.bicubic:.2f} |")
     return "\n".join(lines)
 
 

@@ -16,7 +16,7 @@ def test_the_table_has_means_and_the_gain_of_each_kernel_counts():
         "| motion too | 60 | 14 % | 28.67 | 33.70 |",
     ]
     gain = (
-        '"motion too" is 6.67 dB better than "Gaussians" on average (−0.50 to 10.50 dB; better for 2 of the 3 kernels).'
+        '"motion too" is 6.67 dB better than "Gaussians" on average (-0.50 to 10.50 dB; better for 2 of the 3 kernels).'
     )
     assert " ".join(text.splitlines()[5:]) == f" On motion kernels, {gain}"
     assert all(len(line) <= 120 for line in text.splitlines())

@@ -39,9 +39,9 @@ def test_the_table_is_printed_and_the_picture_is_drawn(study, tmp_path):
 
 
 def test_the_table_of_the_page_shows_one_curve_of_each_study():
-    widths = [Curve(0.7, {}, 31), Curve(1.3, {0.7: 31.04, 1.3: 34.89, 2.0: 21.0}, 29.94)]
+    widths = [Curve(0.7, {}, 31), Curve(1.3, {0.7: 31.004, 1.3: 34.887, 2.0: 21.0}, 29.94)]
     noise_levels = [Curve(15, {5: 21.5, 15: 30.7, 25: 30.7}, 27.33)]
     assert page_table(widths, noise_levels).splitlines()[2:] == [
-        "| width 1.3 | 0.7: 31.0 (-3.9) | 34.9 | 2: 21.0 (-13.9) | 29.9 |",
-        "| noise level 15 | 5: 21.5 (-9.2) | 30.7 | 25: 30.7 (+0.0) | 27.3 |",
+        "| width 1.3 | 0.7: 31.00 (-3.89) | 34.89 | 2: 21.00 (-13.89) | 29.94 |",
+        "| noise level 15 | 5: 21.50 (-9.20) | 30.70 | 25: 30.70 (+0.00) | 27.33 |",
     ]
