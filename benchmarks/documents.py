@@ -1,12 +1,12 @@
-"""Makes the pictures, tables and plots of the documents anew that scripts make (`make documents`).
+"""Runs the scripts that make pictures, tables and plots of the documents (`make documents`).
 
-    make documents                     # all that needs no other pictures
-    make documents DATA=folder         # also what is measured on Set5, Set14, B100 and Classic5, folders in it
+    make documents                     # the steps that need no pictures but the built-in ones
+    make documents DATA=folder         # also those that need Set5, Set14, B100 or Classic5, which are folders in it
     python -m benchmarks.documents --list                       # the steps, what they write, and what is missing
     python -m benchmarks.documents --only scores sensitivity    # some of them
 
-A step that lacks something is skipped, with the reason. One that fails is named at the end, and the others still run;
-the exit code is then 1. What a step prints is in results/documents/.
+A step that lacks something is skipped, with the reason. A step that fails is named at the end, and the others still
+run; the exit code is then 1. What a step prints is in results/documents/.
 
 Not made here: docs/speed.md, img/scaling.png and other times and amounts of memory, which belong to a machine
 (`make bench`); docs/reproduction.md, on the published networks (`make reproduce`); what a person judged or compared, as
@@ -16,6 +16,7 @@ in docs/comparison.md and benchmarks/recipe.md. Sentences that quote a figure ar
 import argparse
 import glob
 import importlib.util
+import itertools
 import subprocess
 import sys
 import time
@@ -32,14 +33,14 @@ LOGS = ROOT / "results" / "documents"
 class Step:
     """A script that writes parts of the documents.
 
-    Several words are separated by spaces. Paths are relative to the repository, may contain `*`, and begin with DATA if
-    they lie in the folder of --data.
+    Spaces separate several words. Paths are relative to the repository and may contain `*`. The first part of a path
+    in the folder of --data is DATA.
     """
 
     name: str
     command: str  # module and arguments
     writes: str  # paths
-    time: str  # about, of one processor core
+    time: str  # on one processor core, roughly
     needs: str = ""  # paths and Python packages
 
 
@@ -47,7 +48,8 @@ BROWSER = "playwright /usr/bin/chromium"
 HALVES = "DATA/B100/101085.* DATA/B100/108070.* DATA/B100/302008.*"
 LIMITS = "DATA/Set5/butterfly.* DATA/Set5/woman.*"
 SCORES = "README.md docs/results.md docs/weights.md docs/models/ weights/README.md"
-ALL = "DATA/Set5 DATA/Set14 DATA/B100"
+SETS = "DATA/Set5 DATA/Set14"
+ALL = f"{SETS} DATA/B100"
 JPEG_X1, JPEG_X2, JPEG_X3, JPEG_X4 = (f"benchmarks.jpeg weights/srmdj_x{scale}.safetensors" for scale in (1, 2, 3, 4))
 JPEG_SCORES = "benchmarks/jpeg_scores.csv"  # what was measured with the shipped weights is not measured again
 STEPS = (
@@ -80,7 +82,7 @@ STEPS = (
     ),
     Step("motion", "benchmarks.motion --page=docs/training.md", "img/motion.png docs/training.md", "25 min"),
     Step("jpeg_x1", f"{JPEG_X1} DATA/Classic5 --grey", JPEG_SCORES, "1 min", "DATA/Classic5"),
-    Step("jpeg_x2", f"{JPEG_X2} {ALL}", JPEG_SCORES, "2 h", ALL),
+    Step("jpeg_x2", f"{JPEG_X2} {SETS}", JPEG_SCORES, "25 min", SETS),
     Step("jpeg_curve", f"{JPEG_X2} DATA/Set5 --curve", JPEG_SCORES, "5 min", "DATA/Set5"),
     Step("jpeg_x3", f"{JPEG_X3} DATA/Set5", JPEG_SCORES, "5 min", "DATA/Set5"),
     Step("jpeg_x4", f"{JPEG_X4} {ALL}", JPEG_SCORES, "40 min", ALL),
@@ -88,9 +90,14 @@ STEPS = (
 )
 
 
+def is_in_data(word: str) -> bool:
+    """Whether a word of a step is a path in the folder of --data."""
+    return word.split("/")[0] == "DATA"
+
+
 def paths(pattern: str, data: Path | None) -> list[str]:
     """The paths that exist for a pattern of a step."""
-    if data is not None and pattern.split("/")[0] == "DATA":
+    if data is not None and is_in_data(pattern):
         pattern = glob.escape(str(data)) + pattern.removeprefix("DATA")
     return sorted(glob.glob(pattern, root_dir=ROOT))
 
@@ -98,7 +105,7 @@ def paths(pattern: str, data: Path | None) -> list[str]:
 def lacking(step: Step, data: Path | None) -> str | None:
     """The reason why a step cannot run; None if it can."""
     for need in step.needs.split():
-        if need.startswith("DATA/") and data is None:
+        if is_in_data(need) and data is None:
             return "needs pictures: --data=FOLDER, or DATA=folder for make"
         if "/" not in need and importlib.util.find_spec(need) is None:
             return f"the Python package {need} is not installed"
@@ -113,8 +120,8 @@ def run(step: Step, data: Path | None) -> bool:
     if reason := lacking(step, data):
         print(f"skipped: {reason}")
         return True
-    words = [paths(word, data) if word.startswith("DATA") else [word] for word in step.command.split()]
-    command = [sys.executable, "-m", *(word for each in words for word in each)]
+    words = [paths(word, data) if is_in_data(word) else [word] for word in step.command.split()]
+    command = [sys.executable, "-m", *itertools.chain(*words)]
     LOGS.mkdir(parents=True, exist_ok=True)
     log, start = LOGS / f"{step.name}.log", time.monotonic()
     with log.open("w", encoding="utf-8") as file:

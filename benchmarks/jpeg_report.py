@@ -1,5 +1,6 @@
 """The tables and the plot of docs/jpeg.md, from the scores that `benchmarks/jpeg.py` stored."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -46,10 +47,13 @@ def write_report(scores: Scores) -> None:
     if outdated := outdated_networks(scores):
         names = ", ".join(outdated)
         print(f"warning: the shipped {names} are not those that were scored; measure again", file=sys.stderr)
+    parts = set(re.findall(r"^<!-- (.+) -->$", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
     for network, data in dict.fromkeys((key.network, key.data) for key in scores):
         text = grey_table(scores) if data == GREY_DATA else table(scores, network, data)
         if text is None:
             print(f"{network} on {data} is left out: not all scores are there", file=sys.stderr)
+        elif f"{network} {data}" not in parts:
+            print(f"{network} on {data} is left out: {PAGE.name} has no part of this name", file=sys.stderr)
         else:
             replace_part(PAGE, f"{network} {data}", text)
     if any(losses(scores, kernel, quality) for kernel in KERNELS for quality in QUALITIES):
@@ -114,7 +118,7 @@ def draw(scores: Scores, output: Path) -> None:
         for quality in QUALITIES:
             if lost := losses(scores, kernel, quality):
                 axes.plot(list(lost), list(lost.values()), "o-", markersize=4, label=f"true quality {quality}")
-        axes.set(xlabel="told quality less true quality", title=PLOT_TITLES[kernel])
+        axes.set(xlabel="quality that is told, minus true quality", title=PLOT_TITLES[kernel])
         axes.grid(alpha=0.3)
     panels[0].set_ylabel("PSNR of Y lost [dB]")
     panels[0].legend()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.documents import ROOT, STEPS, paths
+from benchmarks.documents import ROOT, STEPS, Step, is_in_data, paths
 
 FOLDERS = "benchmarks", "docs", "kernels", "srmd", "weights"
 FILES = "README.md", "pyproject.toml"
@@ -126,9 +126,29 @@ def test_every_marked_part_is_on_a_page_that_a_step_writes():
     assert {"README.md", "docs/training.md", "docs/blind.md"} < marked <= written
 
 
-def test_the_script_of_each_step_exists_and_its_page_has_the_marks():
-    for step in STEPS:
-        module, *arguments = step.command.split()
-        assert importlib.util.find_spec(module), module
-        for page in (word.removeprefix("--page=") for word in arguments if word.startswith("--page=")):
-            assert page in step.writes.split()
+@pytest.mark.parametrize("step", [step for step in STEPS if "--page=" in step.command], ids=lambda step: step.name)
+def test_the_page_of_a_step_has_the_marks_that_its_script_replaces(step: Step):
+    module, *_, flag = step.command.split()
+    page = flag.removeprefix("--page=")
+    assert page in step.writes.split()
+    script = Path(importlib.util.find_spec(module).origin).read_text(encoding="utf-8")
+    names = re.findall(r'replace_part\((?:options\.)?page, "([^"]+)"', script)
+    assert names or "write_page(text, options.page)" in script  # a part, or the whole page
+    lines = (ROOT / page).read_text(encoding="utf-8").splitlines()
+    assert all({f"<!-- {name} -->", f"<!-- end of {name} -->"} <= set(lines) for name in names)
+
+
+def test_the_page_of_jpeg_scores_has_a_table_for_each_folder_that_is_measured():
+    commands = [step.command.split() for step in STEPS if step.command.startswith("benchmarks.jpeg weights/")]
+    measured = {
+        f"{Path(weights).stem} {Path(word).name}"
+        for _, weights, *words in commands
+        for word in words
+        if is_in_data(word)
+    }
+    text = (ROOT / "docs" / "jpeg.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^<!-- (srmdj.*) -->$", text, re.MULTILINE)) == measured
+
+
+def test_the_script_of_each_step_exists():
+    assert all(importlib.util.find_spec(step.command.split()[0]) for step in STEPS)

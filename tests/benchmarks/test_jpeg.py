@@ -209,7 +209,7 @@ def test_the_report_writes_complete_tables_and_the_plot_and_names_outdated_weigh
     page.write_text("# JPEG\n\n<!-- srmdj_x2 Set5 -->\n\nold\n\n<!-- end of srmdj_x2 Set5 -->\n\nafter\n")
     monkeypatch.setattr(jpeg_report, "PAGE", page)
     monkeypatch.setattr(jpeg_report, "PLOT", plot)
-    scores = made_up() | {KEY: Score(1.0, "abc")}
+    scores = made_up() | {KEY: Score(1.0, "abc")} | made_up(data="New")
     jpeg_report.write_report(scores)
     table = jpeg_report.table(scores, "srmdj_x2", "Set5")
     marks = ("<!-- srmdj_x2 Set5 -->", "<!-- end of srmdj_x2 Set5 -->")
@@ -218,6 +218,7 @@ def test_the_report_writes_complete_tables_and_the_plot_and_names_outdated_weigh
     assert capsys.readouterr().err.splitlines() == [
         "warning: the shipped srmd_x2, srmdj_x2 are not those that were scored; measure again",
         "srmdj_x2 on Tiny is left out: not all scores are there",
+        "srmdj_x2 on New is left out: jpeg.md has no part of this name",
     ]
 
 
