@@ -6,7 +6,7 @@
 img/results.png shows parts of the photos of `make demo`: LR as it is given, restored without being told anything, HR.
 """
 
-import sys
+import argparse
 import tempfile
 from pathlib import Path
 
@@ -67,7 +67,10 @@ def loss(run: Path, output: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        loss(Path(sys.argv[1]), ROOT / "img" / "loss.png")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, nargs="?", help="folder of a run: its loss is drawn instead of the photos")
+    options = parser.parse_args()
+    if options.run:
+        loss(options.run, ROOT / "img" / "loss.png")
     else:
         results(ROOT / "img" / "results.png")

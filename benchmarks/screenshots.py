@@ -34,11 +34,11 @@ CHROMIUM = "/usr/bin/chromium"
 CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 TIMEOUT = 300_000  # milliseconds for a result on the page
 PANEL_SIZE, DASHBOARD_SIZE = (1400, 1000), (1300, 900)  # width and height of the window
-PANEL_WIDTH = 1000  # pixels of the screenshot, which is reduced
-PHOTO, PHOTO_SIZE, BLUR, NOISE_LEVEL, QUALITY = "coffee", (480, 320), "gaussian:0.8", 4, 92  # on the page for restoring
-TRAINING = Budget()  # of the dashboard
-LAST_CANDIDATE = 11  # on the page for restoring; counted from 0, as what follows
-LAST_CURVE, LAST_PICTURE = 4, 1  # on the dashboard
+PANEL_WIDTH = 1000  # pixels, of the picture that the screenshot is reduced to
+PHOTO, PHOTO_SIZE, BLUR, NOISE_LEVEL, QUALITY = "coffee", (480, 320), "gaussian:0.8", 4, 92  # restored on the panel
+CANDIDATES = 12  # on the panel
+TRAINING = Budget()  # shown on the dashboard
+CURVES, PICTURES = 5, 2  # on the dashboard
 ALL_LOADED = "[...document.images].every(picture => picture.complete && picture.naturalWidth > 0)"
 
 
@@ -87,14 +87,16 @@ def panel(output: Path) -> None:
             page.goto(address)
             page.wait_for_selector("#comparison img")
             page.click("#show-candidates")
-            page.locator("#candidates .thumbnail-item").nth(LAST_CANDIDATE).wait_for()
-            page.mouse.move(0, 0)  # no button looks as if it was pressed
+            page.locator("#candidates .thumbnail-item").nth(CANDIDATES - 1).wait_for()
+            page.mouse.move(0, 0)  # off the button, which has another colour beneath the pointer
             page.wait_for_function(ALL_LOADED)
             save(page.screenshot(full_page=True), output, PANEL_WIDTH)
 
 
 def dashboard(output: Path) -> None:
     """The dashboard after the training of the demo."""
+    if not visdom_server.page_is_complete():
+        raise SystemExit("visdom: scripts of its page are missing; `python -m srmd.show.visdom_server --fetch`")
     with tempfile.TemporaryDirectory() as folder:
         demo = Demo(Path(folder, "results"), Path(folder, "demo"), TRAINING)
         port = free_port()
@@ -107,8 +109,8 @@ def dashboard(output: Path) -> None:
                 raise SystemExit(1)
             with open_page(DASHBOARD_SIZE) as page:
                 page.goto(f"http://localhost:{port}/env/srmd_{demo.run.name}")
-                page.locator(".scatterlayer .trace").nth(LAST_CURVE).wait_for()
-                page.locator("img.content-image").nth(LAST_PICTURE).wait_for()
+                page.locator(".scatterlayer .trace").nth(CURVES - 1).wait_for()
+                page.locator("img.content-image").nth(PICTURES - 1).wait_for()
                 page.wait_for_function(ALL_LOADED)
                 save(page.screenshot(), output, DASHBOARD_SIZE[0])
         finally:
