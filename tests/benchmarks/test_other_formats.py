@@ -39,10 +39,11 @@ def test_a_row_is_measured_on_the_files_that_pillow_writes(tmp_path: Path, monke
     monkeypatch.chdir(tmp_path)
     write_network("srmd_x2.safetensors", conditions=("kernel", "noise"))
     monkeypatch.setattr(other_formats, "shipped", lambda name: Path(f"{name}.safetensors"))
-    results = {KERNEL: (HR, [2, 5]), "auto": (HR[::-1], [0, 1])}
+    none = [np.zeros_like(picture) for picture in HR]
+    results = {f"--kernel={KERNEL}": (HR, [2, 5]), "--kernel=auto": (HR[::-1], [0, 1]), "--jpeg=50": (none, [3, 3])}
 
-    def tool(lr: Path, _: Path, kernel: str) -> dict:
-        restored, levels = results[kernel]
+    def tool(lr: Path, _: Path, flag: str) -> dict:
+        restored, levels = results[flag]
         files = {path.stem: int(path.stem[-1]) for path in lr.iterdir()}
         assert {stem[:-2] for stem in files} == {"WebP_40", "AVIF_40", "JPEG_40"}
         return {stem: (restored[index], levels[index], stem != "AVIF_40_0") for stem, index in files.items()}
@@ -60,7 +61,7 @@ def test_a_row_is_measured_on_the_files_that_pillow_writes(tmp_path: Path, monke
     bicubic = psnr([resize_picture(picture, (64, 48), np.dtype(np.uint8)) for picture in lr])
     assert webp == (
         f"| {KERNEL} | WebP 40 | {bits:.2f} | {bicubic:.2f} | {levels[0]:.2f} | {levels[best]:.2f} ({best}) "
-        f"| inf (3.5) | {psnr(HR[::-1]):.2f} (0.5) |"
+        f"| inf (3.5) | {psnr(HR[::-1]):.2f} (0.5) | {psnr(none):.2f} (3.0) |"
     )
     assert avif.startswith(f"| {KERNEL} | AVIF 40 | ")
     assert " | – | – | inf (3.5) | " in jpeg
@@ -89,7 +90,7 @@ def test_the_tool_restores_the_files_and_the_page_has_the_table(tmp_path: Path, 
     monkeypatch.setattr(sys, "argv", ["other_formats", str(tmp_path / "hr"), f"--page={page}"])
     other_formats.main()
     header, _, *rows = (line for line in page.read_text().splitlines() if line.startswith("|"))
-    assert header.endswith("| tool, kernel told | tool, nothing told |")
+    assert header.endswith("| told the kernel | told nothing | told JPEG |")
     cells = {row.split(" | ")[1]: [cell.split(" ")[0] for cell in row.split(" | ")[2:]] for row in rows}
     assert list(cells) == ["WebP 40", "AVIF 40", "JPEG 40"]
     assert all(float(cells[name][3]) >= float(cells[name][2]) for name in ("WebP 40", "AVIF 40"))
