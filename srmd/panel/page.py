@@ -8,6 +8,7 @@ import gradio as gr
 from srmd.base.errors import InputError
 from srmd.config import PanelRequest
 from srmd.panel import markup
+from srmd.panel.cancel import Cancelled
 from srmd.panel.command import name_flags
 from srmd.panel.handlers import Handlers, Updates
 from srmd.panel.layout import LABELS, Controls, make_controls
@@ -88,6 +89,8 @@ class _Listener:
                 yield from handler(*values, tab=tab, **fixed, **further)
             except InputError as error:
                 yield {self._controls.message: markup.message(_sentence(error), is_error=True)}
+            except Cancelled:  # a newer change shows its result
+                pass
 
         # Gradio finds out from the annotations which further arguments a handler takes.
         if takes_event:
