@@ -82,9 +82,10 @@ def _torch_function(network: SRMD, backend: Backend) -> NetworkFunction:
                 conv = unused.pop()
             except IndexError:
                 conv = InferenceConv()
-            sr = network(lr, degradation_map, conv)
-            unused[:] = [conv]
-            return sr
+            try:
+                return network(lr, degradation_map, conv)
+            finally:  # also if the caller ends the computation between two layers
+                unused[:] = [conv]
 
     elif backend.precision == "bf16":
         compute = Bfloat16Network(network)

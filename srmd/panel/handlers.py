@@ -162,7 +162,8 @@ class Handlers:
     def _show(self, session: Session, settings: Settings, choice: FileChoice, text: str = "") -> Iterator[Updates]:
         """Shows what was found and is told, and then the crop; `text` is the message beside it."""
         controls, number = self._controls, session.begin_preview()
-        found, told = session.found(settings), session.told(settings)
+        found = session.found(settings, lambda: session.is_newest(number))
+        told = session.told(settings)
         if not session.is_newest(number):  # while this estimate was made, a person has changed a setting
             return
         takes_jpeg = self._networks.takes_jpeg(settings.scale)
@@ -183,9 +184,7 @@ class Handlers:
             low, high, _ = BOUNDS[name]
             shown[controls.numbers[name]] = float(np.clip(value, low, high))
         yield shown | self._centre(session)
-        pictures = session.preview(settings, number)
-        if pictures is not None:
-            yield {controls.comparison: pictures}
+        yield {controls.comparison: session.preview(settings, number)}
 
     def _shown_crop(self, session: Session, settings: Settings) -> Updates:
         """The whole picture with a frame around the crop, and the crop's middle in numbers."""

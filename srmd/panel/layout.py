@@ -62,10 +62,11 @@ class Controls:
         """The components that format and quality of the file are read from."""
         return [self.format, self.file_quality]
 
-    def all(self) -> list[gr.components.Component]:
-        """All components that a handler may change."""
-        single = [value for value in vars(self).values() if not isinstance(value, dict)]
-        return [*single, *self.numbers.values(), *self.autos.values()]
+    @property
+    def crop(self) -> list[gr.components.Component]:
+        """The components that change with the crop and with what the network is told of it, besides the message."""
+        told = [self.found, self.kernel, self.command, self.jpeg, self.quality, *self.numbers.values()]
+        return [*told, self.column, self.row, self.comparison]
 
 
 def make_controls(networks: PanelNetworks) -> Controls:
@@ -89,7 +90,7 @@ def _picture_controls() -> dict:
     found = gr.HTML(elem_id="found")
     comparison = gr.ImageSlider(
         label="Crop: before | restored",
-        format="png",
+        format="bmp",  # PNG would take a fifth of the network's time to write
         interactive=False,
         buttons=["fullscreen"],
         max_height=620,
@@ -97,6 +98,7 @@ def _picture_controls() -> dict:
     )
     overview = gr.Image(
         label="Whole picture: click to move the crop",
+        format="jpeg",
         interactive=False,
         buttons=[],
         height=240,
@@ -112,7 +114,7 @@ def _picture_controls() -> dict:
         interactive=False,
         visible=False,
         buttons=[],
-        format="png",
+        format="bmp",
         height="auto",
         elem_id="candidates",
     )

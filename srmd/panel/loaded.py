@@ -78,7 +78,7 @@ class LoadedPicture:
     def enlarged(self, part: Part, scale: int) -> NDArray[np.uint8]:
         """A part of the picture, enlarged by bicubic interpolation, as it is shown beside SR."""
         area, inner = with_halo(part, self.size, BICUBIC_HALO, scale)
-        pixels = torch.from_numpy(self.shown(*area) / 255).permute(2, 0, 1)[None]
+        pixels = torch.from_numpy(self.shown(*area).astype(np.float32) / 255).permute(2, 0, 1)[None]
         enlarged = upsample(pixels, scale)[0].permute(1, 2, 0).numpy()
         return quantise(enlarged[inner], np.dtype(np.uint8))
 

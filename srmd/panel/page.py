@@ -8,6 +8,7 @@ import gradio as gr
 from srmd.base.errors import InputError
 from srmd.config import PanelRequest
 from srmd.panel import markup
+from srmd.panel.cancel import Cancelled
 from srmd.panel.command import name_flags
 from srmd.panel.handlers import Handlers, Updates
 from srmd.panel.layout import LABELS, Controls, make_controls
@@ -49,26 +50,29 @@ def _closing(sessions: Sessions) -> Callable:
 
 def _connect(page: gr.Blocks, controls: Controls, handlers: Handlers) -> None:
     """Connects the events of the components with the handlers."""
-    inputs = [*controls.settings, *controls.file_choice]
+    inputs, crop, autos = [*controls.settings, *controls.file_choice], controls.crop, [*controls.autos.values()]
+    overview, candidates = controls.overview, controls.candidates
+    run = [controls.restore, controls.cancel, controls.progress, controls.download]
+    opened = [*crop, *autos, overview, candidates, controls.upload, controls.progress, controls.download]
     listen = _Listener(controls)
-    listen(page.load, handlers.open_first, [controls.scale])
-    listen(controls.upload.upload, handlers.upload, [controls.upload, controls.scale])
-    listen(controls.scale.input, handlers.change, inputs, changed="scale")
+    listen(page.load, handlers.open_first, [controls.scale], opened)
+    listen(controls.upload.upload, handlers.upload, [controls.upload, controls.scale], opened)
+    listen(controls.scale.input, handlers.change, inputs, [*crop, overview, candidates], changed="scale")
     for name, slider in controls.numbers.items():
-        listen(slider.input, handlers.change, inputs, changed=name)
+        listen(slider.input, handlers.change, inputs, [*crop, controls.autos[name]], changed=name)
     for auto in controls.autos.values():
-        listen(auto.input, handlers.change, inputs)
-    listen(controls.jpeg.input, handlers.change, inputs)
-    listen(controls.quality.input, handlers.change, inputs, changed="quality")
-    listen(controls.overview.select, handlers.click, inputs, takes_event=True)
+        listen(auto.input, handlers.change, inputs, crop)
+    listen(controls.jpeg.input, handlers.change, inputs, crop)
+    listen(controls.quality.input, handlers.change, inputs, crop, changed="quality")
+    listen(overview.select, handlers.click, inputs, [*crop, overview], takes_event=True)
     for number in (controls.column, controls.row):
-        listen(number.input, handlers.type_centre, [*inputs, controls.column, controls.row])
-    listen(controls.show_candidates.click, handlers.show_candidates, inputs)
-    listen(controls.candidates.select, handlers.take_candidate, inputs, takes_event=True)
-    listen(controls.restore.click, handlers.restore, inputs)
-    listen(controls.cancel.click, handlers.cancel, inputs)
+        listen(number.input, handlers.type_centre, [*inputs, controls.column, controls.row], [*crop, overview])
+    listen(controls.show_candidates.click, handlers.show_candidates, inputs, [candidates])
+    listen(candidates.select, handlers.take_candidate, inputs, [*crop, *autos, candidates], takes_event=True)
+    listen(controls.restore.click, handlers.restore, inputs, run)
+    listen(controls.cancel.click, handlers.cancel, inputs, run)
     for choice in controls.file_choice:
-        listen(choice.input, handlers.change_file, inputs)
+        listen(choice.input, handlers.change_file, inputs, [controls.command, controls.download])
 
 
 class _Listener:
@@ -78,16 +82,27 @@ class _Listener:
         self._controls = controls
 
     def __call__(
-        self, event: Callable, handler: Callable, inputs: list, takes_event: bool = False, **fixed: object
+        self,
+        event: Callable,
+        handler: Callable,
+        inputs: list,
+        outputs: list,
+        takes_event: bool = False,
+        **fixed: object,
     ) -> None:
-        """Calls `handler` with the values of `inputs`, the identifier of the tab and `fixed` when the event occurs."""
+        """Calls `handler` with the values of `inputs`, the identifier of the tab and `fixed` when the event occurs.
+
+        `outputs` are the components that it may change, besides the message. Each costs time at each change of any.
+        """
 
         def run(*values: object, tab: str, **further: object) -> Iterator[Updates]:
-            yield gr.skip()  # Gradio empties all outputs of a generator that ends without a yield
             try:
                 yield from handler(*values, tab=tab, **fixed, **further)
             except InputError as error:
                 yield {self._controls.message: markup.message(_sentence(error), is_error=True)}
+            except Cancelled:  # a newer change shows its result
+                pass
+            yield gr.skip()  # Gradio empties all outputs of a generator that ends without a yield
 
         # Gradio finds out from the annotations which further arguments a handler takes.
         if takes_event:
@@ -102,7 +117,7 @@ class _Listener:
         event(
             with_event,
             inputs,
-            self._controls.all(),
+            [self._controls.message, *outputs],
             preprocess=False,  # Gradio would show an error of its own for a number out of bounds
             show_progress="hidden",
             trigger_mode="multiple",

@@ -1,5 +1,6 @@
 """`Session`: what one tab of the browser works on: a picture, what was found in it, and its restored versions."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from srmd.config import AUTO, OFF
 from srmd.degradation import Degradation
 from srmd.kernel.specs import to_kernel
 from srmd.kernel.window import fit_kernel
+from srmd.panel.cancel import Cancellable
 from srmd.panel.candidates import CANDIDATE_SIDE, Candidate, candidate_settings
 from srmd.panel.download import FileChoice, ResultFile, result_file
 from srmd.panel.loaded import LoadedPicture
@@ -24,6 +26,7 @@ from srmd.pictures.picture import quantise
 from srmd.restore.estimate import Estimate
 from srmd.restore.jpeg import ToldJpeg, told_jpeg
 from srmd.restore.part import Part, restore_part, with_halo
+from srmd.restore.restorer import Restorer
 
 NO_PICTURE = "Choose a picture first."
 OTHER_PICTURE = "Another picture was chosen meanwhile."
@@ -117,13 +120,16 @@ class Session:
         """The memory of the picture, its result and its file."""
         return sum(part.bytes for part in (self.picture, self.result, self.file) if part)
 
-    def found(self, settings: Settings) -> Found:
-        """What was found in the picture at the scale of the settings; computed once for each scale and JPEG setting."""
+    def found(self, settings: Settings, is_wanted: Callable[[], bool] = lambda: True) -> Found:
+        """What was found in the picture at the scale of the settings; computed once for each scale and JPEG setting.
+
+        Raises Cancelled if `is_wanted` becomes false before it is computed.
+        """
         key = settings.scale, settings.jpeg
         # In this order: if another picture is loaded meanwhile, the estimate goes into a dictionary that is dropped.
         known, picture = self._found, self.loaded
         if key not in known:
-            with self._compute.steps.turn():
+            with self._compute.steps.turn(is_wanted):
                 if key not in known:
                     known[key] = self._find(picture, settings)
         return known[key]
@@ -151,24 +157,26 @@ class Session:
         size = self._networks.config(weights).kernel_size
         return Told(spec, fit_kernel(to_kernel(spec, size), size), noise_level, jpeg, weights)
 
-    def preview(
-        self, settings: Settings, number: int | None = None
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None:
-        """The crop, enlarged by bicubic interpolation and restored; None if a newer preview was asked for meanwhile.
+    def preview(self, settings: Settings, number: int | None = None) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """The crop, enlarged by bicubic interpolation and restored; raises Cancelled if a newer preview begins.
 
         `number` is that of `begin_preview`; None: the preview begins now.
         """
         number = self.begin_preview() if number is None else number
         picture, told, centre = self.loaded, self.told(settings), self.centre
         part = picture.crop(centre, settings.scale)
-        with self._compute.steps.turn(lambda: self.is_newest(number)) as has_turn:
-            if not has_turn:
-                return None
-            sr = self._restored_part(picture, part, told)
+
+        def is_wanted() -> bool:
+            return self.is_newest(number)
+
+        with self._compute.steps.turn(is_wanted):
+            restorer = self._networks.restorer(told.weights)  # the choice of its engine must not be interrupted
+            with Cancellable(is_wanted):
+                sr = self._restored_part(restorer, picture, part, told)
         return picture.enlarged(part, settings.scale), sr
 
     def begin_preview(self) -> int:
-        """The number of a new preview; older ones that still wait end."""
+        """The number of a new preview; older ones, which wait or are computed, end."""
         self._newest_preview = number = self._newest_preview + 1
         self._compute.steps.check()
         return number
@@ -177,9 +185,9 @@ class Session:
         """Whether no newer preview was asked for than the one with this number."""
         return number == self._newest_preview
 
-    def _restored_part(self, picture: LoadedPicture, part: Part, told: Told) -> NDArray[np.uint8]:
+    @staticmethod
+    def _restored_part(restorer: Restorer, picture: LoadedPicture, part: Part, told: Told) -> NDArray[np.uint8]:
         """A part of SR with 8 bits; transparency is over white."""
-        restorer = self._networks.restorer(told.weights)
         sr, alpha = restore_part(restorer, picture.lr, part, told.degradation), picture.picture.alpha
         if picture.has_one_channel:
             sr = np.repeat(sr.mean(2, keepdims=True), 3, axis=2)
@@ -197,7 +205,8 @@ class Session:
         for candidate in candidate_settings(settings, told.kernel_spec, told.noise_level, takes_noise):
             candidate_told = self.told(candidate.settings)
             with self._compute.steps.turn():
-                shown.append((candidate, self._restored_part(picture, part, candidate_told)))
+                restorer = self._networks.restorer(candidate_told.weights)
+                shown.append((candidate, self._restored_part(restorer, picture, part, candidate_told)))
         if picture is not self.picture:
             raise InputError(OTHER_PICTURE)
         self._candidates = [candidate for candidate, _ in shown]

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from srmd.base.errors import InputError
 from srmd.degradation import Degradation
 from srmd.model import NetworkConfig
+from srmd.panel.cancel import Cancelled
 from srmd.panel.loaded import LoadedPicture
 from srmd.panel.settings import Settings
 from srmd.panel.turns import Turns
@@ -39,10 +40,6 @@ class Result:
     def bytes(self) -> int:
         """The memory that it takes."""
         return self.pixels.nbytes + (0 if self.alpha is None else self.alpha.nbytes)
-
-
-class Cancelled(Exception):
-    """The person does not want the result any more."""
 
 
 class WholeRun:
@@ -90,9 +87,8 @@ class WholeRun:
 
     def _run(self, pictures: Turns, tiles: Turns) -> None:
         try:
-            with pictures.turn(lambda: not self.is_cancelled) as has_turn:
-                if has_turn:
-                    self.result = self._restore(tiles)
+            with pictures.turn(lambda: not self.is_cancelled):
+                self.result = self._restore(tiles)
         except Cancelled:
             pass
         except Exception as error:  # such as too little memory: the page shows it

@@ -12,6 +12,7 @@ from PIL import Image
 from panel_pictures import photo, write_photo
 from srmd.base.errors import InputError
 from srmd.config import PanelRequest
+from srmd.panel.cancel import Cancelled
 from srmd.panel.networks import PanelNetworks
 from srmd.panel.session import Compute, Session
 from srmd.panel.settings import Settings
@@ -33,7 +34,7 @@ def run_while_waiting(session: Session, work: Callable, meanwhile: Callable) -> 
     def run() -> None:
         try:
             results.append(work())
-        except InputError as error:
+        except (InputError, Cancelled) as error:
             results.append(error)
 
     with session._compute.steps.turn():
@@ -69,8 +70,20 @@ def test_a_picture_that_was_replaced_is_not_restored(session: Session):
 def test_a_preview_is_older_than_one_that_began_later(session: Session):
     old, new = session.begin_preview(), session.begin_preview()
     settings = Settings(width=1.0, noise_level=0)
-    assert session.preview(settings, old) is None
+    with pytest.raises(Cancelled):
+        session.preview(settings, old)
     assert session.preview(settings, new) is not None
+
+
+def test_an_estimate_that_waits_for_a_preview_is_not_computed_for_an_older_one(session: Session):
+    number = session.begin_preview()
+
+    def find() -> object:
+        return session.found(Settings(), lambda: session.is_newest(number))
+
+    (error,) = run_while_waiting(session, find, session.begin_preview)
+    assert isinstance(error, Cancelled)
+    assert session._found == {}
 
 
 def test_others_get_their_turn_between_the_tiles_of_alpha(session: Session, tmp_path: Path, monkeypatch):

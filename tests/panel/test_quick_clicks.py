@@ -59,6 +59,47 @@ def test_settings_stay_when_one_is_changed_several_times_at_once(page):
     assert numbers(page) == before
 
 
+# Moves the slider of the width; the addresses of the restored crops that appear are kept in `shownCrops`.
+SLIDE_QUICKLY = """async () => {
+  window.shownCrops = [];
+  const observer = new MutationObserver(() => {
+    const address = document.querySelector("#comparison img.fixed")?.src;
+    if (address && address != shownCrops.at(-1)) shownCrops.push(address);
+  });
+  observer.observe(document, { subtree: true, childList: true, attributes: true, attributeFilter: ["src"] });
+  const slider = document.querySelector("#width input[type=range]");
+  for (const width of [1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8]) {
+    slider.value = width;
+    slider.dispatchEvent(new Event("input", { bubbles: true }));
+    await new Promise((resolve) => setTimeout(resolve, 30));
+  }
+}"""
+
+
+def wait_for_crop(page: object, is_right: str, address: str) -> str:
+    """Waits until the address of the restored crop `is_right`, compared with another one."""
+    page.wait_for_function(f"arg => document.querySelector('#comparison img.fixed').src {is_right} arg", arg=address)
+    return page.get_attribute("#comparison img.fixed", "src")
+
+
+def test_of_a_slider_that_is_moved_only_the_last_value_is_restored(empty_page, tmp_path):
+    page = empty_page
+    page.set_input_files("#upload input[type=file]", write_photo(tmp_path / "large.png", left=0, size=(400, 400)))
+    page.wait_for_selector("#comparison img.fixed")
+    wait_for_the_end_of_requests(page)
+    found = page.get_attribute("#comparison img.fixed", "src")
+    page.evaluate(SLIDE_QUICKLY)
+    moved = wait_for_crop(page, "!=", found)
+    wait_for_the_end_of_requests(page)
+    assert [address for address in page.evaluate("shownCrops") if address != found] == [moved]
+    assert page.locator("#message [role=alert], .toast-body").count() == 0
+    page.click("#auto-width input")
+    wait_for_crop(page, "==", found)
+    page.fill("#width input[type=number]", "1.8")
+    page.press("#width input[type=number]", "Enter")
+    wait_for_crop(page, "==", moved)  # the address is a hash of the pixels
+
+
 @pytest.mark.parametrize(
     ("field", "typed", "sentence"),
     [

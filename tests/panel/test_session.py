@@ -7,16 +7,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import srmd
 from panel_pictures import photo, write_photo
 from small_restoring import write_network
+from srmd import model
+from srmd.backends import choice
+from srmd.backends.backend import Backend
 from srmd.base.errors import InputError
 from srmd.cli.requests import parse
 from srmd.config import PanelRequest
 from srmd.kernel.families import gaussian
-from srmd.model import NetworkConfig
+from srmd.model import SRMD, NetworkConfig
+from srmd.panel.cancel import Cancelled
 from srmd.panel.command import command_line, format_flags, tile_flags
 from srmd.panel.download import FileChoice, ResultFile, result_file
 from srmd.panel.networks import PanelNetworks
@@ -25,6 +30,7 @@ from srmd.panel.settings import Settings
 from srmd.panel.whole import tile_side
 from srmd.restore.restorer import Restorer
 from srmd.weights.shipped import shipped_folder
+from srmd.winograd import compiled
 
 REQUEST = PanelRequest(engine="torch", precision="fp32")
 KNOWN = Settings(width=1.2, noise_level=3)
@@ -64,7 +70,10 @@ def test_a_newer_preview_cancels_one_that_waits(session: Session):
     results = {}
 
     def preview(name: str, settings: Settings) -> None:
-        results[name] = session.preview(settings)
+        try:
+            results[name] = session.preview(settings)
+        except Cancelled:
+            results[name] = None
 
     session.found(KNOWN)
     with session._compute.steps.turn():
@@ -78,6 +87,38 @@ def test_a_newer_preview_cancels_one_that_waits(session: Session):
         assert results == {"old": None}
     new.join()
     assert results["new"] is not None
+
+
+@pytest.mark.parametrize("winograd", [False, True])
+def test_a_newer_preview_of_the_same_tab_ends_a_running_one_within_a_layer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, winograd: bool
+):
+    if winograd and compiled.load() is None:
+        pytest.skip("no GCC that can be used")
+    monkeypatch.setattr(choice, "available_backends", lambda *_: [Backend("torch", "fp32", "cpu", winograd)])
+    compute = Compute(PanelNetworks(REQUEST))
+    session, other_tab = Session(compute), Session(compute)
+    session.load(write_photo(tmp_path / "photo.png"), "photo.png")
+    begins, done, network_input, as_pixels = [], [], model.network_input, SRMD._as_pixels
+
+    def begun(*arguments: torch.Tensor) -> torch.Tensor:
+        begins.pop().begin_preview()
+        return network_input(*arguments)
+
+    def head_reached(*arguments: object) -> torch.Tensor:
+        done.append(arguments)
+        return as_pixels(*arguments)
+
+    monkeypatch.setattr(model, "network_input", begun)
+    monkeypatch.setattr(SRMD, "_as_pixels", head_reached)
+    begins.append(other_tab)
+    expected = session.preview(KNOWN)
+    begins.append(session)
+    with pytest.raises(Cancelled):
+        session.preview(KNOWN)
+    assert (begins, len(done)) == ([], 1)
+    begins.append(other_tab)
+    assert np.array_equal(session.preview(KNOWN), expected)
 
 
 def test_the_whole_picture_equals_what_a_restorer_returns_and_keeps_its_metadata(session: Session, tmp_path: Path):
