@@ -128,6 +128,15 @@ def test_a_network_that_cannot_be_corrected_is_an_error(
         fit_colours.corrected(weights, moments, log=lambda message: None)
 
 
+def test_a_fit_with_a_learning_rate_of_0_changes_nothing(pictures: PackedPictures, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(fit_colours, "MAX_ERROR", math.inf)
+    monkeypatch.setattr(fit_colours, "STEPS", 2)
+    weights = small_weights()
+    moments = fit_colours.natural_moments(weights.network, fit_colours.training_batches(weights, pictures), 1)
+    network = fit_colours.corrected(weights, moments, learning_rate=0, log=lambda message: None)
+    torch.testing.assert_close(network.state_dict(), weights.network.state_dict())
+
+
 @pytest.mark.parametrize("conditions", [("kernel", "noise"), CONDITIONS])
 def test_flat_colours_are_corrected_and_natural_pictures_change_little(
     pictures: PackedPictures, monkeypatch: pytest.MonkeyPatch, conditions: tuple[str, ...]
