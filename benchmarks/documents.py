@@ -87,7 +87,7 @@ STEPS = (
     Step("jpeg_x3", f"{JPEG_X3} DATA/Set5", JPEG_SCORES, "5 min", "DATA/Set5"),
     Step("jpeg_x4", f"{JPEG_X4} {ALL}", JPEG_SCORES, "40 min", ALL),
     Step("jpeg_page", "benchmarks.jpeg --report", "docs/jpeg.md img/jpeg_quality.png", "5 s", JPEG_SCORES),
-    Step("formats", "benchmarks.other_formats DATA/Set5 --page=docs/jpeg.md", "docs/jpeg.md", "3 min", "DATA/Set5"),
+    Step("formats", "benchmarks.other_formats DATA/Set5 --page=docs/jpeg.md", "docs/jpeg.md", "5 min", "DATA/Set5"),
 )
 
 
