@@ -14,7 +14,7 @@ SCORES = Path(__file__).parent / "jpeg_scores.csv"
 COMMENT = """\
 # Networks that are told of JPEG, by python -m benchmarks.jpeg: PSNR of Y in dB, means over the pictures of a data set
 # column: bicubic, LR enlarged (at x1 LR itself); told, the true tables; told -20, those of a quality that is 20 lower;
-#   untold, told nothing of JPEG; noise 15, by SRMD of the same scale with that noise level claimed instead.
+#   untold, told nothing of JPEG; noise 15, by SRMD of the same scale with that noise level assumed instead.
 # weights: the first digits of the SHA-256 of the file of the network that restored; none for bicubic.
 """
 KERNELS = ("delta", "gaussian:1.3")

@@ -34,7 +34,7 @@ from srmd.restore.restorer import load
 
 SCALE, SIDE = 2, 96  # the side of the middle of a picture, LR pixels
 FORMATS = ("WebP", "AVIF", "JPEG")
-NOISE_LEVELS = (0, 5, 10, 15)  # claimed
+NOISE_LEVELS = (0, 5, 10, 15)  # assumed
 FLAGS = ("--kernel=auto", "--jpeg=50")  # of the tool, instead of the true kernel
 COLUMNS = ("bits per pixel", "bicubic", "noise level 0", "best level", "told the kernel", "told nothing", "told JPEG")
 
@@ -59,7 +59,7 @@ def table(hr: list[NDArray]) -> Iterator[str]:
             runs = [run_tool(Path(lr), Path(sr, flag), flag) for flag in (f"--kernel={kernel}", *FLAGS)]
             recognised += [is_jpeg for name, (_, _, is_jpeg) in runs[0].items() if not name.startswith("JPEG")]
             for (name, quality), paths in files.items():
-                cells = _claiming(hr, kernel, paths, () if name == "JPEG" else NOISE_LEVELS)
+                cells = _assuming_noise(hr, kernel, paths, () if name == "JPEG" else NOISE_LEVELS)
                 for run in runs:
                     restored, levels, _ = zip(*(run[path.stem] for path in paths), strict=True)
                     cells.append(f"{_psnr(restored, hr):.2f} ({statistics.mean(levels):.1f})")
@@ -76,15 +76,15 @@ def run_tool(lr: Path, sr: Path, flag: str) -> dict[str, tuple[NDArray, float, b
     return {name: (pixels[name], each["estimated"]["noise_level"], "jpeg" in each) for name, each in entries.items()}
 
 
-def _claiming(hr: list[NDArray], kernel: str, files: list[Path], levels: tuple[int, ...]) -> list[str]:
+def _assuming_noise(hr: list[NDArray], kernel: str, files: list[Path], levels: tuple[int, ...]) -> list[str]:
     """The first four cells of COLUMNS, the last two of them empty if there are no noise levels."""
     lr, network = [read_picture(path).pixels for path in files], load(str(shipped("srmd_x2")), precision="fp32")
     bits = [8 * path.stat().st_size / picture[..., 0].size for path, picture in zip(files, lr, strict=True)]
     bicubic = [resize_picture(low, high.shape[:2], low.dtype) for low, high in zip(lr, hr, strict=True)]
     cells = [f"{statistics.mean(bits):.2f}", f"{_psnr(bicubic, hr):.2f}"]
-    claimed = {level: _psnr([network.restore(low, kernel, level) for low in lr], hr) for level in levels}
-    best = max(claimed, key=claimed.get, default=None)
-    return [*cells, f"{claimed[0]:.2f}", f"{claimed[best]:.2f} ({best})"] if claimed else [*cells, "–", "–"]
+    psnr = {level: _psnr([network.restore(low, kernel, level) for low in lr], hr) for level in levels}
+    best = max(psnr, key=psnr.get, default=None)
+    return [*cells, f"{psnr[0]:.2f}", f"{psnr[best]:.2f} ({best})"] if psnr else [*cells, "–", "–"]
 
 
 def _psnr(sr: Iterable[NDArray], hr: list[NDArray]) -> float:
