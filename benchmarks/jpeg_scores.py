@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.jpeg_cells import BICUBIC, NOISE
 from benchmarks.plans import shipped
 from srmd.base.files import atomic_write
 
@@ -17,10 +18,6 @@ COMMENT = """\
 #   untold, told nothing of JPEG; noise 15, by SRMD of the same scale with that noise level assumed instead.
 # weights: the first digits of the SHA-256 of the file of the network that restored; none for bicubic.
 """
-KERNELS = ("delta", "gaussian:1.3")
-QUALITIES, GREY_QUALITIES = (30, 50, 75, 90), (10, 20, 30, 40)
-ERRORS = (-30, -20, -10, 10, 20, 30)  # of qualities that are told wrongly
-BICUBIC, TOLD, UNTOLD, NOISE = "bicubic", "told", "untold", "noise"
 
 
 class Key(NamedTuple):
@@ -75,21 +72,6 @@ def _write_scores(path: Path, scores: Scores) -> None:
         writer = csv.writer(file, delimiter=";", lineterminator="\n")
         writer.writerow(Key._fields + Score._fields)
         writer.writerows((*key, f"{score.psnr:.2f}", score.weights) for key, score in scores.items())
-
-
-def told(error: int) -> str:
-    """The column of tables whose quality is wrong by `error`, such as -20."""
-    return f"{TOLD} {error:+d}"
-
-
-def told_quality(quality: int, error: int) -> int:
-    """The quality that is told in place of the true one: 1 to 100."""
-    return min(max(quality + error, 1), 100)
-
-
-def assumed_noise(level: int) -> str:
-    """The column of a noise level that is assumed instead of JPEG."""
-    return f"{NOISE} {level}"
 
 
 def network_of(network: str, column: str) -> str | None:

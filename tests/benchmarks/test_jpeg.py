@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks import jpeg, jpeg_report, jpeg_scores
-from benchmarks.jpeg_scores import ERRORS, KERNELS, QUALITIES, SCORES, Key, Score, Scores, add_score, read_scores, told
+from benchmarks.jpeg_cells import ERRORS, KERNELS, QUALITIES, Cell, told
+from benchmarks.jpeg_scores import SCORES, Key, Score, Scores, add_score, read_scores
 from benchmarks.plans import ROOT
 from picture_files import open_picture
 from small_restoring import write_network
@@ -22,7 +23,7 @@ from srmd.restore.restorer import Restorer
 FILE, DATA = Path("scores.csv"), Path("Tiny")
 PHOTO = next(iter(builtin_test_pictures().values()))[40:88, 40:104]
 KEY = Key("srmdj_x2", "Tiny", "delta", 50, "told")
-CELL = jpeg.Cell("Tiny", "delta", 50, [], 2)
+CELL = Cell("Tiny", "delta", 50, [], 2)
 COMPLETE = {"told", "untold", "told -20", "told +20", "bicubic"}
 
 
@@ -80,7 +81,7 @@ def test_each_column_is_what_the_networks_make_of_what_it_says(monkeypatch: pyte
 def test_a_stopped_run_goes_on_and_a_complete_one_measures_nothing(monkeypatch: pytest.MonkeyPatch):
     restored, restore = [], jpeg.Benchmark._restore
 
-    def stop(self: jpeg.Benchmark, lr: object, cell: jpeg.Cell, column: str):
+    def stop(self: jpeg.Benchmark, lr: object, cell: Cell, column: str):
         restored.append(column)
         if column == "told +20" and restored.count(column) == 1:
             raise KeyboardInterrupt
