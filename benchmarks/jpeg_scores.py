@@ -1,4 +1,7 @@
-"""The scores of networks that are told of JPEG, in benchmarks/jpeg_scores.csv: a row for each figure."""
+"""The scores of networks that are told of JPEG, in benchmarks/jpeg_scores.csv: a row for each figure.
+
+Several processes can write to one file: each waits until the others have written.
+"""
 
 import csv
 import hashlib
@@ -6,6 +9,8 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
+
+from filelock import FileLock
 
 from benchmarks.jpeg_cells import BICUBIC, NOISE
 from benchmarks.plans import shipped
@@ -55,15 +60,23 @@ def _key(row: dict[str, str]) -> Key:
 
 def add_score(path: Path, key: Key, score: Score) -> None:
     """Writes a figure into a file, in the place of an older one."""
-    _write_scores(path, read_scores(path) | {key: score})
+    with _lock(path):
+        _write_scores(path, read_scores(path) | {key: score})
 
 
 def drop_outdated(path: Path, keys: Iterable[Key], weights: str) -> None:
     """Removes those of the figures that were measured with other weights."""
-    scores = read_scores(path)
-    outdated = {key for key in keys if key in scores and scores[key].weights != weights}
-    if outdated:
-        _write_scores(path, {key: score for key, score in scores.items() if key not in outdated})
+    with _lock(path):
+        scores = read_scores(path)
+        outdated = {key for key in keys if key in scores and scores[key].weights != weights}
+        if outdated:
+            _write_scores(path, {key: score for key, score in scores.items() if key not in outdated})
+
+
+def _lock(path: Path) -> FileLock:
+    """The lock of those who write a file; its empty file `.NAME.lock` stays beside it."""
+    # A soft lock would remain after a killed process.
+    return FileLock(path.with_name(f".{path.name}.lock"), fallback_to_soft=False)
 
 
 def _write_scores(path: Path, scores: Scores) -> None:

@@ -1,6 +1,8 @@
 """Scores of networks that are told of JPEG: measured with small networks, stored, continued and reported."""
 
 import math
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -171,6 +173,37 @@ def test_figures_are_kept_in_place_with_two_decimals(tmp_path: Path):
         "srmdj_x2;Tiny;delta;50;told;3.00;abc",
         "srmdj_x2;Tiny;delta;50;untold;2.35;abc",
     ]
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from benchmarks.jpeg_scores import Key, Score, add_score, drop_outdated
+file, data = Path("scores.csv"), sys.argv[1]
+print("ready", flush=True)
+sys.stdin.readline()
+for quality in range(1, 41):
+    key = Key("srmdj_x2", data, "delta", quality, "told")
+    add_score(file, key, Score(30, "new" if quality % 4 else "old"))
+    drop_outdated(file, [key], "new")
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_that_write_at_once_lose_no_figure(tmp_path: Path):
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, data], cwd=tmp_path, env=environment, **pipes)
+        for data in ("Set5", "Set14")
+    ]
+    assert [writer.stdout.readline() for writer in writers] == ["ready\n"] * 2
+    for writer in writers:
+        writer.stdin.write("\n")
+        writer.stdin.flush()
+    assert [(writer.communicate(timeout=240), writer.returncode) for writer in writers] == [(("", None), 0)] * 2
+    expected = {(data, quality) for data in ("Set5", "Set14") for quality in range(1, 41) if quality % 4}
+    assert {(key.data, key.quality) for key in read_scores(tmp_path / "scores.csv")} == expected
 
 
 def made_up(network: str = "srmdj_x2", data: str = "Set5") -> Scores:
