@@ -11,7 +11,7 @@ gives the highest mean. PSNR of Y in dB, means over the pictures. Grey pictures 
 their borders, as in the tables of ARCNN, DnCNN and FBCNN.
 
 Each figure is stored in benchmarks/jpeg_scores.csv when it is measured. A run that was stopped goes on where it was;
-figures measured with the same weights are not measured again.
+figures measured with the same weights are not measured again. Several runs may store their figures at the same time.
 """
 
 import argparse
