@@ -19,10 +19,10 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.jpeg import Cell, modcrop_picture
-from benchmarks.jpeg_scores import KERNELS, QUALITIES
+from benchmarks.crops import middle, modcrop_picture
+from benchmarks.jpeg_cells import KERNELS, QUALITIES, Cell
 from benchmarks.plans import shipped
-from benchmarks.ship import held_out_part, write_changed
+from benchmarks.ship import HELD_OUT_SIDE, write_changed
 from srmd.base.errors import InputError
 from srmd.cli.console import one_line
 from srmd.cli.values import existing
@@ -51,9 +51,10 @@ def average(trained: SRMD, source: SRMD, share: float) -> SRMD:
 def held_out_cells(train_data: Path | None, scale: int) -> list[Cell]:
     """The middles of the held-out pictures with each kernel and quality."""
     _, pictures = open_training_data(train_data).split()
-    middles = [modcrop_picture(held_out_part(pictures.picture(index)), scale) for index in range(len(pictures))]
+    middles = [middle(pictures.picture(index), HELD_OUT_SIDE) for index in range(len(pictures))]
+    hr = [modcrop_picture(picture, scale) for picture in middles]
     pairs = itertools.product(KERNELS, QUALITIES)
-    return [Cell("held out", kernel, quality, middles, scale) for kernel, quality in pairs]
+    return [Cell("held out", kernel, quality, hr, scale) for kernel, quality in pairs]
 
 
 def cell_scores(weights: Weights, cells: list[Cell]) -> list[float]:

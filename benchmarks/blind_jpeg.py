@@ -64,7 +64,7 @@ def rows(pictures: list[NDArray], scale: int) -> Iterator[str]:
     """The rows of a scale."""
     estimator, kernel = BlindEstimator(scale), gaussian(WIDTH * scale, WIDTH * scale, 0, KERNEL_SIZE)
     for noise_level in NOISE_LEVELS:
-        lr = [degrade_picture(middle(picture, scale), kernel, noise_level, scale) for picture in pictures]
+        lr = [degrade_picture(_middle(picture, scale), kernel, noise_level, scale) for picture in pictures]
         yield f"| x{scale} | {noise_level} | not compressed | | {_means(estimator, lr, None)} |"
         for quality in QUALITIES:
             tables = JpegTables.of_quality(quality)
@@ -81,9 +81,13 @@ def _means(estimator: BlindEstimator, pictures: list[NDArray], jpeg: JpegTables 
     return f"{statistics.mean(widths):.2f}, {error:.2f}; {noise_level:.1f}"
 
 
-def middle(picture: NDArray, scale: int, side: int = SIDE) -> NDArray:
-    """The middle of a picture, of sides that are multiples of the scale and at most `side` LR pixels."""
-    sides = [min(length // scale, side) * scale for length in picture.shape[:2]]
+def _middle(picture: NDArray, scale: int) -> NDArray:
+    """The middle of a picture, of sides that are multiples of the scale and at most SIDE LR pixels.
+
+    Where a side is no such multiple and the picture is small, `middle` and `modcrop_picture` of `benchmarks/crops.py`
+    would crop it at one end only; the table of the page was measured with crops at both ends.
+    """
+    sides = [min(length // scale, SIDE) * scale for length in picture.shape[:2]]
     top, left = ((length - side) // 2 for length, side in zip(picture.shape[:2], sides, strict=True))
     return picture[top : top + sides[0], left : left + sides[1]]
 

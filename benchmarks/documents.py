@@ -23,6 +23,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.browser import CHROMIUM
 from srmd.cli.values import existing
 
 ROOT = Path(__file__).parents[1]
@@ -44,7 +45,7 @@ class Step:
     needs: str = ""  # paths and Python packages
 
 
-BROWSER = "playwright /usr/bin/chromium"
+BROWSER = f"playwright {CHROMIUM}"
 HALVES = "DATA/B100/101085.* DATA/B100/108070.* DATA/B100/302008.*"
 LIMITS = "DATA/Set5/butterfly.* DATA/Set5/woman.*"
 SCORES = "README.md docs/results.md docs/weights.md docs/models/ weights/README.md"

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.crops import middle
 from srmd.degradation import degrade_picture
 from srmd.estimator import blur_parameters, covariance_of
 from srmd.jpeg.pillow_codec import compress_array
@@ -40,14 +41,14 @@ def scores(estimator: BlindEstimator, pictures: Iterable[NDArray]) -> dict[str, 
     `loss` is the PSNR in dB that the estimate costs according to the model; `width_error` is the mean error in HR
     pixels of the root of the mean variance, signed; `noise_error` that of the noise level, absolute.
     """
-    pictures = [_middle(picture, estimator.scale) for picture in pictures]
+    pictures = [middle(picture, MAX_SIDE * estimator.scale) for picture in pictures]
     cases = [(blur, level, None) for blur in WIDTHS[estimator.scale] for level in NOISE_LEVELS]
     return {_name(*case): _row(estimator, pictures, *case) for case in cases} | jpeg_scores(estimator, pictures)
 
 
 def jpeg_scores(estimator: BlindEstimator, pictures: Iterable[NDArray]) -> dict[str, dict[str, float]]:
     """The scores of pictures with one blur that were compressed, and whose tables the estimator is told."""
-    pictures = [_middle(picture, estimator.scale) for picture in pictures]
+    pictures = [middle(picture, MAX_SIDE * estimator.scale) for picture in pictures]
     blur = WIDTHS[estimator.scale][2]
     cases = [(blur, level, quality) for level in JPEG_NOISE_LEVELS for quality in QUALITIES]
     return {_name(*case): _row(estimator, pictures, *case) for case in cases}
@@ -86,9 +87,3 @@ def _score(
 def mean_loss(table: dict[str, dict[str, float]]) -> float:
     """The mean loss over all degradations, dB."""
     return statistics.mean(row["loss"] for row in table.values())
-
-
-def _middle(picture: NDArray, scale: int) -> NDArray:
-    side = MAX_SIDE * scale
-    top, left = (max(length - side, 0) // 2 for length in picture.shape[:2])
-    return picture[top : top + side, left : left + side]

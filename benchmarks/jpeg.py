@@ -11,44 +11,37 @@ gives the highest mean. PSNR of Y in dB, means over the pictures. Grey pictures 
 their borders, as in the tables of ARCNN, DnCNN and FBCNN.
 
 Each figure is stored in benchmarks/jpeg_scores.csv when it is measured. A run that was stopped goes on where it was;
-figures measured with the same weights are not measured again.
+figures measured with the same weights are not measured again. Several runs may store their figures at the same time.
 """
 
 import argparse
 import statistics
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.jpeg_report import write_report
-from benchmarks.jpeg_scores import (
+from benchmarks.crops import modcrop_picture
+from benchmarks.jpeg_cells import (
     BICUBIC,
     ERRORS,
     GREY_QUALITIES,
     KERNELS,
     NOISE,
     QUALITIES,
-    SCORES,
     TOLD,
     UNTOLD,
-    Key,
-    Score,
-    add_score,
+    Cell,
     assumed_noise,
-    digest,
-    drop_outdated,
-    read_scores,
     told,
     told_quality,
 )
+from benchmarks.jpeg_report import write_report
+from benchmarks.jpeg_scores import SCORES, Key, Score, add_score, digest, drop_outdated, read_scores
 from benchmarks.plans import shipped
 from srmd.base.errors import InputError
 from srmd.cli.console import one_line
 from srmd.cli.values import existing
-from srmd.degradation import degrade_picture
 from srmd.evaluate.resize import resize_picture
 from srmd.pictures.files import read_picture
 from srmd.pictures.folders import list_pictures
@@ -57,22 +50,6 @@ from srmd.restore.restorer import load
 
 NOISE_LEVELS = (0, 5, 10, 15, 20, 30)  # assumed instead of JPEG
 FIRST_NOISE_LEVEL = 2  # index of the one that is tried first
-
-
-@dataclass(frozen=True)
-class Cell:
-    """Pictures, and the degradation that is applied to them."""
-
-    data: str
-    kernel: str
-    quality: int
-    hr: list[NDArray]
-    scale: int
-
-    @cached_property
-    def lr(self) -> list[NDArray]:
-        """The compressed pictures."""
-        return [degrade_picture(hr, self.kernel, scale=self.scale, jpeg=self.quality) for hr in self.hr]
 
 
 class Benchmark:
@@ -147,12 +124,6 @@ class Benchmark:
         if self._is_grey:
             return psnr(sr[..., 0].astype(np.float64), hr[..., 0].astype(np.float64))
         return score(sr / 255, hr / 255, self.scale)["psnr_y"]
-
-
-def modcrop_picture(picture: NDArray, scale: int) -> NDArray:
-    """A picture (h, w, 3) without the last rows and columns that fill no LR pixel."""
-    height, width = (length - length % scale for length in picture.shape[:2])
-    return picture[:height, :width]
 
 
 def _enlarged(lr: NDArray, scale: int) -> NDArray:

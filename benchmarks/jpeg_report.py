@@ -4,7 +4,7 @@ import re
 import sys
 from pathlib import Path
 
-from benchmarks.jpeg_scores import (
+from benchmarks.jpeg_cells import (
     BICUBIC,
     ERRORS,
     GREY_QUALITIES,
@@ -13,12 +13,10 @@ from benchmarks.jpeg_scores import (
     QUALITIES,
     TOLD,
     UNTOLD,
-    Key,
-    Scores,
-    outdated_networks,
     told,
     told_quality,
 )
+from benchmarks.jpeg_scores import Key, Scores, outdated_networks
 from benchmarks.pages import replace_part
 from benchmarks.plans import ROOT
 from srmd.base.files import atomic_write

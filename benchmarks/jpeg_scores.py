@@ -1,4 +1,7 @@
-"""The scores of networks that are told of JPEG, in benchmarks/jpeg_scores.csv: a row for each figure."""
+"""The scores of networks that are told of JPEG, in benchmarks/jpeg_scores.csv: a row for each figure.
+
+Several processes can write to one file: each waits until the others have written.
+"""
 
 import csv
 import hashlib
@@ -7,6 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from filelock import FileLock
+
+from benchmarks.jpeg_cells import BICUBIC, NOISE
 from benchmarks.plans import shipped
 from srmd.base.files import atomic_write
 
@@ -17,10 +23,6 @@ COMMENT = """\
 #   untold, told nothing of JPEG; noise 15, by SRMD of the same scale with that noise level assumed instead.
 # weights: the first digits of the SHA-256 of the file of the network that restored; none for bicubic.
 """
-KERNELS = ("delta", "gaussian:1.3")
-QUALITIES, GREY_QUALITIES = (30, 50, 75, 90), (10, 20, 30, 40)
-ERRORS = (-30, -20, -10, 10, 20, 30)  # of qualities that are told wrongly
-BICUBIC, TOLD, UNTOLD, NOISE = "bicubic", "told", "untold", "noise"
 
 
 class Key(NamedTuple):
@@ -58,15 +60,23 @@ def _key(row: dict[str, str]) -> Key:
 
 def add_score(path: Path, key: Key, score: Score) -> None:
     """Writes a figure into a file, in the place of an older one."""
-    _write_scores(path, read_scores(path) | {key: score})
+    with _lock(path):
+        _write_scores(path, read_scores(path) | {key: score})
 
 
 def drop_outdated(path: Path, keys: Iterable[Key], weights: str) -> None:
     """Removes those of the figures that were measured with other weights."""
-    scores = read_scores(path)
-    outdated = {key for key in keys if key in scores and scores[key].weights != weights}
-    if outdated:
-        _write_scores(path, {key: score for key, score in scores.items() if key not in outdated})
+    with _lock(path):
+        scores = read_scores(path)
+        outdated = {key for key in keys if key in scores and scores[key].weights != weights}
+        if outdated:
+            _write_scores(path, {key: score for key, score in scores.items() if key not in outdated})
+
+
+def _lock(path: Path) -> FileLock:
+    """The lock of those who write a file; its empty file `.NAME.lock` stays beside it."""
+    # A soft lock would remain after a killed process.
+    return FileLock(path.with_name(f".{path.name}.lock"), fallback_to_soft=False)
 
 
 def _write_scores(path: Path, scores: Scores) -> None:
@@ -75,21 +85,6 @@ def _write_scores(path: Path, scores: Scores) -> None:
         writer = csv.writer(file, delimiter=";", lineterminator="\n")
         writer.writerow(Key._fields + Score._fields)
         writer.writerows((*key, f"{score.psnr:.2f}", score.weights) for key, score in scores.items())
-
-
-def told(error: int) -> str:
-    """The column of tables whose quality is wrong by `error`, such as -20."""
-    return f"{TOLD} {error:+d}"
-
-
-def told_quality(quality: int, error: int) -> int:
-    """The quality that is told in place of the true one: 1 to 100."""
-    return min(max(quality + error, 1), 100)
-
-
-def assumed_noise(level: int) -> str:
-    """The column of a noise level that is assumed instead of JPEG."""
-    return f"{NOISE} {level}"
 
 
 def network_of(network: str, column: str) -> str | None:

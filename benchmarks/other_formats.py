@@ -20,8 +20,8 @@ from tempfile import TemporaryDirectory
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.blind_jpeg import middle
-from benchmarks.jpeg_scores import KERNELS, QUALITIES
+from benchmarks.crops import middle, modcrop_picture
+from benchmarks.jpeg_cells import KERNELS, QUALITIES
 from benchmarks.pages import replace_part
 from benchmarks.plans import ROOT, shipped
 from srmd.degradation import degrade_picture
@@ -108,8 +108,10 @@ def main() -> None:
     options = parser.parse_args()
     paths = [path for each in options.data for path in (list_pictures(each) if each.is_dir() else [each])]
     pictures = [read_picture(path).pixels for path in paths]
+    if not options.traces:
+        pictures = [modcrop_picture(middle(picture, SCALE * SIDE), SCALE) for picture in pictures]
     lines = []
-    for line in traces(pictures) if options.traces else table([middle(picture, SCALE, SIDE) for picture in pictures]):
+    for line in traces(pictures) if options.traces else table(pictures):
         print(line, flush=True)
         lines.append(line)
     if options.page and not options.traces:

@@ -21,6 +21,7 @@ from unittest.mock import patch
 import torch
 from torch import Tensor
 
+from benchmarks.crops import middle
 from benchmarks.ship import ROOT
 from srmd.cli import main
 from srmd.cli.values import existing
@@ -130,9 +131,8 @@ def samples(test_data: list[Path]) -> dict[str, list[Sample]]:
 
 
 def _sample(path: Path, kernel: str, rounded: bool) -> Sample:
-    pixels = read_picture(path).as_floats()
-    top, left = (max(side - SIDE, 0) // 2 for side in pixels.shape[:2])
-    hr = modcrop(torch.from_numpy(pixels[top : top + SIDE, left : left + SIDE]).permute(2, 0, 1)[None], SCALE)
+    pixels = middle(read_picture(path).as_floats(), SIDE)
+    hr = modcrop(torch.from_numpy(pixels).permute(2, 0, 1)[None], SCALE)
     told = Degradation.uniform(torch.from_numpy(parse_kernels(kernel)[0])[None], torch.zeros(1))
     return Sample(degrade(hr, told, SCALE, rounded=torch.tensor([rounded])), told, hr)
 

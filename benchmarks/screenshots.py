@@ -10,7 +10,6 @@ visdom's page (`python -m srmd.show.visdom_server --fetch`).
 import argparse
 import io
 import re
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
+from benchmarks.browser import free_port, launch
 from benchmarks.plans import ROOT
 from srmd.base.files import atomic_write
 from srmd.cli import main
@@ -30,8 +30,6 @@ from srmd.degradation import degrade_picture
 from srmd.pictures.photos import builtin_test_pictures
 from srmd.show import visdom_server
 
-CHROMIUM = "/usr/bin/chromium"
-CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 TIMEOUT = 300_000  # milliseconds for a result on the page
 PANEL_SIZE, DASHBOARD_SIZE = (1400, 1000), (1300, 900)  # width and height of the window
 PANEL_WIDTH = 1000  # pixels, of the picture that the screenshot is reduced to
@@ -46,7 +44,7 @@ ALL_LOADED = "[...document.images].every(picture => picture.complete && picture.
 def open_page(size: tuple[int, int]) -> Iterator[Page]:
     """A tab of a new Chromium."""
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
+        browser = launch(driver)
         page = browser.new_page(viewport={"width": size[0], "height": size[1]})
         page.set_default_timeout(TIMEOUT)
         yield page
@@ -115,13 +113,6 @@ def dashboard(output: Path) -> None:
                 save(page.screenshot(), output, DASHBOARD_SIZE[0])
         finally:
             visdom_server.stop(server)
-
-
-def free_port() -> int:
-    """A port that no program uses."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 SCREENSHOTS: dict[str, Callable[[Path], None]] = {"panel": panel, "dashboard": dashboard}

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.crops import middle
 from benchmarks.pages import replace_part
 from srmd.base.errors import InputError
 from srmd.base.files import atomic_write
@@ -75,7 +76,8 @@ class Study:
 
     def __init__(self, restorer: Restorer, pictures: Iterable[np.ndarray]):
         self.restorer, self.scale = restorer, restorer.config.scale
-        self.pictures = [modcrop(_middle(picture), self.scale) for picture in pictures]
+        hrs = (torch.from_numpy(middle(picture, SIDE)).permute(2, 0, 1)[None] for picture in pictures)
+        self.pictures = [modcrop(hr, self.scale) for hr in hrs]
 
     def curve(self, true_value: float, true: GaussianDegradation, assumed: dict[float, GaussianDegradation]) -> Curve:
         """The curve for one applied degradation.
@@ -100,11 +102,6 @@ class Study:
     def _mean_psnr(self, restored: list[Tensor]) -> float:
         pairs = zip(restored, self.pictures, strict=True)
         return float(np.mean([score(to_array(sr), to_array(hr), self.scale)["psnr_y"] for sr, hr in pairs]))
-
-
-def _middle(picture: np.ndarray) -> Tensor:
-    top, left = (max(side - SIDE, 0) // 2 for side in picture.shape[:2])
-    return torch.from_numpy(picture[top : top + SIDE, left : left + SIDE]).permute(2, 0, 1)[None]
 
 
 def width_curves(study: Study) -> list[Curve]:

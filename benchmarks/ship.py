@@ -17,9 +17,9 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks.crops import middle
 from srmd.cli import main
 from srmd.kernel.families import KERNEL_SIZE, WIDE_KERNEL_SIZE
 from srmd.kernel.specs import parse_kernels
@@ -81,15 +81,10 @@ def held_out_score(weights: Path, train_data: str | None, conditions: tuple[str,
     _, pictures = open_training_data(train_data and Path(train_data)).split()
     with tempfile.TemporaryDirectory() as folder:
         for index in range(len(pictures)):
-            Image.fromarray(held_out_part(pictures.picture(index))).save(Path(folder, f"{index}.png"))
+            part = middle(pictures.picture(index), HELD_OUT_SIDE)
+            Image.fromarray(part).save(Path(folder, f"{index}.png"))
         settings = held_out_settings(conditions, read_weights(weights).network.config.scale)
         return statistics.mean(test(weights, Path(folder), setting)["psnr_y"] for setting in settings)
-
-
-def held_out_part(pixels: NDArray) -> NDArray:
-    """The part of a held-out picture (h, w, 3) that is scored: its middle, at most HELD_OUT_SIDE on each side."""
-    top, left = (max(size - HELD_OUT_SIDE, 0) // 2 for size in pixels.shape[:2])
-    return pixels[top : top + HELD_OUT_SIDE, left : left + HELD_OUT_SIDE]
 
 
 def settings_for(conditions: tuple[str, ...]) -> list[Setting]:

@@ -19,8 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.crops import middle
 from benchmarks.plans import shipped
-from benchmarks.ship import KERNELS, held_out_part
+from benchmarks.ship import HELD_OUT_SIDE, KERNELS
 from srmd.base.errors import InputError
 from srmd.cli.values import existing
 from srmd.degradation import Degradation, degrade, modcrop, seeded_noise
@@ -62,8 +63,8 @@ def half(first: Weights, second: Weights) -> Weights:
 def middles(pictures: PackedPictures, scale: int) -> Iterator[Tensor]:
     """The middles of pictures, (1, 3, s·h, s·w) float64 in 0 to 1."""
     for index in range(len(pictures)):
-        middle = np.ascontiguousarray(held_out_part(pictures.picture(index)))
-        yield modcrop(torch.from_numpy(middle).permute(2, 0, 1)[None] / 255.0, scale).double()
+        picture = np.ascontiguousarray(middle(pictures.picture(index), HELD_OUT_SIDE))
+        yield modcrop(torch.from_numpy(picture).permute(2, 0, 1)[None] / 255.0, scale).double()
 
 
 def row(networks: list[Restorer], hrs: list[Tensor], applied: Degradation) -> list[str]:

@@ -37,7 +37,7 @@ MAX_TAP_BY_TAP_SIZE = 15  # maximum side of a kernel that is applied tap by tap;
 
 @dataclass(frozen=True)
 class Degradation:
-    """A degradation of each of N pictures: kernels and noise levels of M parts, mixed by weights."""
+    """The degradations of N pictures: each is a mix of M parts, with one kernel and one noise level for each part."""
 
     kernels: Tensor  # (N, M, k, k), sum 1, correlation orientation
     noise_levels: Tensor  # (N, M), or (N, M, h, w) if they vary within a part; 0 to 255
@@ -55,7 +55,8 @@ class Degradation:
     def in_window(self, size: int) -> "Degradation":
         """This degradation with its kernels in a window of size×size.
 
-        They are padded with zeros, or cropped and divided by their sum.
+        They are padded with zeros, or cropped and divided by their sum. `fit_kernel` does this for arrays from outside,
+        which it checks and also divides by their sum where nothing is cropped.
         """
         pad = (size - self.kernels.shape[-1]) // 2
         kernels = F.pad(self.kernels, [pad] * 4)
@@ -75,13 +76,13 @@ class Degradation:
         return self._with_spatial_change(lambda values: turn(values, view), turn(self.kernels, view))
 
     def _with_spatial_change(self, change: Callable[[Tensor], Tensor], kernels: Tensor) -> "Degradation":
-        """This degradation with other kernels, and with `change` applied to noise levels and weights on the LR grid."""
+        """This degradation with these kernels; `change` is applied to the noise levels and weights on the LR grid."""
         noise_levels = change(self.noise_levels) if self.noise_levels.ndim == 4 else self.noise_levels
         weights = None if self.weights is None else change(self.weights)
         return replace(self, kernels=kernels, noise_levels=noise_levels, weights=weights)
 
     def mix(self, parts: Tensor) -> Tensor:
-        """Σ wᵢ · partᵢ of parts (N, M, C) or (N, M, C, h, w): (N, C, h, w), or (N, C, 1, 1) if nothing varies."""
+        """The sum Σ wᵢ · partᵢ of M parts, (N, M, C) or (N, M, C, h, w): (N, C, h, w), or (N, C, 1, 1) if uniform."""
         if parts.ndim == 3:
             parts = parts[..., None, None]
         if self.weights is None:
@@ -147,9 +148,9 @@ def resize_matrix(size: int, new_size: int, dtype: torch.dtype, device: torch.de
 
 
 def resize_taps(size: int, new_size: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """The old pixels that each new pixel of `imresize` is a mean of, and their weights, both (new_size, taps).
+    """For each new pixel of `imresize` the old pixels that it is a mean of, and their weights: (new_size, taps) each.
 
-    At a border the same old pixel can appear twice.
+    Near a border an old pixel can appear twice.
     """
     stretch = max(size / new_size, 1)  # antialiasing: when the picture shrinks, the kernel is wider
     centre = (np.arange(new_size) + 0.5) * size / new_size - 0.5
@@ -195,10 +196,11 @@ def degrade(
 ) -> Tensor:
     """HR pictures (N, 3, s·h, s·w) degraded to LR (N, 3, h, w), in the dtype of `hr`, not clipped.
 
-    `rounded`, (N,) bool, says which LR pictures are clipped and rounded to 8 bits before the noise is added; None: none
-    of them. `noise` is standard normal noise of LR's shape, which is scaled by the noise levels of the degradation;
-    None: no noise. `compression` says which LR pictures are then clipped, rounded to 8 bits, compressed to JPEG and
-    decoded; None: none of them.
+    Args:
+        rounded: (N,) bool, which LR pictures are clipped and rounded to 8 bits before noise is added; None: none.
+        noise: standard normal noise of LR's shape, which the noise levels of the degradation scale; None: no noise.
+        compression: which LR pictures are, after that, clipped, rounded to 8 bits, compressed to JPEG and decoded, and
+            by which tables; None: none.
     """
     parts = [downsample(blur(hr, kernels), scale, downsampler) for kernels in degradation.kernels.unbind(1)]
     lr = degradation.mix(torch.stack(parts, 1))
@@ -219,12 +221,12 @@ def seeded_noise(seed: int, hr: Tensor, scale: int) -> Tensor:
 def degradation_map(degradation: Degradation, pca: Tensor, conditions: tuple[str, ...]) -> Tensor:
     """The degradation map (paper, section 3.2), (N, C, h, w), or (N, C, 1, 1) if the degradation is uniform.
 
-    Its channels, in the order of the network's conditions: for `kernel` the kernel code, one channel per row of P, for
-    `noise` the noise level divided by 255, for `jpeg` the three numbers of `JpegCondition`.
+    Its channels, in the order of the network's conditions: for `kernel` the kernel code, one channel per row of P; for
+    `noise` the noise level divided by 255; for `jpeg` the three numbers of `JpegCondition`.
     """
     maps = [_CONDITION_MAPS[condition](degradation, pca) for condition in conditions]
-    # One map may vary while another is uniform. NumPy's function, because torch.broadcast_shapes imports SymPy, which
-    # takes most of a second.
+    # One map may vary over the picture while another is uniform. torch.broadcast_shapes would import SymPy, which takes
+    # most of a second.
     size = np.broadcast_shapes(*(each.shape[-2:] for each in maps))
     return torch.cat([each.expand(-1, -1, *size) for each in maps], 1)
 
@@ -255,13 +257,12 @@ def degrade_picture(
     seed: int = 0,
     jpeg: int | JpegTables | None = None,
 ) -> Any:
-    """An HR picture blurred, downsampled, with noise added and, if asked for, compressed: an LR picture of its kind.
+    """Degrades an HR picture to an LR picture of the same kind: blur, downsampling, noise and, if given, JPEG.
 
-    Pictures, kernels and noise levels have the forms that `Restorer.restore` takes. `downsampler` is "bicubic" or
-    "direct"; `seed` is the seed of the noise. HR is cropped at the bottom and at the right to multiples of the scale. A
-    uint8 or uint16 result is clipped and rounded, a float result is not. `jpeg` is the quality, 1 to 100, or the tables
-    of a JPEG that LR, clipped and rounded to 8 bits, is saved as and read from. Raises InputError, which names the
-    argument.
+    Picture, kernel and noise level have the forms that `Restorer.restore` takes, but for `"auto"`. `downsampler` is
+    "bicubic" or "direct"; `seed` is the seed of the noise. HR is cropped at the bottom and at the right to multiples of
+    the scale. With `jpeg`, a quality from 1 to 100 or tables, LR is clipped, rounded to 8 bits, compressed and decoded.
+    A uint8 or uint16 result is clipped and rounded, a float result is not. Raises InputError, which names the argument.
     """
     pixels = to_pixels(picture)
     if downsampler not in ("bicubic", "direct"):
@@ -319,7 +320,7 @@ def check_noise_level(noise_level: float) -> None:
 def check_jpeg(jpeg: int | JpegTables | None, others: str = "JpegTables or None") -> None:
     """Raises InputError unless `jpeg` is a quality from 1 to 100, tables, or None.
 
-    `others` says in the message what is expected besides a quality.
+    `others` is what the message names as expected besides a quality.
     """
     is_quality = isinstance(jpeg, int) and not isinstance(jpeg, bool) and 1 <= jpeg <= 100
     if not (jpeg is None or is_quality or isinstance(jpeg, JpegTables)):
@@ -329,7 +330,8 @@ def check_jpeg(jpeg: int | JpegTables | None, others: str = "JpegTables or None"
 def compress_picture(lr: Tensor, jpeg: int | JpegTables) -> Tensor:
     """LR (1, 3, h, w) in 0 to 1, clipped, rounded to 8 bits, compressed by libjpeg and decoded, in the dtype of LR.
 
-    `jpeg` is a quality, in 4:2:0, or the tables. If the three channels are equal, the JPEG is grey.
+    `jpeg` is the tables, or a quality of the standard tables, in 4:2:0. If the three channels are equal, the JPEG is
+    grey.
     """
     tables = JpegTables.of_quality(jpeg) if isinstance(jpeg, int) else jpeg
     rgb = quantise(lr[0].permute(1, 2, 0).numpy(), np.dtype(np.uint8))
@@ -338,8 +340,8 @@ def compress_picture(lr: Tensor, jpeg: int | JpegTables) -> Tensor:
 
 
 def border(scale: int, kernel_size: int = KERNEL_SIZE) -> int:
-    """The width in LR pixels of the border of LR that depends on HR pixels outside of the picture.
+    """The width in LR pixels of the border of LR that depends on what lies outside the HR picture.
 
-    Blur reads HR pixels up to half a kernel away, bicubic downsampling up to 2·s HR pixels.
+    Blur reads HR pixels up to half a kernel away, bicubic downsampling HR pixels up to 2·s away.
     """
     return ceil_div(kernel_size // 2 + 2 * scale, scale)

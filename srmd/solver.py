@@ -39,8 +39,10 @@ from srmd.winograd.convolution import InferenceConv
 logger = logging.getLogger("srmd")
 
 MAX_WARM_UP_STEPS = 100  # steps in which the learning rate rises; a tenth of the run if that is less
-RESET_EVERY = 1000  # steps between resets of dormant features, in the run's first half: new weights need time to learn
-# Minimum number of patches on which a feature must be dormant to be reset: some are active for few kernels only.
+# Steps between resets of dormant features; the second half of a run has none, because new weights need time to learn.
+RESET_EVERY = 1000
+# Minimum number of patches on all of which a feature is dormant before it is reset; some features are active for few
+# kernels only.
 RESET_PATCHES = 128
 EMA_DECAY = 0.999  # maximum decay per step, reached after the first 9,000 steps
 SHOWN_SAMPLES = 4  # samples of the validation batch shown on the dashboard and in samples/
@@ -49,11 +51,11 @@ SHOWN_SAMPLES = 4  # samples of the validation batch shown on the dashboard and 
 class Solver:
     """A network in training, with its optimizer, moving average (EMA), training batches and one validation batch.
 
-    A batch depends on the seed and the number of its step only. So a run that is resumed from `state_dict` on the same
-    machine gives exactly the weights of an uninterrupted run.
+    A batch depends only on the seed and on the number of its step. So a run that is resumed from `state_dict` on the
+    same machine gives exactly the weights of an uninterrupted run.
 
-    Several processes share the samples of each batch. Everything else is the same in all of them: after a step they
-    have equal weights.
+    If there are several processes, each trains on its part of each batch. They average the gradients of their parts, so
+    that their weights are equal after each step.
     """
 
     def __init__(
@@ -71,7 +73,7 @@ class Solver:
         """
         self.config, self.step = config, 0
         self.processes = processes or Processes()
-        self.part = self.processes.part(config.batch_size)  # of each batch, for this process
+        self.part = self.processes.part(config.batch_size)  # the samples of each batch that this process trains on
         self.device = choose_device(config.device)
         self.precision = choose_precision(config.precision, self.device)
         self.pictures_identity = training.identity
@@ -152,7 +154,7 @@ class Solver:
         with self.processes.common_errors():
             if self.step % RESET_EVERY == 0 and self.step <= self.config.steps // 2:
                 self.reset_dormant()
-            # Before anything changes: it raises InputError if a pack is damaged.
+            # Drawn before anything changes, because it raises InputError if a pack is damaged.
             batch = self.batches.draw(self.step + 1, self.part)
         self.step += 1
         loss = self.forward_backward(batch)
@@ -193,7 +195,7 @@ class Solver:
             averaged.copy_(current)
 
     def reset_dormant(self) -> None:
-        """Give new weights to features that are dormant on all batches of the next steps, 128 patches or more."""
+        """Give new weights to features that are dormant on all of the next patches, at least RESET_PATCHES."""
         if not self.config.batch_norm:  # batch norm keeps all features active
             with exact_convolutions(self.device):
                 self._find_and_reset_dormant()
@@ -228,15 +230,15 @@ class Solver:
             raise RuntimeError(f"{problem}: start a new run with a lower `lr`")
 
     def take_winograd_of_first(self) -> None:
-        """Use Winograd's algorithm if the first process does: its rounding errors differ from PyTorch's."""
+        """Use Winograd's algorithm, whose rounding errors differ from PyTorch's, only if the first process does."""
         self.winograd = self.processes.from_first(self.winograd) and self._can_use_winograd()
 
     @torch.no_grad()
     def synchronise(self) -> None:
         """Give all processes the first one's state if their weights differ.
 
-        They differ if processors of different kinds round differently. A checkpoint is then the state of all processes,
-        so that a run resumed from it equals one that was not interrupted.
+        Weights differ if processors of different kinds round differently. Afterwards a checkpoint holds the state of
+        all processes, so that a run resumed from it equals one that was not interrupted.
         """
         if not self.processes.are_several:
             return

@@ -43,8 +43,8 @@ def restore(*flags: str, weights: str | None = "tiny.safetensors", kernel: str =
     return main.main(["--mode=test", *BASE, *network, f"--kernel={kernel}", *flags])
 
 
-def metrics() -> dict:
-    return json.loads(Path("out/metrics.json").read_text())
+def metrics(folder: str = "out") -> dict:
+    return json.loads(Path(folder, "metrics.json").read_text())
 
 
 class Estimator:

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ import scipy.io
 import visdom
 from PIL import Image
 
+from benchmarks.browser import free_port
 from default_pca import default_pca
 from picture_files import open_picture
 from srmd.model import SRMD, NetworkConfig
@@ -148,9 +148,7 @@ def points(port: int) -> list[float]:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The 'warn' method:DeprecationWarning")
 def test_training_continues_while_its_visdom_server_hangs_dies_and_restarts():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     server = visdom_server.start(port, Path("saved"))
     flags = ["--batch_size=1", "--patch_size=12", f"--visdom=http://127.0.0.1:{port}"]
     process = start("--mode=train", "--steps=100000", "--output=run", *flags)

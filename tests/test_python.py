@@ -1,8 +1,6 @@
 """The Python interface: srmd.load, restore, degrade, gaussian, read_kernel."""
 
 import pickle
-import subprocess
-import sys
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,137 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageCms
+from PIL import Image
 
 import srmd
-from default_pca import default_pca
-from picture_files import open_picture
+from small_restorers import RGB, load_small
 from srmd.kernel.families import asymmetric
-from srmd.model import SRMD, NetworkConfig
 from srmd.pictures.photos import builtin_test_pictures
-from srmd.pictures.transparency import is_constant, spread_visible_colours
-from srmd.weights.files import Weights, write_weights
-
-RGB = builtin_test_pictures()["chelsea"][100:124, 150:170]  # (24, 20, 3)
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
 def restorer(tmp_path_factory: pytest.TempPathFactory) -> srmd.Restorer:
     return load_small(tmp_path_factory.mktemp("weights"))
-
-
-def load_small(folder: Path, **shape: Any) -> srmd.Restorer:
-    torch.manual_seed(0)
-    network = SRMD(NetworkConfig(**{"features": 8} | shape))
-    write_weights(folder / "small.safetensors", Weights(network, default_pca()))
-    return srmd.load(folder / "small.safetensors", device="cpu", precision="fp32", engine="torch")
-
-
-def to_tensor(array: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array)).permute(2, 0, 1)
-
-
-KINDS = {
-    "uint8": RGB,
-    "uint16": RGB.astype(np.uint16) * 257,
-    "float32": (RGB / 255).astype(np.float32),
-    "float64": RGB / 255,
-    "grey uint8": RGB[..., 1],
-    "grey float": RGB[..., 1] / 255,
-    "alpha uint8": np.dstack([RGB, RGB[..., :1]]),
-    "alpha float": np.dstack([RGB, RGB[..., :1]]) / 255,
-    "tensor": to_tensor(RGB / 255).float(),
-    "tensor float64": to_tensor(RGB / 255),
-    "tensor bfloat16": to_tensor(RGB / 255).bfloat16(),
-    "tensor uint8": to_tensor(RGB),
-    "batch of one": to_tensor(RGB / 255)[None],
-    "grey tensor": to_tensor(RGB / 255)[:1],
-    "flat tensor": to_tensor(RGB / 255)[0],
-    "tensor with alpha": to_tensor(np.dstack([RGB, RGB[..., :1]]) / 255),
-    "RGB": Image.fromarray(RGB),
-    "RGBA": Image.fromarray(RGB).convert("RGBA"),
-    "L": Image.fromarray(RGB).convert("L"),
-    "LA": Image.fromarray(RGB).convert("LA"),
-    "I;16": Image.fromarray(RGB[..., 1].astype(np.uint16) * 257),
-    "I": Image.fromarray(RGB[..., 1].astype(np.int32) * 257),
-    "F, white is 1": Image.fromarray(RGB[..., 1].astype(np.float32) / 255),
-    "F, white is 255": Image.fromarray(RGB[..., 1].astype(np.float32)),
-    "RGB of greys": Image.fromarray(RGB[..., 1]).convert("RGB"),
-    "uint8 of greys": np.dstack([RGB[..., 1]] * 3),
-}
-
-
-def kind(picture: Any) -> tuple:
-    """The kind of a picture: its type, and mode or dtype and channels."""
-    if isinstance(picture, Image.Image):
-        return "PIL", picture.mode
-    if isinstance(picture, torch.Tensor):
-        return "tensor", picture.dtype, picture.shape[:-2]
-    return "array", picture.dtype, picture.shape[2:]
-
-
-def size(picture: Any) -> tuple[int, int]:
-    """Height and width."""
-    if isinstance(picture, Image.Image):
-        return picture.size[::-1]
-    return tuple(picture.shape[-2:] if isinstance(picture, torch.Tensor) else picture.shape[:2])
-
-
-def values(picture: Any) -> np.ndarray:
-    """The colours (H, W, 3) in 0 to 1; a grey picture has three equal channels."""
-    if isinstance(picture, Image.Image):
-        if picture.mode == "F":
-            array = np.asarray(picture)
-            return values(array / (1 if array.max() <= 1 else 255))
-        has_16_bits = picture.mode[0] == "I"
-        return values(np.asarray(picture).astype(np.uint16) if has_16_bits else np.asarray(picture.convert("RGB")))
-    if isinstance(picture, torch.Tensor):
-        channels = picture.float().reshape(-1, *picture.shape[-2:]) if picture.is_floating_point() else picture
-        picture = np.ascontiguousarray(channels.reshape(-1, *picture.shape[-2:]).permute(1, 2, 0).numpy())
-    white = {"uint8": 255, "uint16": 65535}.get(str(picture.dtype), 1)
-    picture = picture[..., None] if picture.ndim == 2 else picture
-    return np.broadcast_to(picture[..., : 1 if picture.shape[2] == 1 else 3] / white, (*picture.shape[:2], 3))
-
-
-def alpha_of(picture: Any) -> np.ndarray | None:
-    """Alpha (H, W) in 0 to 1."""
-    if isinstance(picture, Image.Image):
-        return np.asarray(picture.getchannel("A")) / 255 if "A" in picture.mode else None
-    if isinstance(picture, torch.Tensor):
-        picture = picture.float().reshape(-1, *picture.shape[-2:]).permute(1, 2, 0).numpy()
-    if picture.ndim == 2 or picture.shape[2] < 4:
-        return None
-    return picture[..., 3] / (255 if picture.dtype == np.uint8 else 1)
-
-
-@pytest.mark.parametrize("name", KINDS)
-def test_the_result_is_of_the_same_kind_as_the_picture(restorer: srmd.Restorer, name: str):
-    picture = KINDS[name]
-    sr = restorer.restore(picture, kernel="gaussian:1.0", noise_level=3)
-    assert kind(sr) == kind(picture)
-    assert size(sr) == (48, 40)
-    colours, alpha = values(picture), alpha_of(picture)
-    if alpha is not None:
-        colours = spread_visible_colours(colours, alpha)
-    expected = restorer.restore(colours, kernel="gaussian:1.0", noise_level=3)
-    if (values(picture) == values(picture)[..., :1]).all():  # a grey result is the mean of the three channels
-        expected = expected.mean(2, keepdims=True)
-    assert np.abs(values(sr) - expected).max() < (0.02 if "bfloat16" in name else 0.006)
-    lr = srmd.degrade(picture, kernel="gaussian:1.0")
-    assert kind(lr) == kind(picture)
-    assert size(lr) == (12, 10)
-
-
-@pytest.mark.parametrize("name", ["alpha uint8", "alpha float", "tensor with alpha"])
-def test_transparency_is_restored_as_a_grey_picture(restorer: srmd.Restorer, name: str):
-    alpha = alpha_of(KINDS[name])
-    difference = np.abs(
-        alpha_of(restorer.restore(KINDS[name], "gaussian:1.0")) - restorer.restore(alpha, "gaussian:1.0")
-    )
-    varies = ~is_constant(alpha).repeat(2, 0).repeat(2, 1)
-    assert varies.any()
-    assert difference[varies].max() < 0.003
 
 
 def test_a_kernel_is_a_text_a_file_or_an_array(restorer: srmd.Restorer, tmp_path: Path):
@@ -272,18 +150,9 @@ def test_threads_may_share_a_restorer(tmp_path: Path, engine: str):
     assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
 
 
-def test_a_pil_picture_keeps_its_profile_and_exif(restorer: srmd.Restorer, tmp_path: Path):
-    exif = Image.Exif()
-    exif[271] = "camera"
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    Image.fromarray(RGB).save(tmp_path / "a.png", icc_profile=profile, exif=exif)
-    sr = restorer.restore(open_picture(tmp_path / "a.png"), "delta")
-    assert sr.info["icc_profile"] == profile
-    assert sr.getexif()[271] == "camera"
-
-
 def test_a_large_picture_is_never_in_memory_as_floats(restorer: srmd.Restorer):
     lr = np.zeros((400, 400, 3), np.uint8)
+    restorer.restore(lr[:8, :8], "delta", noise_level=0)  # imports what takes memory too
     tracemalloc.start()
     sr = restorer.restore(lr, "delta", noise_level=0, tile=64)  # an estimate takes memory for 16 places of 128×128
     peak = tracemalloc.get_traced_memory()[1]
@@ -299,54 +168,3 @@ def test_read_kernel_reads_a_kernel_of_a_file_by_its_index(tmp_path: Path):
         srmd.read_kernel(tmp_path / "k.npy")
     with pytest.raises(srmd.InputError, match=r"index: .* holds 2 kernels, 0 to 1; found 2"):
         srmd.read_kernel(tmp_path / "k.npy", 2)
-
-
-SETTINGS = """
-import logging, signal, sys, warnings
-import torch
-from PIL import Image, ImageCms
-def settings():
-    flags = torch.backends.cudnn
-    return (Image.MAX_IMAGE_PIXELS, flags.allow_tf32, flags.benchmark, torch.get_num_threads(),
-            torch.backends.cuda.matmul.allow_tf32, torch.is_grad_enabled(), torch.get_default_dtype(),
-            logging.getLogger().handlers[:], logging.getLogger("srmd").handlers[:], warnings.filters[:],
-            signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT), torch.get_rng_state().sum().item())
-import h5py, matplotlib, scipy.io, skimage, torchvision, tqdm  # whose own settings are not ours
-before = settings()
-import importlib, pathlib
-import srmd
-for path in sorted(pathlib.Path(srmd.__file__).parent.rglob("*.py")):
-    name = ".".join(["srmd", *path.relative_to(pathlib.Path(srmd.__file__).parent).with_suffix("").parts])
-    if not name.endswith(("__main__", "__init__")):
-        try:
-            importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            assert error.name == "gradio", error  # of the page in the browser, which has an environment of its own
-changed = [pair for pair in zip(before, settings()) if pair[0] != pair[1]]
-assert not changed, changed
-"""
-
-
-@pytest.mark.slow
-def test_importing_changes_no_setting_of_the_process():
-    subprocess.run([sys.executable, "-W", "ignore", "-c", SETTINGS], cwd=ROOT, check=True)
-
-
-def test_restoring_does_not_import_slow_libraries_that_it_does_not_need():
-    program = "import numpy, srmd, sys\nphoto = srmd.load('srmd_x2', device='cpu', engine='torch', precision='fp32')\n"
-    program += "photo.restore(numpy.zeros((8, 8)), 'gaussian:1', 5)\n"
-    program += "print({'sympy', 'torchvision', 'matplotlib', 'visdom', 'filelock'} & sys.modules.keys())"
-    command = [sys.executable, "-c", program]
-    assert subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout == "set()\n"
-
-
-def test_reading_a_picture_does_not_change_pillows_pixel_limit(tmp_path: Path):
-    from srmd.pictures.files import read_picture
-
-    before = Image.MAX_IMAGE_PIXELS
-    Image.fromarray(RGB).save(tmp_path / "a.png")
-    read_picture(tmp_path / "a.png")
-    (tmp_path / "b.png").write_bytes(b"\x89PNG")
-    with pytest.raises(srmd.InputError):
-        read_picture(tmp_path / "b.png")
-    assert before == Image.MAX_IMAGE_PIXELS

@@ -1,18 +1,10 @@
-"""What the dashboard's tests share: ports, windows of a visdom server, and waiting."""
+"""What the dashboard's tests share: windows of a visdom server, and waiting."""
 
-import socket
 import time
 from collections.abc import Callable
 from json import loads
 
 import visdom
-
-
-def free_port() -> int:
-    """A port of this machine that no program uses."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 def eventually(check: Callable[[], object], seconds: float = 60) -> None:

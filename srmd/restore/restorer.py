@@ -91,11 +91,11 @@ class Restorer:
             tile: side in LR pixels of the tiles that are computed one by one; auto: the backend's default.
             self_ensemble: whether to return the mean of the results for the picture's 8 flips and rotations, which
                 takes 8 times as long.
-            jpeg: the compression of the picture, for a network trained for JPEGs: `"auto"`, the tables of a PIL picture
-                that was opened from a JPEG, and nothing for other pictures; the tables; a quality, 1 to 100, for the
-                standard tables in the subsampling of the JPEG or else in 4:2:0; or None: no JPEG.
+            jpeg: the compression of the picture, for a network trained for JPEGs: `JpegTables`; a quality, 1 to 100, of
+                the standard tables; None: not compressed; or `"auto"`: the tables of the JPEG file that a PIL picture
+                was opened from, and None for other pictures. A quality has the subsampling of that file, or else 4:2:0.
 
-        What is estimated is logged. Raises InputError, which names the argument, if an argument is invalid or does not
+        Estimates are logged. Raises InputError, which names the argument, if an argument is invalid or does not
         suit the network.
         """
         pixels = to_pixels(picture)
@@ -118,7 +118,7 @@ class Restorer:
         return pixels.convert_back(sr, alpha)
 
     def _tables_of(self, picture: Any, jpeg: int | JpegTables | Auto | None) -> JpegTables | None:
-        """The tables of a PIL picture that was opened from a JPEG; None if the network is not told of them.
+        """The tables of a PIL picture that was opened from a JPEG; None if there are none or the network takes none.
 
         Raises InputError if `jpeg` is invalid or does not suit the network.
         """
@@ -160,7 +160,7 @@ class Restorer:
     def _assume(
         self, rgb: NDArray, kernel: NDArray | None, noise_level: float | None, jpeg: JpegTables | None
     ) -> Degradation:
-        """What the network is told of LR (h, w, 3), without transparency; a kernel or noise level None is estimated."""
+        """What the network is told of LR (h, w, 3); a kernel or noise level that is None is estimated."""
         is_kernel_estimated, is_noise_estimated = kernel is None, noise_level is None
         if "noise" not in self.config.conditions:
             is_noise_estimated = False
@@ -187,7 +187,7 @@ class Restorer:
         """Restores alpha (h, w), unsigned integers or floats in 0 to 1, to (s·h, s·w) of the same type.
 
         It is restored as a grey picture with the kernels of `assumed`, but without noise and JPEG, so that its edges
-        are as sharp as those of the colours. Where it is constant it stays so, above all fully opaque or transparent.
+        are as sharp as those of the colours. Constant areas, such as opaque ones, keep their value exactly.
         `progress` takes the number of LR pixels that were finished since the last call.
         """
         scale, varies = self.config.scale, ~is_constant(alpha)
@@ -250,12 +250,12 @@ class Restorer:
                 yield rows.in_picture(scale), columns.in_picture(scale), sr_tile
 
     def _keep_flat_areas(self, sr: Tensor, lr: NDArray) -> None:
-        """Gives flat areas of SR (1, 3, s·h, s·w) the colour of LR (h, w, 3), farther from details than blur reaches.
+        """Gives SR (1, 3, s·h, s·w) the colour of LR (h, w, 3) where LR has one colour as far as blur reaches.
 
-        So far from details the shipped networks differ from that colour by up to 1.3 levels of 255 at x2 to x4 and by
-        2.3 at x1; at the edges of the picture by up to 72.
+        Without this, the shipped networks are wrong there by up to 1.3 levels of 255 at x2 to x4 and 2.3 at x1, and by
+        up to 72 at the edges of the picture.
         """
-        halo = self.config.layers  # of a tile; its input's outermost pixels lack a neighbour
+        halo = self.config.layers  # of a tile; beyond its outermost pixels no change of colour is seen
         flat = flat_areas(lr, min(flat_radius(self.config), halo - 1))
         if flat.any():
             colours = _repeat_pixels(_to_tensor(lr), self.config.scale)
@@ -281,9 +281,9 @@ class Restorer:
 
 
 def flat_radius(config: NetworkConfig) -> int:
-    """The distance from details, in LR pixels, beyond which areas of one colour keep it.
+    """The distance from details, in LR pixels, beyond which areas of one colour keep that colour.
 
-    It is 7, and more only if half a window is: 7 LR pixels are half a window of 15×15 at x1, and of 43×43 at x3.
+    It is half of the network's kernel window, but at least 7, half of a window of 15×15 at x1.
     """
     return max(KERNEL_SIZE // 2, ceil_div(config.kernel_size // 2, config.scale))
 
@@ -327,7 +327,7 @@ def open_restorer(weights: Weights, device: str = "auto", engine: str = "auto", 
 
 
 def _told_tables(jpeg: int | JpegTables | Auto | None, rgb: NDArray, of_file: JpegTables | None) -> JpegTables | None:
-    """The tables that the network is told of LR (h, w, 3)."""
+    """The tables that the network is told of LR (h, w, 3); `of_file` are those of its JPEG file, if there is one."""
     if jpeg == AUTO:
         return of_file
     return tables_of_quality(jpeg, rgb, of_file) if isinstance(jpeg, int) else jpeg

@@ -1,6 +1,8 @@
 """Scores of networks that are told of JPEG: measured with small networks, stored, continued and reported."""
 
 import math
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,7 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks import jpeg, jpeg_report, jpeg_scores
-from benchmarks.jpeg_scores import ERRORS, KERNELS, QUALITIES, SCORES, Key, Score, Scores, add_score, read_scores, told
+from benchmarks.jpeg_cells import ERRORS, KERNELS, QUALITIES, Cell, told
+from benchmarks.jpeg_scores import SCORES, Key, Score, Scores, add_score, read_scores
 from benchmarks.plans import ROOT
 from picture_files import open_picture
 from small_restoring import write_network
@@ -22,7 +25,7 @@ from srmd.restore.restorer import Restorer
 FILE, DATA = Path("scores.csv"), Path("Tiny")
 PHOTO = next(iter(builtin_test_pictures().values()))[40:88, 40:104]
 KEY = Key("srmdj_x2", "Tiny", "delta", 50, "told")
-CELL = jpeg.Cell("Tiny", "delta", 50, [], 2)
+CELL = Cell("Tiny", "delta", 50, [], 2)
 COMPLETE = {"told", "untold", "told -20", "told +20", "bicubic"}
 
 
@@ -80,7 +83,7 @@ def test_each_column_is_what_the_networks_make_of_what_it_says(monkeypatch: pyte
 def test_a_stopped_run_goes_on_and_a_complete_one_measures_nothing(monkeypatch: pytest.MonkeyPatch):
     restored, restore = [], jpeg.Benchmark._restore
 
-    def stop(self: jpeg.Benchmark, lr: object, cell: jpeg.Cell, column: str):
+    def stop(self: jpeg.Benchmark, lr: object, cell: Cell, column: str):
         restored.append(column)
         if column == "told +20" and restored.count(column) == 1:
             raise KeyboardInterrupt
@@ -170,6 +173,37 @@ def test_figures_are_kept_in_place_with_two_decimals(tmp_path: Path):
         "srmdj_x2;Tiny;delta;50;told;3.00;abc",
         "srmdj_x2;Tiny;delta;50;untold;2.35;abc",
     ]
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from benchmarks.jpeg_scores import Key, Score, add_score, drop_outdated
+file, data = Path("scores.csv"), sys.argv[1]
+print("ready", flush=True)
+sys.stdin.readline()
+for quality in range(1, 41):
+    key = Key("srmdj_x2", data, "delta", quality, "told")
+    add_score(file, key, Score(30, "new" if quality % 4 else "old"))
+    drop_outdated(file, [key], "new")
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_that_write_at_once_lose_no_figure(tmp_path: Path):
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, data], cwd=tmp_path, env=environment, **pipes)
+        for data in ("Set5", "Set14")
+    ]
+    assert [writer.stdout.readline() for writer in writers] == ["ready\n"] * 2
+    for writer in writers:
+        writer.stdin.write("\n")
+        writer.stdin.flush()
+    assert [(writer.communicate(timeout=240), writer.returncode) for writer in writers] == [(("", None), 0)] * 2
+    expected = {(data, quality) for data in ("Set5", "Set14") for quality in range(1, 41) if quality % 4}
+    assert {(key.data, key.quality) for key in read_scores(tmp_path / "scores.csv")} == expected
 
 
 def made_up(network: str = "srmdj_x2", data: str = "Set5") -> Scores:

@@ -7,6 +7,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from chromium import skip_without_chromium
 from picture_files import open_picture
 from srmd.cli.demo_steps import Budget
 from srmd.show import visdom_server
@@ -20,11 +21,9 @@ pytestmark = [
 @pytest.fixture
 def screenshots() -> ModuleType:
     """The module; skips a test where there is no browser."""
-    pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    skip_without_chromium()
     from benchmarks import screenshots
 
-    if not Path(screenshots.CHROMIUM).exists():
-        pytest.skip(f"no browser at {screenshots.CHROMIUM}")
     return screenshots
 
 

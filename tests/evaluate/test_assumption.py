@@ -6,49 +6,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from estimated_restoring import CLEAN, NOISY, auto, rows, use_small_package
 from picture_files import open_picture
-from small_restoring import BASE, Estimator, contents, marked, metrics, picture, write_network
-from srmd.cli import main
+from small_restoring import BASE, Estimator, marked, metrics, picture, write_network
 from srmd.cli.requests import parse
-from srmd.estimator import Estimator as EstimatorNetwork
-from srmd.estimator import EstimatorConfig
 from srmd.evaluate import networks, restoring
 from srmd.evaluate.run import evaluate
 from srmd.kernel.families import gaussian
-from srmd.kernel.files import read_kernels
 from srmd.restore.restorer import load
-from srmd.weights.estimators import EstimatorWeights, write_estimator
-
-NOISY = "shipped/weights/srmd_x2.safetensors"
-CLEAN = "shipped/weights/srmdnf_x2.safetensors"
 
 
 @pytest.fixture(autouse=True)
-def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Runs a test in a folder with a package whose networks are small."""
-    monkeypatch.chdir(tmp_path)
-    for scale in (2, 3):
-        Path("shipped/weights").mkdir(parents=True, exist_ok=True)
-        write_network(f"shipped/weights/srmd_x{scale}.safetensors", scale, conditions=("kernel", "noise"))
-        write_network(f"shipped/weights/srmdnf_x{scale}.safetensors", scale, seed=1)
-    write_estimators()
-    monkeypatch.setattr("srmd.base.paths.CHECKOUT", tmp_path / "shipped")
-    monkeypatch.setattr("srmd.evaluate.assumption.BlindEstimator", Estimator)
-    monkeypatch.setattr(Estimator, "calls", [])
-
-
-def write_estimators(hidden: int = 4) -> None:
-    for scale in (2, 3):
-        network = EstimatorNetwork(EstimatorConfig(scale, hidden))
-        write_estimator(Path(f"shipped/weights/estimate_x{scale}.safetensors"), EstimatorWeights(network))
-
-
-def auto(*flags: str) -> int:
-    return main.main(["--mode=test", *BASE, *flags])
-
-
-def rows() -> dict[str, dict]:
-    return {row["name"]: row for row in metrics()["images"]}
+def _package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    use_small_package(tmp_path, monkeypatch)
 
 
 def told(name: str, *flags: str) -> np.ndarray:
@@ -188,56 +158,6 @@ def test_the_estimate_is_made_on_what_the_picture_shows(mode: str):
         assert (pixels[:, :10] == pixels[:, 10:11]).all()
 
 
-def test_existing_results_are_skipped_without_an_estimate(capsys: pytest.CaptureFixture):
-    marked("in/a.png", 1.4, 6)
-    assert auto("--input", "in") == 0
-    before = contents()
-    Estimator.calls.clear()
-    marked("in/b.png", 1.4, 0)
-    assert auto("--input", "in", "--dry_run") == 0
-    assert "this would restore 1, skip 1 and leave out 0\n" in capsys.readouterr().out
-    assert not Estimator.calls
-    assert auto("--input", "in") == 0
-    assert metrics()["summary"] == {"restored": 1, "skipped": 1, "left_out": 0}
-    assert len(Estimator.calls) == 1
-    assert {name: contents()[name] for name in before} == before
-    assert rows()["a"]["estimated"]["noise_level"] == 6  # of the earlier run
-
-
-@pytest.mark.parametrize(
-    ("flags", "difference"),
-    [
-        (["--kernel=gaussian:1.4"], "assumed"),
-        (["--noise_level=6"], "weights, noise_level"),
-        ([f"--weights={NOISY}"], "weights"),
-    ],
-)
-def test_auto_and_given_values_are_other_settings(flags: list[str], difference: str, capsys: pytest.CaptureFixture):
-    marked("in/a.png", 1.4, 6)
-    assert auto("--input", "in") == 0
-    assert auto("--input", "in", *flags) == 2
-    assert f"out/a.png exists and was made with other settings: {difference};" in capsys.readouterr().err
-
-
-def test_the_weights_of_the_estimator_are_part_of_the_settings(capsys: pytest.CaptureFixture):
-    marked("in/a.png", 1.4, 6)
-    assert auto("--input", "in") == 0
-    write_estimators(hidden=8)
-    assert auto("--input", "in") == 2
-    assert "out/a.png exists and was made with other settings: estimator;" in capsys.readouterr().err
-    assert auto("--input", "in", "--overwrite") == 0
-    assert auto("--input", "in") == 0
-
-
-def test_a_noise_level_that_is_known_to_be_0_and_one_that_srmdnf_ignores_are_other_settings(
-    capsys: pytest.CaptureFixture,
-):
-    marked("in/a.png", 1.4, 6)
-    assert auto("--input", "in", f"--weights={CLEAN}") == 0
-    assert auto("--input", "in", f"--weights={CLEAN}", "--noise_level=0") == 2
-    assert "other settings: noise_level;" in capsys.readouterr().err
-
-
 def test_pictures_that_need_several_scales_have_two_networks_each(monkeypatch: pytest.MonkeyPatch):
     opened, read = [], []
     open_restorer, read_picture = networks.open_restorer, restoring.read_picture
@@ -265,53 +185,6 @@ def test_a_self_ensemble_is_told_the_estimate():
     assert auto("--input", "in", "--self_ensemble") == 0
     expected = told("a", "--kernel=gaussian:1.4", "--noise_level=6", "--self_ensemble")
     assert np.array_equal(np.asarray(open_picture("out/a.png")), expected)
-
-
-def test_the_kernel_of_one_picture_is_saved_as_a_file_or_in_a_folder():
-    marked("in/a.png", 1.4, 6)
-    for path in ("k.mat", "kernels", "drawn/k.png"):
-        assert auto("--input", "in", "--overwrite", f"--save_kernel={path}") == 0
-    for path in ("k.mat", "kernels/a.mat"):
-        (kernel,) = read_kernels(Path(path))
-        np.testing.assert_allclose(kernel, gaussian(1.4), atol=1e-12)
-    assert open_picture("drawn/k.png").size[0] >= 240
-
-
-def test_the_kernels_of_skipped_pictures_are_saved_too(capsys: pytest.CaptureFixture):
-    marked("in/a.png", 1.4, 6)
-    marked("in/b.png", 0, 0)
-    assert auto("--input", "in") == 0
-    assert auto("--input", "in", "--save_kernel=again") == 0
-    assert "skipped 2" in capsys.readouterr().out
-    assert auto("--input", "in", "--overwrite", "--save_kernel=made") == 0
-    for name in "ab":
-        again, made = (read_kernels(Path(f"{folder}/{name}.mat"))[0] for folder in ("again", "made"))
-        np.testing.assert_array_equal(again, made)
-
-
-def test_the_kernels_of_several_pictures_are_saved_in_a_folder(capsys: pytest.CaptureFixture):
-    marked("in/a.png", 1.4, 6)
-    marked("in/sub/a.png", 0.8, 0)
-    marked("in/b.png", 2, 0)
-    marked("in/b.bmp", 2.1, 0)
-    flags = ["--input", "in", "--recursive", "--format=keep"]
-    assert auto(*flags, "--save_kernel=k.mat") == 2
-    assert capsys.readouterr().err.startswith("--save_kernel: expected a folder for the kernels of 4 pictures, found")
-    assert not Path("out").exists()
-    assert auto(*flags, "--save_kernel=kernels") == 0
-    widths = {"a": 1.4, "sub/a": 0.8, "b.png": 2, "b.bmp": 2.1}
-    saved = {path.relative_to("kernels").as_posix() for path in Path("kernels").rglob("*.mat")}
-    assert saved == {f"{name}.mat" for name in widths}
-    for name, width in widths.items():
-        np.testing.assert_allclose(read_kernels(Path(f"kernels/{name}.mat"))[0], gaussian(width), atol=1e-12)
-
-
-def test_a_saved_kernel_does_not_overwrite_an_input(capsys: pytest.CaptureFixture):
-    marked("in/srmd_x2.png", 1.4, 0)
-    Path("shipped/weights/srmd_x2.mat").write_bytes(Path(NOISY).read_bytes())
-    flags = ["--input", "in", "--weights=shipped/weights/srmd_x2.mat", "--save_kernel=shipped/weights"]
-    assert auto(*flags) == 2
-    assert "--save_kernel: shipped/weights/srmd_x2.mat would overwrite an input" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

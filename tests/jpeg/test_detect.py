@@ -1,5 +1,9 @@
 """Pictures that once were JPEGs: found at any grid position with their tables; other pictures are not."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from skimage.data import astronaut
@@ -9,6 +13,17 @@ from srmd.jpeg.pillow_codec import compress_array
 from srmd.jpeg.tables import JpegTables
 
 PHOTO = astronaut()[100:292, 150:374]  # itself of a photo that was made smaller
+SEARCH_ON_ONE_THREAD = """
+from time import process_time, thread_time
+import torch
+from tests.jpeg.test_detect import PHOTO, JpegTables, compress_array, find_jpeg
+
+torch.set_num_threads(1)
+jpeg = compress_array(PHOTO, JpegTables.of_quality(75))
+before = process_time(), thread_time()
+find_jpeg(jpeg)
+print(process_time() - before[0], thread_time() - before[1])
+"""
 
 
 @pytest.mark.parametrize(("quality", "subsampling"), [(10, "4:2:0"), (50, "4:2:2"), (75, "4:4:4"), (95, "4:2:0")])
@@ -54,3 +69,10 @@ def test_an_earlier_coarse_compression_is_found(shift: tuple[int, int]):
 def test_a_picture_compressed_once_has_no_earlier_tables(quality: int):
     tables = JpegTables.of_quality(quality)
     assert find_earlier_jpeg(compress_array(PHOTO, tables), tables) is None
+
+
+def test_the_search_uses_no_more_threads_than_pytorch_may_use():
+    command = [sys.executable, "-c", SEARCH_ON_ONE_THREAD]
+    found = subprocess.run(command, env=os.environ | {"OPENBLAS_NUM_THREADS": "2"}, capture_output=True, text=True)
+    of_process, of_thread = map(float, found.stdout.split())
+    assert of_process < 1.1 * of_thread + 0.02, "seconds of all threads, and of the first one"

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,14 +12,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from benchmarks.browser import free_port
+from chromium import chromium
 from panel_pictures import write_photo
 
 ROOT = Path(__file__).parents[2]
-CHROMIUM = "/usr/bin/chromium"
-CHROMIUM_FLAGS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-]
 
 
 @contextmanager
@@ -29,9 +25,7 @@ def running_server(folder: Path, *arguments: str) -> Iterator[SimpleNamespace]:
     pytest.importorskip("gradio", reason="Gradio is not installed (requirements-panel.txt)")
     temporary, log = folder / "temporary", folder / "log.txt"
     temporary.mkdir()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     speed = ["--engine=torch", "--precision=fp32"]  # needs no benchmark
     command = [sys.executable, str(ROOT / "main.py"), "--mode=panel", f"--port={port}", *arguments, *speed]
     environment = os.environ | {"TMPDIR": str(temporary), "PYTHONUNBUFFERED": "1"}
@@ -69,13 +63,8 @@ def empty_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNam
 def browser() -> Iterator[object]:
     """A Chromium."""
     pytest.importorskip("gradio", reason="Gradio is not installed (requirements-panel.txt)")
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not Path(CHROMIUM).exists():
-        pytest.skip(f"no browser at {CHROMIUM}")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

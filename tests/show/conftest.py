@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from benchmarks.browser import free_port
 from srmd.show import dashboard, visdom_server
-from visdom_windows import free_port
 
 
 @pytest.fixture(autouse=True, scope="session")

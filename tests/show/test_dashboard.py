@@ -10,17 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from chromium import chromium
 from srmd.base.errors import InputError
 from srmd.show import dashboard, visdom_server
 from srmd.show.dashboard import open_dashboard
 from visdom_windows import eventually, line, window
 
 ROOT = Path(__file__).parents[2]
-CHROMIUM = "/usr/bin/chromium"
-CHROMIUM_FLAGS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-]
 pytestmark = pytest.mark.filterwarnings("ignore:The 'warn' method:DeprecationWarning")  # inside visdom
 
 
@@ -85,32 +81,26 @@ def test_an_invalid_address_is_an_error_that_names_it(address):
 
 @pytest.mark.slow
 def test_a_browser_shows_the_curve_and_the_picture(shared_port, tmp_path):
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not Path(CHROMIUM).exists():
-        pytest.skip(f"no browser at {CHROMIUM}")
     if not visdom_server.page_is_complete():
         pytest.skip("visdom's page scripts are missing (python -m srmd.show.visdom_server --fetch)")
-    board = open_dashboard("auto", "srmd_browser", False, log=str, port=shared_port)
-    for step in range(1, 200):
-        board.curves("loss", step, {"loss": 1 / step})
-    board.curves("PSNR", 100, {"SRMD": 33.1, "bicubic": 30.2})
-    ramp = np.tile(np.linspace(0, 255, 480, dtype=np.uint8)[None, :, None], (120, 1, 3))
-    board.image("samples", ramp, "LR | bicubic | SR | HR")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
-        page = browser.new_page(viewport={"width": 1000, "height": 700})
-        missing = []
-        page.on("requestfailed", lambda request: missing.append(request.url))
-        page.goto(board.url)
-        curve = page.wait_for_selector(".scatterlayer .trace path.js-line", timeout=15_000)
-        page.wait_for_selector(".scatterlayer .trace path.point", timeout=15_000)
-        page.wait_for_function("document.querySelector('img.content-image')?.naturalWidth == 480", timeout=15_000)
-        assert curve.get_attribute("d").count("L") > 10
-        board.curves("later", 1, {"loss": 1.0})  # the open page shows new windows
-        page.wait_for_selector("text=later", timeout=15_000)
-        page.screenshot(path=tmp_path / "dashboard.png")
-        browser.close()
-    board.close()
+    with open_dashboard("auto", "srmd_browser", False, log=str, port=shared_port) as board:
+        for step in range(1, 200):
+            board.curves("loss", step, {"loss": 1 / step})
+        board.curves("PSNR", 100, {"SRMD": 33.1, "bicubic": 30.2})
+        ramp = np.tile(np.linspace(0, 255, 480, dtype=np.uint8)[None, :, None], (120, 1, 3))
+        board.image("samples", ramp, "LR | bicubic | SR | HR")
+        with chromium() as browser:
+            page = browser.new_page(viewport={"width": 1000, "height": 700})
+            missing = []
+            page.on("requestfailed", lambda request: missing.append(request.url))
+            page.goto(board.url)
+            curve = page.wait_for_selector(".scatterlayer .trace path.js-line", timeout=15_000)
+            page.wait_for_selector(".scatterlayer .trace path.point", timeout=15_000)
+            page.wait_for_function("document.querySelector('img.content-image')?.naturalWidth == 480", timeout=15_000)
+            assert curve.get_attribute("d").count("L") > 10
+            board.curves("later", 1, {"loss": 1.0})  # the open page shows new windows
+            page.wait_for_selector("text=later", timeout=15_000)
+            page.screenshot(path=tmp_path / "dashboard.png")
     assert missing == []
 
 

@@ -10,14 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from chromium import chromium
 from srmd.show.page import Comparison, Plot, Section, Table, results_page
 from srmd.show.plots import loss_svg
 
-CHROMIUM = "/usr/bin/chromium"
-CHROMIUM_FLAGS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-]
 ROWS = [{"step": step, "loss": 1 / step} for step in range(1, 30)]
 ROWS.append({"step": 30, "loss": 0.02, "psnr_y": 30, "bicubic_psnr_y": 28})
 
@@ -88,13 +84,12 @@ def test_texts_are_escaped(page: str):
     assert not {"photo", "section<", "out", "b", "lr"} & {tag for tag, _ in elements.elements}
 
 
-def open_page(driver, path: Path, **options):
-    browser = driver.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
+def open_page(browser, path: Path, **options):
     opened = browser.new_page(**options)
     requests: list[str] = []
     opened.on("request", lambda request: requests.append(request.url))
     opened.goto(path.as_uri())
-    return browser, opened, requests
+    return opened, requests
 
 
 def colour_at(opened, part: float) -> tuple[int, ...]:
@@ -106,14 +101,11 @@ def colour_at(opened, part: float) -> tuple[int, ...]:
 
 @pytest.mark.slow
 def test_a_browser_compares_pictures_by_keyboard_and_sends_no_request(page: str, tmp_path: Path):
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not Path(CHROMIUM).exists():
-        pytest.skip(f"no browser at {CHROMIUM}")
     path = tmp_path / "index.html"
     path.write_text(page, encoding="utf-8")
     red, green, blue = (200, 0, 0), (0, 200, 0), (0, 0, 200)
-    with playwright.sync_playwright() as driver:
-        browser, opened, requests = open_page(driver, path, viewport={"width": 390, "height": 800})
+    with chromium() as browser:
+        opened, requests = open_page(browser, path, viewport={"width": 390, "height": 800})
         assert (colour_at(opened, 0.25), colour_at(opened, 0.75)) == (red, green)
         opened.locator(".frame input").focus()
         for _ in range(40):
@@ -127,4 +119,3 @@ def test_a_browser_compares_pictures_by_keyboard_and_sends_no_request(page: str,
         assert colour_at(opened, 0.25) == colour_at(opened, 0.75) == green
         assert opened.evaluate("document.documentElement.scrollWidth") <= 390
         assert [url for url in requests if not url.startswith("data:")] == [path.as_uri()]
-        browser.close()

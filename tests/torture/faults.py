@@ -6,6 +6,7 @@ import signal
 import time
 from pathlib import Path
 
+from benchmarks.browser import free_port
 from srmd.show import visdom_server
 from torture.commands import (
     check_one_line,
@@ -16,7 +17,6 @@ from torture.commands import (
     train,
     wait_until,
 )
-from visdom_windows import free_port
 
 STOPPED_SECONDS = 20
 MAX_SLOWDOWN = 2.0
