@@ -133,7 +133,8 @@ def _check_names(jobs: list[RestoringJob]) -> None:
     sources: dict[str, Path] = {}
     for job in jobs:
         if job.file in sources:
-            advice = "; `format=keep` keeps their suffixes" if sources[job.file].suffix != job.source.suffix else ""
+            kept = {result_suffix("keep", source) for source in (sources[job.file], job.source)}
+            advice = "; `format=keep` keeps their suffixes" if len(kept) > 1 else ""
             raise InputError(
                 f"{sources[job.file]} and {job.source} would both be written to {job.file}{advice}", "input"
             )
