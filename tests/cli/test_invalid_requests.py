@@ -271,7 +271,7 @@ def test_an_invalid_request_is_one_line_that_names_the_flag_and_the_value(
 
 
 def test_a_device_that_is_missing_is_found_before_a_picture_is_estimated(capsys: pytest.CaptureFixture):
-    assert main.main("red.png --device=cuda:255 --output=results".split()) == 2
+    assert main.main(["red.png", "--device=cuda:9", "--output=results"]) == 2
     output = capsys.readouterr()
     assert output.out == ""
     assert output.err.startswith("--device: this machine has ")
