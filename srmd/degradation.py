@@ -8,7 +8,7 @@ import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -284,7 +284,7 @@ def degrade_picture(
 
 
 def _check_integer(name: str, value: Any, minimum: int) -> None:
-    if not isinstance(value, int) or value < minimum:
+    if not isinstance(value, Integral) or value < minimum:
         raise InputError(f"expected a whole number of at least {minimum}, found {value!r}", name)
 
 
@@ -322,7 +322,7 @@ def check_jpeg(jpeg: int | JpegTables | None, others: str = "JpegTables or None"
 
     `others` is what the message names as expected besides a quality.
     """
-    is_quality = isinstance(jpeg, int) and not isinstance(jpeg, bool) and 1 <= jpeg <= 100
+    is_quality = isinstance(jpeg, Integral) and not isinstance(jpeg, bool) and 1 <= jpeg <= 100
     if not (jpeg is None or is_quality or isinstance(jpeg, JpegTables)):
         raise InputError(f"expected a quality from 1 to 100, {others}, found {reprlib.repr(jpeg)}", "jpeg")
 
@@ -333,7 +333,7 @@ def compress_picture(lr: Tensor, jpeg: int | JpegTables) -> Tensor:
     `jpeg` is the tables, or a quality of the standard tables, in 4:2:0. If the three channels are equal, the JPEG is
     grey.
     """
-    tables = JpegTables.of_quality(jpeg) if isinstance(jpeg, int) else jpeg
+    tables = JpegTables.of_quality(jpeg) if isinstance(jpeg, Integral) else jpeg
     rgb = quantise(lr[0].permute(1, 2, 0).numpy(), np.dtype(np.uint8))
     decoded = compress_array(rgb, tables, has_equal_channels(rgb))
     return torch.from_numpy(decoded / 255).permute(2, 0, 1)[None].to(lr)

@@ -75,6 +75,8 @@ def test_floats_are_not_rounded_and_the_seed_determines_the_noise():
         (RGB.astype(float), {"kernel": "delta"}, "picture: expected floats in 0 to 1, found .* to "),
         (RGB / np.nan, {"kernel": "delta"}, "picture: expected floats in 0 to 1, found nan"),
         (torch.zeros(2, 3, 8, 8), {"kernel": "delta"}, "picture: expected a tensor .* found 2×3×8×8"),
+        (RGB, {"kernel": 1.3}, r"^kernel: expected an array k×k, delta, gaussian:W, .* found 1\.3"),
+        (RGB, {"kernel": None}, "^kernel: expected an array k×k, delta, .* found None"),
         (RGB, {"kernel": "missing.npy"}, "^kernel: missing.npy: expected a file"),
         (RGB, {"kernel": "delta", "noise_level": "much"}, "noise_level: expected a number from 0 to 255, found 'much'"),
         (RGB, {"kernel": "delta", "tile": -5}, "tile: expected auto or a whole number of LR pixels, found -5"),
@@ -92,6 +94,13 @@ def test_an_invalid_argument_of_restore_is_an_error_that_names_it(
         restorer.restore(picture, **arguments)
 
 
+def test_whole_numbers_of_numpy_are_whole_numbers(restorer: srmd.Restorer):
+    expected = restorer.restore(RGB, "delta", 5)
+    assert np.array_equal(restorer.restore(RGB, "delta", np.int64(5), tile=np.int64(16)), expected)
+    expected = srmd.degrade(RGB, noise_level=5, scale=2, seed=3)
+    assert np.array_equal(srmd.degrade(RGB, noise_level=5, scale=np.int64(2), seed=np.int64(3)), expected)
+
+
 def test_srmdnf_accepts_no_noise_level(tmp_path: Path):
     restorer = load_small(tmp_path, conditions=("kernel",))
     with pytest.raises(srmd.InputError, match=r"noise_level: expected 0 for a network that takes no .*, found 5"):
@@ -104,10 +113,11 @@ def test_an_unknown_network_is_an_error_that_lists_the_shipped_ones():
 
 
 @pytest.mark.parametrize(
-    ("argument", "value"), [("device", "tpu"), ("device", "meta"), ("precision", "int8"), ("engine", "tensorrt")]
+    ("argument", "value"),
+    [("device", "tpu"), ("device", None), ("device", "meta"), ("precision", "int8"), ("engine", "tensorrt")],
 )
-def test_an_invalid_argument_of_load_is_an_error_that_names_it(argument: str, value: str):
-    with pytest.raises(srmd.InputError, match=f"^{argument}: expected .*, found '{value}'"):
+def test_an_invalid_argument_of_load_is_an_error_that_names_it(argument: str, value: str | None):
+    with pytest.raises(srmd.InputError, match=f"^{argument}: expected .*, found {value!r}"):
         srmd.load("srmd_x2", **{"device": "cpu"} | {argument: value})
 
 
@@ -124,9 +134,13 @@ def test_an_invalid_argument_of_degrade_is_an_error_that_names_it():
             srmd.degrade(RGB, **arguments)
 
 
-@pytest.mark.parametrize("arguments", [(0,), (-1,), (float("nan"),), (1, 2), (2, 1, float("inf")), (1, 1, 0, 14)])
+@pytest.mark.parametrize(
+    "arguments", [(0,), (-1,), (float("nan"),), (1, 2), (2, 1, float("inf")), (1, 1, 0, 14), ("1",), (1, 1, 0, 1.5)]
+)
 def test_an_invalid_argument_of_gaussian_is_an_error_that_names_it(arguments: tuple):
-    with pytest.raises(srmd.InputError, match=r"width1: expected finite widths|size: expected an odd number, found 14"):
+    with pytest.raises(
+        srmd.InputError, match=r"width1: expected finite widths|size: expected an odd whole number, found 1"
+    ):
         srmd.gaussian(*arguments)
 
 

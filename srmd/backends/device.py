@@ -25,7 +25,7 @@ def choose_device(device: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         chosen = torch.device(device)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise InputError(f"expected auto, cpu, cuda, cuda:N or mps, found {device!r}", "device") from error
     if chosen.type not in ("cpu", "cuda", "mps"):
         raise InputError(f"expected auto, cpu, cuda, cuda:N or mps, found {device!r}", "device")

@@ -76,6 +76,8 @@ def _chosen_kernels(values: dict) -> dict[str, list[NamedKernel] | NamedKernel |
     choices = _kernel_choices(values)
     indices = _kernel_indices(values, [(name, choice) for name, choice in choices if choice != AUTO])
     recentre = "recentre_kernel" in values
+    if recentre and all(choice == AUTO for _, choice in choices):
+        raise InputError("expected a kernel in --kernel with it, found none", "recentre_kernel")
     chosen = [(name, AUTO if choice == AUTO else _chosen_kernel(choice, indices, recentre)) for name, choice in choices]
     kernels = {"kernel": _auto_or_kernels([kernel for name, kernel in chosen if name == "kernel"])}
     return kernels | {name: kernel for name, kernel in chosen if name == "assumed_kernel"}

@@ -1,6 +1,7 @@
 """Turns flags into the request of a mode, checked and typed."""
 
 import argparse
+import difflib
 import shlex
 from datetime import datetime
 from pathlib import Path
@@ -151,12 +152,24 @@ def _without_mode(namespace: argparse.Namespace) -> dict:
 def _explain_unknown(name: str, mode: str) -> str:
     """The error message for an argument that the mode does not take."""
     if not name.startswith("-"):
-        example = "--input or --test_data" if mode == "test" else "--train_data"
-        return f"{name}: expected a flag, such as {example} before the path of a picture"
+        examples = {"test": "--input or --test_data", "train": "--train_data", "prepare": "--train_data"}
+        example = f", such as {examples[mode]} before the path of a picture" if mode in examples else ""
+        return f"{name}: expected a flag{example}"
+    if name.removeprefix("--") in (*PACKAGE_COMMANDS, "version"):
+        return f"{name}: expected no other argument"
     modes = [mode for flag in FLAGS if f"--{flag.name}" == name for mode in flag.modes]
     if not modes:
-        return f"{name}: unknown flag"
+        return f"{name}: unknown flag{_suggestion(name, mode)}"
     return f"{name}: not used by --mode={mode}, only by {' and '.join(modes)}"
+
+
+def _suggestion(name: str, mode: str) -> str:
+    """The flag of a mode that an unknown one resembles, as a question, or nothing."""
+    flags = [f"--{flag.name}" for flag in FLAGS if mode in flag.modes]
+    name = "--" + name.lstrip("-").replace("-", "_").lower()
+    longer = [flag for flag in flags if flag.startswith(name) and len(name) > len("--x")]
+    similar = longer or difflib.get_close_matches(name, flags, n=1, cutoff=0.8)
+    return f"; do you mean {similar[0]}?" if similar else ""
 
 
 def _train_config(values: dict, processes: Processes) -> TrainConfig:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from srmd.backends.backend import Backend
+from srmd.backends.device import choose_device, choose_precision
 from srmd.base.background import BackgroundWriter, prefetch
 from srmd.base.distributed import Processes
 from srmd.base.errors import InputError, Stopped, prefix_errors
@@ -143,6 +144,8 @@ class Restoring:
 
     def _prepare(self) -> None:
         """Makes the output folder and writes the kernels that are known before a picture is restored."""
+        if self._jobs_left:  # before the first picture is estimated, which takes seconds
+            choose_precision(self.request.precision, choose_device(self.request.device))
         if self.request.output != STANDARD_STREAM:
             with prefix_errors("output"):
                 make_folder(self.request.output)

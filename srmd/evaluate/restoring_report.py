@@ -15,7 +15,10 @@ logger = logging.getLogger("srmd")
 
 MAX_NAMED = 10  # left out pictures that the summary names; metrics.json names all
 MAX_ASPECT_CHANGE = 0.01  # a final size that distorts a picture by more is warned of
-LOSSES = {"transparency": "no transparency: it is laid on white", "16 bits": "no 16 bits per channel: 8 are written"}
+LOSSES = {
+    "transparency": "no transparency: it is laid on white",
+    "16 bits": "8 bits per channel for this picture, not 16",
+}
 
 
 class RestoringReport:

@@ -100,7 +100,7 @@ def _pictures_of_folder(folder: Path, request: TestRequest, results: set[str], p
         pictures = [path for path in scan.pictures if os.path.realpath(path) not in results]
         if not pictures and not scan.unreadable:
             where = "in it or its subfolders" if request.recursive else "directly inside it"
-            found = "only results of earlier runs" if scan.pictures else scan.describe_others() or "no file"
+            found = "only results of earlier runs" if scan.pictures else scan.describe_others_and_folders()
             raise InputError(f"{folder}: expected pictures {where}, found {found}")
     plan.others += scan.others
     plan.excluded += scan.excluded
@@ -133,7 +133,8 @@ def _check_names(jobs: list[RestoringJob]) -> None:
     sources: dict[str, Path] = {}
     for job in jobs:
         if job.file in sources:
-            advice = "; `format=keep` keeps their suffixes" if sources[job.file].suffix != job.source.suffix else ""
+            kept = {result_suffix("keep", source) for source in (sources[job.file], job.source)}
+            advice = "; `format=keep` keeps their suffixes" if len(kept) > 1 else ""
             raise InputError(
                 f"{sources[job.file]} and {job.source} would both be written to {job.file}{advice}", "input"
             )

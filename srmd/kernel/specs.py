@@ -1,6 +1,8 @@
 """Kernels from specifications: `delta`, `gaussian:W`, `gaussian:W1,W2,ANGLE`, the path of a file, or an array."""
 
 import math
+import reprlib
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +54,10 @@ def to_kernel(kernel: str | Path | ArrayLike, size: int = KERNEL_SIZE) -> NDArra
     """
     with prefix_errors("kernel"):
         if not isinstance(kernel, str | Path):
-            return normalise_kernel(_as_array(kernel), "the array")
+            array = _as_array(kernel)
+            if array.ndim == 0:
+                raise InputError(f"expected an array k×k, {SPEC_FORMS}, found {reprlib.repr(kernel)}")
+            return normalise_kernel(array, "the array")
         kernels = parse_kernels(str(kernel), size)
         if len(kernels) > 1:
             raise InputError(f"expected one kernel, found {len(kernels)} in {kernel}: read_kernel selects one of them")
@@ -78,11 +83,12 @@ def checked_gaussian(
     `angle` is in degrees. Raises InputError if a width or the angle is invalid, or if `size` is not odd.
     """
     width2 = width1 if width2 is None else width2
-    if not (width1 >= width2 > 0 and math.isfinite(width1) and math.isfinite(angle)):
+    are_numbers = all(isinstance(number, Real) and math.isfinite(number) for number in (width1, width2, angle))
+    if not (are_numbers and width1 >= width2 > 0):
         found = f"{width1!r}, {width2!r} and {angle!r} degrees"
         raise InputError(f"expected finite widths and angle, width1 ≥ width2 > 0, found {found}", "width1")
-    if size < 1 or size % 2 == 0:
-        raise InputError(f"expected an odd number, found {size!r}", "size")
+    if not isinstance(size, Integral) or size < 1 or size % 2 == 0:
+        raise InputError(f"expected an odd whole number, found {size!r}", "size")
     return gaussian(width1, width2, angle, size)
 
 

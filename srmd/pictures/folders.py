@@ -21,11 +21,17 @@ class FolderScan:
     pictures: list[Path] = field(default_factory=list)  # in natural order: img2 before img10
     others: Counter[str] = field(default_factory=Counter)  # number of files of each suffix that names no picture format
     excluded: list[Path] = field(default_factory=list)  # subfolders for which `is_excluded` was true
+    folders: int = 0  # number of subfolders that are not read
     unreadable: dict[Path, str] = field(default_factory=dict)  # the system's message for each folder it cannot list
 
     def describe_others(self) -> str:
         """Number and suffix of the files that are no pictures, such as `3 .txt, 1 without a suffix`."""
         return ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in self.others.most_common(3))
+
+    def describe_others_and_folders(self) -> str:
+        """The same with the number of subfolders that are not read, or `no file`."""
+        folders = f"{self.folders} folder{'s' if self.folders > 1 else ''}" if self.folders else ""
+        return ", ".join(filter(None, [self.describe_others(), folders])) or "no file"
 
 
 def list_pictures(folder: Path, recursive: bool = False) -> list[Path]:
@@ -38,7 +44,7 @@ def list_pictures(folder: Path, recursive: bool = False) -> list[Path]:
     pictures = [path for path in scan.pictures if path.is_file()]
     if not pictures:
         where = "inside it or its subfolders" if recursive else "directly inside it"
-        raise InputError(f"{folder}: expected pictures {where}, found {scan.describe_others() or 'no file'}")
+        raise InputError(f"{folder}: expected pictures {where}, found {scan.describe_others_and_folders()}")
     return pictures
 
 
@@ -90,6 +96,8 @@ def _walk(folder: Path, recursive: bool, is_excluded: Callable[[Path], bool], sc
                 yield path
             elif recursive:
                 (links if entry.is_symlink() else folders).append(path)
+            else:
+                scan.folders += 1
 
 
 def natural_order(parts: Iterable[str]) -> list[tuple]:

@@ -123,6 +123,7 @@ class EstimateMap:
         """The range of the map in words, such as `widths 0.6 to 1.8, noise 0 to 20, from 7×7 windows, 40 sure`."""
         covariances, noise_levels = self.smoothed()
         widths = [_shape_of(covariance)[0][0] for covariance in covariances.reshape(-1, 3)]
+        widths = [0.0 if np.isclose(width, MIN_WIDTH) else width for width in widths]  # no blur
         count = sum(estimate.is_sure for row in self.estimates for estimate in row)
         windows = f"{len(self.rows)}×{len(self.columns)} windows, {count} sure"
         levels = f"noise {noise_levels.min():.3g} to {noise_levels.max():.3g}"

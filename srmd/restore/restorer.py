@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cached_property
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -99,9 +100,9 @@ class Restorer:
         suit the network.
         """
         pixels = to_pixels(picture)
-        if tile != "auto" and not (isinstance(tile, int) and tile >= 1):
+        if tile != "auto" and not (isinstance(tile, Integral) and tile >= 1):
             raise InputError(f"expected auto or a whole number of LR pixels, found {tile!r}", "tile")
-        tile = None if tile == "auto" else tile
+        tile = None if tile == "auto" else int(tile)
         of_file = self._tables_of(picture, jpeg)
         known_kernel, known_noise_level = self._known_kernel(kernel), self._known_noise_level(noise_level)
         rgb, alpha = pixels.rgb, pixels.alpha
@@ -127,7 +128,7 @@ class Restorer:
             check_jpeg(jpeg, "JpegTables, auto or None")
         if "jpeg" not in self.config.conditions:
             if not is_auto and jpeg is not None:
-                found = f"a quality of {jpeg}" if isinstance(jpeg, int) else "JpegTables"
+                found = f"a quality of {jpeg}" if isinstance(jpeg, Integral) else "JpegTables"
                 raise InputError(f"expected auto or None for a network not trained for JPEGs, found {found}", "jpeg")
             return None
         return tables_of_pil(picture)
@@ -330,7 +331,7 @@ def _told_tables(jpeg: int | JpegTables | Auto | None, rgb: NDArray, of_file: Jp
     """The tables that the network is told of LR (h, w, 3); `of_file` are those of its JPEG file, if there is one."""
     if jpeg == AUTO:
         return of_file
-    return tables_of_quality(jpeg, rgb, of_file) if isinstance(jpeg, int) else jpeg
+    return tables_of_quality(jpeg, rgb, of_file) if isinstance(jpeg, Integral) else jpeg
 
 
 def _to_tensor(pixels: NDArray) -> Tensor:

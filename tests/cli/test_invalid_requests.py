@@ -32,6 +32,13 @@ INVALID = [
     ("--mode", "--mode", "one argument"),
     (f"{TRAIN} --nonsense=1", "--nonsense", "unknown"),
     (f"{TRAIN} --step=5", "--step", "unknown"),  # no abbreviations
+    (f"{TRAIN} --batch-size=5", "--batch-size", "do you mean --batch_size?"),
+    ("red.png --scale=3", "--scale", "do you mean --scale_factor?"),
+    ("red.png --kernal=delta", "--kernal", "do you mean --kernel?"),
+    (f"{TEST} --version", "--version", "expected no other argument"),
+    (f"{TEST} --list_weights", "--list_weights", "expected no other argument"),
+    ("red.png --recentre_kernel", "--recentre_kernel", "expected a kernel in --kernel"),
+    (f"{EXPORT} red.png", "red.png", "expected a flag\n"),
     (f"{TRAIN} --noise_level=5", "--noise_level", "not used by --mode=train"),
     (f"{TEST} --steps=5", "--steps", "not used by --mode=test"),
     ("--mode=prepare --seed=5", "--seed", "not used by --mode=prepare"),
@@ -114,7 +121,7 @@ INVALID = [
     (f"{TEST} --input missing", "--input", "missing"),
     ("--list_weights --steps=5", "--list_weights", "--steps=5"),
     ("--clear_cache red.png", "--clear_cache", "red.png"),
-    (f"{TRAIN} --list_weights", "--list_weights", "unknown"),
+    (f"{TRAIN} --list_weights", "--list_weights", "expected no other argument"),
     (f"{TEST} --recursive", "--recursive", "expected --input"),
     (f"{TEST} --test_data=empty --format=jpg", "--format", "expected --input"),
     ("red.png --kernel=delta --recursive", "--recursive", "expected a folder"),
@@ -261,6 +268,13 @@ def test_an_invalid_request_is_one_line_that_names_the_flag_and_the_value(
     assert message.startswith(f"{flag}:")
     assert found in message
     assert message.count("\n") == 1
+
+
+def test_a_device_that_is_missing_is_found_before_a_picture_is_estimated(capsys: pytest.CaptureFixture):
+    assert main.main(["red.png", "--device=cuda:9", "--output=results"]) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith("--device: this machine has ")
 
 
 def test_the_invalid_requests_cover_every_flag():

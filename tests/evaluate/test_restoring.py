@@ -76,7 +76,7 @@ def test_what_a_format_cannot_hold_is_warned_of_once_and_counted(capsys: pytest.
     assert output.count("warning") == 2
     # Two threads write results, so that either may be the first.
     assert re.search(r"^warning: in/[ab]\.png: JPEG has no transparency: it is laid on white$", output, re.MULTILINE)
-    assert "warning: in/c.png: JPEG has no 16 bits per channel: 8 are written\n" in output
+    assert "warning: in/c.png: JPEG has 8 bits per channel for this picture, not 16\n" in output
     assert "2 lost transparency\n" in output
     assert [row.get("lost") for row in metrics()["images"]] == [["transparency"], ["transparency"], ["16 bits"]]
     level = 40000 / 257
@@ -94,6 +94,9 @@ def test_two_pictures_that_would_get_one_name_are_refused_with_both_names(capsys
     assert not Path("out").exists()
     assert restore("--input", "in", "--format=keep") == 0
     assert files() == ["a.jpg", "a.png", "metrics.json"]
+    picture("in/a.gif")
+    assert restore("--input", "in/a.gif", "in/a.png") == 2  # --format=keep makes a PNG of a GIF too
+    assert capsys.readouterr().err == "--input: in/a.gif and in/a.png would both be written to a.png\n"
     picture("more/a.png")
     assert restore("--input", "in/a.png", "more") == 2
     assert capsys.readouterr().err == "--input: in/a.png and more/a.png would both be written to a.png\n"

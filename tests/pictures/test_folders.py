@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from srmd.base.errors import InputError
 from srmd.pictures.folders import list_pictures, scan_folder
 
 
@@ -35,6 +36,15 @@ def test_other_files_are_counted_by_suffix(tmp_path: Path):
     scan = scan_folder(tmp_path, recursive=True)
     assert scan.others == {".heif": 2, "": 1}
     assert scan.describe_others() == "2 .heif, 1 without a suffix"
+
+
+def test_a_folder_of_folders_is_described_by_their_number(tmp_path: Path):
+    make(tmp_path, "one/a.png", "two/b.png", "notes.txt")
+    with pytest.raises(InputError, match=r"expected pictures directly inside it, found 1 \.txt, 2 folders$"):
+        list_pictures(tmp_path)
+    make(tmp_path / "empty", "sub/.hidden.png")
+    with pytest.raises(InputError, match=r"expected pictures inside it or its subfolders, found no file$"):
+        list_pictures(tmp_path / "empty", recursive=True)
 
 
 def test_a_loop_of_links_ends_and_a_folder_is_read_once_under_its_own_path(tmp_path: Path):

@@ -109,6 +109,7 @@ def test_no_width_becomes_a_delta_kernel():
     kernels = map_of([[sure(0.0)] * 4] * 2).degradation(15).kernels
     assert kernels.shape == (1, 8, 15, 15)
     assert (kernels[..., 7, 7] == 1).all()
+    assert map_of([[sure(0.0)] * 4] * 2).describe().startswith("widths 0 to 0, ")
 
 
 def test_the_map_is_described_and_becomes_json():
