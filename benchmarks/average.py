@@ -1,6 +1,7 @@
 """Averages the weights of a network that is told of JPEG with those of the network that it was trained from.
 
     python -m benchmarks.average srmdj_x4 srmd_x4 --train_data=pictures --test_data Set5 Set14 B100
+    python -m benchmarks.average srmdj_x1 before.safetensors --share=0.5    # without a choice
 
 A training with small batches ends beside the best weights, and it loses a part of what the first network had learned.
 The weighted mean of both networks loses less (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022).
@@ -25,7 +26,7 @@ from benchmarks.plans import shipped
 from benchmarks.ship import HELD_OUT_SIDE, write_changed
 from srmd.base.errors import InputError
 from srmd.cli.console import one_line
-from srmd.cli.values import existing
+from srmd.cli.values import existing, number
 from srmd.model import SRMD
 from srmd.packs.training_data import open_training_data
 from srmd.pictures.metrics import score
@@ -86,7 +87,8 @@ def _row(share: float, psnr: list[float], gain: float) -> str:
 
 def read_pair(name: str, source_name: str) -> tuple[Weights, Weights]:
     """The trained network and its source; raises InputError if they cannot be averaged."""
-    trained, source = read_weights(shipped(name)), read_weights(shipped(source_name))
+    source_path = Path(source_name) if source_name.endswith(".safetensors") else shipped(source_name)
+    trained, source = read_weights(shipped(name)), read_weights(source_path)
     if changed := {"average", "colours"} & trained.metadata.keys():
         raise InputError(f"{name}: expected a network as its training left it, found {', '.join(sorted(changed))}")
     config = replace(source.network.config, conditions=trained.network.config.conditions)
@@ -98,13 +100,15 @@ def read_pair(name: str, source_name: str) -> tuple[Weights, Weights]:
 def run(options: argparse.Namespace) -> None:
     """Writes the best average, if it is better than the trained network."""
     trained, source = read_pair(options.name, options.source)
-    cells = held_out_cells(options.train_data, trained.network.config.scale)
-    share = best_share(trained, source.network, cells)
+    share = options.share
+    if share is None:
+        cells = held_out_cells(options.train_data, trained.network.config.scale)
+        share = best_share(trained, source.network, cells)
     if share == 1:
         print("nothing is written: no average is better than the trained network everywhere")
         return
-    flag = f" --train_data={options.train_data}" if options.train_data else ""
-    command = f"python -m benchmarks.average {options.name} {options.source}{flag}"
+    flags = [f"--{name}={value}" for name in ("train_data", "share") if (value := getattr(options, name)) is not None]
+    command = " ".join(["python -m benchmarks.average", options.name, options.source, *flags])
     mean = replace(trained, network=average(trained.network, source.network, share))
     changes = {"average": {"share": share, "source": options.source, "command": command}}
     write_changed(options.output or shipped(options.name), mean, changes, options.test_data)
@@ -114,8 +118,9 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     """The arguments of the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", help="name of the shipped network that was trained, such as srmdj_x4")
-    parser.add_argument("source", help="name of the shipped network that it was trained from")
+    parser.add_argument("source", help="shipped network, or file.safetensors, that it was trained from")
     parser.add_argument("--train_data", type=existing, help="folder of pictures or .h5 file (default: built-in set)")
+    parser.add_argument("--share", type=number(0, 1), help="share of the trained weights (default: the best one)")
     parser.add_argument("--test_data", type=existing, nargs="*", default=[], help="folders of HR pictures to score")
     parser.add_argument("--output", type=Path, help="file to write (default: the shipped network is replaced)")
     return parser.parse_args(arguments)

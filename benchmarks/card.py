@@ -146,13 +146,15 @@ def training_card(name: str, network: dict) -> str:
         before = "the network shipped before, with its kernel window enlarged"
         lines += ["", _shares(network["trained_share"], before)]
     if "average" in network:
-        lines += ["", _shares(network["average"]["share"], f"`{network['average']['source']}`")]
+        lines += ["", _shares(network["average"]["share"], network["average"]["source"])]
     later = [network[key]["command"] for key in ("average", "colours") if key in network]
     commands = [network["command"], *later]
     return "\n".join([*lines, "", "```bash", *commands, "```"])
 
 
-def _shares(share: float, other: str) -> str:
+def _shares(share: float, source: str) -> str:
+    # A file that is not shipped: the network before.
+    other = f"`{source}`, which it started from" if source.endswith(".safetensors") else f"`{source}`"
     text = f"Its weights are {share:g} of the last training's and {1 - share:g} of those of {other}."
     return textwrap.fill(text, WIDTH)
 

@@ -90,6 +90,22 @@ def test_nothing_is_written_if_no_average_gains(capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.usefixtures("shipped")
+def test_a_given_share_of_a_weights_file_is_taken_as_it_is():
+    write_network("before.safetensors", seed=3, conditions=("kernel", "noise", "jpeg"))
+    trained, before = read_weights(TRAINED), read_weights(Path("before.safetensors"))
+    run("--share=0.25", source="before.safetensors")
+    written = read_weights(TRAINED)
+    for key, weight in written.network.state_dict().items():
+        mean = 0.25 * trained.network.state_dict()[key] + 0.75 * before.network.state_dict()[key]
+        torch.testing.assert_close(weight, mean.half().float())
+    assert written.metadata["average"] == {
+        "share": 0.25,
+        "source": "before.safetensors",
+        "command": "python -m benchmarks.average srmdj_x2 before.safetensors --train_data=pictures --share=0.25",
+    }
+
+
+@pytest.mark.usefixtures("shipped")
 def test_an_average_does_not_keep_the_scores_of_the_trained_network():
     weights = read_weights(TRAINED)
     torch.nn.init.zeros_(weights.network.head.weight)
@@ -123,6 +139,13 @@ def test_the_card_states_the_share_and_the_commands():
     text = training_card("srmdj_x2", metadata)
     assert "\n\nIts weights are 0.9 of the last training's and 0.1 of those of `srmd_x2`.\n\n" in text
     assert text.endswith("```bash\npython main.py\naverage\ncolours\n```")
+
+
+def test_the_card_says_what_a_file_that_is_not_shipped_was():
+    training = {"weights": None, "steps": 5, "batch_size": 4, "patch_size": 48, "lr": 1e-4}
+    average = {"share": 0.5, "source": "before.safetensors", "command": "average"}
+    text = training_card("srmdj_x1", {"command": "python main.py", "training": training, "average": average})
+    assert "0.5 of those of `before.safetensors`, which it started from.\n" in text.replace("\n\n", "\n")
 
 
 def test_an_unknown_network_is_an_error_of_one_line():
