@@ -37,8 +37,9 @@ def _write_pictures(folder: Path) -> None:
     rng = np.random.default_rng(0)
     for name in ("photo.png", "photo.jpg", "photo.webp", "cat.png", "photos/1.png", "photos/2.png"):
         _write_picture(folder / name, rng, LR_SIZE)
+    training_names = [f"data/{name}/{number}.png" for name in ("train_pictures", "both") for number in range(4)]
     hr_names = ("hr.png", "Set5/baby.png", "Set5/bird.png", *(f"pictures/{number}.png" for number in range(4)))
-    for name in (*hr_names, *(f"data/train_pictures/{number}.png" for number in range(4))):
+    for name in (*hr_names, *training_names):
         _write_picture(folder / name, rng, HR_SIZE)
 
 
