@@ -104,9 +104,9 @@ def run(options: argparse.Namespace) -> None:
     if share is None:
         cells = held_out_cells(options.train_data, trained.network.config.scale)
         share = best_share(trained, source.network, cells)
-    if share == 1:
-        print("nothing is written: no average is better than the trained network everywhere")
-        return
+        if share == 1:
+            print("nothing is written: no average is better than the trained network everywhere")
+            return
     flags = [f"--{name}={value}" for name in ("train_data", "share") if (value := getattr(options, name)) is not None]
     command = " ".join(["python -m benchmarks.average", options.name, options.source, *flags])
     mean = replace(trained, network=average(trained.network, source.network, share))
