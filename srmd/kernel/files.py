@@ -74,9 +74,13 @@ def normalise_kernel(kernel: NDArray, name: str) -> NDArray[np.float64]:
 def _odd_square(kernel: NDArray) -> NDArray:
     """The kernel padded with zeros to a square with an odd side, as the docstring of this module describes."""
     if kernel.shape[0] == kernel.shape[1] and kernel.shape[0] % 2:
-        return kernel  # padding by nothing takes longer than all else
-    kernel = np.pad(kernel, [(1 - side % 2, 0) for side in kernel.shape])
-    return np.pad(kernel, [((max(kernel.shape) - side) // 2,) * 2 for side in kernel.shape])
+        return kernel
+    height, width = (side + 1 - side % 2 for side in kernel.shape)  # odd
+    side = max(height, width)
+    bottom, right = (side + height) // 2, (side + width) // 2
+    square = np.zeros((side, side), kernel.dtype)
+    square[bottom - kernel.shape[0] : bottom, right - kernel.shape[1] : right] = kernel
+    return square
 
 
 def _read_mat(path: Path) -> Kernels:
