@@ -3,20 +3,31 @@
 import numpy as np
 from numpy.typing import NDArray
 
+MAX_RANGE = 8.5 / 255  # of the values of a nearly flat area; the half level is for rounding errors
 
-def flat_areas(lr: NDArray, radius: int) -> NDArray[np.bool_]:
-    """Where LR (h, w, 3) has one colour in all rows and columns within `radius` pixels, (h, w).
 
-    At the edges of the picture only the pixels inside it count. Every blur keeps a flat area flat, so that SR has the
-    colour of LR there. The networks take it for that colour too, but for the edges of pictures, where their
-    convolutions put zeros: these mean black to them.
+def limits_of_flat_areas(lr: NDArray, radius: int) -> tuple[NDArray, NDArray]:
+    """The lowest and highest values that SR may have in flat and nearly flat areas of LR.
+
+    An area is nearly flat where the values of a channel within `radius` rows and columns have a range of at most
+    `MAX_RANGE`. SR may exceed the lowest and highest of these values by their range. Every blur keeps a flat area flat,
+    so that SR has exactly the colour of LR there.
+
+    Args:
+        lr: (h, w, 3), float32 in 0 to 1.
+        radius: in LR pixels. At the edges of the picture only the pixels inside it count.
+
+    Returns:
+        Two arrays (h, w, 3), float32; minus infinity and infinity where LR is not nearly flat.
     """
-    changes = _changes(lr)
-    if changes.all():
-        return ~changes
-    from scipy.ndimage import maximum_filter
+    from scipy.ndimage import maximum_filter, minimum_filter
 
-    return ~maximum_filter(changes, 2 * radius + 1, mode="constant", cval=False)
+    window = (2 * radius + 1, 2 * radius + 1, 1)
+    lowest, highest = minimum_filter(lr, window), maximum_filter(lr, window)
+    value_range = highest - lowest
+    is_flat = value_range <= MAX_RANGE
+    infinity = np.float32(np.inf)
+    return np.where(is_flat, lowest - value_range, -infinity), np.where(is_flat, highest + value_range, infinity)
 
 
 def flat_share(lr: NDArray) -> float:

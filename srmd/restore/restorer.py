@@ -34,7 +34,7 @@ from srmd.pictures.picture import as_floats, has_equal_channels, quantise
 from srmd.pictures.transparency import is_constant, spread_visible_colours
 from srmd.restore.auto import check_kernel_can_be_estimated, describe_estimate, estimated_kernel
 from srmd.restore.estimate import BlindEstimator
-from srmd.restore.flat import flat_areas
+from srmd.restore.flat import limits_of_flat_areas
 from srmd.restore.jpeg import tables_of_pil, tables_of_quality
 from srmd.restore.tiles import tile_spans
 from srmd.weights.files import Weights, read_weights_with_pca
@@ -246,21 +246,21 @@ class Restorer:
                     continue
                 pixels = lr[rows.input, columns.input]
                 sr = self._mean_of_views(_to_tensor(pixels), assumed.crop(rows.input, columns.input), views)
-                self._keep_flat_areas(sr, pixels)
+                self._limit_flat_areas(sr, pixels)
                 sr_tile = sr[..., rows.in_output(scale), columns.in_output(scale)]
                 yield rows.in_picture(scale), columns.in_picture(scale), sr_tile
 
-    def _keep_flat_areas(self, sr: Tensor, lr: NDArray) -> None:
-        """Gives SR (1, 3, s·h, s·w) the colour of LR (h, w, 3) where LR has one colour as far as blur reaches.
+    def _limit_flat_areas(self, sr: Tensor, lr: NDArray) -> None:
+        """Limits SR (1, 3, s·h, s·w) where LR (h, w, 3) is flat or nearly flat as far as blur reaches.
 
         Without this, the shipped networks are wrong there by up to 1.3 levels of 255 at x2 to x4 and 2.3 at x1, and by
-        up to 72 at the edges of the picture.
+        up to 72 at the edges of the picture, because the zeros beyond the edges mean black to their convolutions.
         """
-        halo = self.config.layers  # of a tile; beyond its outermost pixels no change of colour is seen
-        flat = flat_areas(lr, min(flat_radius(self.config), halo - 1))
-        if flat.any():
-            colours = _repeat_pixels(_to_tensor(lr), self.config.scale)
-            sr.copy_(torch.where(_repeat_pixels(torch.from_numpy(flat), self.config.scale), colours, sr))
+        halo = self.config.layers  # of a tile; nothing beyond it is seen
+        limits = limits_of_flat_areas(as_floats(lr).astype(np.float32), min(flat_radius(self.config), halo))
+        if np.isfinite(limits).any():
+            lower, upper = (_repeat_pixels(_to_tensor(limit), self.config.scale) for limit in limits)
+            sr.clamp_(lower, upper)
 
     def _mean_of_views(self, lr: Tensor, assumed: Degradation, views: int) -> Tensor:
         """The mean SR over the first `views` flips and rotations of LR, each turned back."""
@@ -282,7 +282,7 @@ class Restorer:
 
 
 def flat_radius(config: NetworkConfig) -> int:
-    """The distance from details, in LR pixels, beyond which areas of one colour keep that colour.
+    """The distance from details, in LR pixels, beyond which flat areas keep their colour.
 
     It is half of the network's kernel window, but at least 7, half of a window of 15×15 at x1.
     """
