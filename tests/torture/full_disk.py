@@ -29,18 +29,19 @@ from torture.commands import RESTORE, TRAIN, check_run_folder
 
 PICTURE = "../pictures/a.png"
 NETWORK = "weights.safetensors"
+CPU = ["--device=cpu", "--engine=torch"]  # threads of OpenVINO, if this process had any, would be missing in the forks
 COMMANDS = {  # in the folder `full`
     "train": [*TRAIN, "--train_data=../pictures", "--steps=4", "--save_every=2", "--output=run"],
     "resume": ["--mode=train", "--resume=run", "--visdom=off"],
     "prepare": ["--mode=prepare", "--train_data=../pictures", "--output=a.h5"],
-    "restore": ["../pictures", *RESTORE, "--output=results"],
-    "formats": [PICTURE, *RESTORE, "--format=jpg", "--output=results"],
+    "restore": ["../pictures", *RESTORE, "--engine=torch", "--output=results"],
+    "formats": [PICTURE, *RESTORE, "--engine=torch", "--format=jpg", "--output=results"],
     "file": [PICTURE, *RESTORE, "--output=result.tiff"],
-    "sheet": [PICTURE, "--kernel_grid=0.5,1", "--noise_grid=0,5", "--device=cpu", "--output=results"],
-    "estimated": [PICTURE, "--kernel=auto", "--noise_level=auto", "--device=cpu", "--save_kernel=k", "--output=r"],
-    "map": [PICTURE, "--estimate_map", "--device=cpu", "--output=results"],
-    "kernel": [PICTURE, "--kernel=gaussian:1", "--device=cpu", "--save_kernel=k.mat", "--output=results"],
-    "test": ["--mode=test", "--test_data=../pictures", "--device=cpu", "--visdom=off", "--save_lr", "--output=results"],
+    "sheet": [PICTURE, "--kernel_grid=0.5,1", "--noise_grid=0,5", *CPU, "--output=results"],
+    "estimated": [PICTURE, "--kernel=auto", "--noise_level=auto", *CPU, "--save_kernel=k", "--output=r"],
+    "map": [PICTURE, "--estimate_map", *CPU, "--output=results"],
+    "kernel": [PICTURE, "--kernel=gaussian:1", *CPU, "--save_kernel=k.mat", "--output=results"],
+    "test": ["--mode=test", "--test_data=../pictures", *CPU, "--visdom=off", "--save_lr", "--output=results"],
 }
 # Those that measure the speed of engines and compile code in each attempt, and write both to the full disk.
 WITH_OWN_CACHE = [COMMANDS["file"]]
