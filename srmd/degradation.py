@@ -8,7 +8,6 @@ import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from srmd.base.arithmetic import ceil_div
 from srmd.base.errors import InputError
+from srmd.base.numbers import to_integer, to_real
 from srmd.jpeg.codec import Compression, compress
 from srmd.jpeg.pillow_codec import compress_array
 from srmd.jpeg.tables import JpegTables
@@ -267,14 +267,12 @@ def degrade_picture(
     pixels = to_pixels(picture)
     if downsampler not in ("bicubic", "direct"):
         raise InputError(f"expected bicubic or direct, found {downsampler!r}", "downsampler")
-    check_noise_level(noise_level)
-    check_jpeg(jpeg)
-    _check_integer("seed", seed, minimum=0)
-    _check_integer("scale", scale, minimum=1)
+    noise_level, jpeg = checked_noise_level(noise_level), checked_jpeg(jpeg)
+    seed, scale = _checked_integer("seed", seed, minimum=0), _checked_integer("scale", scale, minimum=1)
     hr = _hr_tensor(pixels, scale)
     noise = _noise(seed, hr, scale, pixels.grey) if noise_level else None
     kernels = torch.from_numpy(to_kernel(kernel))[None]
-    degradation = Degradation.uniform(kernels, torch.tensor([float(noise_level)]))
+    degradation = Degradation.uniform(kernels, torch.tensor([noise_level]))
     lr = degrade(hr, degradation, scale, downsampler, noise=noise)
     if jpeg is not None:
         lr = compress_picture(lr, jpeg)
@@ -283,9 +281,11 @@ def degrade_picture(
     return pixels.convert_back(pixels.to_dtype(lr, pixels.grey), alpha)
 
 
-def _check_integer(name: str, value: Any, minimum: int) -> None:
-    if not isinstance(value, Integral) or value < minimum:
+def _checked_integer(name: str, value: Any, minimum: int) -> int:
+    number = to_integer(value)
+    if number is None or number < minimum:
         raise InputError(f"expected a whole number of at least {minimum}, found {value!r}", name)
+    return number
 
 
 def _hr_tensor(pixels: Pixels, scale: int) -> Tensor:
@@ -311,20 +311,25 @@ def degrade_alpha(
     return degrade(cropped, degradation, scale, downsampler)[0, 0].clamp(0, 1).numpy()
 
 
-def check_noise_level(noise_level: float) -> None:
-    """Raises InputError unless the noise level is a number from 0 to 255."""
-    if not isinstance(noise_level, Real) or not 0 <= noise_level <= 255:
+def checked_noise_level(noise_level: Any) -> float:
+    """The noise level as float; raises InputError unless it is a number from 0 to 255."""
+    number = to_real(noise_level)
+    if number is None or not 0 <= number <= 255:
         raise InputError(f"expected a number from 0 to 255, found {noise_level!r}", "noise_level")
+    return number
 
 
-def check_jpeg(jpeg: int | JpegTables | None, others: str = "JpegTables or None") -> None:
-    """Raises InputError unless `jpeg` is a quality from 1 to 100, tables, or None.
+def checked_jpeg(jpeg: Any, others: str = "JpegTables or None") -> int | JpegTables | None:
+    """A JPEG quality as int, tables, or None; raises InputError unless it is one of them, the quality from 1 to 100.
 
     `others` is what the message names as expected besides a quality.
     """
-    is_quality = isinstance(jpeg, Integral) and not isinstance(jpeg, bool) and 1 <= jpeg <= 100
-    if not (jpeg is None or is_quality or isinstance(jpeg, JpegTables)):
+    if jpeg is None or isinstance(jpeg, JpegTables):
+        return jpeg
+    quality = to_integer(jpeg)
+    if quality is None or not 1 <= quality <= 100:
         raise InputError(f"expected a quality from 1 to 100, {others}, found {reprlib.repr(jpeg)}", "jpeg")
+    return quality
 
 
 def compress_picture(lr: Tensor, jpeg: int | JpegTables) -> Tensor:
@@ -333,7 +338,7 @@ def compress_picture(lr: Tensor, jpeg: int | JpegTables) -> Tensor:
     `jpeg` is the tables, or a quality of the standard tables, in 4:2:0. If the three channels are equal, the JPEG is
     grey.
     """
-    tables = JpegTables.of_quality(jpeg) if isinstance(jpeg, Integral) else jpeg
+    tables = JpegTables.of_quality(jpeg) if isinstance(jpeg, int) else jpeg
     rgb = quantise(lr[0].permute(1, 2, 0).numpy(), np.dtype(np.uint8))
     decoded = compress_array(rgb, tables, has_equal_channels(rgb))
     return torch.from_numpy(decoded / 255).permute(2, 0, 1)[None].to(lr)

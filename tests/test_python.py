@@ -2,7 +2,9 @@
 
 import pickle
 import tracemalloc
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -134,12 +136,46 @@ def test_an_invalid_argument_of_degrade_is_an_error_that_names_it():
             srmd.degrade(RGB, **arguments)
 
 
+def test_an_array_or_tensor_of_one_number_without_axes_is_a_number(restorer: srmd.Restorer):
+    expected = restorer.restore(RGB, "delta", 5)
+    assert np.array_equal(restorer.restore(RGB, "delta", torch.tensor(5), tile=np.array(16)), expected)
+    expected = srmd.degrade(RGB, noise_level=5, scale=2, seed=3, jpeg=40)
+    arrays = {"noise_level": np.array(5.0), "scale": torch.tensor(2), "seed": np.array(3), "jpeg": np.array(40)}
+    assert np.array_equal(srmd.degrade(RGB, **arrays), expected)
+    assert np.array_equal(srmd.gaussian(np.array(2.0), torch.tensor(1.0), Fraction(30)), srmd.gaussian(2, 1, 30))
+    assert srmd.estimate(RGB, np.array(2), noise_level=Fraction(5)) == srmd.estimate(RGB, 2, noise_level=5)
+
+
+def test_true_is_no_number(restorer: srmd.Restorer, tmp_path: Path):
+    np.save(tmp_path / "kernels.npy", np.ones((2, 3, 3)))
+    calls: list[tuple[str, Callable[[], object]]] = [
+        ("noise_level", lambda: restorer.restore(RGB, "delta", True)),
+        ("noise_level", lambda: restorer.restore(RGB, "delta", np.True_)),
+        ("tile", lambda: restorer.restore(RGB, "delta", 0, tile=True)),
+        ("noise_level", lambda: srmd.degrade(RGB, noise_level=True)),
+        ("scale", lambda: srmd.degrade(RGB, scale=True)),
+        ("seed", lambda: srmd.degrade(RGB, seed=False)),
+        ("jpeg", lambda: srmd.degrade(RGB, jpeg=True)),
+        ("noise_level", lambda: srmd.estimate(RGB, 2, noise_level=False)),
+        ("width1", lambda: srmd.gaussian(True)),
+        ("width1", lambda: srmd.gaussian(2, True)),
+        ("width1", lambda: srmd.gaussian(2, 1, True)),
+        ("size", lambda: srmd.gaussian(2, size=True)),
+        ("quality", lambda: srmd.JpegTables.of_quality(True)),
+        ("index", lambda: srmd.read_kernel(tmp_path / "kernels.npy", True)),
+    ]
+    for argument, call in calls:
+        with pytest.raises(srmd.InputError, match=f"^{argument}: .* found .*(True|False)"):
+            call()
+
+
 @pytest.mark.parametrize(
-    "arguments", [(0,), (-1,), (float("nan"),), (1, 2), (2, 1, float("inf")), (1, 1, 0, 14), ("1",), (1, 1, 0, 1.5)]
+    "arguments",
+    [(0,), (-1,), (float("nan"),), (1, 2), (2, 1, float("inf")), (1, 1, 0, 14), ("1",), (1, 1, 0, 1.5), (1, 1, 0, 257)],
 )
 def test_an_invalid_argument_of_gaussian_is_an_error_that_names_it(arguments: tuple):
     with pytest.raises(
-        srmd.InputError, match=r"width1: expected finite widths|size: expected an odd whole number, found 1"
+        srmd.InputError, match=r"width1: expected finite widths|size: expected an odd whole number from 1 to 255"
     ):
         srmd.gaussian(*arguments)
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from srmd.base.errors import InputError
 from srmd.cli.degradation_request import degradation_values
+from srmd.cli.values import FILE_SUFFIXES
 from srmd.config import AUTO, OFF, ExportRequest
-from srmd.pictures.files import is_picture_name
+from srmd.pictures.formats import is_picture_name
 from srmd.weights.shipped import jpeg_counterpart, shipped_weights
 
 SUFFIXES = {"onnx": ".onnx", "ncnn": ".param", "safetensors": ".safetensors"}
-OTHER_SUFFIXES = {*SUFFIXES.values(), ".bin", ".pt", ".pth", ".mat"}  # no folder is meant to have such a name
 BAKED_FLAGS = ("kernel", "kernel_index", "recentre_kernel", "noise_level", "jpeg", "downsampler")
 PRECISIONS = {"auto": "fp32", "fp32": "fp32", "fp16": "fp16"}
 
@@ -70,6 +70,6 @@ def _with_result(request: ExportRequest) -> ExportRequest:
         return request
     if output.suffix == suffix:
         return replace(request, output=output.parent, result=output)
-    if output.suffix in OTHER_SUFFIXES or is_picture_name(output):
+    if output.suffix.lower() in FILE_SUFFIXES or is_picture_name(output):
         raise InputError(f"expected a folder, or a {suffix} file, found {output}", "output")
     return request

@@ -4,24 +4,27 @@ import sys
 
 from srmd.base.errors import InputError, prefix_errors
 from srmd.cli.restoring_flags import RESTORING_FLAGS
+from srmd.cli.values import FILE_SUFFIXES
 from srmd.config import STANDARD_STREAM
-from srmd.pictures.files import is_picture_name, picture_format
-from srmd.pictures.formats import QUALITY_FORMATS, check_writable, format_of
+from srmd.pictures.formats import QUALITY_FORMATS, check_writable, format_of, format_to_write, is_picture_name
 
 
 def check_output(values: dict) -> None:
     """Replaces `output` by its folder and `result` where it names the file of a result.
 
-    Raises InputError if it names a file where a folder is expected.
+    Raises InputError if it names a file where a folder is expected, or a picture in a format that can't be written.
     """
     output = values.get("output")
-    if output is None or output == STANDARD_STREAM:
+    if output is None or output == STANDARD_STREAM or output.is_dir():
         return
-    if is_picture_name(output) and not output.is_dir():
+    if output.suffix.lower() in FILE_SUFFIXES:
+        expected = "a folder, or the name of a picture" if values.get("input") else "a folder"
+        raise InputError(f"expected {expected}, found {output}", "output")
+    if is_picture_name(output):
         if not values.get("input"):
             raise InputError(f"expected a folder, found the name of a picture, {output}", "output")
         with prefix_errors("output"):
-            picture_format(output)
+            format_to_write(output)
         for name in ("recursive", "format", "suffix", "overwrite"):
             if name in values:
                 raise InputError(f"expected a folder in --output with it, found the name of a picture, {output}", name)

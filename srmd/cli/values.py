@@ -21,6 +21,8 @@ from srmd.show.dashboard import check_address
 MAX_NAME_BYTES = 255  # of a file name, on most file systems
 MAX_PATH_BYTES = 4000  # of an absolute path: most systems allow 4096, and the names of results are added to it
 MAX_SIDE = 65535  # of a result, in pixels
+# Suffixes of the files of this package that are no pictures: no folder to write to is meant to have such a name.
+FILE_SUFFIXES = {".safetensors", ".pt", ".pth", ".onnx", ".param", ".bin", ".mat", ".npy", ".h5", ".json", ".jsonl"}
 MAX_WHOLE = 10**12  # largest whole number of a flag without a smaller maximum
 
 

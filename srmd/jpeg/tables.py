@@ -5,13 +5,13 @@ import reprlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from srmd.base.errors import InputError
+from srmd.base.numbers import to_integer
 
 # The tables of the standard at quality 50, row by row (ITU-T T.81, tables K.1 and K.2).
 STANDARD_LUMA = (
@@ -74,9 +74,10 @@ class JpegTables:
     @classmethod
     def of_quality(cls, quality: int, subsampling: str = "4:2:0") -> "JpegTables":
         """The tables that libjpeg makes of the standard's for a quality of 1 to 100; raises InputError for another."""
-        if not (isinstance(quality, Integral) and 1 <= quality <= 100):
+        number = to_integer(quality)
+        if number is None or not 1 <= number <= 100:
             raise InputError(f"expected a whole number from 1 to 100, found {quality!r}", "quality")
-        luma, chroma = standard_tables(quality)
+        luma, chroma = standard_tables(number)
         return cls(tuple(luma.tolist()), tuple(chroma.tolist()), subsampling)
 
     def as_grey(self) -> "JpegTables":

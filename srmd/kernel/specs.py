@@ -2,7 +2,6 @@
 
 import math
 import reprlib
-from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from srmd.base.errors import InputError, prefix_errors
+from srmd.base.numbers import to_integer, to_real
 from srmd.kernel.families import KERNEL_SIZE, delta, gaussian
-from srmd.kernel.files import KERNEL_SUFFIXES, normalise_kernel, read_kernels
+from srmd.kernel.files import KERNEL_SUFFIXES, MAX_SIDE, normalise_kernel, read_kernels
 
 SPEC_FORMS = "delta, gaussian:W, gaussian:W1,W2,ANGLE, or a .mat, .npy, .png, .txt or .csv file"
 
@@ -41,10 +41,10 @@ def read_kernel(path: str | Path, index: int | None = None) -> NDArray:
         kernels = read_kernels(Path(path))
     if index is None and len(kernels) > 1:
         raise InputError(f"expected 0 to {len(kernels) - 1}, because {path} holds several kernels, found none", "index")
-    index = index or 0
-    if not 0 <= index < len(kernels):
-        raise InputError(f"{path} holds {len(kernels)} kernels, 0 to {len(kernels) - 1}; found {index}", "index")
-    return kernels[index]
+    number = 0 if index is None else to_integer(index)
+    if number is None or not 0 <= number < len(kernels):
+        raise InputError(f"{path} holds {len(kernels)} kernels, 0 to {len(kernels) - 1}; found {index!r}", "index")
+    return kernels[number]
 
 
 def to_kernel(kernel: str | Path | ArrayLike, size: int = KERNEL_SIZE) -> NDArray:
@@ -80,16 +80,18 @@ def checked_gaussian(
 
     Widths are standard deviations in HR pixels, width1 ≥ width2 > 0; without `width2` the kernel is isotropic. The
     long axis, that of `width1`, has the direction (cos angle, sin angle) in (column, row), rows growing downwards;
-    `angle` is in degrees. Raises InputError if a width or the angle is invalid, or if `size` is not odd.
+    `angle` is in degrees. Raises InputError if a width or the angle is invalid, or if `size` is not an odd number of at
+    most 255.
     """
     width2 = width1 if width2 is None else width2
-    are_numbers = all(isinstance(number, Real) and math.isfinite(number) for number in (width1, width2, angle))
-    if not (are_numbers and width1 >= width2 > 0):
+    numbers = [to_real(value) for value in (width1, width2, angle)]
+    are_finite = all(number is not None and math.isfinite(number) for number in numbers)
+    if not (are_finite and numbers[0] >= numbers[1] > 0):
         found = f"{width1!r}, {width2!r} and {angle!r} degrees"
         raise InputError(f"expected finite widths and angle, width1 ≥ width2 > 0, found {found}", "width1")
-    if not isinstance(size, Integral) or size < 1 or size % 2 == 0:
-        raise InputError(f"expected an odd whole number, found {size!r}", "size")
-    return gaussian(width1, width2, angle, size)
+    if to_integer(size) not in range(1, MAX_SIDE + 1, 2):
+        raise InputError(f"expected an odd whole number from 1 to {MAX_SIDE}, found {size!r}", "size")
+    return gaussian(*numbers, size=to_integer(size))
 
 
 def _parse_gaussian(spec: str, size: int) -> NDArray:

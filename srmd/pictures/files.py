@@ -22,7 +22,14 @@ from srmd.base.warnings import log_warning
 from srmd.config import MAX_PIXELS
 from srmd.pictures import tiff16
 from srmd.pictures.decode import to_picture
-from srmd.pictures.formats import ALPHA_FORMATS, DEFAULT_QUALITY, GREY16_FORMATS, QUALITY_FORMATS, format_of
+from srmd.pictures.formats import (
+    ALPHA_FORMATS,
+    DEFAULT_QUALITY,
+    GREY16_FORMATS,
+    QUALITY_FORMATS,
+    REFUSED_FORMATS,
+    format_to_write,
+)
 from srmd.pictures.jpeg import read_jpeg_tables
 from srmd.pictures.metadata import fit_metadata, has_several_pictures, load_image, read_metadata, save_options
 from srmd.pictures.picture import Metadata, Picture, as_floats, change_depth, quantise
@@ -33,10 +40,6 @@ from srmd.pictures.stated_size import check_ico, check_scans, check_stated_size
 from srmd.pictures.tiff import check_tiff, correct_tiff, describe_tiff, stored_size
 
 ORIENTATION = ExifTags.Base.Orientation
-# Formats that are never read or written: Pillow renders EPS and WMF with another program, and opens what is in IPTC as
-# any format, EPS too; the others are data or video.
-REFUSED_FORMATS = {"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"}
-ICON_FORMATS = {"ICO", "ICNS"}  # never written: their writers shrink a picture that is too large
 
 
 def read_picture(path: Path, max_pixels: int = MAX_PIXELS) -> Picture:
@@ -182,7 +185,7 @@ def encode_picture(
     `warn` is called with the path and a warning for each colour description that the format can't hold. Raises
     InputError for a suffix or a size that cannot be written.
     """
-    name, source = picture_format(path), source or Picture(np.empty((0, 0, 3), np.uint8))
+    name, source = format_to_write(path), source or Picture(np.empty((0, 0, 3), np.uint8))
     height, width = picture.shape[:2]
     metadata = fit_metadata(source.metadata, width, height)
     buffer = io.BytesIO()
@@ -205,19 +208,6 @@ def encode_picture(
 def _is_grey_file(source: Picture, alpha: NDArray | None, name: str) -> bool:
     """Whether the file has one colour channel; Pillow writes RGB where the format has no grey, or not with alpha."""
     return source.grey and name != "WEBP" and not (name == "AVIF" and alpha is not None)
-
-
-def is_picture_name(path: Path) -> bool:
-    """Whether a path has the suffix of a picture format."""
-    return format_of(path) is not None
-
-
-def picture_format(path: Path) -> str:
-    """Pillow's name of the format that the suffix of a path to write selects. Raises InputError if there is none."""
-    name = format_of(path)
-    if name not in Image.SAVE or name in REFUSED_FORMATS | ICON_FORMATS:
-        raise InputError(f"{path}: expected a suffix of a picture format, such as .png, found {path.suffix!r}")
-    return name
 
 
 def _encode_png(

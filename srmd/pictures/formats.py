@@ -8,6 +8,13 @@ from PIL import Image
 from srmd.base.errors import InputError
 from srmd.pictures.picture import Picture
 
+# Formats that are never read or written: Pillow renders EPS and WMF with another program, and opens what is in IPTC as
+# any format, EPS too; the others are data or video.
+REFUSED_FORMATS = {"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"}
+ICON_FORMATS = {"ICO", "ICNS"}  # never written: their writers shrink a picture that is too large
+# Suffixes of picture formats that Pillow does not know: of phones, of cameras, of drawing programs, and newer ones.
+UNKNOWN_SUFFIXES = {".heic", ".heif", ".hif", ".jxl", ".jxr", ".svg", ".exr", ".hdr", ".xcf", ".kra", ".ai", ".raw"}
+UNKNOWN_SUFFIXES |= {".dng", ".arw", ".cr2", ".cr3", ".nef", ".orf", ".pef", ".raf", ".rw2"}
 SUFFIXES = {"png": ".png", "jpg": ".jpg", "webp": ".webp", "tiff": ".tiff", "avif": ".avif"}
 # Formats of LR pictures that their results may have too. All hold any RGB picture; GIF, for example, holds 256 colours.
 KEPT_FORMATS = {"PNG", "JPEG", "WEBP", "TIFF", "AVIF", "JPEG2000", "BMP", "PPM", "TGA"}
@@ -27,10 +34,30 @@ def format_of(path: Path) -> str | None:
     return Image.registered_extensions().get(path.suffix.lower())
 
 
+def is_picture_name(path: Path) -> bool:
+    """Whether a path has the suffix of a picture format, also of one that is neither read nor written."""
+    return format_of(path) is not None or path.suffix.lower() in UNKNOWN_SUFFIXES
+
+
+def can_be_written(name: str | None) -> bool:
+    """Whether pictures are written in a format, given by Pillow's name."""
+    Image.init()
+    return name in Image.SAVE and name not in REFUSED_FORMATS | ICON_FORMATS
+
+
+def format_to_write(path: Path) -> str:
+    """Pillow's name of the format of a file to write, by its suffix; raises InputError if none is written so."""
+    name = format_of(path)
+    if not can_be_written(name):
+        *suffixes, last = [suffix for suffix in SUFFIXES.values() if can_be_written(format_of(Path(f"a{suffix}")))]
+        expected = f"the suffix of a picture format that can be written, such as {', '.join(suffixes)} or {last}"
+        raise InputError(f"{path}: expected {expected}, found {path.suffix!r}")
+    return name
+
+
 def check_writable(format_name: str) -> None:
     """Raises InputError if this Pillow was built without the library that writes a format of SUFFIXES."""
-    Image.init()
-    if format_name != "keep" and format_of(Path(f"a{SUFFIXES[format_name]}")) not in Image.SAVE:
+    if format_name != "keep" and not can_be_written(format_of(Path(f"a{SUFFIXES[format_name]}"))):
         raise InputError(f"expected a format that this Pillow can write, found {format_name}", "format")
 
 

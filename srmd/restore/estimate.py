@@ -1,7 +1,6 @@
 """Estimates blur and noise of an LR picture, of which nothing else is known."""
 
 import itertools
-import numbers
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from srmd.base.errors import InputError, prefix_errors
-from srmd.degradation import MAX_NOISE_LEVEL, check_noise_level
-from srmd.estimator import STRIDE, WINDOW, blur_parameters, gaussian_of, turning_matrix
+from srmd.base.numbers import to_integer
+from srmd.degradation import MAX_NOISE_LEVEL, checked_noise_level
+from srmd.estimator import SCALES, STRIDE, WINDOW, blur_parameters, gaussian_of, turning_matrix
 from srmd.jpeg.tables import NO_JPEG, JpegCondition, JpegTables
 from srmd.kernel.families import max_variance, max_width
 from srmd.kernel.specs import to_kernel
@@ -79,15 +79,19 @@ class Estimate:
 class BlindEstimator:
     """The estimator of a scale, with its weights in memory."""
 
-    def __init__(self, scale: int, weights: Path | None = None):
-        """`weights` is the file of an estimator, by default that of the package; raises InputError if there is none."""
-        if not isinstance(scale, numbers.Integral) or isinstance(scale, bool):
-            raise InputError(f"expected a whole number, found {scale!r}", "scale")
-        self.scale = int(scale)
-        if weights is None:
-            with prefix_errors("scale"):
-                weights = estimator_file(self.scale)
-        self._weights = read_estimator(weights)
+    def __init__(self, scale: int, weights: str | Path | None = None):
+        """`weights` is the file of an estimator, by default that of the package for the scale, 1 to 4.
+
+        Raises InputError, which names the argument.
+        """
+        number = to_integer(scale)
+        if number is None or not 1 <= number <= SCALES:
+            raise InputError(f"expected a whole number from 1 to {SCALES}, found {scale!r}", "scale")
+        self.scale = number
+        with prefix_errors("scale"):
+            path = estimator_file(number) if weights is None else Path(weights)
+        with prefix_errors("weights"):
+            self._weights = read_estimator(path)
 
     def estimate(
         self,
@@ -197,8 +201,7 @@ def estimate(
     compressed. Raises InputError, which names the argument.
     """
     pixels = to_pixels(picture)
-    if noise_level is not None:
-        check_noise_level(noise_level)
+    noise_level = None if noise_level is None else checked_noise_level(noise_level)
     if not (jpeg is None or isinstance(jpeg, JpegTables)):
         raise InputError(f"expected JpegTables or None, found {jpeg!r}", "jpeg")
     kernel = None if kernel is None else to_kernel(kernel)

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cached_property
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,10 @@ from srmd.backends.choice import choose_backend
 from srmd.backends.device import choose_device
 from srmd.base.arithmetic import ceil_div
 from srmd.base.errors import InputError, prefix_errors
+from srmd.base.numbers import to_integer
 from srmd.base.paths import shipped_folder
 from srmd.config import AUTO, Auto
-from srmd.degradation import Degradation, check_jpeg, check_noise_level, degradation_map
+from srmd.degradation import Degradation, checked_jpeg, checked_noise_level, degradation_map
 from srmd.jpeg.tables import JpegTables
 from srmd.kernel.families import KERNEL_SIZE
 from srmd.kernel.specs import to_kernel
@@ -100,10 +100,8 @@ class Restorer:
         suit the network.
         """
         pixels = to_pixels(picture)
-        if tile != "auto" and not (isinstance(tile, Integral) and tile >= 1):
-            raise InputError(f"expected auto or a whole number of LR pixels, found {tile!r}", "tile")
-        tile = None if tile == "auto" else int(tile)
-        of_file = self._tables_of(picture, jpeg)
+        tile, jpeg = _checked_tile(tile), self._checked_jpeg(jpeg)
+        of_file = tables_of_pil(picture) if "jpeg" in self.config.conditions else None
         known_kernel, known_noise_level = self._known_kernel(kernel), self._known_noise_level(noise_level)
         rgb, alpha = pixels.rgb, pixels.alpha
         if alpha is not None:
@@ -118,20 +116,15 @@ class Restorer:
             sr[rows, columns] = pixels.to_dtype(sr_tile[0].permute(1, 2, 0).clamp(0, 1).numpy(), one_channel)
         return pixels.convert_back(sr, alpha)
 
-    def _tables_of(self, picture: Any, jpeg: int | JpegTables | Auto | None) -> JpegTables | None:
-        """The tables of a PIL picture that was opened from a JPEG; None if there are none or the network takes none.
-
-        Raises InputError if `jpeg` is invalid or does not suit the network.
-        """
-        is_auto = isinstance(jpeg, str) and jpeg == AUTO
-        if not is_auto:
-            check_jpeg(jpeg, "JpegTables, auto or None")
-        if "jpeg" not in self.config.conditions:
-            if not is_auto and jpeg is not None:
-                found = f"a quality of {jpeg}" if isinstance(jpeg, Integral) else "JpegTables"
-                raise InputError(f"expected auto or None for a network not trained for JPEGs, found {found}", "jpeg")
-            return None
-        return tables_of_pil(picture)
+    def _checked_jpeg(self, jpeg: Any) -> int | JpegTables | Auto | None:
+        """The argument `jpeg`, a quality as int; raises InputError if it is invalid or does not suit the network."""
+        if isinstance(jpeg, str) and jpeg == AUTO:
+            return AUTO
+        jpeg = checked_jpeg(jpeg, "JpegTables, auto or None")
+        if jpeg is not None and "jpeg" not in self.config.conditions:
+            found = f"a quality of {jpeg}" if isinstance(jpeg, int) else "JpegTables"
+            raise InputError(f"expected auto or None for a network not trained for JPEGs, found {found}", "jpeg")
+        return jpeg
 
     def _known_kernel(self, kernel: str | Path | ArrayLike) -> NDArray | None:
         """The kernel in the network's window; None if it is to be estimated. Raises InputError."""
@@ -152,11 +145,11 @@ class Restorer:
                 if takes_noise_level:
                     estimator_file(self.config.scale)
             return None
-        check_noise_level(noise_level)
+        noise_level = checked_noise_level(noise_level)
         if noise_level and not takes_noise_level:
             found = f"found {noise_level:g}"
             raise InputError(f"expected 0 for a network that takes no noise level, {found}", "noise_level")
-        return float(noise_level)
+        return noise_level
 
     def _assume(
         self, rgb: NDArray, kernel: NDArray | None, noise_level: float | None, jpeg: JpegTables | None
@@ -290,7 +283,11 @@ def flat_radius(config: NetworkConfig) -> int:
 
 
 def load(
-    weights: str | Path, device: str = "auto", precision: str = "auto", engine: str = "auto", pca: Path | None = None
+    weights: str | Path,
+    device: str = "auto",
+    precision: str = "auto",
+    engine: str = "auto",
+    pca: str | Path | None = None,
 ) -> Restorer:
     """Loads a network that is ready to restore pictures.
 
@@ -327,11 +324,21 @@ def open_restorer(weights: Weights, device: str = "auto", engine: str = "auto", 
     return Restorer(weights, backend)
 
 
+def _checked_tile(tile: Any) -> int | None:
+    """The side of a tile in LR pixels, None for `auto`; raises InputError for anything else."""
+    if isinstance(tile, str) and tile == "auto":
+        return None
+    side = to_integer(tile)
+    if side is None or side < 1:
+        raise InputError(f"expected auto or a whole number of LR pixels, found {tile!r}", "tile")
+    return side
+
+
 def _told_tables(jpeg: int | JpegTables | Auto | None, rgb: NDArray, of_file: JpegTables | None) -> JpegTables | None:
     """The tables that the network is told of LR (h, w, 3); `of_file` are those of its JPEG file, if there is one."""
     if jpeg == AUTO:
         return of_file
-    return tables_of_quality(jpeg, rgb, of_file) if isinstance(jpeg, Integral) else jpeg
+    return tables_of_quality(jpeg, rgb, of_file) if isinstance(jpeg, int) else jpeg
 
 
 def _to_tensor(pixels: NDArray) -> Tensor:

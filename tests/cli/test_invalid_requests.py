@@ -9,6 +9,7 @@ from srmd.cli.flags import FLAGS
 TRAIN = "--mode=train"
 TEST = "--mode=test"
 EXPORT = "--mode=export"
+WRITABLE = "expected the suffix of a picture format that can be written, such as .png, .jpg, .webp, .tiff or .avif"
 pytestmark = pytest.mark.usefixtures("folder_with_files")
 
 INVALID = [
@@ -53,7 +54,14 @@ INVALID = [
     (f"{TRAIN} --output=", "--output", "nothing"),
     (f"{TRAIN} --output=run.png", "--output", "expected a folder, found the name of a picture, run.png"),
     ("--mode=test --output=a.png", "--output", "expected a folder, found the name of a picture, a.png"),
-    ("red.png --kernel=delta --output=a.eps", "--output", "expected a suffix of a picture format"),
+    (f"{TRAIN} --output=run.heic", "--output", "expected a folder, found the name of a picture, run.heic"),
+    (f"{TRAIN} --output=net.safetensors", "--output", "expected a folder, found net.safetensors"),
+    (f"{TEST} --output=new.H5", "--output", "expected a folder, found new.H5"),
+    ("red.png --output=new.pt", "--output", "expected a folder, or the name of a picture, found new.pt"),
+    ("red.png --kernel=delta --output=a.eps", "--output", f"a.eps: {WRITABLE}, found '.eps'"),
+    ("red.png --kernel=delta --output=a.heic", "--output", f"a.heic: {WRITABLE}, found '.heic'"),
+    ("red.png --kernel=delta --output=a.JXL", "--output", f"a.JXL: {WRITABLE}, found '.JXL'"),
+    ("red.png --kernel=delta --output=a.psd", "--output", f"a.psd: {WRITABLE}, found '.psd'"),
     ("red.png labels.png --kernel=delta --output=a.png", "--output", "expected a folder for 2 results"),
     ("red.png --kernel=delta --output=red.png", "--output", "would overwrite"),
     (f"{TEST} --max_pixels=0", "--max_pixels", "'0'"),
@@ -235,6 +243,7 @@ INVALID = [
     (f"{EXPORT} --export_format=ncnn --weights=weights.safetensors", "--weights", "weights.safetensors"),
     (f"{EXPORT} --output=a.param", "--output", "expected a folder, or a .onnx file, found a.param"),
     (f"{EXPORT} --output=a.png", "--output", "expected a folder, or a .onnx file, found a.png"),
+    (f"{EXPORT} --output=a.heic", "--output", "expected a folder, or a .onnx file, found a.heic"),
     (f"{EXPORT} --output=-", "--output", "standard output"),
     (f"{EXPORT} --steps=5", "--steps", "not used by --mode=export"),
     (f"{TRAIN} --downsampler=nearest", "--downsampler", "'nearest'"),

@@ -85,9 +85,9 @@ def test_profile_and_exif_are_written(tmp_path, suffix):
     assert (tags[MAKER], tags.get_ifd(CAMERA), tags.get_ifd(GPS)) == ("Maker", {33434: 0.01}, {1: "N"})
 
 
-@pytest.mark.parametrize("name", ["a.xyz", "a", "a.h5", "a.ico", "a.psd"])
+@pytest.mark.parametrize("name", ["a.xyz", "a", "a.h5", "a.ico", "a.psd", "a.heic"])
 def test_a_suffix_that_can_not_be_written_is_refused(tmp_path, name):
-    with pytest.raises(InputError, match="expected a suffix of a picture format"):
+    with pytest.raises(InputError, match="expected the suffix of a picture format that can be written"):
         write_picture(tmp_path / name, np.zeros((4, 4, 3)))
     assert not list(tmp_path.iterdir())
 

@@ -1,6 +1,7 @@
 """Estimates of blur and noise: their laws, and estimates of photos whose degradation is known."""
 
 import functools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from srmd.jpeg.pillow_codec import compress_array
 from srmd.jpeg.tables import JpegTables
 from srmd.pictures.dihedral import turn_array
 from srmd.restore.estimate import BlindEstimator, Estimate
+from srmd.weights.shipped import estimator_file
 
 SIDE = 256  # HR pixels
 
@@ -281,8 +283,8 @@ def test_an_estimate_names_its_kernel(widths: tuple[float, float], angle: float,
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"scale": 5}, "scale: expected a scale that has an estimator .1, 2, 3, 4., found 5"),
-        ({"scale": 2.0}, "scale: expected a whole number, found 2.0"),
+        ({"scale": 5}, "scale: expected a whole number from 1 to 4, found 5"),
+        ({"scale": 2.0}, "scale: expected a whole number from 1 to 4, found 2.0"),
         ({"scale": 2, "noise_level": -1}, "noise_level: expected a number from 0 to 255, found -1"),
         ({"scale": 2, "kernel": "round"}, "kernel: expected delta"),
         ({"scale": 2, "jpeg": 90}, "jpeg: expected JpegTables or None, found 90"),
@@ -301,6 +303,15 @@ def test_a_scale_may_be_a_whole_number_of_numpy():
 def test_an_estimator_of_another_scale_is_refused(scale: object):
     with pytest.raises(srmd.InputError, match=r"^scale: expected a "):
         BlindEstimator(scale)
+
+
+def test_the_file_of_an_estimator_may_be_a_text_and_is_named_in_errors(tmp_path: Path):
+    path = str(estimator_file(2))
+    assert BlindEstimator(2, path).estimate(lr()) == estimator().estimate(lr())
+    with pytest.raises(srmd.InputError, match=r"^scale: expected a whole number from 1 to 4, found 7"):
+        BlindEstimator(7, path)
+    with pytest.raises(srmd.InputError, match=r"^weights: .*absent: expected a file, found no such file"):
+        BlindEstimator(2, tmp_path / "absent")
 
 
 @pytest.mark.parametrize("shape", [(32, 32), (32, 32, 1), (32, 32, 4)])
