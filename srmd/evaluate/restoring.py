@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from srmd.backends.backend import Backend
-from srmd.backends.device import choose_device, choose_precision
 from srmd.base.background import BackgroundWriter, prefetch
 from srmd.base.distributed import Processes
 from srmd.base.errors import InputError, Stopped, prefix_errors
-from srmd.base.files import make_folder, removed_if_empty
+from srmd.base.files import check_folder, make_folder, removed_if_empty
 from srmd.config import STANDARD_STREAM, TestRequest
 from srmd.evaluate.announcement import degradation_pictures
 from srmd.evaluate.grid import SheetEvaluation, check_grid
@@ -56,6 +55,9 @@ def restore_pictures(
     from_stream = STANDARD_STREAM in request.input
     with picture_file(standard_input, request.max_pixels) if from_stream else nullcontext() as streamed:
         with processes.common_errors():  # so that all look at the folder before one writes to it
+            if request.output != STANDARD_STREAM:
+                with prefix_errors("output"):
+                    check_folder(request.output)
             records = ResultRecords(request.output)
             plan = plan_results(request, records, streamed)
             networks = divide_by_network(request, plan.jobs)
@@ -144,8 +146,6 @@ class Restoring:
 
     def _prepare(self) -> None:
         """Makes the output folder and writes the kernels that are known before a picture is restored."""
-        if self._jobs_left:  # before the first picture is estimated, which takes seconds
-            choose_precision(self.request.precision, choose_device(self.request.device))
         if self.request.output != STANDARD_STREAM:
             with prefix_errors("output"):
                 make_folder(self.request.output)
@@ -239,8 +239,7 @@ class Restoring:
 
     def _make_folder(self, folder: Path) -> None:
         if folder not in self._folders:
-            with prefix_errors("output"):
-                make_folder(folder)
+            make_folder(folder)
             self._folders.add(folder)
 
     def _advance(self, pixels: int) -> None:
