@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from srmd.base.errors import InputError
 from srmd.config import AUTO, PanelRequest
 from srmd.panel import markup
-from srmd.panel.command import command_line, format_flags, tile_flags
+from srmd.panel.command import command_line, format_flags, name_flags, tile_flags
 from srmd.panel.download import FileChoice
 from srmd.panel.layout import QUALITY, Controls
 from srmd.panel.session import Session
@@ -135,14 +135,19 @@ class Handlers:
                 run.cancel()
         buttons = {controls.restore: gr.update(interactive=True), controls.cancel: gr.update(interactive=False)}
         if run.error is not None:
-            yield buttons | {controls.progress: markup.message(f"It failed: {run.error}", is_error=True)}
+            reason = name_flags(str(run.error))
+            yield buttons | {controls.progress: markup.message(f"It failed: {reason}", is_error=True)}
         elif run.result is None:
             yield buttons | {controls.progress: markup.message("Cancelled.")}
         else:
-            yield {controls.progress: markup.message("Writing the file …")}
-            file = session.encode(choice)
+            yield buttons | {controls.progress: markup.message("Writing the file …")}
+            try:
+                file = session.encode(choice)
+            except InputError:  # the format cannot hold a picture of this size
+                yield {controls.progress: ""}
+                raise
             link = "" if file is None else markup.download_link(run.result, file, told)
-            yield buttons | {controls.progress: "", controls.download: link}
+            yield {controls.progress: "", controls.download: link}
 
     def cancel(self, *_values: object, tab: str) -> Iterator[Updates]:
         """Ends the run of the whole picture."""
