@@ -55,16 +55,7 @@ def restore_pictures(
     from_stream = STANDARD_STREAM in request.input
     with picture_file(standard_input, request.max_pixels) if from_stream else nullcontext() as streamed:
         with processes.common_errors():  # so that all look at the folder before one writes to it
-            if request.output != STANDARD_STREAM:
-                with prefix_errors("output"):
-                    check_folder(request.output)
-            records = ResultRecords(request.output)
-            plan = plan_results(request, records, streamed)
-            networks = divide_by_network(request, plan.jobs)
-            for network in networks:
-                check_grid(network.networks)
-            skip_existing(networks, records)
-            kernels = SavedKernels(request, plan.jobs)
+            plan, records, networks, kernels = _checked_plan(request, streamed)
         log_plan(plan)
         if request.dry_run:
             report = RestoringReport(request, plan, sum(len(network.skipped) for network in networks))
@@ -73,6 +64,25 @@ def restore_pictures(
             return []
         with records:
             return Restoring(request, plan, networks, kernels, records, progress, standard_output, processes).run()
+
+
+def _checked_plan(
+    request: TestRequest, streamed: Path | None
+) -> tuple[RestoringPlan, ResultRecords, list[NetworkJobs], SavedKernels]:
+    """What is to be done. Raises InputError for all that can be known to fail, so that a dry run tells it too.
+
+    `streamed` is the file with the picture from standard input.
+    """
+    if request.output != STANDARD_STREAM:
+        with prefix_errors("output"):
+            check_folder(request.output)
+    records = ResultRecords(request.output)
+    plan = plan_results(request, records, streamed)
+    networks = divide_by_network(request, plan.jobs)
+    for network in networks:
+        check_grid(network.networks)
+    skip_existing(networks, records)
+    return plan, records, networks, SavedKernels(request, plan.jobs)
 
 
 class Restoring:

@@ -15,7 +15,7 @@ from srmd.panel import markup
 from srmd.panel.command import command_line, format_flags, name_flags, tile_flags
 from srmd.panel.download import FileChoice
 from srmd.panel.layout import QUALITY, Controls
-from srmd.panel.session import Session
+from srmd.panel.session import Session, Told
 from srmd.panel.sessions import Sessions
 from srmd.panel.settings import (
     BOUNDS,
@@ -26,6 +26,7 @@ from srmd.panel.settings import (
     chosen_noise_level,
     number_between,
 )
+from srmd.panel.whole import WholeRun
 
 PROGRESS_INTERVAL = 0.25  # seconds
 Updates = dict[gr.components.Component, object]
@@ -133,14 +134,19 @@ class Handlers:
         finally:  # also if the tab was closed
             if not run.ended.is_set():
                 run.cancel()
-        buttons = {controls.restore: gr.update(interactive=True), controls.cancel: gr.update(interactive=False)}
+        yield {controls.restore: gr.update(interactive=True), controls.cancel: gr.update(interactive=False)}
+        yield from self._show_end(session, run, choice, told)
+
+    def _show_end(self, session: Session, run: WholeRun, choice: FileChoice, told: Told) -> Iterator[Updates]:
+        """Shows the link to the result of a run that has ended, or why there is none."""
+        controls = self._controls
         if run.error is not None:
             reason = name_flags(str(run.error))
-            yield buttons | {controls.progress: markup.message(f"It failed: {reason}", is_error=True)}
+            yield {controls.progress: markup.message(f"It failed: {reason}", is_error=True)}
         elif run.result is None:
-            yield buttons | {controls.progress: markup.message("Cancelled.")}
+            yield {controls.progress: markup.message("Cancelled.")}
         else:
-            yield buttons | {controls.progress: markup.message("Writing the file …")}
+            yield {controls.progress: markup.message("Writing the file …")}
             try:
                 file = session.encode(choice)
             except InputError:  # the format cannot hold a picture of this size
