@@ -40,12 +40,10 @@ logger = logging.getLogger("srmd")
 WRITERS = 4
 MAX_WRITER_BYTES = 2**26  # results of all writers in memory; a large picture is written alone
 
-Progress = Callable[[int, int], object]  # takes the number of finished pixels and the number of all pixels
-
 
 def restore_pictures(
     request: TestRequest,
-    progress: Progress | None = None,
+    progress: Callable[[int, int], object] | None = None,
     standard_input: BinaryIO | None = None,
     standard_output: BinaryIO | None = None,
     processes: Processes | None = None,
@@ -95,7 +93,7 @@ class Restoring:
         networks: list[NetworkJobs],
         kernels: SavedKernels,
         records: ResultRecords,
-        progress: Progress | None,
+        progress: Callable[[int, int], object] | None,
         standard_output: BinaryIO | None,
         processes: Processes,
     ):
