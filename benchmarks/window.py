@@ -23,6 +23,7 @@ from benchmarks.crops import middle
 from benchmarks.plans import shipped
 from benchmarks.ship import HELD_OUT_SIDE, KERNELS
 from srmd.base.errors import InputError
+from srmd.cli.console import one_line
 from srmd.cli.values import existing
 from srmd.degradation import Degradation, degrade, modcrop, seeded_noise
 from srmd.evaluate.picture import to_array
@@ -115,4 +116,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except InputError as error:
+        raise SystemExit(one_line(error)) from error
