@@ -24,12 +24,12 @@ from srmd.cli.console import one_line
 from srmd.degradation import Degradation, degrade, modcrop, seeded_noise, upsample
 from srmd.evaluate.picture import to_array
 from srmd.kernel.families import gaussian
-from srmd.kernel.specs import parse_kernels
 from srmd.pictures.files import read_picture
 from srmd.pictures.folders import list_pictures
 from srmd.pictures.metrics import score
 from srmd.pictures.photos import builtin_test_pictures
 from srmd.pictures.picture import quantise
+from srmd.restore.auto import estimated_kernel
 from srmd.restore.estimate import BlindEstimator, Estimate
 from srmd.restore.estimate_map import estimate_map
 from srmd.restore.restorer import Restorer, load
@@ -81,7 +81,8 @@ class HalvesStudy:
         return {column: score(sr, to_array(hr), self.scale)["psnr_y"] for column, sr in restored.items()}
 
     def _uniform(self, estimate: Estimate) -> Degradation:
-        kernel = parse_kernels(estimate.kernel_spec)[0]
+        restorer = self._restorers[estimate.noise_level > 0]
+        kernel = estimated_kernel(estimate, restorer.config.kernel_size)
         return Degradation.uniform(torch.from_numpy(kernel)[None], torch.tensor([estimate.noise_level]))
 
     def _map(self, lr: NDArray) -> Degradation:

@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.pages import replace_part
+from srmd.base.errors import InputError
+from srmd.cli.console import one_line
 from srmd.degradation import degrade_picture
 from srmd.jpeg.pillow_codec import compress_array
 from srmd.jpeg.tables import JpegTables
@@ -93,4 +95,7 @@ def _middle(picture: NDArray, scale: int) -> NDArray:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except InputError as error:
+        raise SystemExit(one_line(error)) from error

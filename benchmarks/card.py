@@ -38,7 +38,7 @@ MAX_PSNR = 100.0  # dB; above, the pictures are equal but for rounding
 Scores = dict[str, float]
 
 
-def shipped() -> dict[str, dict]:
+def shipped_metadata() -> dict[str, dict]:
     """Return the metadata of each shipped network, by its name."""
     metadata = {}
     for path in network_files():
@@ -261,7 +261,7 @@ def database_text(path: Path, network: dict) -> str:
 
 def write_all() -> None:
     """Write all parts that this file generates."""
-    networks = shipped()
+    networks = shipped_metadata()
     results = ROOT / "docs" / "results.md"
     replace_part(ROOT / "README.md", "scores", summary(networks, SHORT_SUMMARY))
     replace_part(results, "scores", summary(networks))

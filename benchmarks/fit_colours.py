@@ -30,6 +30,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.ship import JPEG_QUALITIES, KERNELS, NOISE_LEVELS, ROOT, write_changed
+from srmd.base.errors import InputError
+from srmd.cli.console import one_line
 from srmd.cli.values import existing
 from srmd.config import TrainConfig
 from srmd.degradation import Degradation, degradation_map
@@ -318,4 +320,7 @@ if __name__ == "__main__":
         metavar=("KERNEL", "NOISE", "SHARE"),
         help="a degradation that gets this share of the penalty, 0 to 1; can be repeated",
     )
-    fit(parser.parse_args())
+    try:
+        fit(parser.parse_args())
+    except InputError as error:
+        raise SystemExit(one_line(error)) from error

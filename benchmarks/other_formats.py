@@ -24,6 +24,8 @@ from benchmarks.crops import middle, modcrop_picture
 from benchmarks.jpeg_cells import KERNELS, QUALITIES
 from benchmarks.pages import replace_part
 from benchmarks.plans import ROOT, shipped
+from srmd.base.errors import InputError
+from srmd.cli.console import one_line
 from srmd.degradation import degrade_picture
 from srmd.evaluate.resize import resize_picture
 from srmd.jpeg.detect import find_jpeg
@@ -119,4 +121,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except InputError as error:
+        raise SystemExit(one_line(error)) from error

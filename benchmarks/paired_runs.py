@@ -23,7 +23,9 @@ from torch import Tensor
 
 from benchmarks.crops import middle
 from benchmarks.ship import ROOT
+from srmd.base.errors import InputError
 from srmd.cli import main
+from srmd.cli.console import one_line
 from srmd.cli.values import existing
 from srmd.degradation import Degradation, degrade, modcrop
 from srmd.evaluate.picture import to_array
@@ -198,4 +200,7 @@ if __name__ == "__main__":
     parser.add_argument("--lossless", type=existing, required=True, help="folder of lossless pictures, such as PNG")
     parser.add_argument("--test_data", type=existing, nargs="*", default=[], help="folders of HR pictures to score")
     options = parser.parse_args()
-    compare(options.lossy, options.lossless, options.test_data)
+    try:
+        compare(options.lossy, options.lossless, options.test_data)
+    except InputError as error:
+        raise SystemExit(one_line(error)) from error

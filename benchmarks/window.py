@@ -19,10 +19,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.average import average
 from benchmarks.crops import middle
 from benchmarks.plans import shipped
 from benchmarks.ship import HELD_OUT_SIDE, KERNELS
 from srmd.base.errors import InputError
+from srmd.cli.console import one_line
 from srmd.cli.values import existing
 from srmd.degradation import Degradation, degrade, modcrop, seeded_noise
 from srmd.evaluate.picture import to_array
@@ -35,7 +37,7 @@ from srmd.pictures.metrics import score
 from srmd.restore.restorer import Restorer, open_restorer
 from srmd.train.kernels import TrainingKernels
 from srmd.weights.files import Weights, read_weights
-from srmd.weights.surgery import empty_network, reproject_first_layer
+from srmd.weights.surgery import reproject_first_layer
 
 CELLS = [(spec, KERNEL_SIZE) for spec in KERNELS]
 CELLS += [(f"gaussian:{width:g}", WIDE_KERNEL_SIZE) for width in (2.4, 3.2, 3.6)]
@@ -54,10 +56,7 @@ def half(first: Weights, second: Weights) -> Weights:
     """The network whose weights are the means of those of two networks with one configuration and one P."""
     if first.network.config != second.network.config or not torch.equal(first.pca, second.pca):
         raise InputError("expected a network that was trained from the converted one, found another window or P")
-    network, state = empty_network(first.network.config), second.network.state_dict()
-    means = {key: (tensor + state[key]) / 2 for key, tensor in first.network.state_dict().items()}
-    network.load_state_dict(means, assign=True)
-    return Weights(network, first.pca, second.metadata)
+    return Weights(average(second.network, first.network, 0.5), first.pca, second.metadata)
 
 
 def middles(pictures: PackedPictures, scale: int) -> Iterator[Tensor]:
@@ -115,4 +114,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except InputError as error:
+        raise SystemExit(one_line(error)) from error

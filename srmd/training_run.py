@@ -66,8 +66,9 @@ def train(
         if _is_finished(checkpoint, config):
             logger.info("The run in %s is finished: %d steps", folder.path, checkpoint.step)
             return
+        own_config = _own_config(config, processes)  # its errors come before pictures are packed, which takes minutes
         pictures = _open_pictures(config, folder, checkpoint, packing, processes)
-        solver = _solver(config, pictures, setup, processes)
+        solver = _solver(own_config, pictures, setup, processes)
         if checkpoint:
             with processes.common_errors(), _errors_of_checkpoint(folder, checkpoint):
                 solver.load_state_dict(vars(checkpoint))
@@ -138,14 +139,17 @@ def _open_pictures(
     return pictures
 
 
-def _solver(config: TrainConfig, pictures: PackedPictures, setup: TrainingSetup, processes: Processes) -> Solver:
-    """Return the solver of this process. All compute in the precision of the first one."""
+def _own_config(config: TrainConfig, processes: Processes) -> TrainConfig:
+    """Return the configuration of this process: with its own device, and the precision of the first process."""
     with processes.common_errors():
         device = choose_device(processes.device(config.device))
         precision = choose_precision(config.precision, device)
-    precision = processes.from_first(precision)
+    return replace(config, device=str(device), precision=processes.from_first(precision))
+
+
+def _solver(own_config: TrainConfig, pictures: PackedPictures, setup: TrainingSetup, processes: Processes) -> Solver:
+    """Return the solver of this process."""
     with processes.common_errors():
-        own_config = replace(config, device=str(device), precision=precision)
         solver = Solver(own_config, *pictures.split(), setup, processes)
     solver.take_winograd_of_first()
     return solver

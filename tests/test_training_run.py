@@ -111,6 +111,15 @@ def test_a_run_that_diverges_fails_and_keeps_what_it_has_saved(
     assert [path.name for path in Path("run").glob("checkpoint-*")] == ["checkpoint-0000008.pt"]
 
 
+def test_a_device_that_this_machine_lacks_is_refused_before_pictures_are_packed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    monkeypatch.setattr(training_run, "open_training_data", lambda *_, **__: pytest.fail("pictures were packed"))
+    assert train("run", "--steps=1", "--device=cuda:31") == 2
+    assert capsys.readouterr().err.startswith("--device: this machine has ")
+    assert not Path("run").exists()
+
+
 def test_pictures_that_are_too_small_are_refused_in_one_line(capsys: pytest.CaptureFixture):
     assert train("run", "--patch_size=80") == 2
     error = capsys.readouterr().err

@@ -16,11 +16,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from srmd.backends.backend import OPTIONAL_ENGINES, Backend, make_network_function
-from srmd.backends.device import choose_precision, processor_description
+from srmd.backends.device import choose_device, choose_precision, processor_description
 from srmd.base.errors import InputError
 from srmd.base.files import atomic_write, cache_folder, check_is_file, check_size
 from srmd.base.signals import deferred_signals
-from srmd.model import SRMD
+from srmd.model import SRMD, NetworkConfig
 from srmd.winograd import compiled
 from srmd.winograd.convolution import conv
 
@@ -71,10 +71,7 @@ def available_backends(network: SRMD, device: torch.device, engine: str, precisi
     `engine` is auto, torch, ncnn or openvino; `precision` auto, fp32, bf16 or fp16. Raises InputError if an engine that
     is asked for is not installed, or can't run on the device or the network's head.
     """
-    if engine not in ("auto", "torch", *OPTIONAL_ENGINES):
-        raise InputError(f"expected auto, torch, {' or '.join(OPTIONAL_ENGINES)}, found {engine!r}", "engine")
-    if engine in OPTIONAL_ENGINES:
-        _check_optional_engine(network, device, engine)
+    _check_engine(network.config, device, engine)
     chosen = choose_precision(precision, device)
     if precision == "auto" and chosen == "bf16" and network.config.scale == 1:
         chosen = "fp32"  # at x1, where SR is closest to HR, bfloat16 would lose 0.1 dB
@@ -110,14 +107,28 @@ def is_installed(engine: str) -> bool:
     return importlib.util.find_spec(engine) is not None
 
 
-def _check_optional_engine(network: SRMD, device: torch.device, engine: str) -> None:
+def check_backend(config: NetworkConfig, device: str, engine: str, precision: str) -> None:
+    """Raises InputError if this machine lacks the device or the engine, or if they cannot run such a network.
+
+    Nothing is imported, compiled or measured: an engine that is installed may still fail to run.
+    """
+    chosen_device = choose_device(device)
+    _check_engine(config, chosen_device, engine)
+    choose_precision(precision, chosen_device)
+
+
+def _check_engine(config: NetworkConfig, device: torch.device, engine: str) -> None:
+    if engine in ("auto", "torch"):
+        return
+    if engine not in OPTIONAL_ENGINES:
+        raise InputError(f"expected auto, torch, {' or '.join(OPTIONAL_ENGINES)}, found {engine!r}", "engine")
     if not is_installed(engine):
         raise InputError(f"{engine} is not installed: pip install -r requirements-engines.txt", "engine")
     if device.type != "cpu":
         supported = "the CPU or through Vulkan" if engine == "ncnn" else "the CPU"
         raise InputError(f"{engine} runs on {supported}, found `device={device}`", "engine")
-    if network.config.head != "subpixel":
-        raise InputError(f"{engine} runs networks with the sub-pixel head, found {network.config.head}", "engine")
+    if config.head != "subpixel":
+        raise InputError(f"{engine} runs networks with the sub-pixel head, found {config.head}", "engine")
 
 
 def _has_vulkan() -> bool:

@@ -45,7 +45,9 @@ def ncnn_function(network: SRMD, precision: str, threads: int, vulkan: bool = Fa
         x = network_input(lr, degradation_map)[0].numpy()  # must live until `extract` returns: ncnn does not copy it
         extractor = net.create_extractor()
         extractor.input("x", ncnn.Mat(x))
-        _, sr = extractor.extract("sr")
+        code, sr = extractor.extract("sr")
+        if code:  # NumPy would crash on an empty matrix
+            raise RuntimeError(f"ncnn failed to restore (its error {code}; -100: too little memory)")
         return torch.from_numpy(np.array(sr))[None]
 
     return run

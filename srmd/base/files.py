@@ -166,6 +166,16 @@ def make_folder(path: Path) -> None:
         raise InputError(f"{path}: expected a folder to write to, found: no permission")
 
 
+def check_folder(path: Path) -> None:
+    """Raises InputError if a folder cannot be created or written to, as `make_folder` does, but creates nothing."""
+    found = _describe_obstacle(path)
+    nearest = next((folder for folder in (path, *path.parents) if describe_path(folder, "nothing") != "nothing"), path)
+    if found is None and not os.access(nearest, os.W_OK | os.X_OK):
+        found = ": no permission"
+    if found:
+        raise InputError(f"{path}: expected a folder to write to, found{found}")
+
+
 def _describe_obstacle(path: Path) -> str | None:
     """What lies in the way of a folder, at its path or at that of a parent, such as ` a file`; None if nothing does."""
     for folder in (path, *path.parents):

@@ -22,7 +22,12 @@ PANEL_GROUPS = {
 
 
 def panel_request(values: dict) -> PanelRequest:
-    """The request of `--mode=panel`; raises InputError if there are several pictures, or one that is no file."""
+    """The request of `--mode=panel`.
+
+    Raises InputError if there are several pictures, or one that is no file, or P without the network it belongs to.
+    """
+    if "pca" in values and "weights" not in values:
+        raise InputError("expected --weights with it, the network that P belongs to, found none", "pca")
     return PanelRequest(**values | {"input": _picture(values.get("input", []))})
 
 

@@ -16,17 +16,16 @@ from srmd.degradation import upsample
 from srmd.evaluate.networks import Networks
 from srmd.evaluate.picture import PictureEvaluation, Progress, Restored, to_array
 from srmd.jpeg.tables import JpegTables
+from srmd.kernel.specs import mean_width
 from srmd.pictures.detail import most_detailed_part
 from srmd.pictures.picture import Picture, as_floats, quantise
 from srmd.pictures.transparency import spread_visible_colours
-from srmd.restore.part import Part, with_halo
+from srmd.restore.part import BICUBIC_HALO, Part, with_halo
 from srmd.restore.restorer import Restorer
 from srmd.show.sheets import Panel, sheet
 
 MAX_SHEET_WIDTH = 1600  # pixels
 MIN_PANEL, MAX_PANEL = 160, 320  # sides of a panel, pixels
-BICUBIC_HALO = 2  # LR pixels that bicubic upscaling reads around a pixel
-NO_BLUR = "delta"
 
 RestorerFor = Callable[[bool], Restorer]  # takes whether pictures have noise
 
@@ -66,21 +65,15 @@ class Grid:
         combinations = [told for row in self.rows(auto) for told in row]
 
         def distance(told: Told) -> tuple[float, float]:
-            widths_apart = 0.0 if told.width is None else abs(told.width - _mean_width(auto.kernels[0].spec))
+            widths_apart = 0.0 if told.width is None else abs(told.width - mean_width(auto.kernels[0].spec))
             return abs(told.noise_level - auto.noise), widths_apart
 
         return min(combinations, key=distance)
 
 
 def _told_width(width: float, level: float) -> Told:
-    kernel = f"gaussian:{width:g}" if width else NO_BLUR
+    kernel = f"gaussian:{width:g}" if width else "delta"
     return Told(f"width {width:g}, noise {level:g}", kernel, level, width)
-
-
-def _mean_width(spec: str) -> float:
-    """The geometric mean of the widths of delta or of a Gaussian."""
-    widths = spec.removeprefix("gaussian:").split(",")[:2]
-    return 0.0 if spec == NO_BLUR else float(np.exp(np.mean([np.log(float(width)) for width in widths])))
 
 
 class SheetEvaluation(PictureEvaluation):

@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 from srmd.base.errors import InputError
+from srmd.base.files import check_folder
 from srmd.config import STANDARD_STREAM, TestRequest
 from srmd.evaluate.inputs import check_maps_fit
 from srmd.evaluate.network_jobs import NetworkJobs
@@ -42,6 +43,8 @@ def log_dry_run(networks: list[NetworkJobs], report: RestoringReport) -> None:
                 new_height, new_width = final_size((height, width), scale, request.outscale, request.size)
                 check_size(format_of(Path(job.file)), new_width, new_height)
                 check_maps_fit(request, (scale * height, scale * width), scale)
+                if request.output != STANDARD_STREAM:
+                    check_folder((request.output / job.file).parent)
             except (InputError, OSError) as error:
                 logger.info("left out: %s: %s", job.label, InputError(report.note(job, error)))
             else:

@@ -1,5 +1,6 @@
 """Divides LR pictures by the networks that restore them, and finds out which results are there already."""
 
+import os
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +71,8 @@ def skip_existing(networks: list[NetworkJobs], records: ResultRecords) -> None:
     for network in networks:
         remaining = []
         for job in network.jobs:
-            if not _result_exists(network.networks.settings.request, job):
+            # A picture that is gone, such as a link to nothing, is left out when it is read.
+            if not os.path.exists(job.source) or not _result_exists(network.networks.settings.request, job):
                 remaining.append(job)
             elif problem := _difference(network, job, records):
                 refused.append(f"{network.networks.settings.request.output / job.file} exists and {problem}")

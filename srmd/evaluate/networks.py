@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from srmd.backends.backend import Backend
-from srmd.backends.choice import choose_backend
+from srmd.backends.choice import check_backend, choose_backend
 from srmd.backends.device import choose_device
 from srmd.base.distributed import Processes
 from srmd.config import Auto, NamedDegradation, TestRequest, TestSettings
@@ -70,7 +70,7 @@ def read_networks(
 ) -> Networks:
     """Reads the networks; the other paths are None where `path` is for these pictures too.
 
-    Raises InputError if a network does not suit the request.
+    Raises InputError if a network does not suit the request, or cannot run as it says on this machine.
     """
     main = _read_network(request, path)
     noise_free = main if noise_free_path in (None, path) else _read_network(request, noise_free_path)
@@ -79,6 +79,7 @@ def read_networks(
 
 def _read_network(request: TestRequest, path: Path) -> Network:
     weights = read_weights_with_pca(path, request.pca)
+    check_backend(weights.network.config, request.device, request.engine, request.precision)
     return Network(weights, resolve_settings(replace(request, weights=path), weights))
 
 

@@ -175,7 +175,8 @@ def differences(old: dict, new: dict) -> list[str]:
         noise_differs |= old.get("known_noise_level") != new["known_noise_level"]
     if noise_differs:
         found.append("noise_level")
-    found += [name for name in ("region_blend", "jpeg") if old_assumed.get(name) != new_assumed.get(name)]
+    if old_assumed.get("region_blend") != new_assumed.get("region_blend"):
+        found.append("region_blend")
     return found
 
 

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from srmd.backends.backend import Backend
-from srmd.backends.device import choose_device, choose_precision
 from srmd.base.background import BackgroundWriter, prefetch
 from srmd.base.distributed import Processes
 from srmd.base.errors import InputError, Stopped, prefix_errors
-from srmd.base.files import make_folder, removed_if_empty
+from srmd.base.files import check_folder, make_folder, removed_if_empty
 from srmd.config import STANDARD_STREAM, TestRequest
 from srmd.evaluate.announcement import degradation_pictures
 from srmd.evaluate.grid import SheetEvaluation, check_grid
@@ -41,12 +40,10 @@ logger = logging.getLogger("srmd")
 WRITERS = 4
 MAX_WRITER_BYTES = 2**26  # results of all writers in memory; a large picture is written alone
 
-Progress = Callable[[int, int], object]  # takes the number of finished pixels and the number of all pixels
-
 
 def restore_pictures(
     request: TestRequest,
-    progress: Progress | None = None,
+    progress: Callable[[int, int], object] | None = None,
     standard_input: BinaryIO | None = None,
     standard_output: BinaryIO | None = None,
     processes: Processes | None = None,
@@ -56,13 +53,7 @@ def restore_pictures(
     from_stream = STANDARD_STREAM in request.input
     with picture_file(standard_input, request.max_pixels) if from_stream else nullcontext() as streamed:
         with processes.common_errors():  # so that all look at the folder before one writes to it
-            records = ResultRecords(request.output)
-            plan = plan_results(request, records, streamed)
-            networks = divide_by_network(request, plan.jobs)
-            for network in networks:
-                check_grid(network.networks)
-            skip_existing(networks, records)
-            kernels = SavedKernels(request, plan.jobs)
+            plan, records, networks, kernels = _checked_plan(request, streamed)
         log_plan(plan)
         if request.dry_run:
             report = RestoringReport(request, plan, sum(len(network.skipped) for network in networks))
@@ -71,6 +62,25 @@ def restore_pictures(
             return []
         with records:
             return Restoring(request, plan, networks, kernels, records, progress, standard_output, processes).run()
+
+
+def _checked_plan(
+    request: TestRequest, streamed: Path | None
+) -> tuple[RestoringPlan, ResultRecords, list[NetworkJobs], SavedKernels]:
+    """What is to be done. Raises InputError for all that can be known to fail, so that a dry run tells it too.
+
+    `streamed` is the file with the picture from standard input.
+    """
+    if request.output != STANDARD_STREAM:
+        with prefix_errors("output"):
+            check_folder(request.output)
+    records = ResultRecords(request.output)
+    plan = plan_results(request, records, streamed)
+    networks = divide_by_network(request, plan.jobs)
+    for network in networks:
+        check_grid(network.networks)
+    skip_existing(networks, records)
+    return plan, records, networks, SavedKernels(request, plan.jobs)
 
 
 class Restoring:
@@ -83,7 +93,7 @@ class Restoring:
         networks: list[NetworkJobs],
         kernels: SavedKernels,
         records: ResultRecords,
-        progress: Progress | None,
+        progress: Callable[[int, int], object] | None,
         standard_output: BinaryIO | None,
         processes: Processes,
     ):
@@ -144,8 +154,6 @@ class Restoring:
 
     def _prepare(self) -> None:
         """Makes the output folder and writes the kernels that are known before a picture is restored."""
-        if self._jobs_left:  # before the first picture is estimated, which takes seconds
-            choose_precision(self.request.precision, choose_device(self.request.device))
         if self.request.output != STANDARD_STREAM:
             with prefix_errors("output"):
                 make_folder(self.request.output)
@@ -239,8 +247,7 @@ class Restoring:
 
     def _make_folder(self, folder: Path) -> None:
         if folder not in self._folders:
-            with prefix_errors("output"):
-                make_folder(folder)
+            make_folder(folder)
             self._folders.add(folder)
 
     def _advance(self, pixels: int) -> None:

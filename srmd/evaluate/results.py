@@ -100,7 +100,7 @@ def _pictures_of_folder(folder: Path, request: TestRequest, results: set[str], p
         pictures = [path for path in scan.pictures if os.path.realpath(path) not in results]
         if not pictures and not scan.unreadable:
             where = "in it or its subfolders" if request.recursive else "directly inside it"
-            found = "only results of earlier runs" if scan.pictures else scan.describe_others_and_folders()
+            found = "only results of earlier runs" if scan.pictures else scan.describe_others()
             raise InputError(f"{folder}: expected pictures {where}, found {found}")
     plan.others += scan.others
     plan.excluded += scan.excluded

@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 from srmd.base.errors import InputError, prefix_errors
-from srmd.base.files import make_folder
+from srmd.base.files import check_folder, make_folder
 from srmd.config import AUTO, NamedDegradation, NamedKernel, TestRequest
 from srmd.evaluate.results import RestoringJob
 from srmd.kernel.files import is_kernel_output
@@ -16,14 +16,18 @@ class SavedKernels:
     """The kernel files of a run over LR pictures.
 
     A given kernel is one file. Estimated ones are a file for a single picture, or a .mat for each picture in a folder,
-    named after the results. Raises InputError if a file is asked for and there are several pictures, or if a file would
-    overwrite an input.
+    named after the results. Raises InputError if a file is asked for and there are several pictures, if a file would
+    overwrite an input, or if the folder cannot be written to.
     """
 
     def __init__(self, request: TestRequest, jobs: list[RestoringJob]):
         self._path, self._is_estimated = request.save_kernel, request.kernel == AUTO
         self._files: dict[RestoringJob, Path] = {}
-        if self._path is None or not self._is_estimated:
+        if self._path is None:
+            return
+        with prefix_errors("save_kernel"):
+            check_folder(self._folder)
+        if not self._is_estimated:
             return
         if not is_kernel_output(self._path):
             self._files = _files_in_folder(self._path, jobs)
@@ -33,6 +37,10 @@ class SavedKernels:
         else:
             self._files = dict.fromkeys(jobs, self._path)
         self._check_nothing_is_overwritten(request)
+
+    @property
+    def _folder(self) -> Path:
+        return self._path.parent if is_kernel_output(self._path) else self._path
 
     def _check_nothing_is_overwritten(self, request: TestRequest) -> None:
         inputs = {path.resolve() for path in request.input_paths}
@@ -45,7 +53,7 @@ class SavedKernels:
         if self._path is None:
             return
         with prefix_errors("save_kernel"):
-            make_folder(self._path.parent if is_kernel_output(self._path) else self._path)
+            make_folder(self._folder)
         if not self._is_estimated:
             save_kernels([kernel.array for kernel in applied.kernels], self._path)
 

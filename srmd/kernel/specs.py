@@ -31,6 +31,14 @@ def parse_kernels(spec: str, size: int = KERNEL_SIZE) -> list[NDArray]:
     return read_kernels(Path(spec))
 
 
+def mean_width(spec: str) -> float:
+    """The geometric mean of the widths of a Gaussian's specification, in HR pixels; 0 for `delta`."""
+    if spec == "delta":
+        return 0.0
+    widths = [float(width) for width in spec.removeprefix("gaussian:").split(",")[:2]]
+    return math.sqrt(widths[0] * widths[-1])
+
+
 def read_kernel(path: str | Path, index: int | None = None) -> NDArray:
     """A kernel of a .mat, .npy, .png, .txt or .csv file, (k, k), k odd, sum 1.
 

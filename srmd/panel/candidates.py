@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-
+from srmd.kernel.specs import mean_width
 from srmd.panel.settings import BOUNDS, Settings
 
 CANDIDATE_SIDE = 192  # SR pixels
@@ -44,14 +43,6 @@ def _widths(kernel_spec: str) -> list[float]:
     width = mean_width(kernel_spec)
     first = max(width + WIDTH_STEPS[0], 0.0)
     return [round(min(first + step - WIDTH_STEPS[0], BOUNDS["width"].maximum), 2) for step in WIDTH_STEPS]
-
-
-def mean_width(kernel_spec: str) -> float:
-    """The geometric mean of the widths of `delta`, which are 0, or of a Gaussian."""
-    if kernel_spec == "delta":
-        return 0.0
-    widths = [float(width) for width in kernel_spec.removeprefix("gaussian:").split(",")[:2]]
-    return float(np.sqrt(widths[0] * widths[-1]))
 
 
 def _noise_levels(noise_level: float) -> tuple[float, float, float]:

@@ -51,5 +51,5 @@ def format_flags(choice: FileChoice, name: str, scale: int) -> list[str]:
 
 
 def name_flags(message: str) -> str:
-    """A message of the library, with the flags that started the page in place of its arguments in backquotes."""
-    return re.sub(r"`(\w+)`", r"--\1", message)
+    """A message of the library, with flags in place of its arguments in backticks: `engine=torch` is --engine=torch."""
+    return re.sub(r"`(\w+)(=[^`]*)?`", r"--\1\2", message)

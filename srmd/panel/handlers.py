@@ -12,10 +12,10 @@ from PIL import Image, ImageDraw
 from srmd.base.errors import InputError
 from srmd.config import AUTO, PanelRequest
 from srmd.panel import markup
-from srmd.panel.command import command_line, format_flags, tile_flags
+from srmd.panel.command import command_line, format_flags, name_flags, tile_flags
 from srmd.panel.download import FileChoice
 from srmd.panel.layout import QUALITY, Controls
-from srmd.panel.session import Session
+from srmd.panel.session import Session, Told
 from srmd.panel.sessions import Sessions
 from srmd.panel.settings import (
     BOUNDS,
@@ -26,6 +26,7 @@ from srmd.panel.settings import (
     chosen_noise_level,
     number_between,
 )
+from srmd.panel.whole import WholeRun
 
 PROGRESS_INTERVAL = 0.25  # seconds
 Updates = dict[gr.components.Component, object]
@@ -133,16 +134,26 @@ class Handlers:
         finally:  # also if the tab was closed
             if not run.ended.is_set():
                 run.cancel()
-        buttons = {controls.restore: gr.update(interactive=True), controls.cancel: gr.update(interactive=False)}
+        yield {controls.restore: gr.update(interactive=True), controls.cancel: gr.update(interactive=False)}
+        yield from self._show_end(session, run, choice, told)
+
+    def _show_end(self, session: Session, run: WholeRun, choice: FileChoice, told: Told) -> Iterator[Updates]:
+        """Shows the link to the result of a run that has ended, or why there is none."""
+        controls = self._controls
         if run.error is not None:
-            yield buttons | {controls.progress: markup.message(f"It failed: {run.error}", is_error=True)}
+            reason = name_flags(str(run.error))
+            yield {controls.progress: markup.message(f"It failed: {reason}", is_error=True)}
         elif run.result is None:
-            yield buttons | {controls.progress: markup.message("Cancelled.")}
+            yield {controls.progress: markup.message("Cancelled.")}
         else:
             yield {controls.progress: markup.message("Writing the file …")}
-            file = session.encode(choice)
+            try:
+                file = session.encode(choice)
+            except InputError:  # the format cannot hold a picture of this size
+                yield {controls.progress: ""}
+                raise
             link = "" if file is None else markup.download_link(run.result, file, told)
-            yield buttons | {controls.progress: "", controls.download: link}
+            yield {controls.progress: "", controls.download: link}
 
     def cancel(self, *_values: object, tab: str) -> Iterator[Updates]:
         """Ends the run of the whole picture."""

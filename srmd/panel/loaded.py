@@ -14,13 +14,12 @@ from srmd.degradation import upsample
 from srmd.pictures.files import over_white, read_picture
 from srmd.pictures.picture import Picture, as_floats, has_equal_channels, quantise
 from srmd.pictures.transparency import spread_visible_colours
-from srmd.restore.part import Part, with_halo
+from srmd.restore.part import BICUBIC_HALO, Part, with_halo
 
 CROP = 256  # largest side of the crop in LR pixels
 CROP_SR = 512  # largest side of the crop in SR pixels
 OVERVIEW = 640  # largest side in pixels of the whole picture as it is shown
 STRIP = 256  # rows of the whole picture that are floats at a time, which bounds the memory
-BICUBIC_HALO = 2  # LR pixels that bicubic upscaling reads around a pixel
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,11 +1,6 @@
 """The pieces of HTML on the page: what was found, the kernel, progress, messages and the link to the result."""
 
-import base64
 import html
-import io
-
-from numpy.typing import NDArray
-from PIL import Image
 
 from srmd.config import AUTO
 from srmd.jpeg.tables import JpegTables
@@ -16,6 +11,7 @@ from srmd.panel.settings import Settings
 from srmd.panel.whole import Result
 from srmd.restore.estimate import Estimate
 from srmd.restore.jpeg import ToldJpeg
+from srmd.show.page import data_uri
 from srmd.show.pictures import kernel_picture
 
 SOURCES = {"file": "from the file", "estimated": "estimated"}
@@ -72,19 +68,12 @@ def _quality(tables: JpegTables) -> str:
 
 def kernel_figure(told: Told) -> str:
     """The kernel as a picture with its name below."""
-    source = png_address(kernel_picture(told.kernel[None], zoom=1))
+    source = data_uri(kernel_picture(told.kernel[None], zoom=1))
     name = html.escape(told.kernel_spec)
     return (
         f'<figure class="kernel"><img src="{source}" alt="Blur kernel {name}: white is its largest value">'
         f"<figcaption>kernel {name}</figcaption></figure>"
     )
-
-
-def png_address(pixels: NDArray) -> str:
-    """Pixels (H, W, 3) as the address of a picture that holds its content."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def message(text: str, is_error: bool = False) -> str:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from srmd.backends.choice import check_backend
 from srmd.base.errors import InputError, prefix_errors
 from srmd.config import PanelRequest
 from srmd.jpeg.tables import JpegTables
@@ -22,7 +23,9 @@ class PanelNetworks:
     """
 
     def __init__(self, request: PanelRequest):
-        """Raises InputError if the given network can't be read, or if no blur can be estimated for it."""
+        """Raises InputError if the given network can't be read, if no blur can be estimated for it, or if this machine
+        can't run it as the request says.
+        """
         self.request = request
         self._given: Weights | None = None
         self._weights: dict[Path, Weights] = {}
@@ -30,14 +33,19 @@ class PanelNetworks:
         self._estimators: dict[int, BlindEstimator] = {}
         if request.weights is None:
             self.scales = tuple(scale for scale in SCALES if scale in shipped_networks(noisy=True))
+            self._check_backend(NetworkConfig())
             return
         self._given = read_weights_with_pca(request.weights, request.pca)
         self._weights[request.weights] = self._given
+        self._check_backend(self._given.network.config)
         scale = self._given.network.config.scale
         with prefix_errors("weights"):
             estimator_file(scale)
             check_kernel_can_be_estimated(scale, {self._given.downsampler})
         self.scales = (scale,)
+
+    def _check_backend(self, config: NetworkConfig) -> None:
+        check_backend(config, self.request.device, self.request.engine, self.request.precision)
 
     def takes_noise_level(self) -> bool:
         """Whether a network can be told a noise level."""

@@ -24,7 +24,7 @@ def serve(request: PanelRequest, announce: Callable[[str], object]) -> None:
     """Serves the page until Ctrl-C or a signal ends the process; then all files of the page are removed.
 
     `announce` is called with the address of the page once it can be opened.
-    Raises InputError if the port is in use or the network can't be read.
+    Raises InputError if the port can't be used, or if the network can't be read or run.
     """
     with _listening(request.port) as listener, private_folder() as folder:
         os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(folder)}
@@ -92,11 +92,12 @@ def _listening(port: int | None) -> Iterator[socket.socket]:
         try:
             listener.bind((HOST, candidate))
             listener.listen()
-        except OSError:
+        except OSError as error:
             listener.close()
+            reason = error.strerror
             continue
         with listener:
             yield listener
             return
-    found = f"{ports[0]} in use" if len(ports) == 1 else f"{ports[0]} to {ports[-1]} in use"
+    found = f"{port}: {reason}" if port is not None else f"{ports[0]} to {ports[-1]} in use"
     raise InputError(f"expected a free port, found {found}", "port")

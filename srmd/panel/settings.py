@@ -96,9 +96,10 @@ class Blur(NamedTuple):
             wide, narrow, angle = narrow, wide, angle + 90
         if wide == 0:
             return "delta"
-        if wide == narrow:
+        narrow = max(narrow, MIN_WIDTH)
+        if wide <= narrow:
             return f"gaussian:{wide:g}"
-        return f"gaussian:{wide:g},{max(narrow, MIN_WIDTH):g},{angle % 180:g}"
+        return f"gaussian:{wide:g},{narrow:g},{angle % 180:g}"
 
 
 def chosen_blur(settings: Settings, found: Estimate) -> Blur:

@@ -25,13 +25,11 @@ class FolderScan:
     unreadable: dict[Path, str] = field(default_factory=dict)  # the system's message for each folder it cannot list
 
     def describe_others(self) -> str:
-        """Number and suffix of the files that are no pictures, such as `3 .txt, 1 without a suffix`."""
-        return ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in self.others.most_common(3))
-
-    def describe_others_and_folders(self) -> str:
-        """The same with the number of subfolders that are not read, or `no file`."""
-        folders = f"{self.folders} folder{'s' if self.folders > 1 else ''}" if self.folders else ""
-        return ", ".join(filter(None, [self.describe_others(), folders])) or "no file"
+        """What is no picture, such as `3 .txt, 1 without a suffix, 2 folders`; `no file` if there is nothing."""
+        parts = [f"{count} {suffix or 'without a suffix'}" for suffix, count in self.others.most_common(3)]
+        if self.folders:
+            parts.append(f"{self.folders} folder{'s' if self.folders > 1 else ''}")
+        return ", ".join(parts) or "no file"
 
 
 def list_pictures(folder: Path, recursive: bool = False) -> list[Path]:
@@ -44,7 +42,7 @@ def list_pictures(folder: Path, recursive: bool = False) -> list[Path]:
     pictures = [path for path in scan.pictures if path.is_file()]
     if not pictures:
         where = "inside it or its subfolders" if recursive else "directly inside it"
-        raise InputError(f"{folder}: expected pictures {where}, found {scan.describe_others_and_folders()}")
+        raise InputError(f"{folder}: expected pictures {where}, found {scan.describe_others()}")
     return pictures
 
 

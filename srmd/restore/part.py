@@ -6,6 +6,7 @@ from srmd.degradation import Degradation
 from srmd.restore.restorer import Restorer
 
 Part = tuple[slice, slice]  # rows and columns
+BICUBIC_HALO = 2  # LR pixels that bicubic upscaling reads around a pixel
 
 
 def with_halo(part: Part, size: tuple[int, int], halo: int, scale: int) -> tuple[Part, Part]:

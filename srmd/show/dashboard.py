@@ -139,6 +139,7 @@ class Dashboard:
         if self._state == "off":
             return
         with self._lock:
+            self._windows.pop(window, None)  # so that it becomes the newest one
             self._windows[window] = content
             self._unsent.add(window)
         self._wake.set()
@@ -218,7 +219,7 @@ class Dashboard:
         if sent is not None and not client.win_exists(sent):  # the server was restarted, or its page was cleared
             self._send_all_again()
         with self._lock:
-            windows = [window for window in self._windows if window in self._unsent]  # in the order of their creation
+            windows = [window for window in self._windows if window in self._unsent]  # the newest one comes last
             self._unsent.clear()
         for window in windows:
             if (content := self._copy(window)) is not None:

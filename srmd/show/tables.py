@@ -36,4 +36,4 @@ def _table_row(row: dict, width: int) -> str:
 
 def _difference(row: dict, first: str, second: str) -> str:
     difference = row[first] - row[second]
-    return "–" if np.isnan(difference) else f"{difference:.2f}"  # NaN where both PSNRs are infinite
+    return "–" if np.isnan(difference) else f"{difference:z.2f}"  # NaN where both PSNRs are infinite; z: no -0.00

@@ -161,10 +161,9 @@ def run_config(arguments: dict) -> TrainConfig:
     if not resuming:
         raise InputError(f"{folder} holds a run already; `resume` continues it", "output")
     stored = _read_config(folder / "config.json")
-    for name in arguments.keys() - CHANGEABLE_FIELDS - {"command"}:
-        if arguments[name] != getattr(stored, name):
-            stored_value = _describe_value(name, getattr(stored, name))
-            found = _describe_value(name, arguments[name])
+    for name, value in arguments.items():
+        if name not in CHANGEABLE_FIELDS and name != "command" and value != getattr(stored, name):
+            stored_value, found = _describe_value(name, getattr(stored, name)), _describe_value(name, value)
             raise InputError(f"the run in {folder} was started with {stored_value}, found {found}", name)
     changed = {name: arguments[name] for name in arguments.keys() & CHANGEABLE_FIELDS}
     return replace(stored, **changed | {"output": folder, "resume": str(folder)})

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from srmd.backends.backend import Backend, make_network_function
+from srmd.backends.ncnn import ncnn_files
 from srmd.base.errors import InputError
 from srmd.model import SRMD, NetworkConfig
 
@@ -50,6 +51,15 @@ def test_16_bit_backends_return_float32_and_round_little(head: str, precision: s
     assert sr.dtype == torch.float32
     expected = make_network_function(network, TORCH)(lr, degradation_map)
     assert 0 < (sr - expected).abs().max() < 0.02
+
+
+def test_a_failure_of_ncnn_is_an_error_and_no_crash(monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("ncnn", reason="ncnn is not installed (requirements-engines.txt)")
+    param, binary = ncnn_files(SRMD(NetworkConfig(features=4, layers=3)))
+    monkeypatch.setattr("srmd.backends.ncnn.ncnn_files", lambda network: (param.replace(" sr ", " other "), binary))
+    run = make_network_function(SRMD(NetworkConfig(features=4, layers=3)), NCNN)
+    with pytest.raises(RuntimeError, match="ncnn failed to restore"):
+        run(torch.rand(1, 3, 8, 8), torch.rand(1, 16, 1, 1))
 
 
 def test_a_network_that_ncnn_does_not_load_is_an_error(monkeypatch: pytest.MonkeyPatch):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from srmd.base.errors import InputError
-from srmd.base.files import TEMPORARY_FILES, atomic_write, make_folder
+from srmd.base.files import TEMPORARY_FILES, atomic_write, check_folder, make_folder
 
 with suppress(ImportError):  # Windows has none
     import fcntl
@@ -119,8 +119,18 @@ def read_only_folder(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_folder_that_cannot_be_written_to_is_refused(read_only_folder: Path):
-    with pytest.raises(InputError, match="expected a folder to write to, found: no permission"):
-        make_folder(read_only_folder)
+    for path, refuse in ((read_only_folder, make_folder), (read_only_folder / "a" / "b", check_folder)):
+        with pytest.raises(InputError, match="expected a folder to write to, found: no permission"):
+            refuse(path)
+
+
+def test_a_folder_is_checked_without_being_created(tmp_path: Path):
+    check_folder(tmp_path)
+    check_folder(tmp_path / "a" / "b")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"file/sub: expected a folder to write to, found a file at .*file$"):
+        check_folder(tmp_path / "file" / "sub")
 
 
 def test_a_folder_is_created_with_its_parents_or_refused_if_a_file_is_in_the_way(tmp_path: Path):

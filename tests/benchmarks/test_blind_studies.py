@@ -12,6 +12,7 @@ from srmd.degradation import Degradation, degrade
 from srmd.kernel.families import gaussian
 from srmd.kernel.window import centre_offset
 from srmd.pictures.photos import builtin_test_pictures
+from srmd.restore.estimate import Estimate
 
 
 def hr_part(height, width):
@@ -46,6 +47,16 @@ def test_the_study_of_halves_ranks_the_truth_first_and_prints_its_scores():
     assert scores["truth"] > scores["bicubic"] + 1
     text = blind_halves.table(study, [hr_part(160, 320)], [halves])
     assert f"| width 0.6, 1.8; noise 0, 20 | {scores['bicubic']:.2f} | {scores['one estimate']:.2f} |" in text
+
+
+@pytest.mark.slow
+def test_one_estimate_has_the_window_of_the_network_that_is_told_it():
+    study = HalvesStudy(4)
+    for noise_level in (0.0, 9.0):
+        size = study._restorers[noise_level > 0].config.kernel_size
+        kernels = study._uniform(Estimate((3.0, 3.0), 0.0, noise_level, 0.9)).kernels
+        assert kernels.shape[-2:] == (size, size)
+    assert study._restorers[False].config.kernel_size == 21
 
 
 def second_moments(kernel):

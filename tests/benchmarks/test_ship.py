@@ -74,7 +74,7 @@ def test_the_metadata_of_a_shipped_network_have_its_training_and_scores(shipped:
 
 
 def test_the_tables_of_the_documents_are_those_of_the_shipped_files():
-    networks = card.shipped()
+    networks = card.shipped_metadata()
     texts = {name: (card.ROOT / name).read_text() for name in ("README.md", "docs/results.md", "weights/README.md")}
     assert card.summary(networks, card.SHORT_SUMMARY) in texts["README.md"]
     assert card.summary(networks) in texts["docs/results.md"]
@@ -84,7 +84,7 @@ def test_the_tables_of_the_documents_are_those_of_the_shipped_files():
 
 
 def test_the_entries_for_openmodeldb_are_those_of_the_shipped_files():
-    networks = card.shipped()
+    networks = card.shipped_metadata()
     names = {f"{card.database_id(*item)}.json" for item in networks.items()}
     assert {path.name for path in card.MODELS.glob("*.json")} == names
     for path in network_files():

@@ -262,6 +262,7 @@ INVALID = [
     (f"{TRAIN} --visdom=localhost", "--visdom", "'localhost'"),
     (f"{TRAIN} --debug=1", "--debug", "'1'"),
     ("--mode=panel --port=70000", "--port", "'70000'"),
+    ("--mode=panel --pca=red.png", "--pca", "expected --weights with it"),
 ]
 
 

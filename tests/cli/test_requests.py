@@ -110,6 +110,21 @@ def test_the_default_network_depends_on_scale_and_assumed_noise(monkeypatch: pyt
         assert parse([TEST, *arguments.split()]).weights.stem == name
 
 
+@pytest.mark.parametrize(
+    ("flags", "name"),
+    [
+        ("--jpeg=50", "srmdj_x2"),
+        ("--jpeg=50 --assumed_jpeg=off", "srmdj_x2"),
+        ("--assumed_jpeg=50", "srmdj_x2"),
+        ("--assumed_jpeg=auto --assumed_noise_level=auto", "srmdj_x2"),
+        ("--assumed_jpeg=off", "srmdnf_x2"),
+    ],
+)
+def test_the_network_for_jpegs_is_used_where_compression_is_applied_or_assumed(flags: str, name: str):
+    request = parse([TEST, *flags.split()])
+    assert (request.weights.stem, request.jpeg_weights) == (name, None)
+
+
 def test_what_is_not_given_is_estimated_for_lr_pictures_only():
     request = parse(["red.png"])
     assert (request.kernel, request.noise_level) == ("auto", "auto")

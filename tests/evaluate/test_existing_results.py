@@ -39,6 +39,19 @@ def test_an_existing_result_is_skipped_if_its_settings_are_equal(capsys: pytest.
     assert "skipped 1, which were restored before with equal settings" in capsys.readouterr().out
 
 
+def test_a_picture_that_is_gone_is_left_out_even_if_its_result_exists(capsys: pytest.CaptureFixture):
+    for name in ("in/a.png", "in/b.png"):
+        picture(name)
+    assert restore("--input", "in/a.png") == 0
+    Path("in/a.png").unlink()
+    Path("in/a.png").symlink_to("nowhere.png")
+    before = contents()
+    assert restore("--input", "in") == 1
+    assert capsys.readouterr().err == "1 of 2 pictures were left out: in/a.png\n"
+    assert files() == ["a.png", "b.png", "metrics.json"]
+    assert contents()["out/a.png"] == before["out/a.png"]
+
+
 @pytest.mark.parametrize(
     ("flags", "kernel", "weights", "difference"),
     [

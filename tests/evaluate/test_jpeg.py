@@ -174,9 +174,16 @@ def test_a_dry_run_lists_jpegs_and_writes_nothing(capsys: pytest.CaptureFixture)
     assert left_out.startswith("left out: c.jpg: a broken picture (image file is truncated")
     assert summary == "nothing was written; this would restore 1, skip 1 and leave out 1"
     assert restore(*flags, "--jpeg=50", weights="told.safetensors") == 2
-    assert "a.png" in (error := capsys.readouterr().err)
-    assert "jpeg" in error
+    assert "out/a.png exists and was made with other settings: jpeg; " in capsys.readouterr().err
     assert contents(".") == before
+
+
+def test_another_quality_is_one_difference_from_an_existing_result(capsys: pytest.CaptureFixture):
+    photo("b.png")
+    for quality, code in ((50, 0), (75, 2)):
+        flags = ["--noise_level=0", f"--jpeg={quality}"]
+        assert restore("--input", "b.png", *flags, weights="told.safetensors") == code
+    assert "out/b.png exists and was made with other settings: jpeg; " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("grey", [False, True])

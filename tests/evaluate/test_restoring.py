@@ -10,6 +10,7 @@ from PIL import Image
 
 from picture_files import open_picture
 from small_restoring import BASE, contents, exif_with_orientation, files, metrics, picture, restore, write_network
+from srmd.backends import choice
 from srmd.cli.requests import parse
 from srmd.evaluate import restoring, results
 
@@ -199,6 +200,41 @@ def test_a_dry_run_leaves_out_what_the_format_cannot_hold(capsys: pytest.Capture
     assert restore("--input", "in", "--format=webp", "--dry_run") == 2
     reason = "expected sides of up to 16383 pixels in WEBP, found 16400×2"
     assert f"left out: in/wide.png: {reason}\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--device=cuda:31", "--device: this machine has "),
+        ("--precision=fp16", "--precision: fp16 is for GPUs, found the CPU as the device"),
+        ("--engine=ncnn", "--engine: ncnn is not installed: "),
+        ("--output=file/out", "--output: file/out: expected a folder to write to, found a file at file"),
+        ("--save_kernel=file/kernel.png", "--save_kernel: file: expected a folder to write to, found a file"),
+    ],
+)
+def test_a_dry_run_refuses_what_the_run_would_refuse(
+    flag: str, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    monkeypatch.setattr(choice, "is_installed", lambda engine: False)
+    picture("in/a.png")
+    Path("file").touch()
+    for further in ((), ("--dry_run",)):
+        assert restore("--input", "in", flag, *further) == 2
+        assert capsys.readouterr().err.startswith(message)
+        assert not Path("out").exists()
+
+
+def test_a_dry_run_leaves_out_what_a_file_in_the_output_folder_keeps_from_being_written(capsys: pytest.CaptureFixture):
+    for name in ("in/a.png", "in/sub/b.png"):
+        picture(name)
+    Path("out").mkdir()
+    Path("out/sub").touch()
+    for further in (("--dry_run",), ()):
+        assert restore("--input", "in", "--recursive", *further) == 1
+        captured = capsys.readouterr()
+        assert captured.err.endswith("1 of 2 pictures were left out: in/sub/b.png\n")
+        assert "in/sub/b.png: out/sub: expected a folder to write to, found a file\n" in captured.out
+    assert files() == ["a.png", "metrics.json", "sub"]
 
 
 def test_pictures_that_a_noise_map_does_not_fit_are_left_out(capsys: pytest.CaptureFixture):

@@ -17,6 +17,11 @@ def test_specifications_of_delta_and_gaussians_are_parsed():
     np.testing.assert_allclose(parse_kernel("gaussian:2.6,1.0,30"), gaussian_by_loops(2.6, 1, 30), atol=1e-14)
 
 
+def test_the_mean_width_of_a_specification_is_geometric():
+    widths = {"delta": 0, "gaussian:1.3": 1.3, "gaussian:2,0.5,30": 1}
+    assert {spec: specs.mean_width(spec) for spec in widths} == pytest.approx(widths)
+
+
 @pytest.mark.parametrize("spec", BAD_SPECS)
 def test_an_invalid_specification_is_refused_in_one_line_that_contains_it(spec):
     with pytest.raises(InputError) as error:

@@ -12,6 +12,9 @@ from types import SimpleNamespace
 import pytest
 
 from panel_pictures import write_photo
+from srmd.base.errors import InputError
+from srmd.config import PanelRequest
+from srmd.panel.server import serve
 
 ROOT = Path(__file__).parents[2]
 
@@ -75,6 +78,15 @@ def test_a_path_that_a_browser_sends_is_not_opened(server, tmp_path):
     assert "expected an uploaded picture, found another path" in stream
     assert "120×96" not in stream
     assert secret.exists()
+
+
+def test_a_port_that_cannot_be_used_is_refused_with_the_reason():
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(InputError, match=rf"^port: expected a free port, found {port}: Address already in use$"):
+            serve(PanelRequest(port=port), print)
 
 
 def test_without_gradio_one_line_names_the_command_that_installs_it():

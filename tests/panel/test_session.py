@@ -22,7 +22,7 @@ from srmd.config import PanelRequest
 from srmd.kernel.families import gaussian
 from srmd.model import SRMD, NetworkConfig
 from srmd.panel.cancel import Cancelled
-from srmd.panel.command import command_line, format_flags, tile_flags
+from srmd.panel.command import command_line, format_flags, name_flags, tile_flags
 from srmd.panel.download import FileChoice, ResultFile, result_file
 from srmd.panel.networks import PanelNetworks
 from srmd.panel.session import Compute, Session
@@ -259,6 +259,21 @@ def test_a_given_network_of_the_noise_free_kind_is_told_no_noise_level(tmp_path:
     assert (networks.scales, told.weights, told.noise_level) == ((3,), weights, 0)
     text = command_line(networks.request, "a.png", Settings(scale=3, width=1), told, False, [])
     assert shlex.split(text)[2:4] == [f"--weights={weights}", "--kernel=gaussian:1"]
+
+
+def test_a_device_or_a_precision_that_this_machine_lacks_is_refused_before_the_page_is_served():
+    given = shipped_folder("weights") / "srmdnf_x3.safetensors"
+    for weights in (None, given):
+        with pytest.raises(InputError, match=r"^device: this machine has \d+ CUDA devices, found cuda:31$"):
+            PanelNetworks(PanelRequest(weights=weights, device="cuda:31"))
+        with pytest.raises(InputError, match=r"^precision: fp16 is for GPUs"):
+            PanelNetworks(PanelRequest(weights=weights, device="cpu", precision="fp16"))
+
+
+def test_arguments_in_messages_of_the_library_become_flags():
+    assert name_flags("ncnn is broken; `engine=torch` works, `lr` is too high") == (
+        "ncnn is broken; --engine=torch works, --lr is too high"
+    )
 
 
 def test_a_network_of_the_package_with_a_larger_window_is_told_the_whole_kernel(

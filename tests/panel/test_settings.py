@@ -50,6 +50,8 @@ def test_an_empty_field_is_an_error_in_words():
         ({"angle": 180}, "gaussian:1.9,1.2,0"),
         ({"width": 0}, "delta"),
         ({"width": 1, "second_width": 0}, "gaussian:1,0.05,30"),
+        ({"width": 0.04, "second_width": 0}, "gaussian:0.04"),  # below the smallest second width
+        ({"width": 0, "second_width": 0.05}, "gaussian:0.05"),
     ],
 )
 def test_what_is_not_set_is_what_was_found(values: dict, kernel: str):

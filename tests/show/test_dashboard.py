@@ -114,11 +114,13 @@ def test_without_visdom_the_dashboard_is_off_and_one_message_is_logged(monkeypat
 
 def test_only_the_newest_pictures_are_kept(port, tmp_path):
     with open_dashboard(f"http://127.0.0.1:{port}", "srmd_many", False, log=str) as board:
-        for number in range(dashboard.MAX_PICTURES + 1):
+        for number in range(dashboard.MAX_PICTURES):
+            board.image("kernel", np.zeros((4, 4, 3), np.uint8))  # is changed with each of them
             board.image(f"picture {number}", np.zeros((4, 4, 3), np.uint8))
         server = visdom_server.start(port, tmp_path)  # after all pictures, so that none was sent before
         try:
-            eventually(lambda: window(port, "srmd_many", f"picture {dashboard.MAX_PICTURES}"))
+            eventually(lambda: window(port, "srmd_many", f"picture {dashboard.MAX_PICTURES - 1}"))
+            assert window(port, "srmd_many", "kernel")
             assert window(port, "srmd_many", "picture 1")
             assert not window(port, "srmd_many", "picture 0")
         finally:

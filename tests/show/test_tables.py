@@ -33,5 +33,9 @@ def test_the_gain_is_a_dash_if_both_psnrs_are_infinite():
     assert table([row("a", psnr_y=math.inf, bicubic_psnr_y=math.inf)]).splitlines()[1].endswith(" –")
 
 
+def test_no_gain_has_no_sign():
+    assert table([row("a", psnr_y=30.0, bicubic_psnr_y=30.001)]).splitlines()[1].endswith(" 0.00")
+
+
 def test_the_mean_with_an_infinite_psnr_is_infinite():
     assert math.isinf(mean_row([row("a", psnr_y=math.inf), row("b")])["psnr_y"])

@@ -84,6 +84,14 @@ def test_resuming_with_another_number_of_threads_names_the_default():
         run_config({"output": Path("runs/a"), "resume": "", "threads": 3})
 
 
+def test_of_several_changed_settings_the_first_one_is_named():
+    start_run("runs/a")
+    changed = {"steps": 9, "lr": 0.5, "loss": "l2", "patch_size": 9, "batch_size": 3}
+    for names in (list(changed), list(reversed(changed))):
+        with pytest.raises(InputError, match=f"^{names[0]}: the run in runs/a was started with"):
+            run_config({"resume": "runs/a"} | {name: changed[name] for name in names})
+
+
 def test_resuming_with_the_same_value_is_allowed():
     start_run("runs/a", steps=7)
     assert run_config({"output": Path("runs/a"), "resume": "", "steps": 7}).steps == 7
