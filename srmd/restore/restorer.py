@@ -103,6 +103,8 @@ class Restorer:
         if tile != "auto" and not (isinstance(tile, Integral) and tile >= 1):
             raise InputError(f"expected auto or a whole number of LR pixels, found {tile!r}", "tile")
         tile = None if tile == "auto" else int(tile)
+        if not isinstance(self_ensemble, bool | np.bool_):
+            raise InputError(f"expected True or False, found {self_ensemble!r}", "self_ensemble")
         of_file = self._tables_of(picture, jpeg)
         known_kernel, known_noise_level = self._known_kernel(kernel), self._known_noise_level(noise_level)
         rgb, alpha = pixels.rgb, pixels.alpha

@@ -260,6 +260,7 @@ INVALID = [
     (f"{TRAIN} --visdom=localhost", "--visdom", "'localhost'"),
     (f"{TRAIN} --debug=1", "--debug", "'1'"),
     ("--mode=panel --port=70000", "--port", "'70000'"),
+    ("--mode=panel empty", "--input", "empty: expected a picture, found a folder"),
 ]
 
 
