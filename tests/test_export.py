@@ -232,4 +232,4 @@ def test_a_kernel_that_the_network_describes_badly_is_warned_of(capsys: pytest.C
     kernel[3, 2:12] = 0.1
     np.save("motion.npy", kernel)
     assert export("--weights=net.safetensors", "--export_format=ncnn", "--bake", "--kernel=motion.npy") == 0
-    assert "warning: the network's kernel code describes motion.npy badly" in capsys.readouterr().out
+    assert "warning: the network's kernel code describes the kernel motion.npy badly" in capsys.readouterr().out

@@ -86,6 +86,13 @@ def test_floats_are_not_rounded_and_the_seed_determines_the_noise():
         (torch.zeros(3, 0, 8), {"kernel": "delta"}, "picture: expected a tensor .* found 3×0×8"),
         (Image.new("RGB", (0, 5)), {"kernel": "delta"}, "picture: expected pixels, found 0×5"),
         (np.ma.masked_array(RGB), {"kernel": "delta"}, "picture: expected a NumPy array, .* found MaskedArray"),
+        (torch.zeros(3, 8, 8).to_sparse(), {"kernel": "delta"}, "picture: expected a dense tensor .* torch.sparse_coo"),
+        (
+            torch.zeros(3, 8, 8, device="meta"),
+            {"kernel": "delta"},
+            "picture: expected a dense tensor .* without values",
+        ),
+        (RGB, {"kernel": "delta", "self_ensemble": "no"}, "self_ensemble: expected True or False, found 'no'"),
         ("photo.png", {"kernel": "delta"}, "picture: expected a NumPy array, a tensor or a PIL picture, found str"),
     ],
 )
@@ -101,6 +108,16 @@ def test_whole_numbers_of_numpy_are_whole_numbers(restorer: srmd.Restorer):
     assert np.array_equal(restorer.restore(RGB, "delta", np.int64(5), tile=np.int64(16)), expected)
     expected = srmd.degrade(RGB, noise_level=5, scale=2, seed=3)
     assert np.array_equal(srmd.degrade(RGB, noise_level=5, scale=np.int64(2), seed=np.int64(3)), expected)
+
+
+def test_the_order_of_bytes_of_an_array_does_not_matter(restorer: srmd.Restorer):
+    deep = RGB.astype(np.uint16) * 257
+    sr = restorer.restore(deep.astype(">u2"), "delta", 0)  # as other libraries read 16-bit PNG and TIFF files
+    assert sr.dtype == np.uint16
+    np.testing.assert_array_equal(sr, restorer.restore(deep, "delta", 0))
+    lr = (RGB / 255).astype(">f4")
+    np.testing.assert_array_equal(restorer.restore(lr, "delta", 0), restorer.restore(lr.astype("<f4"), "delta", 0))
+    np.testing.assert_array_equal(srmd.degrade(deep.astype(">u2")), srmd.degrade(deep))
 
 
 def test_srmdnf_accepts_no_noise_level(tmp_path: Path):
@@ -218,3 +235,5 @@ def test_read_kernel_reads_a_kernel_of_a_file_by_its_index(tmp_path: Path):
         srmd.read_kernel(tmp_path / "k.npy")
     with pytest.raises(srmd.InputError, match=r"index: .* holds 2 kernels, 0 to 1; found 2"):
         srmd.read_kernel(tmp_path / "k.npy", 2)
+    with pytest.raises(srmd.InputError, match=r"^path: expected the path of a kernel file, found NoneType"):
+        srmd.read_kernel(None)

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from srmd.base.errors import InputError
@@ -35,11 +36,18 @@ class _ConsoleHandler(logging.Handler):
         from tqdm import tqdm
 
         arguments = record.args if isinstance(record.args, tuple) else ()
-        arguments = tuple(one_line(value) if isinstance(value, InputError) else value for value in arguments)
+        arguments = tuple(map(_shown, arguments))
         prefix = "warning: " if record.levelno >= logging.WARNING else ""
         message = name_flags(str(record.msg))  # before file names are inserted, which may also contain backticks
         with name_in_errors(STANDARD_OUTPUT):
             tqdm.write(printable(prefix + (message % arguments if arguments else message)))
+
+
+def _shown(value: object) -> object:
+    """An argument of a message on one line: errors name flags, and line feeds in the names of files are escaped."""
+    if isinstance(value, InputError):
+        return one_line(value)
+    return str(value).replace("\n", "\\n") if isinstance(value, str | Path) else value
 
 
 def printable(text: str) -> str:

@@ -41,6 +41,7 @@ class Parser(argparse.ArgumentParser):
     """An argparse parser that raises InputError, with a message of one line that starts with the flag."""
 
     def error(self, message: str) -> NoReturn:
+        message = message.replace(": ignored explicit argument ", ": expected no value, found ")
         raise InputError(re.sub(r"^argument (-\S+?)(/\S+)?:", r"\1:", message))
 
     def print_help(self, _file: object = None) -> None:

@@ -3,7 +3,7 @@
 import importlib.util
 from pathlib import Path
 
-from srmd.base.errors import InputError
+from srmd.base.errors import InputError, prefix_errors
 from srmd.base.files import check_is_file
 from srmd.cli.flag import Flag
 from srmd.cli.values import whole
@@ -42,6 +42,7 @@ def _picture(paths: list[Path]) -> Path | None:
         raise InputError(f"expected one picture, found {len(paths)}; the page takes others", "input")
     if paths == [STANDARD_STREAM]:
         raise InputError("expected the path of a picture, found -", "input")
-    for path in paths:
-        check_is_file(path, "a picture")
+    with prefix_errors("input"):
+        for path in paths:
+            check_is_file(path, "a picture")
     return paths[0] if paths else None

@@ -5,6 +5,7 @@ from srmd.cli.values import (
     auto_or,
     checked,
     existing,
+    existing_file,
     jpeg_quality,
     kernel_choice,
     kernel_output,
@@ -88,7 +89,7 @@ PICTURE_GROUPS: dict[str, tuple[Flag, ...]] = {
             ("test",),
             "a noise level for each pixel, in place of --noise_level: a grey picture or .npy file of LR's or HR's "
             "size, values 0 to 255",
-            {"type": existing, "metavar": "FILE"},
+            {"type": existing_file, "metavar": "FILE"},
         ),
         Flag(
             "jpeg",
@@ -104,7 +105,7 @@ PICTURE_GROUPS: dict[str, tuple[Flag, ...]] = {
             ("test",),
             "label picture of LR's or HR's size: where a pixel has the value i, the i-th --kernel applies, counted "
             "from 0",
-            {"type": existing, "metavar": "FILE"},
+            {"type": existing_file, "metavar": "FILE"},
         ),
         Flag(
             "region_blend",

@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import os
 import shlex
 from datetime import datetime
 from pathlib import Path
@@ -134,7 +135,7 @@ def _parse_pictures(mode: str, arguments: list[str], pictures_after_dashes: list
     namespace, unknown = parser.parse_known_intermixed_args(arguments)
     values = _without_mode(namespace)
     pictures = [*values.pop("pictures"), *pictures_after_dashes]
-    if mode == "test" and not pictures and not values.get("input"):
+    if mode == "test" and not pictures and not values.get("input") and not any(map(os.path.lexists, unknown)):
         raise InputError(
             "expected train, test, prepare, export or panel, or pictures to restore, found neither", "mode"
         )
@@ -158,6 +159,8 @@ def _explain_unknown(name: str, mode: str) -> str:
     if name.removeprefix("--") in (*PACKAGE_COMMANDS, "version"):
         return f"{name}: expected no other argument"
     modes = [mode for flag in FLAGS if f"--{flag.name}" == name for mode in flag.modes]
+    if not modes and os.path.lexists(name):
+        return f"{name}: expected a flag, found a file whose name begins like one; ./{name} names the file"
     if not modes:
         return f"{name}: unknown flag{_suggestion(name, mode)}"
     return f"{name}: not used by --mode={mode}, only by {' and '.join(modes)}"
@@ -240,11 +243,11 @@ def _shipped_networks(values: dict) -> dict[str, Path | None]:
     networks = {"weights": _shipped_network(values, noise == AUTO or NamedDegradation([], noise).has_noise)}
     if noise == AUTO:
         networks["noise_free_weights"] = _shipped_network(values, False)
-    jpeg, assumed_jpeg = values.get("jpeg", OFF), values.get("assumed_jpeg", OFF)
-    if networks["weights"] is None or jpeg == assumed_jpeg == OFF:
+    jpeg = {values.get("jpeg", OFF), values.get("assumed_jpeg", OFF)} - {OFF}
+    if networks["weights"] is None or not jpeg:
         return networks
     jpeg_weights = jpeg_counterpart(networks["weights"])
-    if jpeg == AUTO:
+    if jpeg == {AUTO}:
         return networks | {"jpeg_weights": jpeg_weights}
     return {"weights": jpeg_weights or networks["weights"]}  # all pictures are JPEGs, or assumed to be some
 

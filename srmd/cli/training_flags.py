@@ -1,7 +1,7 @@
 """The flags of networks and their training."""
 
 from srmd.cli.flag import ON, Flag
-from srmd.cli.values import conditions, existing, number, odd, output_path, relative_sizes, whole, words
+from srmd.cli.values import conditions, existing, existing_file, number, odd, output_path, relative_sizes, whole, words
 from srmd.train.kernels import MAX_WINDOW
 
 MAX_SCALE = 8  # a larger scale makes the last layer and the crops of a batch too large for memory
@@ -18,13 +18,13 @@ TRAINING_GROUPS: dict[str, tuple[Flag, ...]] = {
             "weights",
             ("train", "test", "export", "panel"),
             "weights file of the network to test, to export or to restore with, or to start training from",
-            {"type": existing, "metavar": "FILE"},
+            {"type": existing_file, "metavar": "FILE"},
         ),
         Flag(
             "pca",
             ("train", "test", "export", "panel"),
             "file (.mat) of the PCA matrix P, for weights files that do not contain it",
-            {"type": existing, "metavar": "FILE"},
+            {"type": existing_file, "metavar": "FILE"},
         ),
         Flag(
             "conditions",

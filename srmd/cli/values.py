@@ -185,6 +185,13 @@ def existing(text: str) -> Path:
     return Path(text)
 
 
+def existing_file(text: str) -> Path:
+    """Parses the path of a file that exists and can be read."""
+    if (found := describe_path(text)) in ("no such file", "a folder") and text:
+        raise argparse.ArgumentTypeError(f"{text}: expected a file, found {found}")
+    return existing(text)
+
+
 def output_path(text: str) -> Path:
     """Parses a path to write to."""
     if not text:

@@ -59,12 +59,12 @@ def _describe_assumed(assumed: NamedDegradation, weights: Weights) -> str:
 
 def warnings(settings: TestSettings, weights: Weights) -> list[str]:
     """A line for each reason to mistrust the results."""
-    assumed, messages = settings.assumed, []
-    has_noise = assumed.has_noise or (settings.applied.has_noise and not settings.request.input)
+    request, assumed, messages = settings.request, settings.assumed, []
+    has_noise = assumed.has_noise or (settings.applied.has_noise and not request.input)
     if has_noise and "noise" not in weights.network.config.conditions:
         messages.append("this network takes no noise level: it treats all LR pictures as free of noise")
-    is_jpeg = not settings.request.input and (settings.applied.jpeg or settings.request.assumed_jpeg not in (None, OFF))
-    if is_jpeg and "jpeg" not in weights.network.config.conditions:
+    is_jpeg = not request.input and (settings.applied.jpeg or request.assumed_jpeg not in (None, OFF))
+    if is_jpeg and not request.jpeg_weights and "jpeg" not in weights.network.config.conditions:
         messages.append("this network was not trained for JPEGs: it is told nothing of their compression")
     kernels = [] if assumed.kernels == AUTO else assumed.kernels
     for kernel, error in zip(kernels, _code_errors(kernels, weights), strict=True):
@@ -86,7 +86,7 @@ def kernel_warnings(kernel: NamedKernel, window: int, error: float) -> list[str]
         inner = f"its inner {window}×{window}, which lacks {100 * lost:.2g}% of its mass"
         messages.append(f"{kernel.spec} is {size}; the kernel code describes only {inner}")
     if error > MAX_CODE_ERROR:
-        messages.append(f"the network's kernel code describes {kernel.spec} badly; the result may be poor")
+        messages.append(f"the network's kernel code describes the kernel {kernel.spec} badly; the result may be poor")
     down, right = centre_offset(kernel.array)
     if np.hypot(down, right) > MAX_OFF_CENTRE and not kernel.may_shift:
         offset = f"its centre of mass lies {down:+.1f} rows and {right:+.1f} columns from its middle"

@@ -90,7 +90,8 @@ class RestoringReport:
             text = f"{job.label}: {width}×{height} becomes {new_width}×{new_height}, which distorts it"
             self._warn_once("distortion", text)
         if max(factors) > scale * (1 + one_pixel):
-            self._warn_once("scale", f"{job.label}: the network enlarges {scale} times; bicubic resizing does the rest")
+            does = f"enlarges by {scale} only" if scale > 1 else "keeps the size"
+            self._warn_once("scale", f"{job.label}: the network {does}; bicubic resizing does the rest")
 
     def _warn_once(self, kind: str, text: str) -> None:
         """Logs the first warning of a kind only, because a folder may hold thousands of such pictures."""

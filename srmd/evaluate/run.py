@@ -82,7 +82,9 @@ def _score_pictures(request: TestRequest, progress: Callable[[int, int], object]
     if not processes.is_first:
         return rows
     write_metrics(networks, evaluation.backend, rows, rows, {"left_out": left_out_entries(inputs.left_out)})
-    logger.info("%s\nPictures and metrics.json are in %s", table(rows), request.output)
+    for line in table(rows).splitlines():
+        logger.info("%s", line)
+    logger.info("Pictures and metrics.json are in %s", request.output)
     if inputs.left_out:
         names = ", ".join(map(str, inputs.left_out))
         raise RuntimeError(f"{len(inputs.left_out)} of {len(inputs.paths)} pictures were left out: {names}")

@@ -1,6 +1,7 @@
 """Kernels from specifications: `delta`, `gaussian:W`, `gaussian:W1,W2,ANGLE`, the path of a file, or an array."""
 
 import math
+import os
 import reprlib
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,8 @@ def read_kernel(path: str | Path, index: int | None = None) -> NDArray:
     `index`, counted from 0, selects one of several kernels. Raises InputError if the file has no valid kernel, no
     kernel of this index, or several kernels and `index` is None.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"expected the path of a kernel file, found {type(path).__name__}", "path")
     with prefix_errors("path"):
         kernels = read_kernels(Path(path))
     if index is None and len(kernels) > 1:

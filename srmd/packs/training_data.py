@@ -40,6 +40,8 @@ def open_training_data(
         return _open_cached(packed, "the built-in set", "builtin-*.h5", lambda: logger.info("%s", pack(None, packed)))
     if path.is_dir():
         return _open_folder(path, cache, progress, options)
+    if not path.exists():
+        raise InputError(f"{path}: expected a folder of pictures or a packed .h5 file, found neither")
     if pack_version(path) == 1:
         return _open_version_1(path, cache)
     return PackedPictures(path)

@@ -108,6 +108,7 @@ def _from_array(array: NDArray) -> Pixels:
     if array.ndim not in (2, 3) or 0 in array.shape or (array.ndim == 3 and array.shape[2] not in (3, 4)):
         shape = "×".join(map(str, array.shape)) or "a single number"
         raise InputError(f"expected an array H×W, H×W×3 or H×W×4, found {shape}", "picture")
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)  # that of the processor, which torch needs
     _check_values(array)
     grey, dtype = array.ndim == 2, array.dtype
     rgb = np.repeat(array[..., None], 3, 2) if grey else array[..., :3]
@@ -143,6 +144,9 @@ def _from_tensor(tensor: Any) -> Pixels:
     if 0 in shape or len(shape) not in (2, 3, 4) or channels not in (1, 3, 4) or (len(shape) == 4 and shape[0] != 1):
         found = "×".join(map(str, shape)) or "a single number"
         raise InputError(f"expected a tensor H×W, C×H×W or 1×C×H×W with 1, 3 or 4 channels, found {found}", "picture")
+    if tensor.layout != torch.strided or tensor.device.type == "meta":
+        found = "one without values" if tensor.device.type == "meta" else str(tensor.layout)
+        raise InputError(f"expected a dense tensor with values, found {found}", "picture")
     array = tensor.detach().cpu().resolve_neg()
     array = (array.float() if array.dtype == torch.bfloat16 else array).numpy().reshape(-1, *shape[-2:])
     pixels = _from_array(array[0] if channels == 1 else array.transpose(1, 2, 0))

@@ -102,6 +102,8 @@ class Restorer:
         pixels = to_pixels(picture)
         tile, jpeg = _checked_tile(tile), self._checked_jpeg(jpeg)
         of_file = tables_of_pil(picture) if "jpeg" in self.config.conditions else None
+        if not isinstance(self_ensemble, bool | np.bool_):
+            raise InputError(f"expected True or False, found {self_ensemble!r}", "self_ensemble")
         known_kernel, known_noise_level = self._known_kernel(kernel), self._known_noise_level(noise_level)
         rgb, alpha = pixels.rgb, pixels.alpha
         if alpha is not None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+FIRST_BYTES = b"PK\3\4"  # of a ZIP
 END_RECORD = b"PK\5\6"  # the last record of a ZIP
 END_RECORD_BYTES = 22  # without a comment
 MAX_OPERATIONS = 2**19  # of a pickle
@@ -59,6 +60,8 @@ class _Value(NamedTuple):
 def check_before_loading(content: bytes) -> None:
     """Raises ValueError if the ZIP or the pickles of a PyTorch file are damaged or state more data than there are."""
     if not zipfile.is_zipfile(io.BytesIO(content)):
+        if content.startswith(FIRST_BYTES):
+            raise ValueError("it is a ZIP that is cut short")
         stream = io.BytesIO(content)
         for _ in range(LEGACY_PICKLES):
             _check_storages(_storages(stream), {}, len(content))

@@ -24,5 +24,6 @@ def folder_with_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     np.save("noise.npy", 20 * np.eye(20))
     np.save("loud.npy", 400 * np.eye(20))
     Path("empty").mkdir()
+    Image.new("RGB", (20, 20), "red").save("-dash.png")
     Path("folder.h5").mkdir()
     Path("weights.safetensors").write_text("no weights")

@@ -16,6 +16,13 @@ INVALID = [
     ("--debug", "--mode", "neither"),
     ("--kernel=delta", "--mode", "neither"),
     ("missing.png", "--input", "missing.png"),
+    ("-dash.png", "-dash.png", "./-dash.png names the file"),
+    ("red.png -dash.png", "-dash.png", "./-dash.png names the file"),
+    ("red.png --self_ensemble=1", "--self_ensemble", "expected no value, found '1'"),
+    ("red.png --noise_map=missing.png", "--noise_map", "missing.png: expected a file, found no such file"),
+    ("red.png --regions=missing.png", "--regions", "missing.png: expected a file, found no such file"),
+    (f"{TEST} --weights=missing", "--weights", "missing: expected a file, found no such file"),
+    (f"{TEST} --weights=weights.safetensors --pca=empty", "--pca", "empty: expected a file, found a folder"),
     ("red.png --kernel=auto --kernel=delta", "--kernel", "found auto and 1 more"),
     ("red.png --kernel=Auto", "--kernel", "'Auto'"),
     ("red.png --regions=labels.png", "--regions", "found auto"),
@@ -263,6 +270,7 @@ INVALID = [
     (f"{TRAIN} --debug=1", "--debug", "'1'"),
     ("--mode=panel --port=70000", "--port", "'70000'"),
     ("--mode=panel --pca=red.png", "--pca", "expected --weights with it"),
+    ("--mode=panel empty", "--input", "empty: expected a picture, found a folder"),
 ]
 
 

@@ -27,6 +27,12 @@ def test_a_broken_picture_is_named_without_escape_sequences(capfd: pytest.Captur
     assert "\u202e" not in text
 
 
+def test_the_line_of_a_picture_is_one_line_also_if_its_name_has_several(capfd: pytest.CaptureFixture):
+    Path("two\nlines.png").write_bytes(Path("red.png").read_bytes())
+    assert main(["two\nlines.png", "--dry_run", "--output=new\nfolder"]) == 0
+    assert "two\\nlines.png -> new\\nfolder/two\\nlines.png (20×20 -> 40×40)\n" in capfd.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "flag"),
     [

@@ -33,7 +33,7 @@ def test_a_kernel_that_shifts_pictures_is_warned_of_by_rows_and_columns():
 
 def test_a_kernel_code_error_above_5_percent_is_warned_of():
     kernel = NamedKernel("k.npy", gaussian(1))
-    assert "describes k.npy badly" in kernel_warnings(kernel, 15, 0.051)[0]
+    assert "describes the kernel k.npy badly" in kernel_warnings(kernel, 15, 0.051)[0]
     assert kernel_warnings(kernel, 15, 0.049) == []
 
 

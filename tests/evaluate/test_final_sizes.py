@@ -86,7 +86,7 @@ def test_a_size_beyond_the_network_and_a_distorting_one_are_warned_of_once(capsy
     picture("in/b.png", (20, 10))
     assert restore("--input", "in", "--outscale=3") == 0
     output = capsys.readouterr().out
-    assert output.count("warning: in/a.png: the network enlarges 2 times; bicubic resizing does the rest\n") == 1
+    assert output.count("warning: in/a.png: the network enlarges by 2 only; bicubic resizing does the rest\n") == 1
     assert output.count("warning") == 1
     assert restore("--input", "in", "--size=40x30", "--overwrite") == 0
     assert "warning: in/a.png: 20×10 becomes 40×30, which distorts it\n" in capsys.readouterr().out

@@ -11,6 +11,7 @@ from PIL import Image
 from picture_files import open_picture
 from png_files import write_png
 from small_restoring import contents, metrics, picture, restore, write_network
+from srmd.cli.console import log_to_console
 from srmd.cli.requests import parse
 from srmd.degradation import compress_picture
 from srmd.evaluate.run import evaluate
@@ -251,3 +252,29 @@ def test_the_package_has_networks_for_jpegs(flags: list[str], weights: str, jpeg
     request = parse(["--mode=test", "--input", photo("a.png"), *flags])
     assert request.weights.stem == weights
     assert (request.jpeg_weights and request.jpeg_weights.stem) == jpeg_weights
+
+
+@pytest.mark.parametrize(
+    ("flags", "weights", "jpeg_weights"),
+    [
+        (["--assumed_jpeg=off"], "srmdnf_x2", None),
+        (["--assumed_jpeg=50"], "srmdj_x2", None),
+        (["--assumed_jpeg=auto"], "srmdnf_x2", "srmdj_x2"),
+        (["--jpeg=50", "--assumed_jpeg=auto"], "srmdj_x2", None),
+        (["--jpeg=50", "--assumed_jpeg=off"], "srmdj_x2", None),
+    ],
+)
+def test_a_network_that_can_be_told_what_is_assumed_is_chosen(flags: list[str], weights: str, jpeg_weights: str | None):
+    request = parse(["--mode=test", "--test_data", photo("a.png"), *flags])
+    assert request.weights.stem == weights
+    assert (request.jpeg_weights and request.jpeg_weights.stem) == jpeg_weights
+
+
+@pytest.mark.parametrize("has_other_network", [True, False])
+def test_only_a_test_without_a_network_for_jpegs_is_warned_of(has_other_network: bool, capsys: pytest.CaptureFixture):
+    photo("a.png")
+    flags = ["--weights=tiny.safetensors", "--assumed_jpeg=auto", "--device=cpu", "--visdom=off", "--output=out"]
+    request = parse(["--mode=test", "--test_data=a.png", *flags])
+    log_to_console()
+    evaluate(replace(request, jpeg_weights=Path("told.safetensors") if has_other_network else None))
+    assert ("was not trained for JPEGs" in capsys.readouterr().out) is not has_other_network

@@ -189,7 +189,7 @@ def test_a_large_kernel_code_error_is_warned_of(trained: str, capsys: pytest.Cap
     assert check(trained, "--test_data=pictures/a.png", "--kernel=box.npy") == 0
     printed = capsys.readouterr().out
     assert "kernel code error 24.3%" in printed
-    assert "warning: the network's kernel code describes box.npy badly" in printed
+    assert "warning: the network's kernel code describes the kernel box.npy badly" in printed
 
 
 def test_a_kernel_that_is_zero_inside_the_networks_window_is_refused(trained: str, capsys: pytest.CaptureFixture):

@@ -72,6 +72,8 @@ def test_bad_training_data_is_refused(tmp_path):
     for name in ("none", "empty", "a.txt"):
         with pytest.raises(InputError, match=name):
             open_training_data(tmp_path / name, tmp_path / "data")
+    with pytest.raises(InputError, match=r"none: expected a folder of pictures or a packed \.h5 file, found neither"):
+        open_training_data(tmp_path / "none", tmp_path / "data")
 
 
 @pytest.fixture(scope="module")
