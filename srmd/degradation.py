@@ -4,7 +4,6 @@ LR = (HR ⊗ k) ↓s + n (paper, equation 1). A spatially variant degradation is
 weights on the LR grid; a uniform degradation has M = 1.
 """
 
-import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -22,7 +21,7 @@ from srmd.base.errors import InputError
 from srmd.base.numbers import to_integer, to_real
 from srmd.jpeg.codec import Compression, compress
 from srmd.jpeg.pillow_codec import compress_array
-from srmd.jpeg.tables import JpegTables
+from srmd.jpeg.tables import JpegTables, checked_jpeg
 from srmd.kernel.families import KERNEL_SIZE
 from srmd.kernel.pca import kernel_codes
 from srmd.kernel.specs import to_kernel
@@ -317,19 +316,6 @@ def checked_noise_level(noise_level: Any) -> float:
     if number is None or not 0 <= number <= 255:
         raise InputError(f"expected a number from 0 to 255, found {noise_level!r}", "noise_level")
     return number
-
-
-def checked_jpeg(jpeg: Any, others: str = "JpegTables or None") -> int | JpegTables | None:
-    """A JPEG quality as int, tables, or None; raises InputError unless it is one of them, the quality from 1 to 100.
-
-    `others` is what the message names as expected besides a quality.
-    """
-    if jpeg is None or isinstance(jpeg, JpegTables):
-        return jpeg
-    quality = to_integer(jpeg)
-    if quality is None or not 1 <= quality <= 100:
-        raise InputError(f"expected a quality from 1 to 100, {others}, found {reprlib.repr(jpeg)}", "jpeg")
-    return quality
 
 
 def compress_picture(lr: Tensor, jpeg: int | JpegTables) -> Tensor:

@@ -5,7 +5,7 @@ import reprlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -94,6 +94,19 @@ class JpegTables:
         """What a network is told of these tables. Those of quality 100 in 4:4:4 count as no JPEG."""
         luma, chroma = mean_log([self.luma, self.chroma]).tolist()
         return JpegCondition(luma, chroma, SUBSAMPLINGS[self.subsampling])
+
+
+def checked_jpeg(jpeg: Any, others: str = "JpegTables or None") -> int | JpegTables | None:
+    """A JPEG quality as int, tables, or None; raises InputError unless it is one of them, the quality from 1 to 100.
+
+    `others` is what the message names as expected besides a quality.
+    """
+    if jpeg is None or isinstance(jpeg, JpegTables):
+        return jpeg
+    quality = to_integer(jpeg)
+    if quality is None or not 1 <= quality <= 100:
+        raise InputError(f"expected a quality from 1 to 100, {others}, found {reprlib.repr(jpeg)}", "jpeg")
+    return quality
 
 
 def _steps(table: Iterable[int], name: str) -> tuple[int, ...]:

@@ -3,6 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from srmd.base.arithmetic import ceil_div
+from srmd.kernel.families import KERNEL_SIZE
+from srmd.model import NetworkConfig
+
 MAX_RANGE = 8.5 / 255  # of the values of a nearly flat area; the half level is for rounding errors
 
 
@@ -28,6 +32,14 @@ def limits_of_flat_areas(lr: NDArray, radius: int) -> tuple[NDArray, NDArray]:
     is_flat = value_range <= MAX_RANGE
     infinity = np.float32(np.inf)
     return np.where(is_flat, lowest - value_range, -infinity), np.where(is_flat, highest + value_range, infinity)
+
+
+def flat_radius(config: NetworkConfig) -> int:
+    """The distance from details, in LR pixels, beyond which flat areas keep their colour.
+
+    It is half of the network's kernel window, but at least 7, half of a window of 15×15 at x1.
+    """
+    return max(KERNEL_SIZE // 2, ceil_div(config.kernel_size // 2, config.scale))
 
 
 def flat_share(lr: NDArray) -> float:

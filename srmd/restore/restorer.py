@@ -17,24 +17,21 @@ from torch import Tensor
 from srmd.backends.backend import Backend, make_network_function
 from srmd.backends.choice import choose_backend
 from srmd.backends.device import choose_device
-from srmd.base.arithmetic import ceil_div
 from srmd.base.errors import InputError, prefix_errors
 from srmd.base.numbers import to_integer
 from srmd.base.paths import shipped_folder
 from srmd.config import AUTO, Auto
-from srmd.degradation import Degradation, checked_jpeg, checked_noise_level, degradation_map
-from srmd.jpeg.tables import JpegTables
-from srmd.kernel.families import KERNEL_SIZE
+from srmd.degradation import Degradation, checked_noise_level, degradation_map
+from srmd.jpeg.tables import JpegTables, checked_jpeg
 from srmd.kernel.specs import to_kernel
 from srmd.kernel.window import fit_kernel
-from srmd.model import NetworkConfig
 from srmd.pictures.conversion import to_pixels
 from srmd.pictures.dihedral import VIEWS, turn, turn_back
 from srmd.pictures.picture import as_floats, has_equal_channels, quantise
 from srmd.pictures.transparency import is_constant, spread_visible_colours
 from srmd.restore.auto import check_kernel_can_be_estimated, describe_estimate, estimated_kernel
 from srmd.restore.estimate import BlindEstimator
-from srmd.restore.flat import limits_of_flat_areas
+from srmd.restore.flat import flat_radius, limits_of_flat_areas
 from srmd.restore.jpeg import tables_of_pil, tables_of_quality
 from srmd.restore.tiles import tile_spans
 from srmd.weights.files import Weights, read_weights_with_pca
@@ -274,14 +271,6 @@ class Restorer:
     def _degradation_map(self, assumed: Degradation) -> Tensor:
         told = assumed.in_window(self.config.kernel_size)
         return degradation_map(told, self.pca, self.config.conditions)
-
-
-def flat_radius(config: NetworkConfig) -> int:
-    """The distance from details, in LR pixels, beyond which flat areas keep their colour.
-
-    It is half of the network's kernel window, but at least 7, half of a window of 15×15 at x1.
-    """
-    return max(KERNEL_SIZE // 2, ceil_div(config.kernel_size // 2, config.scale))
 
 
 def load(
