@@ -27,7 +27,7 @@ from srmd.solver import SHOWN_SAMPLES, Solver
 from srmd.train.run_folder import RunFolder, check_shared_training
 from srmd.train.setup import TrainingSetup, new_setup, resumed_setup
 from srmd.weights.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from srmd.weights.files import write_weights
+from srmd.weights.files import NETWORK_OF_RUN, write_weights
 
 logger = logging.getLogger("srmd")
 
@@ -81,12 +81,12 @@ def train(
         env, visdom = f"srmd_{folder.path.name}", config.visdom if processes.is_first else "off"
         dashboard = stack.enter_context(open_dashboard(visdom, env, start_server=True, log=logger.info))
         TrainingRun(solver, folder, dashboard, progress).run()
-    logger.info("%s contains the network (last.safetensors) and the loss curve (loss.png)", folder.path)
+    logger.info("%s contains the network (%s) and the loss curve (loss.png)", folder.path, NETWORK_OF_RUN)
 
 
 def _check_checkpoint(folder: RunFolder, checkpoint: Checkpoint, processes: Processes) -> None:
     """Raise InputError if a run of another version or of another number of processes would be continued."""
-    advice = f"`weights={folder.path / 'last.safetensors'}` starts a new run from its network"
+    advice = f"`weights={folder.path / NETWORK_OF_RUN}` starts a new run from its network"
     if checkpoint.version != __version__:  # its fields may have other meanings
         versions = f"{folder.path} was started by version {checkpoint.version}, this is {__version__}"
         raise InputError(f"{versions}; {advice}", "resume")
@@ -279,7 +279,7 @@ class TrainingRun:
     def _write(self) -> None:
         """Write the network, the loss curve and the samples; last the checkpoint, so that no file is older than it."""
         solver, folder = self.solver, self.folder
-        write_weights(folder.path / "last.safetensors", solver.weights())
+        write_weights(folder.path / NETWORK_OF_RUN, solver.weights())
         draw_loss(folder.rows(), folder.path / "loss.png")
         make_folder(folder.path / "samples")
         samples = solver.samples(solver.validation_sr()) / 255

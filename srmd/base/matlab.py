@@ -1,6 +1,7 @@
 """Reads MATLAB files of versions 4 to 7.3 into Python values."""
 
 import io
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ import numpy as np
 from srmd.base.errors import InputError
 from srmd.base.files import check_is_file
 from srmd.base.isolated import run_isolated
+from srmd.base.kinds import MATLAB, describe_content
 from srmd.base.matlab_check import MAX_BYTES, check_version_4, decompressed
 from srmd.base.matlab_hdf5 import read_hdf5
 
 MATLAB_4_MAJOR_VERSION = 0
+MAX_NAMED, MAX_NAME = 10, 60  # variables that a message names, and characters of each
 HDF5_MAJOR_VERSION = 2  # of MATLAB 7.3's files, which are HDF5 files; SciPy does not read them
 
 
@@ -27,7 +30,16 @@ def read_mat(path: Path) -> dict[str, Any]:
         return _read(path)
     except Exception as error:  # a damaged file can raise almost any exception in SciPy and h5py
         found = " ".join(str(error).split())[:200]  # SciPy's messages may have several lines
+        if (kind := describe_content(path)) not in (None, MATLAB):
+            raise InputError(f"{path}: expected a MATLAB file, found {kind}") from error
         raise InputError(f"{path}: not a MATLAB file ({found})") from error
+
+
+def describe_variables(variables: dict[str, Any]) -> str:
+    """The first variables of a MATLAB file for a message, such as `P 15×225, net`; arrays with their shape."""
+    named = itertools.islice(variables.items(), MAX_NAMED)
+    texts = [f"{name} {'×'.join(map(str, getattr(value, 'shape', ())))}".rstrip()[:MAX_NAME] for name, value in named]
+    return ", ".join(texts) or "nothing"
 
 
 def _read(path: Path) -> dict[str, Any]:

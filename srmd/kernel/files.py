@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from srmd.base.errors import InputError
 from srmd.base.files import check_is_file
-from srmd.base.matlab import read_mat
+from srmd.base.matlab import describe_variables, read_mat
 from srmd.base.npy import read_npy
+from srmd.kernel.pca import is_pca
 
 MAX_SIDE = 255  # pixels; a larger array is probably a photo, and blurring with it would take hours
 MAX_KERNELS = 2**14  # in a file
@@ -85,11 +86,15 @@ def _odd_square(kernel: NDArray) -> NDArray:
 
 def _read_mat(path: Path) -> Kernels:
     """The kernels of the variable `kernel` or `kernels`, or else of the only variable that holds kernels."""
-    candidates = {name: kernels for name, value in read_mat(path).items() if len(kernels := _kernels_in(value))}
+    variables = read_mat(path)
+    matrices = [name for name, value in variables.items() if is_pca(name, value)]
+    others = {name: value for name, value in variables.items() if name not in matrices}
+    candidates = {name: kernels for name, value in others.items() if len(kernels := _kernels_in(value))}
     names = [name for name in ("kernel", "kernels") if name in candidates] or list(candidates)
     if len(names) != 1:
         named = itertools.islice(candidates.items(), MAX_NAMED)
-        found = ", ".join(_summary(name, kernels) for name, kernels in named) or "none"
+        found = ", ".join(_summary(name, kernels) for name, kernels in named)
+        found = found or ("P, the PCA matrix" if matrices else describe_variables(variables))
         raise InputError(f"{path}: expected one variable with kernels, or one named kernel or kernels, found {found}")
     return candidates[names[0]]
 

@@ -1,12 +1,13 @@
 """P, the PCA matrix, and kernel codes, P · vec(kernel)."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from srmd.base.errors import InputError
-from srmd.base.matlab import read_mat
+from srmd.base.matlab import describe_variables, read_mat
 from srmd.kernel.families import KERNEL_SIZE, WIDE_KERNEL_SIZE, random_kernels
 
 PCA_DIM = 15
@@ -15,6 +16,7 @@ PCA_KERNELS = 10_000
 PCA_SEED = 0
 PCA_SCALE = 4
 SHIPPED_PCA = {KERNEL_SIZE: "pca.mat", WIDE_KERNEL_SIZE: f"pca_{WIDE_KERNEL_SIZE}.mat"}  # files in kernels/ by window
+PCA_NAMES = ("P", "p")  # of the variable in a .mat file; KAIR's file has a lower-case p
 MIN_EIGENVALUE = 1e-12  # of K·Kᵀ, relative to the largest; smaller ones are rounding errors
 
 
@@ -60,15 +62,27 @@ def code_error(kernel: NDArray, pca: NDArray) -> float:
     return float(np.linalg.norm(vector - pca.T @ kernel_codes(kernel, pca)) / np.linalg.norm(vector))
 
 
+def is_pca(name: str, value: Any) -> bool:
+    """Whether a variable of a .mat file is P, (pca_dim, k²), k odd, and not a kernel of that name."""
+    is_matrix = name in PCA_NAMES and isinstance(value, np.ndarray) and value.ndim == 2
+    return is_matrix and value.shape[0] < value.shape[1] and is_odd_square(value.shape[1])
+
+
+def is_odd_square(number: int) -> bool:
+    """Whether a number is the square of an odd number, as the number of taps of a kernel is."""
+    return number % 2 == 1 and round(number**0.5) ** 2 == number
+
+
 def read_pca(path: Path, size: int = KERNEL_SIZE) -> NDArray[np.float32]:
     """P (15, size²), for codes of 15 numbers and size×size kernels, in the variable `P` or `p` of a .mat file.
 
     Raises InputError for any other file.
     """
     values = read_mat(path)
-    pca = values.get("P", values.get("p"))  # KAIR's file has a lower-case p
+    name = next((name for name in PCA_NAMES if name in values), None)
+    pca = values.get(name)
     if not isinstance(pca, np.ndarray) or pca.shape != (PCA_DIM, size**2) or pca.dtype.kind != "f":
-        found = getattr(pca, "shape", "none")
+        found = describe_variables(values if name is None else {name: pca})
         raise InputError(f"{path}: expected a real matrix P of {PCA_DIM}×{size**2}, found {found}")
     if not np.isfinite(pca).all():
         raise InputError(f"{path}: expected finite numbers in P, found NaN or infinity")

@@ -12,6 +12,7 @@ from srmd.base.errors import InputError
 from srmd.base.files import check_is_file
 from srmd.base.hdf5 import member
 from srmd.base.isolated import ReaderError, run_isolated
+from srmd.base.kinds import PACK, describe_content
 from srmd.packs.layout import MAX_SIDE, PACK_FORMAT, PACK_VERSION, PICTURE_FIELDS, PackIndex
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ def _open_and_read(read: Callable[..., Result], path: Path, arguments: tuple) ->
     try:
         file = h5py.File(path, "r", locking=False)
     except OSError as error:
-        raise InputError(f"{path}: expected a pack (.h5), found a damaged HDF5 file or another format") from error
+        kind = describe_content(path)
+        found = "a damaged HDF5 file or another format" if kind in (None, PACK) else kind
+        raise InputError(f"{path}: expected a pack (.h5), found {found}") from error
     with file:
         return read(file, *arguments)
 

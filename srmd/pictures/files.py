@@ -18,6 +18,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from srmd.base.errors import InputError
 from srmd.base.files import atomic_write, describe_path
+from srmd.base.kinds import PICTURE, describe_content
 from srmd.base.warnings import log_warning
 from srmd.config import MAX_PIXELS
 from srmd.pictures import tiff16
@@ -49,19 +50,21 @@ def read_picture(path: Path, max_pixels: int = MAX_PIXELS) -> Picture:
     has more than `max_pixels` pixels.
     """
     path = Path(path)
-    with _errors_of_reading(path), pillow_settings():
+    with errors_of_reading(path), pillow_settings():
         return _read_picture(path, max_pixels)
 
 
 @contextmanager
-def _errors_of_reading(path: Path) -> Iterator[None]:
+def errors_of_reading(path: Path) -> Iterator[None]:
     """Raises InputError, which names the path, for any error inside the `with` block."""
     try:
         yield
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except UnidentifiedImageError as error:
-        raise InputError(f"{path}: {describe_tiff(path) or 'not a picture of a known format'}") from error
+        kind = describe_content(path)
+        found = "not a picture of a known format" if kind in (None, PICTURE) else f"expected a picture, found {kind}"
+        raise InputError(f"{path}: {describe_tiff(path) or found}") from error
     except MemoryError as error:
         raise InputError(f"{path}: there is not enough memory for this picture") from error
     except Exception as error:  # a damaged file can raise any exception in Pillow's readers
@@ -122,7 +125,7 @@ def upright_size(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
 
     Raises InputError if there is no header of a picture of at most `max_pixels` pixels.
     """
-    with _errors_of_reading(path), open_image(path, max_pixels) as image:
+    with errors_of_reading(path), open_image(path, max_pixels) as image:
         # Of a TIFF some versions of Pillow state the upright size, the others the one in the file.
         width, height = stored_size(image) if image.format == "TIFF" else image.size
         is_turned = image.getexif().get(ORIENTATION, 1) >= 5  # by 90°

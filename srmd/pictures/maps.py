@@ -14,7 +14,7 @@ from srmd.base.errors import InputError
 from srmd.base.files import check_is_file
 from srmd.base.npy import read_npy
 from srmd.config import MAX_PIXELS
-from srmd.pictures.files import open_image, read_picture
+from srmd.pictures.files import errors_of_reading, open_image, read_picture
 from srmd.pictures.metadata import load_image
 
 ONE_CHANNEL_MODES = ("1", "L", "P", "I", "I;16", "I;16B")  # Pillow's modes with one number per pixel (P: its index)
@@ -25,15 +25,10 @@ def read_labels(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray:
 
     Raises InputError if the file is not a picture, has colours, or has more than `max_pixels` pixels.
     """
-    try:
-        with open_image(path, max_pixels) as file:
-            load_image(file)
-            image = ImageOps.exif_transpose(file)  # turned upright, as pictures are in `read_picture`
-            labels = np.asarray(image if image.mode in ONE_CHANNEL_MODES else image.convert("RGB"))
-    except MemoryError as error:
-        raise InputError(f"{path}: there is not enough memory for this picture") from error
-    except Exception as error:  # a damaged file can raise any exception in Pillow's readers
-        raise InputError(f"{path}: not a picture of labels ({error})") from error
+    with errors_of_reading(path), open_image(path, max_pixels) as file:
+        load_image(file)
+        image = ImageOps.exif_transpose(file)  # turned upright, as pictures are in `read_picture`
+        labels = np.asarray(image if image.mode in ONE_CHANNEL_MODES else image.convert("RGB"))
     return _one_channel(labels, path) if labels.ndim == 3 else labels
 
 

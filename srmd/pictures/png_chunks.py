@@ -17,8 +17,8 @@ PNG_RGB_ALPHA = 6
 COLOUR_CHUNK_SIZES = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4}  # bytes
 TEXT_CHUNKS = {b"tEXt", b"zTXt", b"iTXt"}
 READ_CHUNKS = {b"IHDR", b"tRNS", *COLOUR_CHUNK_SIZES, *TEXT_CHUNKS}
-# Texts that are not copied. XMP is written separately; so are the EXIF, XMP, ICC and IPTC
-# data that ImageMagick writes as text.
+# Texts that are not copied, because what they hold is written separately: XMP, and the EXIF, XMP, ICC and IPTC data
+# that ImageMagick writes as text.
 OTHER_METADATA = (b"XML:com.adobe.xmp\0", b"Raw profile type ")
 XMP_HEADER = b"XML:com.adobe.xmp\0\0\0\0\0"  # keyword, not compressed, no language, no translated keyword
 COMMENT_HEADER = b"Comment\0\0\0\0\0"

@@ -19,6 +19,7 @@ from srmd.base.files import (
     name_in_errors,
     remove_temporary_files,
 )
+from srmd.base.kinds import describe_content
 from srmd.config import TrainConfig, are_conditions
 from srmd.pictures.metrics import non_finite_to_none
 from srmd.weights.shipped import network_name
@@ -197,9 +198,9 @@ def _folder_to_resume(requested: TrainConfig) -> Path | None:
     if requested.output and folder != requested.output:
         raise InputError(f"expected {requested.output}, the folder in `output`, found {folder}", "resume")
     if (found := describe_path(folder, missing="no such folder")) != "a folder":
-        raise InputError(f"{folder}: expected a run, found {found}", "resume")
+        raise InputError(f"{folder}: expected the folder of a run, found {describe_content(folder) or found}", "resume")
     if not (folder / "config.json").exists():
-        raise InputError(f"{folder}: expected a run, found a folder without its config.json", "resume")
+        raise InputError(f"{folder}: expected the folder of a run, found one without its config.json", "resume")
     return folder
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from srmd.base.errors import InputError, prefix_errors
 from srmd.base.files import atomic_write, check_is_file
+from srmd.base.kinds import describe_content
 from srmd.base.ncnn_format import NCNN_FLOAT16, NCNN_FLOAT32, NCNN_PARAM
 from srmd.base.paths import shipped_folder
 from srmd.config import are_conditions
@@ -32,7 +33,7 @@ from srmd.weights.surgery import empty_network, round_to_bfloat16
 READABLE_FORMATS = "this package's .safetensors or checkpoint, ncnn's .param and .bin, KAIR's .pth or MatConvNet's .mat"
 # The first bytes of files in each format.
 NCNN_STARTS = (NCNN_PARAM, struct.pack("<I", NCNN_FLOAT16), struct.pack("<I", NCNN_FLOAT32))  # .param, .bin, .bin
-MATLAB_STARTS = (b"MATLAB", b"\x89HDF\r\n\x1a\n")
+MATLAB_START = b"MATLAB"
 PYTORCH_STARTS = (b"PK", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.")  # a ZIP; before PyTorch 1.6 a pickled integer
 HEADS = ("subpixel", "upsample")
 # Minimum and maximum values of a network's configuration.
@@ -43,6 +44,7 @@ LIMITS = {
     "kernel_size": (1, MAX_SIDE),
     "pca_dim": (1, 2**16),
 }
+NETWORK_OF_RUN = "last.safetensors"  # in the folder of a training run
 ESTIMATOR_KIND = "estimator"  # in the metadata; the files of networks that restore have no such entry
 PCA, CONFIG, DEGRADATION_MAP = "pca", "network_config", "degradation_map"  # tensors that are not the network's
 
@@ -63,6 +65,8 @@ class Weights:
 
 def read_weights(path: Path) -> Weights:
     """The weights in a file of any readable format; raises InputError for any other file."""
+    if (path / NETWORK_OF_RUN).is_file():
+        raise InputError(f"{path}: expected a file, found the folder of a run, whose network is {NETWORK_OF_RUN}")
     check_is_file(path)
     with path.open("rb") as file:
         start = file.read(16)
@@ -77,7 +81,7 @@ def read_weights(path: Path) -> Weights:
 
 def _read(path: Path, start: bytes) -> Weights:
     """The weights in a file that starts with these 16 bytes."""
-    if start.startswith(MATLAB_STARTS):
+    if start.startswith(MATLAB_START):
         return _foreign_weights(read_matconvnet(path), path)
     if start.startswith(PYTORCH_STARTS):
         return _read_pytorch(path)
@@ -85,7 +89,8 @@ def _read(path: Path, start: bytes) -> Weights:
         return _foreign_weights(read_ncnn(path), path)
     if start[8:9] == b"{":
         return _read_safetensors(path)
-    raise InputError(f"{path}: expected {READABLE_FORMATS}, found a file that starts with {start[:8]!r}")
+    found = describe_content(path) or f"a file that starts with {start[:8]!r}"
+    raise InputError(f"{path}: expected {READABLE_FORMATS}, found {found}")
 
 
 def read_weights_with_pca(path: Path, pca: Path | None = None) -> Weights:

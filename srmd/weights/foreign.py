@@ -19,11 +19,11 @@ from torch import Tensor
 from srmd.base.arithmetic import ceil_div
 from srmd.base.errors import InputError
 from srmd.base.files import check_is_file, check_size
-from srmd.base.matlab import read_mat
+from srmd.base.matlab import describe_variables, read_mat
 from srmd.base.ncnn_format import NCNN_FLOAT16, NCNN_FLOAT32, NCNN_PARAM
 from srmd.kernel.families import KERNEL_SIZE
 from srmd.kernel.files import MAX_SIDE
-from srmd.kernel.pca import PCA_DIM
+from srmd.kernel.pca import PCA_DIM, is_odd_square
 from srmd.model import MAX_SCALE, NetworkConfig
 from srmd.weights.surgery import empty_network, grey_weights_to_rgb, merge_norm
 
@@ -197,8 +197,7 @@ def _matconvnet_layers(path: Path) -> tuple[dict, list[dict]]:
     net = variables.get("net")
     layers = net.get("layers") if isinstance(net, dict) else None
     if not isinstance(layers, list) or not all(isinstance(layer, dict) for layer in layers):
-        found = ", ".join(_summary(name, value) for name, value in variables.items())[:MAX_FOUND] or "nothing"
-        raise InputError(f"{path}: expected MatConvNet's net.layers, found {found}")
+        raise InputError(f"{path}: expected MatConvNet's net.layers, found {describe_variables(variables)}")
     types = " ".join(str(layer.get("type")) for layer in layers)
     if not MATCONVNET_CHAIN.fullmatch(types):
         raise InputError(f"{path}: expected layers conv, relu, …, conv, SubP, found {types[:MAX_FOUND] or 'none'}")
@@ -236,23 +235,13 @@ def _matconvnet_pca(net: dict, path: Path) -> Tensor | None:
     pca = meta.get("P") if isinstance(meta, dict) else None
     if pca is None:
         return None
-    if not _is_numeric(pca) or pca.ndim != 2 or not _is_odd_square(pca.shape[1]) or pca.shape[1] > MAX_SIDE**2:
-        raise InputError(f"{path}: expected net.meta.P to be 15×225, found {_summary('P', pca)}")
+    if not _is_numeric(pca) or pca.ndim != 2 or not is_odd_square(pca.shape[1]) or pca.shape[1] > MAX_SIDE**2:
+        raise InputError(f"{path}: expected net.meta.P to be 15×225, found {describe_variables({'P': pca})}")
     return _tensor(pca).float().contiguous()
-
-
-def _is_odd_square(number: int) -> bool:
-    """Whether a number is the square of an odd number, as the number of taps of a kernel is."""
-    return number % 2 == 1 and round(number**0.5) ** 2 == number
 
 
 def _is_numeric(value: Any) -> bool:
     return isinstance(value, np.ndarray) and value.dtype.kind in "iuf"
-
-
-def _summary(name: str, value: Any) -> str:
-    """The name of a variable, with its shape if it is an array."""
-    return f"{name} {'×'.join(map(str, value.shape))}" if isinstance(value, np.ndarray) else name
 
 
 def _tensor(array: np.ndarray) -> Tensor:

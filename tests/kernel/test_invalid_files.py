@@ -87,8 +87,19 @@ def test_a_refusal_names_ten_of_many_variables():
 )
 def test_a_mat_without_a_kernel_is_refused(value):
     scipy.io.savemat("k.mat", {"value": value})
-    with pytest.raises(InputError, match=r"k\.mat: .*found none"):
+    with pytest.raises(InputError, match=r"k\.mat: .*found value"):
         read_kernels(Path("k.mat"))
+
+
+@pytest.mark.parametrize("name", ["P", "p"])
+def test_the_pca_matrix_is_no_kernel(name: str):
+    scipy.io.savemat("k.mat", {name: np.ones((15, 225))})
+    with pytest.raises(InputError, match=r"k\.mat: .*found P, the PCA matrix$"):
+        read_kernels(Path("k.mat"))
+    scipy.io.savemat("k.mat", {name: np.ones((15, 225)), "blur": np.ones((3, 3))})
+    assert read_kernels(Path("k.mat"))[0].shape == (3, 3)
+    scipy.io.savemat("k.mat", {name: np.ones((5, 5))})
+    assert read_kernels(Path("k.mat"))[0].shape == (5, 5)
 
 
 @pytest.mark.parametrize("name", ["other.mat", "other.npy", "other.png", "other.txt", "other.csv"])

@@ -110,7 +110,7 @@ def test_resume_without_a_run_starts_a_new_one():
 
 
 def test_resuming_a_missing_folder_is_an_error():
-    with pytest.raises(InputError, match="resume: runs/none: expected a run, found no such folder"):
+    with pytest.raises(InputError, match="resume: runs/none: expected the folder of a run, found no such folder"):
         run_config({"resume": "runs/none"})
 
 
@@ -122,7 +122,7 @@ def test_resume_and_output_must_agree():
 
 def test_resuming_a_folder_without_a_run_is_an_error():
     Path("holiday").mkdir()
-    with pytest.raises(InputError, match="resume: holiday: expected a run"):
+    with pytest.raises(InputError, match="resume: holiday: expected the folder of a run"):
         run_config({"resume": "holiday"})
 
 
@@ -149,7 +149,7 @@ def test_checkpoints_without_their_configuration_are_an_error():
     folder.checkpoint(3).write_text("")
     Path("runs/a/config.json").unlink()
     for arguments in ({"output": Path("runs/a")}, {"resume": "runs/a"}):
-        with pytest.raises(InputError, match=r"expected a run, found .*without .*config\.json"):
+        with pytest.raises(InputError, match=r"expected .*a run, found .*without .*config\.json"):
             run_config(arguments)
 
 
