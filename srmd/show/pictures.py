@@ -1,6 +1,7 @@
 """Pictures for people to look at: samples, kernels, maps, comparisons."""
 
-from collections.abc import Container
+import math
+from collections.abc import Container, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from srmd.kernel.window import stack_kernels
 
 LABEL_HEIGHT = 28  # pixels
 LABEL_FONT_SIZE = 18
-MIN_LABEL_FONT_SIZE = 8
+MIN_LABEL_FONT_SIZE = 12
 PANEL_GAP = 4  # pixels between two panels of a comparison
 MARK_COLOUR = "#ffc04d"  # the ground of marked labels
 MAX_MAP_SIDE = 512  # largest side of a map's picture, in pixels
@@ -68,12 +69,15 @@ def map_picture(values: np.ndarray, white: float) -> np.ndarray:
     return np.rint(values / white * 255).astype(np.uint8)[..., None].repeat(3, 2)
 
 
-def comparison(panels: dict[str, np.ndarray], marked: Container[str] = ()) -> np.ndarray:
+def comparison(panels: dict[str, np.ndarray], marked: Container[str] = (), min_width: int = 0) -> np.ndarray:
     """Pictures (H, W, 3) uint8 of one size, by label, side by side in one picture, each below its label.
 
-    The labels in `marked` are on a coloured ground.
+    The labels in `marked` are on a coloured ground. A column is as wide as the pictures, but at least `min_width`, and
+    wide enough for the longest label.
     """
-    height, width, _ = next(iter(panels.values())).shape
+    height, picture_width, _ = next(iter(panels.values())).shape
+    width = max(picture_width, min_width, label_width(panels))
+    margin = (width - picture_width) // 2
     sheet = Image.new("RGB", (len(panels) * (width + PANEL_GAP) - PANEL_GAP, height + LABEL_HEIGHT), "white")
     draw = ImageDraw.Draw(sheet)
     for i, (label, picture) in enumerate(panels.items()):
@@ -81,13 +85,19 @@ def comparison(panels: dict[str, np.ndarray], marked: Container[str] = ()) -> np
         if label in marked:
             draw.rectangle((left, 0, left + width - 1, LABEL_HEIGHT - 1), MARK_COLOUR)
         draw_label(draw, label, (left + width / 2, LABEL_HEIGHT / 2), width)
-        sheet.paste(Image.fromarray(picture), (left, LABEL_HEIGHT))
+        sheet.paste(Image.fromarray(picture), (left + margin, LABEL_HEIGHT))
     return np.asarray(sheet)
 
 
+def label_width(labels: Iterable[str]) -> int:
+    """The width in pixels of the longest label in the smallest font, with a gap on both sides."""
+    font = ImageFont.load_default(MIN_LABEL_FONT_SIZE)
+    return max(math.ceil(font.getlength(label)) for label in labels) + 2 * PANEL_GAP
+
+
 def draw_label(draw: ImageDraw.ImageDraw, label: str, middle: tuple[float, float], width: int) -> None:
-    """Writes a label around `middle` (x, y), in a smaller font if it would be wider than `width` pixels."""
+    """Writes a label around `middle` (x, y), in a smaller font if it and its gaps would be wider than `width`."""
     font = ImageFont.load_default(LABEL_FONT_SIZE)
-    while font.size > MIN_LABEL_FONT_SIZE and draw.textlength(label, font) > width:
+    while font.size > MIN_LABEL_FONT_SIZE and draw.textlength(label, font) > width - 2 * PANEL_GAP:
         font = ImageFont.load_default(font.size - 1)
     draw.text(middle, label, "black", font, anchor="mm")

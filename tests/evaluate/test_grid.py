@@ -17,6 +17,13 @@ MARK = np.array(ImageColor.getrgb(MARK_COLOUR))
 AUTO = NamedDegradation([NamedKernel("gaussian:1.25,1.15,40", gaussian(1.25, 1.15, 40))], 5.6)
 
 
+@pytest.fixture(autouse=True)
+def columns_as_wide_as_the_panels(monkeypatch):
+    """The columns of these small panels are not widened for their labels, so that tests know where a panel is."""
+    for module in ("pictures", "sheets"):
+        monkeypatch.setattr(f"srmd.show.{module}.label_width", lambda labels: 0)
+
+
 @pytest.fixture(scope="module")
 def networks():
     return {noisy: load(name, "cpu", "fp32", "torch") for noisy, name in ((False, "srmdnf_x2"), (True, "srmd_x2"))}

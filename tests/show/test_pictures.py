@@ -9,7 +9,7 @@ import torch
 from picture_files import open_picture
 from srmd.kernel.families import gaussian
 from srmd.kernel.files import read_kernels
-from srmd.show.pictures import comparison, kernel_picture, sample_grid, save_kernels, to_rgb8
+from srmd.show.pictures import comparison, kernel_picture, label_width, sample_grid, save_kernels, to_rgb8
 
 
 def test_a_comparison_keeps_every_pixel_and_puts_a_label_above():
@@ -22,11 +22,21 @@ def test_a_comparison_keeps_every_pixel_and_puts_a_label_above():
         assert sheet[:28, 64 * i : 64 * i + 60].min() < 128
 
 
-def test_a_label_that_is_too_long_stays_above_its_panel():
-    black = np.zeros((20, 90, 3), np.uint8)
+def test_a_label_that_is_too_long_gets_a_smaller_font():
+    black = np.zeros((20, 130, 3), np.uint8)
     sheet = comparison({"bicubic 28.15 dB": black, "SRMD": black})
-    assert sheet[:28, :90].min() < 128
-    assert (sheet[:28, 88:96] == 255).all()
+    assert sheet.shape[1] == 2 * 130 + 4
+    assert sheet[:28, :130].min() < 128
+    assert (sheet[:28, 128:136] == 255).all()
+
+
+def test_columns_of_small_pictures_are_as_wide_as_their_labels():
+    black = np.zeros((20, 30, 3), np.uint8)
+    sheet = comparison({"bicubic 28.15 dB": black, "SRMD": black})
+    width = (sheet.shape[1] - 4) // 2
+    assert width >= label_width(["bicubic 28.15 dB"]) > 90
+    assert (sheet[:28, [0, 1, width, width + 1, width + 2]] == 255).all()  # nothing reaches the edges
+    assert (sheet[28:] == 0).all(-1).sum() == 2 * 20 * 30
 
 
 def test_the_columns_of_samples_are_lr_bicubic_sr_hr():
