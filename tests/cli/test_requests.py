@@ -116,7 +116,6 @@ def test_the_default_network_depends_on_scale_and_assumed_noise(monkeypatch: pyt
         ("--jpeg=50", "srmdj_x2"),
         ("--jpeg=50 --assumed_jpeg=off", "srmdj_x2"),
         ("--assumed_jpeg=50", "srmdj_x2"),
-        ("--assumed_jpeg=auto --assumed_noise_level=auto", "srmdj_x2"),
         ("--assumed_jpeg=off", "srmdnf_x2"),
     ],
 )

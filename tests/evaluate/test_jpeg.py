@@ -260,6 +260,7 @@ def test_the_package_has_networks_for_jpegs(flags: list[str], weights: str, jpeg
         (["--assumed_jpeg=off"], "srmdnf_x2", None),
         (["--assumed_jpeg=50"], "srmdj_x2", None),
         (["--assumed_jpeg=auto"], "srmdnf_x2", "srmdj_x2"),
+        (["--assumed_jpeg=auto", "--assumed_noise_level=auto"], "srmd_x2", "srmdj_x2"),
         (["--jpeg=50", "--assumed_jpeg=auto"], "srmdj_x2", None),
         (["--jpeg=50", "--assumed_jpeg=off"], "srmdj_x2", None),
     ],
