@@ -95,6 +95,7 @@ def test_of_a_slider_that_is_moved_only_the_last_value_is_restored(empty_page, t
     assert page.locator("#message [role=alert], .toast-body").count() == 0
     page.click("#auto-width input")
     wait_for_crop(page, "==", found)
+    wait_for_the_end_of_requests(page)  # which sets the number to the width that was found
     page.fill("#width input[type=number]", "1.8")
     page.press("#width input[type=number]", "Enter")
     wait_for_crop(page, "==", moved)  # the address is a hash of the pixels
