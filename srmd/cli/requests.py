@@ -243,11 +243,11 @@ def _shipped_networks(values: dict) -> dict[str, Path | None]:
     networks = {"weights": _shipped_network(values, noise == AUTO or NamedDegradation([], noise).has_noise)}
     if noise == AUTO:
         networks["noise_free_weights"] = _shipped_network(values, False)
-    jpeg = {values.get("jpeg", OFF), values.get("assumed_jpeg", OFF)} - {OFF}
-    if networks["weights"] is None or not jpeg:
+    qualities = {values.get("jpeg", OFF), values.get("assumed_jpeg", OFF)} - {OFF}
+    if networks["weights"] is None or not qualities:
         return networks
     jpeg_weights = jpeg_counterpart(networks["weights"])
-    if jpeg == {AUTO}:
+    if qualities == {AUTO}:
         return networks | {"jpeg_weights": jpeg_weights}
     return {"weights": jpeg_weights or networks["weights"]}  # all pictures are JPEGs, or assumed to be some
 
