@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from srmd.base.principal import principal_values, symmetric_matrix
 from srmd.jpeg.tables import JpegCondition
 
 WINDOW = 16  # side in LR pixels of the windows that are read
@@ -172,25 +173,25 @@ def blur_parameters(width1: NDArray, width2: NDArray, angle: NDArray, scale: NDA
     Widths in HR pixels and angles in degrees as in `gaussian`. The numbers are those of columns, of both, of rows.
     """
     along, across = (np.hypot(width / scale, OFFSET) - OFFSET for width in (width1, width2))
-    cosine, sine = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
-    both = (along - across) * cosine * sine
-    return np.stack([along * cosine**2 + across * sine**2, both, along * sine**2 + across * cosine**2], -1)
+    return symmetric_matrix(along, across, angle)
 
 
 def gaussian_of(parameters: NDArray, scale: int) -> tuple[NDArray, NDArray, NDArray]:
     """The inverse of `blur_parameters`: width1 ≥ width2 ≥ 0 in HR pixels and the angle, 0 to 180 degrees."""
-    values, vectors = np.linalg.eigh(parameters[..., [[0, 1], [1, 2]]])
-    widths = scale * np.sqrt((np.maximum(values, 0) + OFFSET) ** 2 - OFFSET**2)
-    angle = np.rad2deg(np.arctan2(vectors[..., 1, 1], vectors[..., 0, 1])) % 180
-    return widths[..., 1], widths[..., 0], angle
+    variance1, variance2, angle = _principal_variances(parameters)
+    return scale * np.sqrt(variance1), scale * np.sqrt(variance2), angle
 
 
 def covariance_of(parameters: NDArray) -> NDArray:
     """The covariances Σ of kernels with these parameters, (..., 3), in LR pixels²: of columns, of both, of rows."""
-    values, vectors = np.linalg.eigh(parameters[..., [[0, 1], [1, 2]]])
-    variances = (np.maximum(values, 0) + OFFSET) ** 2 - OFFSET**2
-    matrix = vectors * variances[..., None, :] @ vectors.swapaxes(-1, -2)
-    return matrix[..., [0, 0, 1], [0, 1, 1]]
+    return symmetric_matrix(*_principal_variances(parameters))
+
+
+def _principal_variances(parameters: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+    """The variances along the axes of kernels with these parameters, in LR pixels², and the angle of the first axis."""
+    value1, value2, angle = principal_values(parameters)
+    variances = ((np.maximum(value, 0) + OFFSET) ** 2 - OFFSET**2 for value in (value1, value2))
+    return *variances, angle
 
 
 def turning_matrix(view: int, count: int = 3) -> NDArray:

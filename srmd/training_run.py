@@ -59,29 +59,41 @@ def train(
             check_shared_training(config, processes)
             if processes.is_first:
                 stack.enter_context(folder.locked())
-                checkpoint = _newest_checkpoint(folder) if config.resume is not None else None
-                if not _is_finished(checkpoint, config):
-                    setup = _setup(config, folder, checkpoint, processes)
+                checkpoint, setup = _checkpoint_and_setup(config, folder, processes)
         checkpoint, setup = processes.from_first((checkpoint, setup))
-        if _is_finished(checkpoint, config):
+        if setup is None:
             logger.info("The run in %s is finished: %d steps", folder.path, checkpoint.step)
             return
         own_config = _own_config(config, processes)  # its errors come before pictures are packed, which takes minutes
         pictures = _open_pictures(config, folder, checkpoint, packing, processes)
         solver = _solver(own_config, pictures, setup, processes)
-        if checkpoint:
-            with processes.common_errors(), _errors_of_checkpoint(folder, checkpoint):
-                solver.load_state_dict(vars(checkpoint))
         with processes.common_errors():
+            if checkpoint:
+                _load(solver, folder, checkpoint)
             if processes.is_first:
                 folder.begin(config, solver.step)
-        several = f"by {processes.count} processes, " if processes.are_several else ""
-        details = f"on {solver.device} in {solver.precision}, {several}{config.steps} steps"
-        logger.info("Training in %s %s, pictures %s", folder.path, details, solver.batches.pictures.location)
+        _log_beginning(solver, folder)
         env, visdom = f"srmd_{folder.path.name}", config.visdom if processes.is_first else "off"
         dashboard = stack.enter_context(open_dashboard(visdom, env, start_server=True, log=logger.info))
         TrainingRun(solver, folder, dashboard, progress).run()
     logger.info("%s contains the network (%s) and the loss curve (loss.png)", folder.path, NETWORK_OF_RUN)
+
+
+def _checkpoint_and_setup(
+    config: TrainConfig, folder: RunFolder, processes: Processes
+) -> tuple[Checkpoint | None, TrainingSetup | None]:
+    """Return the checkpoint that is resumed, if any, and the setup of the run, or None if the run is finished.
+
+    Errors in `weights` and `train_kernels` are found here, before pictures are packed.
+    """
+    checkpoint = _newest_checkpoint(folder) if config.resume is not None else None
+    if checkpoint is None:
+        return None, new_setup(config)
+    if checkpoint.step >= config.steps:
+        return checkpoint, None
+    _check_checkpoint(folder, checkpoint, processes)
+    with _errors_of_checkpoint(folder, checkpoint):
+        return checkpoint, resumed_setup(config, checkpoint)
 
 
 def _check_checkpoint(folder: RunFolder, checkpoint: Checkpoint, processes: Processes) -> None:
@@ -98,21 +110,6 @@ def _check_checkpoint(folder: RunFolder, checkpoint: Checkpoint, processes: Proc
 
 def _in_words(processes: int) -> str:
     return "1 process" if processes == 1 else f"{processes} processes (torchrun)"
-
-
-def _is_finished(checkpoint: Checkpoint | None, config: TrainConfig) -> bool:
-    return checkpoint is not None and checkpoint.step >= config.steps
-
-
-def _setup(
-    config: TrainConfig, folder: RunFolder, checkpoint: Checkpoint | None, processes: Processes
-) -> TrainingSetup:
-    """Return the setup of a run. Errors in `weights` and `train_kernels` are found before pictures are packed."""
-    if checkpoint is None:
-        return new_setup(config)
-    _check_checkpoint(folder, checkpoint, processes)
-    with _errors_of_checkpoint(folder, checkpoint):
-        return resumed_setup(config, checkpoint)
 
 
 def _open_pictures(
@@ -153,6 +150,17 @@ def _solver(own_config: TrainConfig, pictures: PackedPictures, setup: TrainingSe
         solver = Solver(own_config, *pictures.split(), setup, processes)
     solver.take_winograd_of_first()
     return solver
+
+
+def _load(solver: Solver, folder: RunFolder, checkpoint: Checkpoint) -> None:
+    with _errors_of_checkpoint(folder, checkpoint):
+        solver.load_state_dict(vars(checkpoint))
+
+
+def _log_beginning(solver: Solver, folder: RunFolder) -> None:
+    several = f"by {solver.processes.count} processes, " if solver.processes.are_several else ""
+    details = f"on {solver.device} in {solver.precision}, {several}{solver.config.steps} steps"
+    logger.info("Training in %s %s, pictures %s", folder.path, details, solver.batches.pictures.location)
 
 
 @contextmanager
@@ -202,52 +210,64 @@ class TrainingRun:
         If the pictures can't be read or metrics.jsonl can't be written any more, save after the last step and raise
         RuntimeError.
         """
-        solver, config = self.solver, self.config
         if self.is_first:
             for row in self.folder.rows():  # a resumed run has rows up to its checkpoint
                 self._show(row)
-        kernels = solver.validation_batch.kernels[:SHOWN_SAMPLES].cpu().numpy()
+        kernels = self.solver.validation_batch.kernels[:SHOWN_SAMPLES].cpu().numpy()
         self.dashboard.image("kernels", kernel_picture(kernels), "kernels of the samples")
-        clock_start, timed_step = time.perf_counter(), solver.step  # start of the current throughput measurement
-        saved_step, row, damage = solver.step, None, None
         with stop_requests() as stop:
-            while solver.step < config.steps and not self.processes.any(bool(stop)):
-                try:
-                    loss = solver.training_step()
-                except InputError as error:
-                    damage = error
-                    break
-                if self._is_due(LOG_EVERY):
-                    with self.processes.common_errors():
-                        value = solver.check_loss(loss)  # waits for the device, so that the clock measures its work
-                    images = (solver.step - timed_step) * config.batch_size
-                    try:
-                        row = self._log(value, images / (time.perf_counter() - clock_start))
-                    except OSError as error:  # such as a full disk, on which the checkpoint may still find room
-                        damage = f"{error.filename}: {error.strerror}"
-                        break
-                    clock_start, timed_step = time.perf_counter(), solver.step
-                self.progress(solver.step, row)
-                if solver.step % config.save_every == 0:
-                    self._save(loss)
-                    clock_start, timed_step, saved_step = time.perf_counter(), solver.step, solver.step
-            if saved_step != solver.step:
-                self._save(loss)
+            damage = self._take_steps(stop)
+        step = self.solver.step
         if damage:
-            saved = f"; the run is saved at step {solver.step}" if solver.step else ""
+            saved = f"; the run is saved at step {step}" if step else ""
             raise RuntimeError(f"{damage}{saved}")
-        if solver.step < config.steps:
-            logger.info("Stopped and saved at step %d; `resume=%s` continues", solver.step, self.folder.path)
+        if step < self.config.steps:
+            logger.info("Stopped and saved at step %d; `resume=%s` continues", step, self.folder.path)
             number = next(filter(None, self.processes.gather(stop[0] if stop else 0)))  # of a process that got a signal
             raise Stopped(number)
+
+    def _take_steps(self, stop: list[int]) -> str | None:
+        """Train to the last step, or until a stop is requested, and save. Return the fault that ended it, if any."""
+        solver, row, damage = self.solver, None, None
+        saved_step = solver.step
+        self._restart_clock()
+        while not damage and solver.step < self.config.steps and not self.processes.any(bool(stop)):
+            try:
+                loss = solver.training_step()
+                if self._is_due(LOG_EVERY):
+                    row = self._log(loss)
+            except InputError as error:  # pictures that can't be read any more
+                damage = str(error)
+            except OSError as error:  # such as a full disk, on which the checkpoint may still find room
+                damage = f"{error.filename}: {error.strerror}"
+            else:
+                self.progress(solver.step, row)
+                if solver.step % self.config.save_every == 0:
+                    self._save(loss)
+                    saved_step = solver.step
+                    self._restart_clock()
+        if saved_step != solver.step:
+            self._save(loss)
+        return damage
+
+    def _restart_clock(self) -> None:
+        """Begin a measurement of the throughput."""
+        self.timed_step, self.clock_start = self.solver.step, time.perf_counter()
+
+    def _images_per_s(self) -> float:
+        images = (self.solver.step - self.timed_step) * self.config.batch_size
+        return images / (time.perf_counter() - self.clock_start)
 
     def _is_due(self, every: int) -> bool:
         step = self.solver.step
         return step == 1 or step % every == 0 or step == self.config.steps
 
-    def _log(self, loss: float, images_per_s: float) -> dict:
+    def _log(self, loss: Tensor) -> dict:
+        """Append a row to metrics.jsonl, with scores where a validation is due, show it and return it."""
         solver = self.solver
-        row = {"step": solver.step, "loss": loss, "lr": solver.learning_rate(), "images_per_s": images_per_s}
+        with self.processes.common_errors():
+            value = solver.check_loss(loss)  # waits for the device, so that the clock measures its work
+        row = {"step": solver.step, "loss": value, "lr": solver.learning_rate(), "images_per_s": self._images_per_s()}
         with self.processes.common_errors():
             if self.is_first:
                 if self._is_due(VALIDATE_EVERY):
@@ -256,6 +276,7 @@ class TrainingRun:
                     row |= solver.validate(sr)
                 self.folder.append(row)
                 self._show(row)
+        self._restart_clock()
         return row
 
     def _show(self, row: dict) -> None:

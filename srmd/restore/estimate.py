@@ -12,6 +12,7 @@ from torch import Tensor
 
 from srmd.base.errors import InputError, prefix_errors
 from srmd.base.numbers import to_integer
+from srmd.base.principal import principal_values
 from srmd.degradation import MAX_NOISE_LEVEL, checked_noise_level
 from srmd.estimator import SCALES, STRIDE, WINDOW, blur_parameters, gaussian_of, turning_matrix
 from srmd.jpeg.tables import NO_JPEG, JpegCondition, JpegTables
@@ -282,10 +283,9 @@ def _moments(kernel: NDArray) -> tuple[float, float, float]:
     """The widths, the larger one first, and the angle of the Gaussian with the second moments of a kernel (k, k)."""
     rows, columns = np.mgrid[: len(kernel), : len(kernel)] - len(kernel) // 2
     rows, columns = rows - centre_offset(kernel)[0], columns - centre_offset(kernel)[1]
-    both = (kernel * rows * columns).sum()
-    values, vectors = np.linalg.eigh([[(kernel * columns**2).sum(), both], [both, (kernel * rows**2).sum()]])
-    narrow, wide = np.sqrt(np.maximum(values, 0))
-    return wide, narrow, np.rad2deg(np.arctan2(vectors[1, 1], vectors[0, 1])) % 180
+    covariance = np.array([(kernel * product).sum() for product in (columns**2, columns * rows, rows**2)])
+    variance1, variance2, angle = principal_values(covariance)
+    return np.sqrt(max(variance1, 0)), np.sqrt(max(variance2, 0)), angle
 
 
 def _rounded_shape(width1: float, width2: float, angle: float) -> tuple[tuple[float, float], float]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from srmd.base.arithmetic import ceil_div
+from srmd.base.principal import principal_values, symmetric_matrix
 from srmd.degradation import Degradation
 from srmd.jpeg.tables import JpegTables
 from srmd.kernel.families import gaussian
@@ -86,7 +87,7 @@ class EstimateMap:
         return any(estimate.is_sure for row in self.estimates for estimate in row)
 
     def smoothed(self) -> tuple[NDArray, NDArray]:
-        """Covariances (gh, gw, 3), of columns, rows and both, in HR pixels squared, and noise levels (gh, gw).
+        """Covariances (gh, gw, 3), of columns, both and rows, in HR pixels squared, and noise levels (gh, gw).
 
         They are weighted means over sure windows, in which near windows count most, so that an unsure window gets the
         values of its sure neighbours. Before that, each window gets the highest noise level of its neighbours, because
@@ -161,28 +162,21 @@ def _centre(span: slice) -> float:
     return (span.start + span.stop - 1) / 2
 
 
-def _covariance(estimate: Estimate) -> tuple[float, float, float]:
-    """The variances along columns and rows, and the covariance, of an estimated kernel."""
-    (long, short), angle = estimate.widths, np.deg2rad(estimate.angle)
-    cosine, sine = np.cos(angle), np.sin(angle)
-    along_columns = (long * cosine) ** 2 + (short * sine) ** 2
-    along_rows = (long * sine) ** 2 + (short * cosine) ** 2
-    return along_columns, along_rows, (long**2 - short**2) * cosine * sine
+def _covariance(estimate: Estimate) -> NDArray:
+    """The covariance (3,) of an estimated kernel: of columns, of both, of rows."""
+    long, short = estimate.widths
+    return symmetric_matrix(long**2, short**2, estimate.angle)
 
 
 def _shape_of(covariance: NDArray) -> tuple[tuple[float, float], float]:
-    """Widths, the larger one first, and angle of the Gaussian with variances along columns and rows, and a covariance.
-
-    The widths are at least MIN_WIDTH.
-    """
-    xx, yy, xy = covariance
-    mean, half = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
-    long, short = (max(float(np.sqrt(max(variance, 0))), MIN_WIDTH) for variance in (mean + half, mean - half))
-    return (long, short), float(np.rad2deg(np.arctan2(2 * xy, xx - yy)) / 2)
+    """Widths of at least MIN_WIDTH, the larger one first, and angle of the Gaussian with a covariance (3,)."""
+    *variances, angle = principal_values(covariance)
+    long, short = (max(math.sqrt(max(variance, 0)), MIN_WIDTH) for variance in variances)
+    return (long, short), float(angle)
 
 
 def _gaussian_of(covariance: NDArray, window: int) -> NDArray:
-    """The Gaussian kernel (window, window) with variances along columns and rows, and a covariance."""
+    """The Gaussian kernel (window, window) with a covariance (3,)."""
     widths, angle = _shape_of(covariance)
     return gaussian(*widths, angle, size=window)
 
