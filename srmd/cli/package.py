@@ -26,23 +26,36 @@ def weights_table() -> list[str]:
     """The lines of a table of the package's networks: name, scale, what they are told, PSNR of Y on Set5."""
     folder = shipped_folder("weights")
     header = ["network", "scale", "told", *SCORES]
-    rows = [_row(path) for path in network_files()]
+    metadata = {path: _metadata(path) for path in network_files()}
+    rows = [_row(path.stem, values) for path, values in metadata.items() if values]
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     lines = ["  ".join(f"{text:{width}}" for text, width in zip(row, widths, strict=True)) for row in [header, *rows]]
     notes = [
         f"Scores: PSNR of the luma channel on {SCORED_DATA} in dB, for this kernel and noise level.",
         f"Files: {folder}",
+        *(
+            f"Left out: {path.name}, no network that srmd has written"
+            for path, values in metadata.items()
+            if not values
+        ),
     ]
     return [*(line.rstrip() for line in lines), "", *notes]
 
 
-def _row(path: Path) -> list[str]:
-    from safetensors import safe_open
+def _metadata(path: Path) -> dict:
+    """What srmd noted in a file of weights; empty for files of other programs and damaged ones."""
+    from safetensors import SafetensorError, safe_open
 
-    with safe_open(path, "np") as file:
-        metadata = json.loads(file.metadata()["srmd"])
-    scores = [metadata.get("scores", {}).get(f"{SCORED_DATA}, {name}", {}).get("psnr_y") for name in SCORES]
+    try:
+        with safe_open(path, "np") as file:
+            return json.loads((file.metadata() or {}).get("srmd", "{}"))
+    except SafetensorError:
+        return {}
+
+
+def _row(name: str, metadata: dict) -> list[str]:
+    scores = [metadata.get("scores", {}).get(f"{SCORED_DATA}, {score}", {}).get("psnr_y") for score in SCORES]
     old_conditions = ["kernel"] if metadata.get("noise_free") else ["kernel", "noise"]  # of version 0.4.0 and older
     told = ", ".join(metadata.get("conditions", old_conditions))
     cells = ["–" if score is None else f"{score:.2f}" for score in scores]
-    return [path.stem, f"x{metadata['scale']}", told, *cells]
+    return [name, f"x{metadata['scale']}", told, *cells]

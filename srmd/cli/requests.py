@@ -208,7 +208,7 @@ def _test_request(values: dict, processes: Processes) -> TestRequest:
         name = "output" if values.get("output") == STANDARD_STREAM else "input"
         raise InputError(f"expected a path for {processes.count} processes, found '-'", name)
     if values.get("input"):
-        for name in ("test_data", "save_lr", "assumed_kernel", "assumed_noise_level", "assumed_jpeg"):
+        for name in ("test_data", "save_lr", "seed", "assumed_kernel", "assumed_noise_level", "assumed_jpeg"):
             if name in values:
                 raise InputError("only for HR pictures, found --input, which takes LR pictures", name)
         check_streams(values)

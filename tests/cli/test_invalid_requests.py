@@ -29,6 +29,7 @@ INVALID = [
     ("red.png --noise_level=loud", "--noise_level", "'loud'"),
     ("red.png --noise_level=auto --noise_map=noise.npy", "--noise_map", "--noise_level"),
     ("red.png --assumed_kernel=auto", "--assumed_kernel", "--input"),
+    ("red.png --seed=1", "--seed", "only for HR pictures"),  # whose noise it decides
     ("red.png --kernel=delta --save_kernel=kernels", "--save_kernel", "expected a .png or .mat file, found 'kernels'"),
     ("red.png labels.png --save_kernel=k.mat", "--save_kernel", "expected a folder for the kernels of 2 pictures"),
     ("red.png --save_kernel=k.jpg", "--save_kernel", "or a folder, found 'k.jpg'"),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from srmd.base.files import cache_folder
 from srmd.cli import main
@@ -44,6 +45,24 @@ def test_a_network_that_is_told_of_jpeg_is_listed_so(
     assert main.main(["--list_weights"]) == 0
     row = capsys.readouterr().out.splitlines()[1]
     assert re.split(r"\s{2,}", row) == ["srmdj_x2", "x2", "kernel, noise, jpeg", "–", "–", "–"]
+
+
+def test_files_that_are_no_networks_of_srmd_are_left_out_of_the_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    (tmp_path / "cut.safetensors").write_bytes((ROOT / "weights/srmd_x2.safetensors").read_bytes()[:1000])
+    (tmp_path / "empty.safetensors").touch()
+    save_file({"weight": torch.zeros(3)}, tmp_path / "other.safetensors")
+    write_weights(
+        tmp_path / "own_x3.safetensors", Weights(SRMD(NetworkConfig(scale=3, layers=3)), torch.zeros(15, 225))
+    )
+    monkeypatch.setattr("srmd.weights.shipped.shipped_folder", lambda _: tmp_path)
+    assert main.main(["--list_weights"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split()[:2] == ["own_x3", "x3"]
+    assert [line.split()[2] for line in lines if line.startswith("Left out")] == [
+        *("cut.safetensors,", "empty.safetensors,", "other.safetensors,")
+    ]
 
 
 def test_the_networks_are_listed_without_torch():
