@@ -14,6 +14,7 @@ from filelock import FileLock
 
 from benchmarks.jpeg_cells import BICUBIC, NOISE
 from benchmarks.plans import shipped
+from srmd.base.errors import InputError
 from srmd.base.files import atomic_write
 
 SCORES = Path(__file__).parent / "jpeg_scores.csv"
@@ -46,12 +47,16 @@ Scores = dict[Key, Score]
 
 
 def read_scores(path: Path) -> Scores:
-    """The figures of a file; none if there is no file."""
+    """The figures of a file; none if there is no file. Raises InputError for a file of another kind."""
     if not path.exists():
         return {}
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    text = path.read_text(encoding="utf-8", errors="replace")
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
     rows = csv.DictReader(lines, delimiter=";")
-    return {_key(row): Score(float(row["psnr"]), row["weights"]) for row in rows}
+    try:
+        return {_key(row): Score(float(row["psnr"]), row["weights"]) for row in rows}
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: expected a file of scores, found {error!r}") from error
 
 
 def _key(row: dict[str, str]) -> Key:

@@ -12,6 +12,7 @@ from safetensors import safe_open
 from benchmarks import card, ship
 from benchmarks.pages import replace_part
 from small_runs import train
+from srmd.base.errors import InputError
 from srmd.weights.files import read_weights, write_weights
 from srmd.weights.shipped import network_files
 
@@ -120,5 +121,5 @@ def test_a_generated_part_is_replaced_between_its_marks(tmp_path: Path):
     page.write_text("before\n<!-- scores -->\n\nold\n\n<!-- end of scores -->\nafter\n")
     replace_part(page, "scores", "new")
     assert page.read_text() == "before\n<!-- scores -->\n\nnew\n\n<!-- end of scores -->\nafter\n"
-    with pytest.raises(ValueError, match="expected the marks of the part 'trainings'"):
+    with pytest.raises(InputError, match="expected the marks of the part 'trainings'"):
         replace_part(page, "trainings", "new")
