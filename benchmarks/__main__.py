@@ -6,6 +6,8 @@ python -m benchmarks    # under 30 minutes, on a machine that does nothing else 
 import subprocess
 import sys
 
+from benchmarks.commands import command_parser
+
 BENCHMARKS = ("training", "engines", "scaling", "memory", "startup")
 
 
@@ -25,6 +27,7 @@ def run(benchmark: str) -> list[str]:
 
 
 if __name__ == "__main__":
+    command_parser(__doc__, "python -m benchmarks").parse_args()
     lines = [line for benchmark in BENCHMARKS for line in run(benchmark)]
     print("\n== all ratios; above 1: faster than the compared program, or better than the target\n")
     print("".join(lines), end="")

@@ -20,13 +20,13 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.commands import add_test_data, add_train_data, command_parser, one_line_errors
 from benchmarks.crops import middle, modcrop_picture
 from benchmarks.jpeg_cells import KERNELS, QUALITIES, Cell
 from benchmarks.plans import shipped
 from benchmarks.ship import HELD_OUT_SIDE, write_changed
 from srmd.base.errors import InputError
-from srmd.cli.console import one_line
-from srmd.cli.values import existing, number
+from srmd.cli.values import number, output_path
 from srmd.model import SRMD
 from srmd.packs.training_data import open_training_data
 from srmd.pictures.metrics import score
@@ -116,18 +116,16 @@ def run(options: argparse.Namespace) -> None:
 
 def parsed(arguments: list[str]) -> argparse.Namespace:
     """The arguments of the command."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("name", help="name of the shipped network that was trained, such as srmdj_x4")
     parser.add_argument("source", help="shipped network, or file.safetensors, that it was trained from")
-    parser.add_argument("--train_data", type=existing, help="folder of pictures or .h5 file (default: built-in set)")
+    add_train_data(parser)
     parser.add_argument("--share", type=number(0, 1), help="share of the trained weights (default: the best one)")
-    parser.add_argument("--test_data", type=existing, nargs="*", default=[], help="folders of HR pictures to score")
-    parser.add_argument("--output", type=Path, help="file to write (default: the shipped network is replaced)")
+    add_test_data(parser)
+    parser.add_argument("--output", type=output_path, help="file to write (default: the shipped network is replaced)")
     return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":
-    try:
+    with one_line_errors():
         run(parsed(sys.argv[1:]))
-    except InputError as error:
-        raise SystemExit(one_line(error)) from error

@@ -26,9 +26,10 @@ from tqdm import tqdm
 from benchmarks.blind_cells import DATA, SCALES, TABLES, cells_of
 from benchmarks.blind_scores import Pair, ScaleScorer, ScoreCache, measure
 from benchmarks.blind_tables import Score, cells_below_floor, count_pairs, report, summary
+from benchmarks.commands import command_parser, one_line_errors
 from srmd.base.errors import InputError
-from srmd.base.files import atomic_write
-from srmd.cli.console import one_line
+from srmd.base.files import atomic_write, check_is_file, make_folder
+from srmd.cli.values import whole
 from srmd.pictures.folders import list_pictures
 
 
@@ -50,6 +51,14 @@ def all_pairs(pictures: list[tuple[str, Path]], tables: Iterable[str], scales: I
     return [Pair(data, path, cell) for cell in cells for data, path in pictures]
 
 
+def _share(text: str) -> str:
+    """Parses a share such as 1/2."""
+    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise argparse.ArgumentTypeError(f"expected a share such as 1/2, found {text!r}")
+    return text
+
+
 def share_of(pairs: list[Pair], share: str) -> list[Pair]:
     """The pairs of a share such as 1/2."""
     number, count = map(int, share.split("/"))
@@ -61,7 +70,7 @@ def write_report(text: str, scores: list[Score], folder: Path) -> None:
     print(text)
     rows = [row for score in scores for row in score.rows]
     content = {"summary": summary(scores), "below_floor": cells_below_floor(scores), "scores": rows}
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     for name, written in (("blind_scores.md", text), ("blind.json", json.dumps(content, indent=1) + "\n")):
         with atomic_write(folder / name) as temporary:
             temporary.write_text(written, encoding="utf-8")
@@ -75,6 +84,8 @@ def measured_pairs(page: str) -> int:
 
 def write_page(text: str, page: Path) -> None:
     """Writes the tables to a page; raises InputError if it reports more pairs."""
+    if page.exists():
+        check_is_file(page)
     before = measured_pairs(page.read_text(encoding="utf-8")) if page.exists() else 0
     if (measured := measured_pairs(text)) < before:
         raise InputError(f"{page}: expected scores of as many pairs as on the page, found {measured}")
@@ -84,17 +95,19 @@ def write_page(text: str, page: Path) -> None:
 
 def options_of(arguments: list[str]) -> argparse.Namespace:
     """The parsed arguments."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("data", type=Path, metavar="DATA", help="folder that contains Set5, Set14 or B100")
     parser.add_argument("--output", type=Path, default=Path("results/blind"), help="folder of scores and tables")
     parser.add_argument("--page", type=Path, metavar="FILE", help="page that is replaced by the tables")
-    parser.add_argument("--share", default="1/1", metavar="I/N", help="measure only every N-th pair, from the I-th on")
-    parser.add_argument("--every", type=int, default=1, metavar="N", help="use only every N-th picture of B100")
+    parser.add_argument(
+        "--share", type=_share, default="1/1", metavar="I/N", help="measure only every N-th pair, from the I-th on"
+    )
+    parser.add_argument("--every", type=whole(1), default=1, metavar="N", help="use only every N-th picture of B100")
     parser.add_argument("--tables", default=",".join(TABLES), metavar="NAME,…", help="dasr, gaussian8, noise")
     parser.add_argument("--scales", default=",".join(map(str, SCALES)), metavar="N,…", help="2, 3, 4")
     parser.add_argument("--precision", default="fp32", help="as main.py takes it")
     parser.add_argument("--device", default="auto", help="as main.py takes it")
-    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads")
+    parser.add_argument("--threads", type=whole(1), metavar="N", help="CPU threads")
     parser.add_argument("--report", action="store_true", help="measure nothing; report the pairs that are complete")
     return parser.parse_args(arguments)
 
@@ -113,21 +126,19 @@ def _command(options: argparse.Namespace) -> str:
     return f"python -m benchmarks.blind DATA --tables={options.tables} --scales={options.scales}{every}"
 
 
-def main(arguments: list[str]) -> int:
-    """Measures what is missing, and reports if the share is the whole. Returns the exit code."""
+@one_line_errors()
+def main(arguments: list[str]) -> None:
+    """Measures what is missing, and reports if the share is the whole."""
     options = options_of(arguments)
     if options.threads:
         torch.set_num_threads(options.threads)
-    try:
-        _check_names(options)
-        scales = [int(scale) for scale in options.scales.split(",")]
-        pairs = all_pairs(pictures_of(options.data, options.every), options.tables.split(","), scales)
-        scorers = {scale: ScaleScorer(scale, options.precision, options.device) for scale in scales}
-    except InputError as error:
-        print(one_line(error), file=sys.stderr)
-        return 2
+    _check_names(options)
+    scales = [int(scale) for scale in options.scales.split(",")]
+    pairs = all_pairs(pictures_of(options.data, options.every), options.tables.split(","), scales)
+    scorers = {scale: ScaleScorer(scale, options.precision, options.device) for scale in scales}
     cache = ScoreCache(options.output, options.share)
     if not options.report:
+        make_folder(options.output)
         share = share_of(pairs, options.share)
         for _ in tqdm(measure(share, cache, scorers), total=len(share), unit="pair", smoothing=0.05):
             pass
@@ -137,13 +148,8 @@ def main(arguments: list[str]) -> int:
         write_report(text, scores, options.output)
     print(f"{count_pairs(score.pair for score in scores)} of {count_pairs(pairs)} pairs are measured")
     if options.page:
-        try:
-            write_page(text, options.page)
-        except InputError as error:
-            print(one_line(error), file=sys.stderr)
-            return 1
-    return 0
+        write_page(text, options.page)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])

@@ -8,7 +8,6 @@ The left half has the first width and noise level, the right half the second; LR
 bicubic upscaling, one estimate for the whole picture, a map of estimates, and the true halves. PSNR of Y in dB.
 """
 
-import argparse
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from benchmarks.commands import add_page, command_parser, one_line_errors
 from benchmarks.pages import replace_part
-from srmd.base.errors import InputError
-from srmd.cli.console import one_line
+from srmd.cli.values import existing
 from srmd.degradation import Degradation, degrade, modcrop, seeded_noise, upsample
 from srmd.evaluate.picture import to_array
 from srmd.kernel.families import gaussian
@@ -116,21 +115,20 @@ def pictures_of(data: list[Path]) -> list[Tensor]:
     return [torch.from_numpy(array).permute(2, 0, 1)[None] for array in arrays]
 
 
+@one_line_errors()
 def main() -> None:
     """Prints the table, and writes it to the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", nargs="*", type=Path, help="HR pictures or folders (default: the built-in photos)")
+    parser = command_parser(__doc__)
+    parser.add_argument("data", nargs="*", type=existing, help="HR pictures or folders (default: the built-in photos)")
     parser.add_argument("--scale", type=int, default=2, choices=(2, 3, 4))
-    parser.add_argument("--page", type=Path, help="page whose table is replaced", metavar="FILE")
+    add_page(parser, "halves")
     options = parser.parse_args()
-    text = table(HalvesStudy(options.scale), pictures_of(options.data), CASES + UNIFORM)
+    pictures = pictures_of(options.data)
+    text = table(HalvesStudy(options.scale), pictures, CASES + UNIFORM)
     print(text)
     if options.page:
         replace_part(options.page, "halves", text)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except InputError as error:
-        raise SystemExit(one_line(error)) from error
+    main()

@@ -8,18 +8,17 @@ Each picture is blurred by a Gaussian of 0.6 LR pixels, downsampled, with and wi
 4:2:0. The table has means over the pictures: the width that is read, its absolute error, and the noise level.
 """
 
-import argparse
 import statistics
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.commands import add_page, command_parser, one_line_errors, pictures_folder
 from benchmarks.pages import replace_part
-from srmd.base.errors import InputError
-from srmd.cli.console import one_line
+from srmd.cli.values import whole
 from srmd.degradation import degrade_picture
+from srmd.estimator import SCALES
 from srmd.jpeg.pillow_codec import compress_array
 from srmd.jpeg.tables import JpegTables
 from srmd.kernel.families import gaussian
@@ -35,12 +34,13 @@ KERNEL_SIZE = 21  # HR pixels
 SIDE = 128  # LR pixels, of the middle of a picture that is used
 
 
+@one_line_errors()
 def main() -> None:
     """Prints the table, and writes it to the page."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, nargs="?", help="HR pictures (default: the package's held-out photos)")
-    parser.add_argument("--scales", type=int, nargs="+", default=[2, 4], metavar="N", help="1, 2, 3, 4 (2 and 4)")
-    parser.add_argument("--page", type=Path, help="page whose table is replaced", metavar="FILE")
+    parser = command_parser(__doc__)
+    parser.add_argument("folder", type=pictures_folder, nargs="?", help="HR pictures (default: the held-out photos)")
+    parser.add_argument("--scales", type=whole(1, SCALES), nargs="+", default=[2, 4], help="1 to 4 (2 and 4)")
+    add_page(parser, "estimates of JPEGs")
     options = parser.parse_args()
     if options.folder:
         pictures = [read_picture(path).pixels for path in list_pictures(options.folder)]
@@ -95,7 +95,4 @@ def _middle(picture: NDArray, scale: int) -> NDArray:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except InputError as error:
-        raise SystemExit(one_line(error)) from error
+    main()

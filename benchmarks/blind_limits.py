@@ -8,10 +8,8 @@ Columns: bicubic upscaling, no blur assumed, auto, the best isotropic Gaussian o
 kernel, which no sharpened picture has. LR is rounded to 8 bits. PSNR of Y in dB, means over the pictures.
 """
 
-import argparse
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,9 +18,9 @@ from PIL import Image, ImageFilter
 from torch import Tensor
 
 from benchmarks.blind_halves import pictures_of
+from benchmarks.commands import add_page, command_parser, one_line_errors
 from benchmarks.pages import replace_part
-from srmd.base.errors import InputError
-from srmd.cli.console import one_line
+from srmd.cli.values import existing
 from srmd.degradation import Degradation, degrade, modcrop, upsample
 from srmd.evaluate.picture import to_array
 from srmd.kernel.families import KERNEL_SIZE, delta, gaussian
@@ -137,14 +135,15 @@ def table(study: LimitsStudy, pictures: list[Tensor], cases: Iterable[Case]) -> 
         yield f"| {case.name} | {' | '.join(means)} | {estimates} |"
 
 
+@one_line_errors()
 def main() -> None:
     """Prints the table, and writes it to the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", nargs="*", type=Path, help="HR pictures or folders (default: the built-in photos)")
-    parser.add_argument("--page", type=Path, help="page whose table is replaced", metavar="FILE")
+    parser = command_parser(__doc__)
+    parser.add_argument("data", nargs="*", type=existing, help="HR pictures or folders (default: the built-in photos)")
+    add_page(parser, "limits")
     options = parser.parse_args()
-    lines = []
-    for line in table(LimitsStudy(), pictures_of(options.data), CASES):
+    pictures, lines = pictures_of(options.data), []
+    for line in table(LimitsStudy(), pictures, CASES):
         print(line, flush=True)
         lines.append(line)
     if options.page:
@@ -152,7 +151,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except InputError as error:
-        raise SystemExit(one_line(error)) from error
+    main()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.blind_cells import isotropic
+from benchmarks.commands import command_parser
 from srmd.base.files import atomic_write
 from srmd.degradation import Degradation, degrade, seeded_noise
 from srmd.evaluate.picture import to_array
@@ -85,4 +86,5 @@ def draw(output: Path) -> None:
 
 
 if __name__ == "__main__":
+    command_parser(__doc__).parse_args()
     draw(PICTURE)

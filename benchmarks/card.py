@@ -21,6 +21,7 @@ from pathlib import Path
 
 from safetensors import safe_open
 
+from benchmarks.commands import command_parser
 from benchmarks.pages import replace_part
 from benchmarks.reproduce import reference_cells
 from srmd.base.files import atomic_write
@@ -276,4 +277,5 @@ def write_all() -> None:
 
 
 if __name__ == "__main__":
+    command_parser(__doc__).parse_args()
     write_all()

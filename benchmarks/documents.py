@@ -13,7 +13,6 @@ Not made here: docs/speed.md, img/scaling.png and other times and amounts of mem
 in docs/comparison.md and benchmarks/recipe.md. Sentences that quote a figure are not changed: check them by hand.
 """
 
-import argparse
 import glob
 import importlib.util
 import itertools
@@ -24,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.browser import CHROMIUM
+from benchmarks.commands import command_parser
 from srmd.cli.values import existing
 
 ROOT = Path(__file__).parents[1]
@@ -147,7 +147,7 @@ def list_steps(steps: list[Step], data: Path | None) -> None:
 
 def main(arguments: list[str]) -> int:
     """Runs the steps; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("--data", type=existing, metavar="FOLDER", help="contains Set5, Set14, B100 and Classic5")
     names = [step.name for step in STEPS]
     parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help="steps to run (default: all)")

@@ -15,10 +15,10 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-import onnxruntime
 import torch
 from torch import Tensor
 
+from benchmarks.commands import check_installed, command_parser, one_line_errors
 from benchmarks.load import LOADS, busy_processes
 from srmd.backends.backend import Backend, make_network_function
 from srmd.backends.choice import choose_backend
@@ -41,6 +41,8 @@ Times = dict[str, list[float]]  # by the name of the engine
 
 def onnxruntime_function(network: SRMD) -> NetworkFunction:
     """A network without batch norm, run by ONNX Runtime."""
+    import onnxruntime
+
     model = onnx_model(network, {})
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
@@ -143,8 +145,12 @@ def ratio_to_limit(times: Times) -> float:
     return statistics.median(np.divide(times[LIMIT], next(iter(times.values()))))
 
 
+@one_line_errors()
 def main() -> None:
     """Prints all tables, then all ratios."""
+    command_parser(__doc__).parse_args()
+    for engine in ("ncnn", "onnxruntime", "openvino"):
+        check_installed(engine, "-r requirements-engines.txt")
     print(f"{processor_description()}, {torch.get_num_threads()} threads")
     precisions = dict.fromkeys(["fp32", choose_precision("auto", choose_device("cpu"))])
     print("\n" + "\n".join([table(scale, side, p) for p in precisions for scale in SCALES for side in SIDES]))

@@ -6,13 +6,14 @@
 img/results.png shows parts of the photos of `make demo`: LR as it is given, restored without being told anything, HR.
 """
 
-import argparse
 import tempfile
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from benchmarks.commands import command_parser, one_line_errors
+from srmd.base.errors import InputError
 from srmd.base.files import atomic_write
 from srmd.cli import main
 from srmd.cli.demo_page import write_photos
@@ -62,15 +63,16 @@ def loss(run: Path, output: Path) -> None:
     """Draws the loss of a run."""
     rows = RunFolder(run).rows()
     if not rows:
-        raise SystemExit(f"{run}: expected the folder of a run, found no rows in metrics.jsonl")
+        raise InputError(f"{run}: expected the folder of a run, found no rows in metrics.jsonl")
     draw_loss(rows, output)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("run", type=Path, nargs="?", help="folder of a run: its loss is drawn instead of the photos")
     options = parser.parse_args()
-    if options.run:
-        loss(options.run, ROOT / "img" / "loss.png")
-    else:
-        results(ROOT / "img" / "results.png")
+    with one_line_errors():
+        if options.run:
+            loss(options.run, ROOT / "img" / "loss.png")
+        else:
+            results(ROOT / "img" / "results.png")

@@ -20,7 +20,6 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 from unittest.mock import patch
 
@@ -29,10 +28,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchmarks.commands import add_test_data, add_train_data, command_parser, one_line_errors, positive
 from benchmarks.ship import JPEG_QUALITIES, KERNELS, NOISE_LEVELS, ROOT, write_changed
 from srmd.base.errors import InputError
-from srmd.cli.console import one_line
-from srmd.cli.values import existing
+from srmd.cli.values import number, output_path, whole
 from srmd.config import TrainConfig
 from srmd.degradation import Degradation, degradation_map
 from srmd.jpeg.tables import NO_JPEG, JpegTables
@@ -97,11 +96,11 @@ def natural_moments(network: SRMD, batches: Batches, count: int) -> list[Moments
     inputs = [zeros.diag() for zeros in inputs]
     gradients = [torch.zeros(layer.conv.out_channels, layer.conv.out_channels).double() for layer in layers]
     generator = torch.Generator().manual_seed(0)
-    for number in range(1, count + 1):
-        batch = batches.draw(number)
+    for step in range(1, count + 1):
+        batch = batches.draw(step)
         x, outputs = network_input(batch.lr, batch.degradation_map), []
         for layer, moment in zip(layers, inputs, strict=True):
-            pixels = F.unfold(x.detach(), 3, padding=1).transpose(1, 2).flatten(0, 1)[number % PIXEL_STEP :: PIXEL_STEP]
+            pixels = F.unfold(x.detach(), 3, padding=1).transpose(1, 2).flatten(0, 1)[step % PIXEL_STEP :: PIXEL_STEP]
             pixels = F.pad(pixels, (0, 1), value=1)
             moment += (pixels.T @ pixels).double() / len(pixels) / count
             x = _forward(layer.conv, x, layer.relu)
@@ -170,9 +169,9 @@ def layer_sums(network: SRMD) -> LayerSums:
 def restore_flats(sums: LayerSums, inputs: Tensor) -> Tensor:
     """SR of flat pictures: inputs (N, 3 + C) → the s² pixels that each LR pixel becomes, (N, 3, s²)."""
     x = inputs
-    for number, layer in enumerate(sums, start=1):
+    for depth, layer in enumerate(sums, start=1):
         x = F.linear(x, layer[:, :-1], layer[:, -1])
-        if number < len(sums):
+        if depth < len(sums):
             x = x.relu()
     return x.view(len(x), 3, -1)
 
@@ -286,12 +285,20 @@ def training_batches(weights: Weights, pictures: PackedPictures) -> Batches:
     return Batches(pictures, request, weights.pca, torch.device("cpu"), kernels, colours)
 
 
+def parse_protected(kernel: str, noise_level: str, share: str) -> Protected:
+    """The degradation in a value of --protected; raises InputError if a number in it is wrong."""
+    try:
+        return Protected(kernel, number(0, 255)(noise_level), number(0, 1)(share))
+    except argparse.ArgumentTypeError as error:
+        raise InputError(str(error), "--protected") from error
+
+
 def fit(options: argparse.Namespace) -> None:
     """Writes the corrected network, with new scores if there are pictures to score."""
+    protected = [parse_protected(*words) for words in options.protected]
     shipped = ROOT / "weights" / f"{options.name}.safetensors"
     weights, output = read_weights(shipped), options.output or shipped
     pictures, _ = open_training_data(options.train_data).split()
-    protected = [Protected(kernel, float(level), float(share)) for kernel, level, share in options.protected]
     moments = mixed_moments(weights, pictures, options.crops, protected)
     network = corrected(weights, moments, options.penalty, options.margin, options.learning_rate)
     flags = {key: getattr(options, key) for key in ("train_data", "crops", "penalty", "margin", "learning_rate")}
@@ -303,15 +310,15 @@ def fit(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = command_parser(__doc__)
     parser.add_argument("name", help="name of a shipped network, such as srmd_x2")
-    parser.add_argument("--output", type=Path, help="file to write (default: the shipped network is replaced)")
-    parser.add_argument("--train_data", type=existing, help="folder of pictures or .h5 file (default: built-in set)")
-    parser.add_argument("--test_data", type=existing, nargs="*", default=[], help="folders of HR pictures to score")
-    parser.add_argument("--crops", type=int, default=CROPS, help="natural crops that must change little")
-    parser.add_argument("--penalty", type=float, default=PENALTY, help="factor of the penalty, halved until it fits")
-    parser.add_argument("--margin", type=float, default=MARGIN, help="levels of 255 that are no error in training")
-    parser.add_argument("--learning_rate", type=float, default=LEARNING_RATE, help="a lower one if the fit diverges")
+    parser.add_argument("--output", type=output_path, help="file to write (default: the shipped network is replaced)")
+    add_train_data(parser)
+    add_test_data(parser)
+    parser.add_argument("--crops", type=whole(4), default=CROPS, help="natural crops that must change little")
+    parser.add_argument("--penalty", type=positive, default=PENALTY, help="factor of the penalty, halved until it fits")
+    parser.add_argument("--margin", type=number(0), default=MARGIN, help="levels of 255 that are no error in training")
+    parser.add_argument("--learning_rate", type=positive, default=LEARNING_RATE, help="a lower one if the fit diverges")
     parser.add_argument(
         "--protected",
         nargs=3,
@@ -320,7 +327,5 @@ if __name__ == "__main__":
         metavar=("KERNEL", "NOISE", "SHARE"),
         help="a degradation that gets this share of the penalty, 0 to 1; can be repeated",
     )
-    try:
+    with one_line_errors():
         fit(parser.parse_args())
-    except InputError as error:
-        raise SystemExit(one_line(error)) from error

@@ -14,13 +14,13 @@ Each figure is stored in benchmarks/jpeg_scores.csv when it is measured. A run t
 figures measured with the same weights are not measured again. Several runs may store their figures at the same time.
 """
 
-import argparse
 import statistics
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.commands import add_test_data, command_parser, one_line_errors
 from benchmarks.crops import modcrop_picture
 from benchmarks.jpeg_cells import (
     BICUBIC,
@@ -40,8 +40,7 @@ from benchmarks.jpeg_report import write_report
 from benchmarks.jpeg_scores import SCORES, Key, Score, add_score, digest, drop_outdated, read_scores
 from benchmarks.plans import shipped
 from srmd.base.errors import InputError
-from srmd.cli.console import one_line
-from srmd.cli.values import existing
+from srmd.cli.values import existing_file
 from srmd.evaluate.resize import resize_picture
 from srmd.pictures.files import read_picture
 from srmd.pictures.folders import list_pictures
@@ -57,6 +56,8 @@ class Benchmark:
 
     def __init__(self, weights: Path, file: Path, is_grey: bool = False):
         self.network = load(str(weights), precision="fp32")
+        if "jpeg" not in self.network.config.conditions:
+            raise InputError(f"{weights}: expected a network that is told of JPEG, found {self.network.config.kind}")
         self.scale = self.network.config.scale
         srmd = shipped(f"srmd_x{self.scale}")
         self.srmd = load(str(srmd), precision="fp32")
@@ -132,11 +133,12 @@ def _enlarged(lr: NDArray, scale: int) -> NDArray:
     return resize_picture(lr, (lr.shape[0] * scale, lr.shape[1] * scale), np.dtype(np.uint8))
 
 
+@one_line_errors()
 def main() -> None:
     """Measures and stores, or writes the report."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("weights", type=existing, nargs="?", help="a network that is told of JPEG")
-    parser.add_argument("folders", type=existing, nargs="*", help="HR pictures")
+    parser = command_parser(__doc__)
+    parser.add_argument("weights", type=existing_file, nargs="?", help="a network that is told of JPEG")
+    add_test_data(parser, "folders")
     parser.add_argument("--grey", action="store_true", help="grey pictures that are compressed only, for x1")
     parser.add_argument("--curve", action="store_true", help="measure what the plot shows instead of the table")
     parser.add_argument("--scores", type=Path, default=SCORES, metavar="FILE", help="where scores are kept (.csv)")
@@ -145,7 +147,10 @@ def main() -> None:
     if options.report:
         if options.weights:
             parser.error("--report: expected no network, found one")
-        write_report(read_scores(options.scores))
+        scores = read_scores(options.scores)
+        if not scores:
+            raise InputError(f"{options.scores}: expected scores, found none")
+        write_report(scores)
         return
     if not options.folders:
         parser.error("expected a network and folders of HR pictures, or --report")
@@ -158,7 +163,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except InputError as error:
-        raise SystemExit(one_line(error)) from error
+    main()

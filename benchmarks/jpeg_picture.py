@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import srmd
+from benchmarks.commands import command_parser
 from benchmarks.plans import ROOT
 from srmd.pictures.photos import builtin_test_pictures
 
@@ -37,6 +38,7 @@ def row(hr: NDArray) -> NDArray:
 
 
 if __name__ == "__main__":
+    command_parser(__doc__).parse_args()
     photos = [photo for photo in builtin_test_pictures().values() if min(photo.shape[:2]) >= MIN_SIDE]
     sheet = np.concatenate([row(photo) for photo in photos[:PHOTOS]])
     Image.fromarray(sheet.repeat(ZOOM, 0).repeat(ZOOM, 1)).save(ROOT / "img" / "jpeg.webp", lossless=True, method=6)

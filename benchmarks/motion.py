@@ -10,7 +10,6 @@ Prints a table and draws img/motion.png. The runs are in runs/motion_*; an inter
 complete is used again: remove these folders to train anew.
 """
 
-import argparse
 import textwrap
 from pathlib import Path
 
@@ -18,12 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.commands import add_page, add_train_data, command_parser, one_line_errors, pictures_folder
 from benchmarks.pages import replace_part
 from benchmarks.plans import ROOT
-from srmd.base.errors import InputError
 from srmd.base.files import make_folder
 from srmd.cli import main
-from srmd.cli.console import one_line
+from srmd.cli.values import whole
 from srmd.degradation import Degradation, degrade, modcrop, upsample
 from srmd.evaluate.picture import to_array
 from srmd.kernel.families import delta
@@ -136,8 +135,8 @@ def code_cells(network: Restorer, kernels: np.ndarray) -> str:
 
 def compare(train_data: Path | None, test_data: Path | None, steps: int, page: Path | None) -> None:
     """Trains both networks, prints the table, writes it to the page, and draws the picture."""
+    hrs = pictures(test_data)  # before the training: one that cannot be read ends the command at once
     networks = train_networks(train_data, steps)
-    hrs = pictures(test_data)
     kernels = motion_kernels(np.random.default_rng(1), TEST_KERNELS)
     codes = {name: code_cells(network, kernels) for name, network in networks.items()}
     text = report(scores(networks, hrs, kernels), scores(networks, hrs, NO_BLUR), codes)
@@ -162,13 +161,13 @@ def train_networks(train_data: Path | None, steps: int) -> dict[str, Restorer]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("train_data", type=Path, nargs="?", help="pictures to train on (default: the built-in set)")
-    parser.add_argument("test_data", type=Path, nargs="?", help="HR pictures to score (default: the held-out photos)")
-    parser.add_argument("steps", type=int, nargs="?", default=2000, help="training steps of each network")
-    parser.add_argument("--page", type=Path, help="page whose table is replaced", metavar="FILE")
+    parser = command_parser(__doc__)
+    add_train_data(parser, "train_data", nargs="?")
+    parser.add_argument(
+        "test_data", type=pictures_folder, nargs="?", help="HR pictures to score (default: held-out photos)"
+    )
+    parser.add_argument("steps", type=whole(1), nargs="?", default=2000, help="training steps of each network")
+    add_page(parser, "motion")
     options = parser.parse_args()
-    try:
+    with one_line_errors():
         compare(options.train_data, options.test_data, options.steps, options.page)
-    except InputError as error:
-        raise SystemExit(one_line(error)) from error

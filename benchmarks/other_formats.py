@@ -7,7 +7,6 @@ The middles of HR pictures are blurred, downsampled, rounded to 8 bits and store
 the pictures. In brackets: the noise level that is best on average, or the mean of those that the tool estimates.
 """
 
-import argparse
 import json
 import statistics
 import subprocess
@@ -20,12 +19,12 @@ from tempfile import TemporaryDirectory
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks.commands import add_page, command_parser, one_line_errors
 from benchmarks.crops import middle, modcrop_picture
 from benchmarks.jpeg_cells import KERNELS, QUALITIES
 from benchmarks.pages import replace_part
 from benchmarks.plans import ROOT, shipped
-from srmd.base.errors import InputError
-from srmd.cli.console import one_line
+from srmd.cli.values import existing
 from srmd.degradation import degrade_picture
 from srmd.evaluate.resize import resize_picture
 from srmd.jpeg.detect import find_jpeg
@@ -101,12 +100,13 @@ def traces(pictures: list[NDArray]) -> Iterator[str]:
         yield f"{name} {quality}: {sum(find_jpeg(picture) is not None for picture in stored)} of {len(stored)}"
 
 
+@one_line_errors()
 def main() -> None:
     """Prints the table or the counts, and writes the table to the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, nargs="+", help="HR pictures, or folders of them")
+    parser = command_parser(__doc__)
+    parser.add_argument("data", type=existing, nargs="+", help="HR pictures, or folders of them")
     parser.add_argument("--traces", action="store_true", help="count the pictures in which a JPEG is recognised")
-    parser.add_argument("--page", type=Path, help="page whose table is replaced", metavar="FILE")
+    add_page(parser, "other formats")
     options = parser.parse_args()
     paths = [path for each in options.data for path in (list_pictures(each) if each.is_dir() else [each])]
     pictures = [read_picture(path).pixels for path in paths]
@@ -121,7 +121,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except InputError as error:
-        raise SystemExit(one_line(error)) from error
+    main()

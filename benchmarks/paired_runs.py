@@ -8,7 +8,6 @@ difference of each setting from the baseline in dB, and its standard error over 
 `data/paired_runs`: the same command continues runs that were stopped, and does not repeat finished ones.
 """
 
-import argparse
 import itertools
 import json
 import math
@@ -21,12 +20,10 @@ from unittest.mock import patch
 import torch
 from torch import Tensor
 
+from benchmarks.commands import add_test_data, command_parser, one_line_errors, pictures_folder
 from benchmarks.crops import middle
 from benchmarks.ship import ROOT
-from srmd.base.errors import InputError
 from srmd.cli import main
-from srmd.cli.console import one_line
-from srmd.cli.values import existing
 from srmd.degradation import Degradation, degrade, modcrop
 from srmd.evaluate.picture import to_array
 from srmd.kernel.specs import parse_kernels
@@ -195,12 +192,12 @@ def compare(lossy: Path, lossless: Path, test_data: list[Path]) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--lossy", type=existing, required=True, help="folder of lossy pictures, such as JPEG")
-    parser.add_argument("--lossless", type=existing, required=True, help="folder of lossless pictures, such as PNG")
-    parser.add_argument("--test_data", type=existing, nargs="*", default=[], help="folders of HR pictures to score")
+    parser = command_parser(__doc__)
+    parser.add_argument("--lossy", type=pictures_folder, required=True, help="folder of lossy pictures, such as JPEG")
+    parser.add_argument(
+        "--lossless", type=pictures_folder, required=True, help="folder of lossless pictures, such as PNG"
+    )
+    add_test_data(parser)
     options = parser.parse_args()
-    try:
+    with one_line_errors():
         compare(options.lossy, options.lossless, options.test_data)
-    except InputError as error:
-        raise SystemExit(one_line(error)) from error

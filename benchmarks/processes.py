@@ -7,7 +7,6 @@ The first process takes a step of the whole batch, while the others wait; then a
 its part. Times are medians. Processor time, the sum over the processes, depends less on other programs.
 """
 
-import argparse
 import logging
 import statistics
 import time
@@ -17,11 +16,14 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.commands import add_train_data, command_parser, one_line_errors
 from srmd.base.distributed import Processes
+from srmd.cli.values import whole
 from srmd.config import TrainConfig
 from srmd.packs.reader import PackedPictures
 from srmd.packs.training_data import open_training_data
 from srmd.solver import Solver
+from srmd.train.run_folder import check_shared_training
 
 
 @dataclass
@@ -92,21 +94,21 @@ def table(costs: dict[str, Cost], count: int) -> str:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--train_data", type=Path, help="folder of pictures or .h5 file (default: the built-in set)")
-    parser.add_argument("--batch_size", type=int, default=16, help="patches of all processes (default: 16)")
-    parser.add_argument("--patch_size", type=int, default=48, help="side of a patch in LR pixels (default: 48)")
-    parser.add_argument("--rounds", type=int, default=5, help="measurements of each kind (default: 5)")
+    parser = command_parser(__doc__)
+    add_train_data(parser)
+    parser.add_argument("--batch_size", type=whole(1), default=16, help="patches of all processes (default: 16)")
+    parser.add_argument("--patch_size", type=whole(1), default=48, help="side of a patch in LR pixels (default: 48)")
+    parser.add_argument("--rounds", type=whole(1), default=5, help="measurements of each kind (default: 5)")
     options = parser.parse_args()
     logging.disable()
-    processes = Processes.of_environment()
-    with processes.joined():
+    with one_line_errors(), (processes := Processes.of_environment()).joined():
         config = TrainConfig(
             train_data=options.train_data,
             batch_size=options.batch_size,
             patch_size=options.patch_size,
             device=processes.device("auto"),
         )
+        check_shared_training(config, processes)
         costs = compare(config, options.rounds, processes)
         if processes.is_first:
             print(table(costs, processes.count))

@@ -9,7 +9,6 @@ from their ncnn files. Computes in float32; LR is not rounded. The exit code is 
 differs from its reference by more than the tolerance.
 """
 
-import argparse
 import csv
 import sys
 from collections.abc import Iterable, Iterator
@@ -19,8 +18,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.commands import command_parser, one_line_errors
 from srmd.base.errors import InputError
-from srmd.cli.console import one_line
 from srmd.degradation import Degradation, degrade, seeded_noise, upsample
 from srmd.evaluate.picture import hr_tensor, to_array
 from srmd.kernel.specs import parse_kernels
@@ -163,26 +162,23 @@ def _scores_text(cell: Cell) -> str:
     return f"{psnr:.3f} / {ssim:.5f}"
 
 
+@one_line_errors()
 def main(arguments: list[str]) -> int:
     """Prints each cell when it is measured, then the table, then the cells that are off.
 
-    Returns the exit code: 1 if a cell is off, 2 if networks or pictures are missing.
+    Returns the exit code: 1 if a cell is off.
     """
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("weights", type=Path, metavar="WEIGHTS", help="folder of networks")
     parser.add_argument("data", type=Path, metavar="DATA", help="folder that contains Set5, Set14 or B100")
     parser.add_argument("--pca", type=Path, metavar="FILE", help="file of P, for weights files that do not contain it")
     options = parser.parse_args(arguments)
     cells, measured = reference_cells(), []
-    try:
-        for cell in reproduce(options.data, restorers(options.weights, options.pca), cells):
-            print(cell, flush=True)
-            measured.append(cell)
-        if not measured:
-            raise InputError(f"DATA: expected Set5, Set14 or B100 in {options.data}, found none of them")
-    except InputError as error:
-        print(one_line(error), file=sys.stderr)
-        return 2
+    for cell in reproduce(options.data, restorers(options.weights, options.pca), cells):
+        print(cell, flush=True)
+        measured.append(cell)
+    if not measured:
+        raise InputError(f"DATA: expected Set5, Set14 or B100 in {options.data}, found none of them")
     off = [cell for cell in measured if cell.is_off]
     print(f"\n{table(measured)}\n\n{len(measured)} of {len(cells)} cells measured, {len(off)} outside the tolerance")
     for cell in off:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
+from benchmarks.commands import command_parser
 from benchmarks.training import time_alternately
 from srmd.backends.device import processor_description
 from srmd.base.files import atomic_write
@@ -99,4 +100,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    command_parser(__doc__).parse_args()
     main()

@@ -7,7 +7,6 @@ The first needs the extra `panel`. The second trains for some minutes; it needs 
 visdom's page (`python -m srmd.show.visdom_server --fetch`).
 """
 
-import argparse
 import io
 import re
 import subprocess
@@ -16,19 +15,24 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
 
-from benchmarks.browser import free_port, launch
+from benchmarks.browser import CHROMIUM, free_port, launch
+from benchmarks.commands import check_installed, command_parser, one_line_errors
 from benchmarks.plans import ROOT
-from srmd.base.files import atomic_write
+from srmd.base.errors import InputError
+from srmd.base.files import atomic_write, check_is_file
 from srmd.cli import main
 from srmd.cli.demo_steps import Budget, Demo
 from srmd.degradation import degrade_picture
 from srmd.pictures.photos import builtin_test_pictures
 from srmd.show import visdom_server
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 TIMEOUT = 300_000  # milliseconds for a result on the page
 PANEL_SIZE, DASHBOARD_SIZE = (1400, 1000), (1300, 900)  # width and height of the window
@@ -41,8 +45,10 @@ ALL_LOADED = "[...document.images].every(picture => picture.complete && picture.
 
 
 @contextmanager
-def open_page(size: tuple[int, int]) -> Iterator[Page]:
+def open_page(size: tuple[int, int]) -> Iterator["Page"]:
     """A tab of a new Chromium."""
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as driver:
         browser = launch(driver)
         page = browser.new_page(viewport={"width": size[0], "height": size[1]})
@@ -68,7 +74,7 @@ def panel_server(picture: Path) -> Iterator[str]:
             line = process.stdout.readline()
             address = re.search(r"http://127\.0\.0\.1:\d+/", line)
             if not address:
-                raise SystemExit(f"--mode=panel: expected the address of the page, found {line.strip()!r}")
+                raise InputError(f"--mode=panel: expected the address of the page, found {line.strip()!r}")
             yield address[0]
         finally:
             process.terminate()
@@ -94,13 +100,13 @@ def panel(output: Path) -> None:
 def dashboard(output: Path) -> None:
     """The dashboard after the training of the demo."""
     if not visdom_server.page_is_complete():
-        raise SystemExit("visdom: scripts of its page are missing; `python -m srmd.show.visdom_server --fetch`")
+        raise InputError("visdom: scripts of its page are missing; `python -m srmd.show.visdom_server --fetch`")
     with tempfile.TemporaryDirectory() as folder:
         demo = Demo(Path(folder, "results"), Path(folder, "demo"), TRAINING)
         port = free_port()
         server = visdom_server.start(port, Path(folder))
         if not server:
-            raise SystemExit(f"visdom: expected a server at port {port}, found that it did not start")
+            raise InputError(f"visdom: expected a server at port {port}, found that it did not start")
         try:
             training, _ = demo.steps()[-1].commands
             if main.main([*training, f"--visdom=http://localhost:{port}"]) != 0:
@@ -118,7 +124,10 @@ def dashboard(output: Path) -> None:
 SCREENSHOTS: dict[str, Callable[[Path], None]] = {"panel": panel, "dashboard": dashboard}
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("name", choices=SCREENSHOTS, help="the screenshot")
     name = parser.parse_args().name
-    SCREENSHOTS[name](ROOT / "img" / f"{name}.png")
+    with one_line_errors():
+        check_installed("playwright", "-r requirements.txt")
+        check_is_file(CHROMIUM)
+        SCREENSHOTS[name](ROOT / "img" / f"{name}.png")

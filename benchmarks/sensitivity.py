@@ -8,7 +8,6 @@ Takes about a minute on two cores. Prints the mean PSNR of Y over the middles of
 scored as by --mode=test, and draws it.
 """
 
-import argparse
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.commands import add_page, command_parser, one_line_errors, pictures_folder
 from benchmarks.crops import middle
 from benchmarks.pages import replace_part
 from srmd.base.errors import InputError
 from srmd.base.files import atomic_write
-from srmd.cli.console import one_line
 from srmd.degradation import Degradation, degrade, modcrop, seeded_noise, upsample
 from srmd.evaluate.picture import to_array
 from srmd.kernel.families import gaussian
@@ -158,18 +157,21 @@ def draw(widths: list[Curve], noise_levels: list[Curve], output: Path) -> None:
         figure.savefig(temporary, dpi=90)
 
 
+@one_line_errors()
 def main() -> None:
     """Prints the tables and draws the picture."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", nargs="?", type=Path, help="folder of HR pictures (default: the built-in photos)")
+    parser = command_parser(__doc__)
+    parser.add_argument(
+        "data", nargs="?", type=pictures_folder, help="folder of HR pictures (default: the built-in photos)"
+    )
     parser.add_argument("--weights", type=Path, default=ROOT / "weights" / "srmd_x2.safetensors", metavar="FILE")
     parser.add_argument("--pca", type=Path, help="P (.mat), for weights files that do not contain it", metavar="FILE")
     parser.add_argument("--output", type=Path, default=ROOT / "img" / "sensitivity.png", metavar="FILE")
-    parser.add_argument("--page", type=Path, help="page whose table is replaced", metavar="FILE")
+    add_page(parser, "sensitivity")
     options = parser.parse_args()
     weights = read_weights_with_pca(options.weights, options.pca)
     if "noise" not in weights.network.config.conditions:
-        raise SystemExit(f"--weights: expected SRMD, which takes a noise level, found SRMDNF in {options.weights}")
+        raise InputError(f"{options.weights}: expected SRMD, which is told a noise level, found SRMDNF", "weights")
     if options.data:
         pictures = [read_picture(path).as_floats() for path in list_pictures(options.data)]
     else:
@@ -184,7 +186,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except InputError as error:
-        raise SystemExit(one_line(error)) from error
+    main()

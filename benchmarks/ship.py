@@ -9,7 +9,6 @@ that were held out of the training data; the pictures to score play no part in t
 import itertools
 import json
 import statistics
-import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +18,12 @@ import numpy as np
 import torch
 from PIL import Image
 
+from benchmarks.commands import add_test_data, command_parser, one_line_errors
 from benchmarks.crops import middle
+from srmd.base.errors import InputError
+from srmd.base.files import check_is_file
 from srmd.cli import main
+from srmd.cli.values import existing
 from srmd.kernel.families import KERNEL_SIZE, WIDE_KERNEL_SIZE
 from srmd.kernel.specs import parse_kernels
 from srmd.packs.training_data import open_training_data
@@ -146,14 +149,24 @@ def history(training: dict) -> list[dict]:
     return [*trainings, source["training"]] if "training" in source else trainings
 
 
+def read_training(path: Path) -> dict:
+    """The settings of a run in its config.json that are kept; raises InputError for any other file."""
+    check_is_file(path)
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        return {key: config[key] for key in TRAINING_KEYS}
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: expected a run's configuration, found {error!r}") from error
+
+
 def ship(run: Path, folders: list[Path]) -> None:
     """Writes weights/NAME.safetensors from a run, if it is better than the network that is there."""
     weights = read_weights(run / "last.safetensors")
     config = weights.network.config
     output = ROOT / "weights" / f"{network_name(config.conditions, config.scale)}.safetensors"
-    training = json.loads((run / "config.json").read_text())
+    training = read_training(run / "config.json")
     metadata = weights.metadata | {
-        "training": {key: training[key] for key in TRAINING_KEYS} | {"conditions": config.conditions},
+        "training": training | {"conditions": config.conditions},
         "history": history(training),
         "license": "MIT",
     }
@@ -173,4 +186,9 @@ def ship(run: Path, folders: list[Path]) -> None:
 
 
 if __name__ == "__main__":
-    ship(Path(sys.argv[1]), [Path(folder) for folder in sys.argv[2:]])
+    parser = command_parser(__doc__)
+    parser.add_argument("run", type=existing, help="folder of the run")
+    add_test_data(parser, "folders")
+    options = parser.parse_args()
+    with one_line_errors():
+        ship(options.run, options.folders)

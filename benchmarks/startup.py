@@ -15,6 +15,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from benchmarks.commands import command_parser
 from srmd.pictures.photos import builtin_test_pictures
 
 ROOT = Path(__file__).parents[1]
@@ -71,4 +72,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    command_parser(__doc__).parse_args()
     main()

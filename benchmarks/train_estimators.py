@@ -10,7 +10,6 @@ An estimator replaces the shipped one if it loses less on the pictures that were
 rate falls by a cosine over the time of each training.
 """
 
-import argparse
 import copy
 import logging
 import tempfile
@@ -20,12 +19,10 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.commands import add_train_data, command_parser, one_line_errors, positive
 from benchmarks.estimator_scores import mean_loss, scores
 from srmd.backends.device import choose_device
-from srmd.base.errors import InputError
 from srmd.base.paths import shipped_folder
-from srmd.cli.console import one_line
-from srmd.cli.values import existing
 from srmd.estimator import SCALES, Estimator, EstimatorConfig
 from srmd.packs.reader import PackedPictures
 from srmd.packs.training_data import open_training_data
@@ -113,15 +110,11 @@ def _for_scale(trunk: Estimator, scale: int, how: dict) -> EstimatorWeights:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=MINUTES, help="time for all scales together (%(default)g)")
-    parser.add_argument(
-        "--train_data", type=existing, help="folder of pictures or .h5 file (default: the built-in set)"
-    )
+    parser = command_parser(__doc__)
+    parser.add_argument("--minutes", type=positive, default=MINUTES, help="time for all scales together (%(default)g)")
+    add_train_data(parser)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.manual_seed(0)
-    try:
+    with one_line_errors():
         train_all(options.minutes, options.train_data, shipped_folder("weights"))
-    except InputError as error:
-        parser.error(one_line(error))

@@ -10,7 +10,6 @@ shipped one if it is better on the held-out pictures. With a time budget, the nu
 cosine schedule ends within it, because a schedule that is cut short costs tenths of a dB.
 """
 
-import argparse
 import subprocess
 import sys
 import time
@@ -19,14 +18,13 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.commands import add_test_data, add_train_data, command_parser, one_line_errors, positive
 from benchmarks.plans import PATCH_SIZE, PLANS, ROOT, Plan, shipped
 from benchmarks.ship import ship
 from srmd.backends.device import choose_device
-from srmd.base.errors import InputError, Stopped
+from srmd.base.errors import Stopped
 from srmd.base.signals import stop_requests
 from srmd.cli import main
-from srmd.cli.console import one_line
-from srmd.cli.values import existing
 from srmd.config import TrainConfig
 from srmd.packs.training_data import open_training_data
 from srmd.solver import Solver
@@ -149,17 +147,14 @@ def train_all(minutes: float | None, train_data: Path | None, test_data: list[Pa
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, help="time budget for all networks together")
-    parser.add_argument(
-        "--train_data", type=existing, help="folder of pictures or .h5 file (default: the built-in set)"
-    )
-    parser.add_argument("--test_data", type=existing, nargs="*", default=[], help="folders of HR pictures to score")
+    parser = command_parser(__doc__)
+    parser.add_argument("--minutes", type=positive, help="time budget for all networks together")
+    add_train_data(parser)
+    add_test_data(parser)
     options = parser.parse_args()
     main.end_on_signals()
     try:
-        raise SystemExit(train_all(options.minutes, options.train_data, options.test_data))
-    except InputError as error:
-        parser.error(one_line(error))
+        with one_line_errors():
+            raise SystemExit(train_all(options.minutes, options.train_data, options.test_data))
     except Stopped as stopped:
         raise SystemExit(128 + stopped.signal) from stopped

@@ -11,7 +11,6 @@ product. A ratio above 1 means better than the simple loader, or better than the
 """
 
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy as np
 import scipy.ndimage
 import torch
 
+from benchmarks.commands import add_train_data, command_parser, one_line_errors
 from benchmarks.load import LOADS, busy_processes
 from srmd.backends.device import processor_description
 from srmd.config import TrainConfig
@@ -191,10 +191,13 @@ def print_ratios(solver: Solver, times: Times) -> None:
     print(f"ratio crops_per_second_over_simple_loader {speedup:.2f}")
 
 
-def main(train_data: Path | None) -> None:
+@one_line_errors()
+def main() -> None:
     """Prints the table, then the ratios."""
+    parser = command_parser(__doc__)
+    add_train_data(parser, "train_data", nargs="?")
     size = GPU_SIZE if torch.cuda.is_available() else {}
-    training, validation = open_training_data(train_data).split()
+    training, validation = open_training_data(parser.parse_args().train_data).split()
     solver = Solver(TrainConfig(output=Path("unused"), visdom="off", **size), training, validation)
     solver.step = 1
     times = time_steps(solver) | time_batches(solver, training)
@@ -207,4 +210,4 @@ def main(train_data: Path | None) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else None)
+    main()

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from benchmarks.commands import command_parser
 from srmd.base.files import atomic_write
 from srmd.cli import main
 from srmd.pictures.photos import builtin_test_pictures
@@ -82,4 +83,5 @@ def draw(output: Path) -> None:
 
 
 if __name__ == "__main__":
+    command_parser(__doc__).parse_args()
     draw(ROOT / "img" / "variant.webp")

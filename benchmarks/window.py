@@ -10,22 +10,20 @@ told the applied kernel in its own window. Kernels up to the width 2.6 are 15×1
 the first network.
 """
 
-import argparse
 import itertools
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from benchmarks.average import average
+from benchmarks.commands import add_train_data, command_parser, one_line_errors
 from benchmarks.crops import middle
 from benchmarks.plans import shipped
 from benchmarks.ship import HELD_OUT_SIDE, KERNELS
-from srmd.base.errors import InputError
-from srmd.cli.console import one_line
-from srmd.cli.values import existing
+from srmd.base.errors import InputError, prefix_errors
+from srmd.cli.values import existing_file
 from srmd.degradation import Degradation, degrade, modcrop, seeded_noise
 from srmd.evaluate.picture import to_array
 from srmd.kernel.families import KERNEL_SIZE, WIDE_KERNEL_SIZE
@@ -80,12 +78,13 @@ def row(networks: list[Restorer], hrs: list[Tensor], applied: Degradation) -> li
     return [f"{value:.3f}" for value in np.mean(psnr, 0)] + [f"{value:.3f}" for value in np.mean(distances, 0)[1:]]
 
 
+@one_line_errors()
 def main() -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("name", help="name of a shipped network with a window of 15×15, such as srmd_x4")
-    parser.add_argument("files", nargs="*", type=Path, help="further networks of its kind and scale")
-    parser.add_argument("--train_data", type=existing, help="folder of pictures or .h5 file (default: built-in set)")
+    parser.add_argument("files", nargs="*", type=existing_file, help="further networks of its kind and scale")
+    add_train_data(parser)
     options = parser.parse_args()
     first = read_weights(shipped(options.name))
     networks = {options.name: first, "converted": converted(first)}
@@ -95,7 +94,8 @@ def main() -> None:
         print(f"{size}: the codes keep {pca_energy(kernels, weights.pca.numpy()):.3%} of the kernels' energy")
     for path in options.files:
         trained = read_weights(path)
-        networks |= {str(path): trained, f"half of {path}": half(networks["converted"], trained)}
+        with prefix_errors(str(path)):
+            networks |= {str(path): trained, f"half of {path}": half(networks["converted"], trained)}
     restorers = [open_restorer(weights, "cpu", "torch", "fp32") for weights in networks.values()]
     _, held_out = open_training_data(options.train_data).split()
     hrs = list(middles(held_out, first.network.config.scale))
@@ -114,7 +114,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except InputError as error:
-        raise SystemExit(one_line(error)) from error
+    main()

@@ -10,32 +10,34 @@ import shlex
 import sys
 from pathlib import Path
 
+from benchmarks.commands import add_train_data, command_parser, one_line_errors, positive
 from benchmarks.gpu.clock import STARTED  # noqa: F401 - before torch, so that the time of its import counts
 from benchmarks.gpu.run import run_sitting
 from benchmarks.gpu.settings import BY_NAME, NETWORKS, Settings
-from srmd.base.errors import InputError, Stopped
-from srmd.cli.console import log_to_console, one_line
-from srmd.cli.values import existing
+from srmd.base.errors import Stopped
+from srmd.cli.console import log_to_console
+from srmd.cli.values import number, whole
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Return the values of the flags."""
-    parser = argparse.ArgumentParser("python -m benchmarks.gpu", description=__doc__.splitlines()[0])
+    parser = command_parser(__doc__, "python -m benchmarks.gpu")
     add = parser.add_argument
     add("--output", type=Path, required=True, help="folder of the run, new or to continue")
-    add("--minutes", type=float, required=True, help="time of this sitting, from the start of the process")
-    add("--total_minutes", type=float, required=True, help="time of all sittings; then the learning rate is zero")
-    add("--train_data", type=existing, help="folder of pictures or .h5 file (default: the built-in set)")
+    add("--minutes", type=positive, required=True, help="time of this sitting, from the start of the process")
+    add("--total_minutes", type=positive, required=True, help="time of all sittings; then the learning rate is zero")
+    add_train_data(parser)
     add("--networks", nargs="+", choices=sorted(BY_NAME), default=NETWORKS, help=f"default: {' '.join(NETWORKS)}")
-    add("--batch_size", type=int, default=128, help="patches per step of each network (default: %(default)s)")
-    add("--patch_size", type=int, default=48, help="side of a patch in LR pixels (default: %(default)s)")
-    add("--lr", type=float, default=1e-3, help="maximum learning rate (default: %(default)s)")
-    add("--save_minutes", type=float, default=2, help="time between savings (default: %(default)s)")
+    add("--batch_size", type=whole(1), default=128, help="patches per step of each network (default: %(default)s)")
+    add("--patch_size", type=whole(1), default=48, help="side of a patch in LR pixels (default: %(default)s)")
+    add("--lr", type=positive, default=1e-3, help="maximum learning rate (default: %(default)s)")
+    add("--save_minutes", type=number(0), default=2, help="time between savings (default: %(default)s)")
     return parser.parse_args(arguments)
 
 
+@one_line_errors()
 def main(arguments: list[str]) -> int:
-    """Run a sitting; return the exit code: 1 if a network diverged, 2 for a wrong flag or file."""
+    """Run a sitting; return the exit code: 1 if a network diverged."""
     flags = parse(arguments)
     train_data = str(flags.train_data) if flags.train_data else None
     networks = tuple(flags.networks)
@@ -45,9 +47,6 @@ def main(arguments: list[str]) -> int:
     command = f"python -m benchmarks.gpu {shlex.join(arguments)}"
     try:
         finished, diverged = run_sitting(flags.output, settings, flags.minutes, flags.save_minutes, command)
-    except InputError as error:
-        print(f"error: {one_line(error)}", file=sys.stderr)
-        return 2
     except Stopped as stopped:
         print("stopped and saved; the same command continues")
         return 128 + stopped.signal

@@ -6,19 +6,26 @@
 """
 
 import json
-import sys
 from pathlib import Path
 
+from benchmarks.commands import add_test_data, command_parser, one_line_errors
 from benchmarks.gpu.state import read_ema
 from benchmarks.ship import ship
+from srmd.base.errors import InputError
 from srmd.base.files import atomic_write, make_folder
+from srmd.cli.values import existing
 from srmd.weights.files import write_weights
 
 
 def collect(folder: Path) -> list[Path]:
-    """Write last.safetensors and config.json of each network of a run; return the run folders."""
-    runs = []
-    for path in sorted(folder.glob("*.safetensors")):
+    """Write last.safetensors and config.json of each network of a run; return the run folders.
+
+    Raises InputError if the folder has no file of a network.
+    """
+    paths, runs = sorted(folder.glob("*.safetensors")), []
+    if not paths:
+        raise InputError(f"{folder}: expected the files NAME.safetensors of a run of benchmarks.gpu, found none")
+    for path in paths:
         weights, config = read_ema(path)
         run = folder / path.stem
         make_folder(run)
@@ -30,5 +37,10 @@ def collect(folder: Path) -> list[Path]:
 
 
 if __name__ == "__main__":
-    for run in collect(Path(sys.argv[1])):
-        ship(run, [Path(folder) for folder in sys.argv[2:]])
+    parser = command_parser(__doc__)
+    parser.add_argument("run", type=existing, help="folder of the run")
+    add_test_data(parser, "folders")
+    options = parser.parse_args()
+    with one_line_errors():
+        for folder in collect(options.run):
+            ship(folder, options.folders)

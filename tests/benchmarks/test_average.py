@@ -151,6 +151,6 @@ def test_the_card_says_what_a_file_that_is_not_shipped_was():
 def test_an_unknown_network_is_an_error_of_one_line():
     command = [sys.executable, "-m", "benchmarks.average", "srmdj_x9", "srmd_x4"]
     done = subprocess.run(command, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert "srmdj_x9.safetensors" in done.stderr
     assert len(done.stderr.splitlines()) == 1

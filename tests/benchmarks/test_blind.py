@@ -236,22 +236,30 @@ def data(tmp_path_factory):
     return folder
 
 
+def error_of(arguments, capsys):
+    """The line on standard error of a command that is refused."""
+    with pytest.raises(SystemExit) as ended:
+        blind.main(arguments)
+    assert ended.value.code == 2
+    return capsys.readouterr().err
+
+
 def test_a_report_without_scores_does_not_empty_the_page(data, tmp_path, capsys):
     page = tmp_path / "blind_scores.md"
     page.write_text(SOME)
-    assert blind.main([str(data), f"--output={tmp_path / 'none'}", "--report", f"--page={page}"]) == 1
-    assert "blind_scores.md: expected scores of as many pairs" in capsys.readouterr().err
+    error = error_of([str(data), f"--output={tmp_path / 'none'}", "--report", f"--page={page}"], capsys)
+    assert "blind_scores.md: expected scores of as many pairs" in error
     assert page.read_text() == SOME
 
 
 @pytest.mark.slow
 def test_a_stopped_run_continues_and_reports(data, tmp_path, capsys):
     arguments = [str(data), f"--output={tmp_path}", "--tables=dasr", "--scales=4", "--every=2"]
-    assert blind.main([*arguments, "--share=2/2"]) == 0
+    blind.main([*arguments, "--share=2/2"])
     assert "4 of 8 pairs are measured" in capsys.readouterr().out
     assert not (tmp_path / "blind.json").exists()
     first = (tmp_path / "share-2-of-2.jsonl").read_text()
-    assert blind.main(arguments) == 0
+    blind.main(arguments)
     assert (tmp_path / "share-2-of-2.jsonl").read_text() == first
     assert len((tmp_path / "share-1-of-1.jsonl").read_text().splitlines()) == 4 * 4
     assert "8 of 8 pairs are measured" in capsys.readouterr().out
@@ -268,14 +276,12 @@ def test_a_stopped_run_continues_and_reports(data, tmp_path, capsys):
 
 
 def test_a_folder_without_data_is_an_error(tmp_path, capsys):
-    assert blind.main([str(tmp_path)]) == 2
-    assert "expected the folders Set5, Set14 or B100" in capsys.readouterr().err
+    assert "expected the folders Set5, Set14 or B100" in error_of([str(tmp_path)], capsys)
 
 
 @pytest.mark.parametrize("flag", ["--tables=dasr,daser", "--scales=2,5"])
 def test_an_unknown_table_or_scale_is_an_error(flag, tmp_path, capsys):
-    assert blind.main([str(tmp_path), flag]) == 2
-    assert f"{flag.split('=')[0]}: expected " in capsys.readouterr().err
+    assert f"{flag.split('=')[0]}: expected " in error_of([str(tmp_path), flag], capsys)
 
 
 def test_a_report_of_noise_and_gaussian8_has_their_tables():

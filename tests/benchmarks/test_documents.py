@@ -134,6 +134,7 @@ def test_the_page_of_a_step_has_the_marks_that_its_script_replaces(step: Step):
     script = Path(importlib.util.find_spec(module).origin).read_text(encoding="utf-8")
     names = re.findall(r'replace_part\((?:options\.)?page, "([^"]+)"', script)
     assert names or "write_page(text, options.page)" in script  # a part, or the whole page
+    assert re.findall(r'add_page\(parser, "([^"]+)"', script) == names
     lines = (ROOT / page).read_text(encoding="utf-8").splitlines()
     assert all({f"<!-- {name} -->", f"<!-- end of {name} -->"} <= set(lines) for name in names)
 

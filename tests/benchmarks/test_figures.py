@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.figures import SIZE, ZOOM, loss, results
 from picture_files import open_picture
+from srmd.base.errors import InputError
 
 
 def test_the_loss_of_a_run_is_drawn(tmp_path: Path):
@@ -18,7 +19,7 @@ def test_the_loss_of_a_run_is_drawn(tmp_path: Path):
 
 
 def test_a_folder_without_a_run_is_named(tmp_path: Path):
-    with pytest.raises(SystemExit, match=f"{tmp_path}: expected the folder of a run"):
+    with pytest.raises(InputError, match=f"{tmp_path}: expected the folder of a run"):
         loss(tmp_path, tmp_path / "loss.png")
     assert not (tmp_path / "loss.png").exists()
 

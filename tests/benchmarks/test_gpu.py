@@ -254,14 +254,16 @@ def test_a_network_that_diverges_keeps_its_file_and_the_others_go_on(
 
 def test_other_settings_than_those_of_the_run_are_refused(sitting_clock: list[float], capsys: pytest.CaptureFixture):
     messages = {
-        ("--lr=1e-3",): "error: --lr: the run in run was started with 0.0001, found 0.001\n",
+        ("--lr=1e-3",): "--lr: the run in run was started with 0.0001, found 0.001\n",
         ("--networks", "srmd_x4"): "started with ['srmdnf_x2', 'srmd_x4'], found ['srmd_x4']\n",
-        ("--total_minutes=6",): "error: total_minutes: the run in run was started with 5.0, found 6.0\n",
+        ("--total_minutes=6",): "total_minutes: the run in run was started with 5.0, found 6.0\n",
     }
     assert sit(sitting_clock, 0.5) == 0
     capsys.readouterr()
     for flags, message in messages.items():
-        assert sit(sitting_clock, 0.5, 5, *flags) == 2
+        with pytest.raises(SystemExit) as ended:
+            sit(sitting_clock, 0.5, 5, *flags)
+        assert ended.value.code == 2
         assert capsys.readouterr().err.endswith(message)
 
 

@@ -48,7 +48,7 @@ def test_the_commands_of_the_page_have_flags_that_exist():
     trainings = [words[words.index("benchmarks.gpu") + 1 :] for words in commands if "benchmarks.gpu" in words]
     assert len(trainings) == 3
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("benchmarks.gpu.__main__.existing", Path)
+        patch.setattr("benchmarks.commands.existing", Path)
         killed, resumed, run = (vars(parse(words)) for words in trainings)
     assert killed == resumed
     assert run["networks"] == settings.NETWORKS

@@ -78,7 +78,9 @@ def test_missing_networks_or_pictures_are_a_one_line_error(tmp_path: Path, capsy
     folders = {"weights": small_networks(tmp_path / "weights"), "data": pictures(tmp_path / "data")}
     (tmp_path / "empty").mkdir()
     folders[missing] = tmp_path / "empty"
-    assert reproduce.main([str(folders["weights"]), str(folders["data"])]) == 2
+    with pytest.raises(SystemExit) as ended:
+        reproduce.main([str(folders["weights"]), str(folders["data"])])
+    assert ended.value.code == 2
     error = capsys.readouterr().err
     assert error.startswith(f"{missing.upper()}: expected")
     assert error.count("\n") == 1
