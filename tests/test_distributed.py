@@ -230,32 +230,58 @@ def namespaces_are_allowed() -> bool:
     return done.returncode == 0
 
 
-TWO_MACHINES = """
+START_TWO_MACHINES = """
 ip link set lo up
 unshare -n sleep {seconds} & other=$!
 sleep 1
 ip link add first type veth peer name second netns $other
 ip addr add 10.0.0.1/24 dev first; ip link set first up
 nsenter -t $other -n sh -c 'ip link set lo up; ip addr add 10.0.0.2/24 dev second; ip link set second up'
-GLOO_SOCKET_IFNAME=second nsenter -t $other -n {launcher} --node_rank=1 {command} > second.log 2>&1 & worker=$!
-GLOO_SOCKET_IFNAME=first {launcher} --node_rank=0 {command} > first.log 2>&1; code=$?
-wait $worker || code=1
+GLOO_SOCKET_IFNAME=second nsenter -t $other -n {launcher} --node_rank=1 {command} > second.log 2>&1 & second=$!
+GLOO_SOCKET_IFNAME=first {launcher} --node_rank=0 {command} > first.log 2>&1 & first=$!
+"""
+WAIT_FOR_BOTH = """
+wait $first; code=$?
+wait $second || code=1
 kill $other
+exit $code
+"""
+LOSE_THE_SECOND = """
+while ! ls run/checkpoint-*.pt; do kill -0 $first || exit; sleep .1; done
+nsenter -t $other -n ip link set second down
+echo 5 > /proc/sys/net/ipv4/tcp_retries2  # the system gives up a connection after some 15 seconds, not minutes
+wait $first; code=$?
+kill $second $other
+wait $second
 exit $code
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux" or not shutil.which("unshare"), reason="no network namespaces")
-def test_two_network_namespaces_train_as_two_machines(uninterrupted: Path):
+def train_on_two_machines(script: str, *flags: str) -> subprocess.CompletedProcess:
     if not namespaces_are_allowed():
         pytest.skip("this system allows no network namespaces")
-    make_uninterrupted(uninterrupted)
     launcher = f"{sys.executable} -m torch.distributed.run --nnodes=2 --nproc_per_node=1 --master_addr=10.0.0.1"
-    command = " ".join([f"--master_port=29400 {ROOT / 'main.py'}", *TRAIN, "--output=run"])
-    script = TWO_MACHINES.format(seconds=SECONDS, launcher=launcher, command=command)
-    done = subprocess.run(["unshare", "-rn", "sh", "-c", script], capture_output=True, text=True, timeout=SECONDS)
+    command = " ".join([f"--master_port=29400 {ROOT / 'main.py'}", *TRAIN, *flags, "--output=run"])
+    start_both = START_TWO_MACHINES.format(seconds=SECONDS, launcher=launcher, command=command)
+    shell = ["unshare", "-rn", "sh", "-c", start_both + script]
+    return subprocess.run(shell, capture_output=True, text=True, timeout=SECONDS)
+
+
+@pytest.mark.skipif(sys.platform != "linux" or not shutil.which("unshare"), reason="no network namespaces")
+def test_two_network_namespaces_train_as_two_machines(uninterrupted: Path):
+    make_uninterrupted(uninterrupted)
+    done = train_on_two_machines(WAIT_FOR_BOTH)
     assert done.returncode == 0, Path("first.log").read_text() + Path("second.log").read_text()
     assert "by 2 processes" in Path("first.log").read_text()
     assert "Training in" not in Path("second.log").read_text()
     assert logged_losses("run") == logged_losses("uninterrupted")
     assert have_same_weights("run", "uninterrupted")
+
+
+@pytest.mark.skipif(sys.platform != "linux" or not shutil.which("unshare"), reason="no network namespaces")
+def test_a_machine_that_loses_its_network_ends_the_run_which_keeps_its_checkpoint():
+    done = train_on_two_machines(LOSE_THE_SECOND, "--steps=100000")
+    log = Path("first.log").read_text()
+    assert done.returncode == 1, log
+    assert len(lines_of_workers(log)) == 1, log
+    assert load_checkpoint(max(Path("run").glob("checkpoint-*.pt"))).step % 11 == 0
