@@ -9,7 +9,7 @@ import pytest
 
 from srmd.base.background import BackgroundWriter, map_in_order, prefetch
 
-SECONDS = 20  # how long a test waits for an event before it fails
+SECONDS = 240  # how long a test waits for an event before it fails
 
 
 def test_prefetch_yields_each_item_once_and_in_order():
@@ -96,11 +96,13 @@ def test_as_many_jobs_run_at_once_as_there_are_threads():
 
 
 def test_the_data_of_jobs_are_limited_but_one_job_may_always_run():
-    may_finish, running, most = threading.Event(), [], []
+    may_finish, both_run, running, most = threading.Event(), threading.Event(), [], []
 
     def job() -> None:
         running.append(1)
         most.append(len(running))
+        if len(running) == 2:
+            both_run.set()
         assert may_finish.wait(SECONDS)
         running.pop()
 
@@ -108,7 +110,8 @@ def test_the_data_of_jobs_are_limited_but_one_job_may_always_run():
         with BackgroundWriter(threads=4, max_bytes=100) as writer:
             for size in (50, 50, 60, 500, 10):
                 writer.submit(job, size=size)
-                if size == 50 and len(writer._running) == 2:
+                if len(writer._running) == 2 and not may_finish.is_set():
+                    assert both_run.wait(SECONDS)  # before one of them may finish
                     may_finish.set()
 
     submit_all()
