@@ -18,20 +18,39 @@ from panel_pages import wait_for_the_end_of_requests, watch
 from panel_pictures import write_photo
 
 ROOT = Path(__file__).parents[2]
+MAIN = (str(ROOT / "main.py"),)
 NO_COMPILER = "no-compiler"  # so that no benchmark chooses between convolutions that round differently
 PATIENCE = 240_000  # milliseconds that a page may take for what it does in a second or two on an idle machine
 
 
+# The page with previews that take five seconds, unless a newer one ends them.
+SLOW_PREVIEWS = """
+import time
+import torch
+from srmd.__main__ import command
+from srmd.panel.session import Session
+restored_part = Session._restored_part
+def slowly(*arguments):
+    for _ in range(50):
+        time.sleep(0.1)
+        torch.zeros(1)
+    return restored_part(*arguments)
+Session._restored_part = staticmethod(slowly)
+command()
+"""
+
+
 @contextmanager
-def running_server(folder: Path, *arguments: str) -> Iterator[SimpleNamespace]:
+def running_server(folder: Path, *arguments: str, program: tuple[str, ...] = MAIN) -> Iterator[SimpleNamespace]:
     """A running server: `address`, `port`, `temporary`, `process`, and `log`, the file of what it printed."""
     pytest.importorskip("gradio", reason="Gradio is not installed (requirements-panel.txt)")
     temporary, log = folder / "temporary", folder / "log.txt"
     temporary.mkdir()
     port = free_port()
     speed = ["--engine=torch", "--precision=fp32"]
-    command = [sys.executable, str(ROOT / "main.py"), "--mode=panel", f"--port={port}", *arguments, *speed]
+    command = [sys.executable, *program, "--mode=panel", f"--port={port}", *arguments, *speed]
     environment = os.environ | {"TMPDIR": str(temporary), "PYTHONUNBUFFERED": "1", "CC": NO_COMPILER}
+    environment["PYTHONPATH"] = str(ROOT)
     with log.open("w") as output:
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
     address = f"http://127.0.0.1:{port}/"
@@ -59,6 +78,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace
 def empty_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
     """A running server without a picture."""
     with running_server(tmp_path_factory.mktemp("empty")) as server:
+        yield server
+
+
+@pytest.fixture
+def slow_server(tmp_path: Path) -> Iterator[SimpleNamespace]:
+    """A running server without a picture, on which a preview takes five seconds."""
+    with running_server(tmp_path, program=("-c", SLOW_PREVIEWS)) as server:
         yield server
 
 
