@@ -23,6 +23,13 @@ import numpy as np
 from picture_files import save_smooth_picture
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Gives each test the same random numbers in every run: a new process seeds torch's generator at random."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].default_generator.manual_seed(0)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _own_cache_folder(tmp_path_factory: pytest.TempPathFactory):
     """Keeps results of backend benchmarks out of the user's cache folder."""
@@ -31,9 +38,14 @@ def _own_cache_folder(tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.fixture(autouse=True, scope="session")
 def _short_benchmarks():
-    """Shortens the benchmark of backends to a sixteenth; no test depends on which backend is the fastest."""
+    """Shortens the benchmark of backends to a sixteenth; no test depends on which backend is the fastest.
+
+    But tests compare results to the bit: so there is one choice for all, and not another one whenever the machine has
+    become busy or idle.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("srmd.backends.choice.BENCHMARK_SIDE", 64)
+        patch.setattr("srmd.backends.choice.is_busy", lambda: False)
         yield
 
 

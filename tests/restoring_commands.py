@@ -16,13 +16,13 @@ COMMAND += ["--visdom=off", "--engine=torch", "--precision=fp32"]
 
 
 def run(*flags: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run([*COMMAND, *flags], input=stdin, capture_output=True, check=False, timeout=240)
+    return subprocess.run([*COMMAND, *flags], input=stdin, capture_output=True, check=False, timeout=600)
 
 
 def run_auto(*flags: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     """Runs a command with the networks of the package, which estimates the kernel and the noise level."""
     command = [*COMMAND[:2], *COMMAND[4:], *flags]
-    return subprocess.run(command, input=stdin, capture_output=True, check=False, timeout=240)
+    return subprocess.run(command, input=stdin, capture_output=True, check=False, timeout=600)
 
 
 def pictures(count: int, folder: str = "in", size: tuple[int, int] = (20, 16)) -> None:

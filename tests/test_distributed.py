@@ -27,12 +27,13 @@ RESTORE = ["--mode=test", "--weights=tiny.safetensors", "--engine=torch", "--pre
 RESTORE += ["--visdom=off", "--output=out", "--kernel=gaussian:1", "--noise_level=0"]
 LAUNCHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
 LAUNCHER += ["--shutdown_timeout=120"]
-SECONDS = 600
+SECONDS = 1800  # for what takes half a minute on an idle machine
 
 
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch):
     """One thread; and no compiler, so that no benchmark chooses between convolutions that round differently."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(ROOT / "tests")]))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("CC", "no-compiler")
 
@@ -43,7 +44,7 @@ def launch(*command: str) -> subprocess.Popen:
 
 
 def start(*flags: str, launcher_flags: tuple[str, ...] = ()) -> subprocess.Popen:
-    return launch(*launcher_flags, str(ROOT / "main.py"), *flags)
+    return launch(*launcher_flags, str(ROOT / "tests" / "held_command.py"), *flags)
 
 
 def finish(process: subprocess.Popen) -> tuple[int, str, str]:
@@ -63,15 +64,12 @@ def wait_for(condition: Callable[[], object], process: subprocess.Popen) -> None
         time.sleep(0.05)
 
 
-def workers(launcher: subprocess.Popen) -> dict[int, int]:
-    """The process numbers of the command's processes by their rank."""
-    found = {}
-    for task in Path(f"/proc/{launcher.pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            environment = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
-            ranks = [int(entry[5:]) for entry in environment if entry.startswith(b"RANK=")]
-            found |= {rank: int(child) for rank in ranks}
-    return found
+def wait_for_held(process: subprocess.Popen) -> int:
+    """Waits until one of the command's processes waits at its point (held_command.py); the number of that process."""
+    wait_for(Path("held").exists, process)
+    number = int(Path("held").read_text())
+    Path("held").unlink()
+    return number
 
 
 def lines_of_workers(errors: str) -> list[str]:
@@ -105,8 +103,7 @@ def test_two_processes_train_on_the_batches_of_one(uninterrupted: Path):
     assert (checkpoint.step, checkpoint.processes) == (21, 2)
 
 
-def test_the_first_gradients_of_two_processes_are_those_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(ROOT / "tests")]))
+def test_the_first_gradients_of_two_processes_are_those_of_one(tmp_path: Path):
     alone = small_solver(photos(tmp_path))
     loss = alone.training_step()
     code, _, errors = finish(launch(str(ROOT / "tests" / "shared_step.py"), "photos.h5"))
@@ -125,22 +122,26 @@ def test_the_first_gradients_of_two_processes_are_those_of_one(tmp_path: Path, m
 
 @pytest.mark.parametrize(("number", "rank"), [(signal.SIGINT, 0), (signal.SIGTERM, 1)])
 def test_a_run_equals_an_uninterrupted_one_after_a_signal_to_torchrun_and_a_killed_process(
-    uninterrupted: Path, number: int, rank: int
+    uninterrupted: Path, number: int, rank: int, monkeypatch: pytest.MonkeyPatch
 ):
     make_uninterrupted(uninterrupted)
+    monkeypatch.setenv("HOLD", f"{rank}:4")
     process = start(*TRAIN, "--output=run")
-    wait_for(Path("run/metrics.jsonl").exists, process)
+    wait_for_held(process)
     process.send_signal(number)
     code, output, errors = finish(process)
     assert code != 0
     assert output.count("Stopped and saved at step") == 1, errors
     saved = set(Path("run").glob("checkpoint-*"))
-    assert load_checkpoint(max(saved)).step < 21
+    assert load_checkpoint(max(saved)).step < 11
 
     flags = ["--mode=train", "--output=run", "--resume", "--visdom=off"]
+    monkeypatch.setenv("HOLD", f"{rank}:15")
     process = start(*flags, launcher_flags=("--max_restarts=1",))
-    wait_for(lambda: set(Path("run").glob("checkpoint-*")) - saved, process)
-    os.kill(workers(process)[rank], signal.SIGKILL)
+    held = wait_for_held(process)
+    assert set(Path("run").glob("checkpoint-*")) > saved
+    os.kill(held, signal.SIGKILL)
+    Path("go").touch()  # after the restart nothing waits
     code, output, errors = finish(process)
     assert code == 0, errors
     assert output.count("Training in run") == 2  # before the kill, and after torchrun's restart
@@ -198,15 +199,18 @@ def number_of_results() -> int:
     return len(list(Path("out").glob("[0-9]*.png")))
 
 
-def test_a_folder_is_restored_in_shares_and_completed_after_a_process_was_killed():
+def test_a_folder_is_restored_in_shares_and_completed_after_a_process_was_killed(monkeypatch: pytest.MonkeyPatch):
     write_network("tiny.safetensors")
     for number in range(40):
         picture(f"lr/{number}.png", size=(160, 160), seed=number)
     Path("lr/broken.png").write_text("no picture")
+    monkeypatch.setenv("HOLD", "1:5")
     process = start(*RESTORE, "--input=lr")
+    held = wait_for_held(process)
     wait_for(lambda: number_of_results() >= 4, process)
-    os.kill(workers(process)[1], signal.SIGKILL)
+    os.kill(held, signal.SIGKILL)
     assert finish(process)[0] != 0
+    Path("go").touch()
     before = number_of_results()
     assert 4 <= before < 40
     code, output, _ = run(*RESTORE, "--input=lr")
@@ -233,7 +237,7 @@ def namespaces_are_allowed() -> bool:
 START_TWO_MACHINES = """
 ip link set lo up
 unshare -n sleep {seconds} & other=$!
-sleep 1
+until [ "$(readlink /proc/$other/ns/net)" != "$(readlink /proc/$$/ns/net)" ]; do sleep .1; done
 ip link add first type veth peer name second netns $other
 ip addr add 10.0.0.1/24 dev first; ip link set first up
 nsenter -t $other -n sh -c 'ip link set lo up; ip addr add 10.0.0.2/24 dev second; ip link set second up'
@@ -261,7 +265,7 @@ def train_on_two_machines(script: str, *flags: str) -> subprocess.CompletedProce
     if not namespaces_are_allowed():
         pytest.skip("this system allows no network namespaces")
     launcher = f"{sys.executable} -m torch.distributed.run --nnodes=2 --nproc_per_node=1 --master_addr=10.0.0.1"
-    command = " ".join([f"--master_port=29400 {ROOT / 'main.py'}", *TRAIN, *flags, "--output=run"])
+    command = " ".join([f"--master_port=29400 {ROOT / 'tests' / 'held_command.py'}", *TRAIN, *flags, "--output=run"])
     start_both = START_TWO_MACHINES.format(seconds=SECONDS, launcher=launcher, command=command)
     shell = ["unshare", "-rn", "sh", "-c", start_both + script]
     return subprocess.run(shell, capture_output=True, text=True, timeout=SECONDS)

@@ -1,5 +1,6 @@
 """Whole commands, each in another process."""
 
+import itertools
 import json
 import os
 import signal
@@ -38,11 +39,11 @@ def start(*arguments: str) -> subprocess.Popen:
 
 def run(*arguments: str) -> subprocess.CompletedProcess:
     process = start(*arguments)
-    output, errors = process.communicate(timeout=240)
+    output, errors = process.communicate(timeout=600)
     return subprocess.CompletedProcess(arguments, process.returncode, output, errors)
 
 
-def wait_for(condition, process: subprocess.Popen, seconds: float = 120) -> None:
+def wait_for(condition, process: subprocess.Popen, seconds: float = 600) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert process.poll() is None, process.communicate()
@@ -95,7 +96,7 @@ def test_training_on_the_built_in_set_ends_cleanly_on_ctrl_c():
     process = start("--scale_factor=2", "--mode=train")
     wait_for(lambda: list(Path().glob("runs/*/metrics.jsonl")), process)
     process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=240)
+    output, errors = process.communicate(timeout=600)
     assert process.returncode == 130
     assert "Traceback" not in output + errors
     (folder,) = Path("runs").iterdir()
@@ -106,14 +107,14 @@ def test_training_on_the_built_in_set_ends_cleanly_on_ctrl_c():
 
 @pytest.mark.slow
 def test_sigterm_during_training_saves_and_the_run_can_be_resumed():
-    flags = ["--mode=train", "--steps=400", "--output=run", *QUICK]
+    flags = ["--mode=train", "--steps=100000", "--output=run", *QUICK]
     process = start(*flags)
     wait_for(lambda: Path("run/metrics.jsonl").exists(), process)
     second = run(*flags[:1], "--resume", "--output=run", "--visdom=off")
     assert second.returncode == 2
     assert second.stderr == "--output: run is in use by another process\n"
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=240)
+    _, errors = process.communicate(timeout=600)
     assert process.returncode == 143
     assert "Traceback" not in errors
     (checkpoint,) = Path("run").glob("checkpoint-*.pt")
@@ -125,7 +126,7 @@ def test_sigterm_during_training_saves_and_the_run_can_be_resumed():
     step = int(checkpoint.stem.split("-")[1])
     wait_for(lambda: f'"step": {(step // 10 + 1) * 10},' in Path("run/metrics.jsonl").read_text(), process)
     os.kill(process.pid, signal.SIGINT)
-    process.communicate(timeout=240)
+    process.communicate(timeout=600)
     assert process.returncode == 130
     steps = [json.loads(line)["step"] for line in Path("run/metrics.jsonl").read_text().splitlines()]
     assert steps == [1, *range(10, steps[-1] + 1, 10)]
@@ -147,7 +148,8 @@ def points(port: int) -> list[float]:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The 'warn' method:DeprecationWarning")
-def test_training_continues_while_its_visdom_server_hangs_dies_and_restarts():
+def test_training_continues_while_its_visdom_server_hangs_dies_and_restarts(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(visdom_server, "START_SECONDS", 240)
     port = free_port()
     server = visdom_server.start(port, Path("saved"))
     flags = ["--batch_size=1", "--patch_size=12", f"--visdom=http://127.0.0.1:{port}"]
@@ -173,11 +175,14 @@ def test_training_continues_while_its_visdom_server_hangs_dies_and_restarts():
         assert steps == [row["step"] for row in logged][: len(steps)]
     finally:
         process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=240)
+        output, errors = process.communicate(timeout=600)
         visdom_server.stop(server)
     assert process.returncode == 130
     assert "Traceback" not in output + errors
-    assert len([line for line in output.splitlines() if line.startswith("dashboard")]) <= 6
+    messages = [line for line in output.splitlines() if line.startswith("dashboard")]
+    are_lost = ["the run continues" in message for message in messages]
+    assert all(one != other for one, other in itertools.pairwise(are_lost)), messages  # one for each change
+    assert are_lost.count(True) >= 1
 
 
 @pytest.mark.slow
@@ -199,11 +204,12 @@ def test_help_names_the_modes():
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_closed_pipe_ends_the_command_without_a_message(unbuffered: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
-    process = start("--help")
-    process.stdout.close()
-    with process.stderr:
-        assert process.stderr.read() == ""
-    assert process.wait(timeout=240) == 128 + signal.SIGPIPE
+    reading, writing = os.pipe()
+    os.close(reading)  # before the command could write
+    command = [sys.executable, str(ROOT / "main.py"), "--help"]
+    with os.fdopen(writing) as pipe:
+        done = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, text=True, timeout=600)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
 
 
 def peak(*arguments: str) -> int:
@@ -252,7 +258,7 @@ import os, signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 fsync = os.fsync
-os.fsync = lambda descriptor: (time.sleep(0.3), fsync(descriptor))
+os.fsync = lambda descriptor: (time.sleep(1), fsync(descriptor))
 from srmd.__main__ import command
 command()
 """
@@ -266,7 +272,7 @@ command()
     )
     wait_for(lambda: list(Path("restored").glob(".*.png")), process)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=240)
+    _, errors = process.communicate(timeout=600)
     assert process.returncode == code
     assert "Traceback" not in errors
     assert not list(Path("restored").glob(".*"))

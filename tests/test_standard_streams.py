@@ -141,7 +141,7 @@ def test_a_reader_that_closes_the_pipe_ends_the_command():
     process.stdout.close()
     with process.stderr:
         assert b"Traceback" not in process.stderr.read()
-    assert process.wait(timeout=240) == 141
+    assert process.wait(timeout=600) == 141
 
 
 def test_a_terminal_neither_gives_nor_gets_a_picture():

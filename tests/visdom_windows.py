@@ -7,7 +7,7 @@ from json import loads
 import visdom
 
 
-def eventually(check: Callable[[], object], seconds: float = 60) -> None:
+def eventually(check: Callable[[], object], seconds: float = 240) -> None:
     """Waits until the check returns something true; fails the test after `seconds`."""
     deadline = time.monotonic() + seconds
     while not check():

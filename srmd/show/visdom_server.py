@@ -24,6 +24,7 @@ logger = logging.getLogger("srmd")
 
 PORT = 8097  # visdom's own default
 START_SECONDS = 15.0
+ANSWER_SECONDS = 1.0  # a server that takes longer to answer counts as hung
 FETCH_SECONDS = 15.0  # longest delay of the server's start by visdom's own download of the scripts
 NPM_SECONDS = 180.0
 
@@ -155,14 +156,14 @@ def _install(folder: Path) -> None:
     (static / "version.built").write_text(_version())
 
 
-def answers(address: str, seconds: float = 1.0) -> bool:
+def answers(address: str) -> bool:
     """Whether a visdom server answers at http://HOST:PORT; False for hung servers and for other programs.
 
-    It sends a request of visdom's client and waits for `seconds` at most.
+    It sends a request of visdom's client and waits for ANSWER_SECONDS at most.
     """
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy can't reach this machine's servers
     try:
-        with opener.open(f"{address}/env_state", data=b"{}", timeout=seconds) as reply:
+        with opener.open(f"{address}/env_state", data=b"{}", timeout=ANSWER_SECONDS) as reply:
             return isinstance(json.loads(reply.read()), list)
     except (OSError, ValueError, http.client.HTTPException):
         return False

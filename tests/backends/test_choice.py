@@ -3,9 +3,9 @@
 import os
 import signal
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -25,6 +25,7 @@ DIRECT = "torch fp32 cpu"
 WINOGRAD = "torch winograd fp32 cpu"
 IDLE_LOAD = 0.1
 BUSY_LOAD = 9
+IS_BUSY = choice.is_busy  # before conftest.py replaces it
 
 pytestmark = pytest.mark.usefixtures("compiled_functions")  # without them Winograd's algorithm is not offered
 
@@ -87,20 +88,20 @@ def test_the_fastest_backend_is_chosen_and_the_result_cached(
     network: SRMD, cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     caplog.set_level("INFO", logger="srmd")
-    benchmarked = []
+    benchmarked, seconds = [], [0.0]
+    monkeypatch.setattr(choice, "time", SimpleNamespace(perf_counter=lambda: seconds[0]))
 
     def make_all_slow_except(fastest: str):
         def torch_function(network: SRMD, backend: Backend):
             def run(lr: Tensor, _map: Tensor) -> Tensor:
                 benchmarked.append(str(backend))
-                time.sleep(0.0 if str(backend) == fastest else 0.01)
+                seconds[0] += 0 if str(backend) == fastest else 0.01
                 return lr
 
             return run
 
         monkeypatch.setattr(backend_module, "_torch_function", torch_function)
 
-    monkeypatch.setattr(os, "getloadavg", lambda: (IDLE_LOAD, 0, 0))
     monkeypatch.setattr(choice, "is_installed", lambda engine: False)
     make_all_slow_except(WINOGRAD)
     assert choose_backend(network, CPU, "torch", "fp32").winograd
@@ -118,6 +119,8 @@ def test_the_fastest_backend_is_chosen_and_the_result_cached(
 
 @pytest.mark.usefixtures("cache")
 def test_a_result_of_a_busy_machine_is_used_only_while_it_is_busy(network: SRMD, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(choice, "is_busy", IS_BUSY)
+
     def choose(load: float, fastest: str) -> str:
         monkeypatch.setattr(os, "getloadavg", lambda: (load, 0, 0))
         monkeypatch.setattr(choice, "_benchmark", lambda *_: fastest)
@@ -223,19 +226,25 @@ def test_a_network_with_batch_norm_is_not_trained_with_winograd(monkeypatch: pyt
 
 
 def test_winograd_is_faster_when_the_direct_convolution_is_slow(network: SRMD, monkeypatch: pytest.MonkeyPatch):
+    seconds = [0.0]
+
     def slow_conv2d(x: Tensor, weight: Tensor, bias: Tensor, **_: object) -> Tensor:
-        time.sleep(0.02)
+        seconds[0] += 1
         return x * weight.sum() + bias.sum()
 
+    monkeypatch.setattr(choice, "time", SimpleNamespace(perf_counter=lambda: seconds[0]))
     monkeypatch.setattr(choice.F, "conv2d", slow_conv2d)
     assert winograd_is_faster(network, (1, 8, 8))
 
 
 def test_winograd_is_not_faster_when_it_is_slow(network: SRMD, monkeypatch: pytest.MonkeyPatch):
+    seconds = [0.0]
+
     def slow_conv(x: Tensor, weight: Tensor, bias: Tensor, relu: bool) -> Tensor:
-        time.sleep(0.02)
+        seconds[0] += 1
         return conv(x, weight, bias, relu)
 
+    monkeypatch.setattr(choice, "time", SimpleNamespace(perf_counter=lambda: seconds[0]))
     monkeypatch.setattr(choice, "conv", slow_conv)
     assert not winograd_is_faster(network, (1, 8, 8))
 

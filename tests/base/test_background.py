@@ -3,13 +3,14 @@
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from concurrent.futures import Future, wait
 
 import pytest
 
 from srmd.base.background import BackgroundWriter, map_in_order, prefetch
 
-SECONDS = 20  # how long a test waits for an event before it fails
+SECONDS = 240  # how long a test waits for an event before it fails
 
 
 def test_prefetch_yields_each_item_once_and_in_order():
@@ -95,12 +96,23 @@ def test_as_many_jobs_run_at_once_as_there_are_threads():
             writer.submit(all_run.wait)  # ends when three jobs wait
 
 
-def test_the_data_of_jobs_are_limited_but_one_job_may_always_run():
-    may_finish, running, most = threading.Event(), [], []
+def test_the_data_of_jobs_are_limited_but_one_job_may_always_run(monkeypatch: pytest.MonkeyPatch):
+    may_finish, both_run, running, most, waits = threading.Event(), threading.Event(), [], [], []
+
+    def recorded_wait(futures: Collection[Future], **options: object) -> object:
+        if "return_when" in options and not waits:  # the writer waits for room: only now may jobs finish
+            waits.append(len(futures))
+            assert len(futures) != 2 or both_run.wait(SECONDS)
+            may_finish.set()
+        return wait(futures, **options)
+
+    monkeypatch.setattr("srmd.base.background.wait", recorded_wait)
 
     def job() -> None:
         running.append(1)
         most.append(len(running))
+        if len(running) == 2:
+            both_run.set()
         assert may_finish.wait(SECONDS)
         running.pop()
 
@@ -108,10 +120,9 @@ def test_the_data_of_jobs_are_limited_but_one_job_may_always_run():
         with BackgroundWriter(threads=4, max_bytes=100) as writer:
             for size in (50, 50, 60, 500, 10):
                 writer.submit(job, size=size)
-                if size == 50 and len(writer._running) == 2:
-                    may_finish.set()
 
     submit_all()
+    assert waits == [2]
     assert len(most) == 5
     assert max(most) == 2
 

@@ -119,13 +119,13 @@ sys.exit(main.main(sys.argv[1:]))
     process = subprocess.Popen(
         command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not (tmp_path / "run" / "metrics.jsonl").exists():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.05)
     for _ in range(2):
         process.send_signal(signal.SIGHUP)
-    output, _ = process.communicate(timeout=240)
+    output, _ = process.communicate(timeout=600)
     assert process.returncode == 129, output
     assert list((tmp_path / "run").glob("checkpoint-*.pt"))

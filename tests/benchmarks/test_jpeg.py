@@ -201,7 +201,7 @@ def test_two_processes_that_write_at_once_lose_no_figure(tmp_path: Path):
     for writer in writers:
         writer.stdin.write("\n")
         writer.stdin.flush()
-    assert [(writer.communicate(timeout=240), writer.returncode) for writer in writers] == [(("", None), 0)] * 2
+    assert [(writer.communicate(timeout=600), writer.returncode) for writer in writers] == [(("", None), 0)] * 2
     expected = {(data, quality) for data in ("Set5", "Set14") for quality in range(1, 41) if quality % 4}
     assert {(key.data, key.quality) for key in read_scores(tmp_path / "scores.csv")} == expected
 

@@ -195,7 +195,7 @@ def run_other(words: list[str]) -> None:
     """Run a program that RUN lists."""
     extras = next(extras for start, extras in RUN.items() if " ".join(words).startswith(start))
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, *words[1:], *extras], env=environment, check=True, timeout=240)
+    subprocess.run([sys.executable, *words[1:], *extras], env=environment, check=True, timeout=900)
 
 
 @pytest.mark.slow

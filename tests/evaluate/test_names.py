@@ -6,7 +6,7 @@ from pathlib import Path, PurePath
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from picture_files import save_smooth_picture
@@ -27,6 +27,7 @@ PATHS = st.builds(
 )
 
 
+@settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(PATHS)
 @example(PurePath("//photos/a/x.png"))
 @example(PurePath("/"))

@@ -17,6 +17,7 @@ import shutil
 import struct
 import sys
 import tempfile
+import time
 import traceback
 import warnings
 from collections import Counter
@@ -84,7 +85,7 @@ def run_cases(corpus: Corpus, cases: range, workers: int = 1) -> Iterator[tuple[
             if remaining:
                 _start(children, corpus, remaining, Path(folder, str(part)), found.fileno())
         while children:
-            pid, status = os.wait()
+            pid, status = _wait_for_one(children)
             remaining, current, work = children.pop(pid)
             (case,) = struct.unpack_from("<q", current)
             if status:
@@ -96,6 +97,16 @@ def run_cases(corpus: Corpus, cases: range, workers: int = 1) -> Iterator[tuple[
         for line in found.read().decode().splitlines():
             number, _, text = line.partition(" ")
             yield int(number), text
+
+
+def _wait_for_one(children: dict) -> tuple[int, int]:
+    """Waits for one of these child processes, and for no other one of this process; its number and status."""
+    while True:
+        for pid in children:
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                return pid, status
+        time.sleep(0.01)
 
 
 def _start(children: dict, corpus: Corpus, cases: range, folder: Path, found: int) -> None:

@@ -22,7 +22,7 @@ from srmd.pictures.files import read_picture
 from srmd.weights.checkpoint import load_pytorch_file
 from srmd.weights.files import read_weights
 
-MAX_SECONDS = 5  # of processor time, for files of up to some megabytes
+MAX_SECONDS = 30  # of processor time; less than a second on an idle machine, five on a slow one with coverage
 FEWER = settings(EXAMPLES, max_examples=20)
 EMPTY = struct.pack("<II", MATRIX, 0)
 
@@ -147,7 +147,7 @@ def test_jpegs_of_many_scans(tmp_path: Path, count: int, side: int):
 @pytest.mark.parametrize("suffix", ["tif", "gif"])
 def test_pictures_of_many_pages(tmp_path: Path, suffix: str):
     @settings(FEWER, max_examples=10)
-    @given(count=st.sampled_from([1, 2, 3, 1000, 20_000]))
+    @given(count=st.sampled_from([1, 2, 3, 1000, 60_000]))
     def check(count: int) -> None:
         make = many_pages if suffix == "tif" else many_frames
         (tmp_path / f"a.{suffix}").write_bytes(make(count))

@@ -11,6 +11,7 @@ from srmd.packs.layout import PICTURE_FIELDS, PackIndex
 from srmd.packs.writer import EncodedFile, EncodedPicture, _write_metadata, write_pack
 
 ROOT = Path(__file__).parents[2]
+MAX_SECONDS = 10  # half a second on an idle machine
 MEASURE = """
 import os, resource, sys
 from srmd.packs.reader import PackedPictures
@@ -30,7 +31,7 @@ def assert_opens_quickly(path: Path, count: int) -> None:
     seconds, mebibytes, opened = map(float, done.stdout.split())
     assert opened == count
     assert mebibytes < 300
-    assert seconds < 2
+    assert seconds < MAX_SECONDS
 
 
 def test_20_000_small_pictures_open_in_little_time_and_memory(tmp_path: Path):

@@ -14,21 +14,43 @@ import pytest
 
 from benchmarks.browser import free_port
 from chromium import chromium
+from panel_pages import wait_for_the_end_of_requests, watch
 from panel_pictures import write_photo
 
 ROOT = Path(__file__).parents[2]
+MAIN = (str(ROOT / "main.py"),)
+NO_COMPILER = "no-compiler"  # so that no benchmark chooses between convolutions that round differently
+PATIENCE = 240_000  # milliseconds that a page may take for what it does in a second or two on an idle machine
+
+
+# The page with previews that take five seconds, unless a newer one ends them.
+SLOW_PREVIEWS = """
+import time
+import torch
+from srmd.__main__ import command
+from srmd.panel.session import Session
+restored_part = Session._restored_part
+def slowly(*arguments):
+    for _ in range(50):
+        time.sleep(0.1)
+        torch.zeros(1)
+    return restored_part(*arguments)
+Session._restored_part = staticmethod(slowly)
+command()
+"""
 
 
 @contextmanager
-def running_server(folder: Path, *arguments: str) -> Iterator[SimpleNamespace]:
+def running_server(folder: Path, *arguments: str, program: tuple[str, ...] = MAIN) -> Iterator[SimpleNamespace]:
     """A running server: `address`, `port`, `temporary`, `process`, and `log`, the file of what it printed."""
     pytest.importorskip("gradio", reason="Gradio is not installed (requirements-panel.txt)")
     temporary, log = folder / "temporary", folder / "log.txt"
     temporary.mkdir()
     port = free_port()
-    speed = ["--engine=torch", "--precision=fp32"]  # needs no benchmark
-    command = [sys.executable, str(ROOT / "main.py"), "--mode=panel", f"--port={port}", *arguments, *speed]
-    environment = os.environ | {"TMPDIR": str(temporary), "PYTHONUNBUFFERED": "1"}
+    speed = ["--engine=torch", "--precision=fp32"]
+    command = [sys.executable, *program, "--mode=panel", f"--port={port}", *arguments, *speed]
+    environment = os.environ | {"TMPDIR": str(temporary), "PYTHONUNBUFFERED": "1", "CC": NO_COMPILER}
+    environment["PYTHONPATH"] = str(ROOT)
     with log.open("w") as output:
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
     address = f"http://127.0.0.1:{port}/"
@@ -37,7 +59,7 @@ def running_server(folder: Path, *arguments: str) -> Iterator[SimpleNamespace]:
         time.sleep(0.1)
     yield SimpleNamespace(address=address, port=port, temporary=temporary, process=process, log=log)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 143
+    assert process.wait(240) == 143
     assert list(temporary.iterdir()) == []  # nothing stays on the disk
     assert "Traceback" not in log.read_text()
 
@@ -59,6 +81,13 @@ def empty_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNam
         yield server
 
 
+@pytest.fixture
+def slow_server(tmp_path: Path) -> Iterator[SimpleNamespace]:
+    """A running server without a picture, on which a preview takes five seconds."""
+    with running_server(tmp_path, program=("-c", SLOW_PREVIEWS)) as server:
+        yield server
+
+
 @pytest.fixture(scope="module")  # as long as it runs, so does an event loop, and no other test can open a browser
 def browser() -> Iterator[object]:
     """A Chromium."""
@@ -70,22 +99,26 @@ def browser() -> Iterator[object]:
 @pytest.fixture(scope="module")
 def context(browser: object) -> Iterator[object]:
     """The tabs of one person, which share the browser's cache."""
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=PATIENCE)
     with browser.new_context(viewport={"width": 1400, "height": 1000}) as context:
-        context.set_default_timeout(120_000)
+        context.set_default_timeout(PATIENCE)
         yield context
 
 
 @pytest.fixture
 def page(server: SimpleNamespace, context: object) -> Iterator[object]:
     """A tab that shows the server's picture; fails if it sends a request elsewhere, or a script fails."""
-    requests, errors = [], []
+    errors = []
     page = context.new_page()
-    page.on("request", lambda request: requests.append(request.url))
+    watch(page)
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(server.address)
     page.wait_for_selector("#comparison img")
+    wait_for_the_end_of_requests(page)
     yield page
     page.close()
-    elsewhere = [url for url in requests if not url.startswith((server.address, "data:", "blob:"))]
+    elsewhere = [url for url in page.traffic.urls if not url.startswith((server.address, "data:", "blob:"))]
     assert (elsewhere, errors) == ([], [])
-    assert len(requests) > 5
+    assert len(page.traffic.urls) > 5

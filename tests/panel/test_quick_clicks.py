@@ -1,9 +1,15 @@
 """The page in a real browser without a picture, and with requests that follow each other quickly."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+
 import pytest
 
+from panel_pages import wait_for_the_end_of_requests, watch
 from panel_pictures import write_photo
 
+expect = pytest.importorskip("playwright.sync_api", reason="playwright is not installed").expect
 pytestmark = pytest.mark.slow
 NUMBERS = ("width", "second_width", "angle", "noise_level")
 
@@ -12,17 +18,26 @@ def numbers(page: object) -> list[str]:
     return [page.input_value(f"#{name} input[type=number]") for name in NUMBERS]
 
 
-def wait_for_the_end_of_requests(page: object) -> None:
-    page.wait_for_timeout(3000)
+@contextmanager
+def opened(server: SimpleNamespace, context: object) -> Iterator[object]:
+    """A tab of a server without a picture, after its first requests."""
+    with context.new_page() as page:
+        watch(page)
+        page.goto(server.address)
+        page.wait_for_selector("#width input[type=number]")
+        wait_for_the_end_of_requests(page)
+        yield page
 
 
 @pytest.fixture
 def empty_page(empty_server, context):
-    """A tab of the server without a picture, after its first requests."""
-    with context.new_page() as page:
-        page.goto(empty_server.address)
-        page.wait_for_selector("#width input[type=number]")
-        wait_for_the_end_of_requests(page)
+    with opened(empty_server, context) as page:
+        yield page
+
+
+@pytest.fixture
+def slow_page(slow_server, context):
+    with opened(slow_server, context) as page:
         yield page
 
 
@@ -56,6 +71,7 @@ def test_settings_stay_when_one_is_changed_several_times_at_once(page):
     assert page.inner_text("#scale label.selected") == "×2"
     page.click("#jpeg label:has-text('auto')")
     page.wait_for_function("!document.querySelector('#command textarea').value.includes('--jpeg')")
+    wait_for_the_end_of_requests(page)
     assert numbers(page) == before
 
 
@@ -82,16 +98,16 @@ def wait_for_crop(page: object, is_right: str, address: str) -> str:
     return page.get_attribute("#comparison img.fixed", "src")
 
 
-def test_of_a_slider_that_is_moved_only_the_last_value_is_restored(empty_page, tmp_path):
-    page = empty_page
+def test_of_a_slider_that_is_moved_only_the_last_value_is_restored(slow_page, tmp_path):
+    page = slow_page
     page.set_input_files("#upload input[type=file]", write_photo(tmp_path / "large.png", left=0, size=(400, 400)))
     page.wait_for_selector("#comparison img.fixed")
     wait_for_the_end_of_requests(page)
     found = page.get_attribute("#comparison img.fixed", "src")
     page.evaluate(SLIDE_QUICKLY)
-    moved = wait_for_crop(page, "!=", found)
+    wait_for_crop(page, "!=", found)
     wait_for_the_end_of_requests(page)
-    assert [address for address in page.evaluate("shownCrops") if address != found] == [moved]
+    (moved,) = [address for address in page.evaluate("shownCrops") if address != found]
     assert page.locator("#message [role=alert], .toast-body").count() == 0
     page.click("#auto-width input")
     wait_for_crop(page, "==", found)
@@ -114,27 +130,23 @@ def test_a_field_that_is_empty_or_out_of_range_gives_a_sentence_and_the_next_set
     page, server, field, typed, sentence
 ):
     page.fill(f"{field} input[type=number]", typed)
-    page.wait_for_function(
-        "text => document.querySelector('#message [role=alert]')?.innerText === text", arg=sentence, timeout=30_000
-    )
+    page.wait_for_function("text => document.querySelector('#message [role=alert]')?.innerText === text", arg=sentence)
     assert page.locator(".toast-body").count() == 0
     page.fill("#noise_level input[type=number]", "7")
     page.press("#noise_level input[type=number]", "Enter")
     page.wait_for_function("document.querySelector('#command textarea').value.includes('--noise_level=7')")
-    assert page.locator("#message [role=alert]").count() == 0
+    expect(page.locator("#message [role=alert]")).to_have_count(0)
     assert "Traceback" not in server.log.read_text()
 
 
 def test_on_a_phone_the_crop_stays_in_view_and_candidates_come_into_it(page):
     page.set_viewport_size({"width": 390, "height": 844})
     page.evaluate("document.querySelector('#noise_level').scrollIntoView({ block: 'end' })")
-    page.wait_for_timeout(500)
-    assert page.evaluate("window.scrollY") > 400
-    box = page.locator("#comparison").bounding_box()
-    assert box["y"] == 0
-    assert 100 < box["height"] < 400
+    page.wait_for_function("window.scrollY > 400")
+    page.wait_for_function("document.querySelector('#comparison').getBoundingClientRect().y === 0")
+    height = page.locator("#comparison").bounding_box()["height"]
+    assert 100 < height < 400
     page.click("#show-candidates")
     page.locator("#candidates .thumbnail-item").first.wait_for()
-    page.wait_for_timeout(1000)
-    top = page.locator("#candidates").bounding_box()["y"]
-    assert box["height"] <= top < box["height"] + 100  # it begins below the crop
+    top = "document.querySelector('#candidates').getBoundingClientRect().y"
+    page.wait_for_function(f"{height} <= {top} && {top} < {height + 100}")  # it begins below the crop

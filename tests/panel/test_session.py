@@ -3,6 +3,7 @@
 import shlex
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,7 @@ from srmd.winograd import compiled
 
 REQUEST = PanelRequest(engine="torch", precision="fp32")
 KNOWN = Settings(width=1.2, noise_level=3)
+SECONDS = 240  # for what takes a second on an idle machine
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +85,7 @@ def test_a_newer_preview_cancels_one_that_waits(session: Session):
             time.sleep(0.001)
         new = threading.Thread(target=preview, args=("new", KNOWN), daemon=True)
         new.start()
-        old.join(timeout=60)
+        old.join(timeout=SECONDS)
         assert results == {"old": None}
     new.join()
     assert results["new"] is not None
@@ -123,7 +125,7 @@ def test_a_newer_preview_of_the_same_tab_ends_a_running_one_within_a_layer(
 
 def test_the_whole_picture_equals_what_a_restorer_returns_and_keeps_its_metadata(session: Session, tmp_path: Path):
     run = session.start(KNOWN)
-    assert run.ended.wait(60)
+    assert run.ended.wait(SECONDS)
     assert np.array_equal(run.result.pixels, restored(session, KNOWN))
     file = session.encode(FileChoice("tiff"))
     path = tmp_path / file.name
@@ -145,7 +147,7 @@ def test_with_several_tiles_the_command_states_those_of_the_page(
 
     monkeypatch.setattr(Restorer, "restore_tiles", recorded)
     run = session.start(KNOWN)
-    assert run.ended.wait(60)
+    assert run.ended.wait(SECONDS)
     assert (run.error, run.done, sides) == (None, 1, [24])
     told = session.told(KNOWN)
     config = session._networks.config(told.weights)
@@ -172,13 +174,13 @@ def test_one_whole_picture_is_restored_at_a_time(session: Session, compute: Comp
     session.preview(KNOWN)  # opens the network
     with compute.pictures.turn():
         run = session.start(KNOWN)
-        end = time.monotonic() + 30
+        end = time.monotonic() + SECONDS
         while not compute.pictures._waiting and not run.ended.is_set() and time.monotonic() < end:
             time.sleep(0.001)
         assert compute.pictures._waiting
         assert session.preview(KNOWN) is not None  # crops do not wait for whole pictures
         assert not run.ended.is_set()
-    assert run.ended.wait(60)
+    assert run.ended.wait(SECONDS)
     assert run.result is not None
 
 
@@ -190,7 +192,7 @@ def test_transparent_and_grey_pictures_keep_their_channels(session: Session, tmp
         session.load(tmp_path / name, name)
         _, sr = session.preview(KNOWN)
         run = session.start(KNOWN)
-        assert run.ended.wait(60)
+        assert run.ended.wait(SECONDS)
         assert run.error is None
         assert run.done == 1
         (tmp_path / "result.png").write_bytes(b"".join(result_file(run.result, FileChoice()).parts))
@@ -200,11 +202,24 @@ def test_transparent_and_grey_pictures_keep_their_channels(session: Session, tmp
         assert np.abs(np.asarray(shown.convert("RGB")).astype(int) - sr).max() <= 2
 
 
-def test_a_run_is_cancelled_between_tiles_and_frees_the_turn(session: Session):
-    session.preview(KNOWN)  # opens the network
+def test_a_run_is_cancelled_between_tiles_and_frees_the_turn(session: Session, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("srmd.panel.whole.TILE", 24)
+    restore_tiles, tiles, is_restoring, may_go_on = Restorer.restore_tiles, [], threading.Event(), threading.Event()
+
+    def held(*arguments: object) -> Iterator:
+        for tile in restore_tiles(*arguments):
+            tiles.append(tile)
+            is_restoring.set()
+            assert may_go_on.wait(SECONDS)
+            yield tile
+
+    monkeypatch.setattr(Restorer, "restore_tiles", held)
     run = session.start(KNOWN)
+    assert is_restoring.wait(SECONDS)
     session.cancel()
-    assert run.ended.wait(60)
+    may_go_on.set()
+    assert run.ended.wait(SECONDS)
+    assert len(tiles) == 1
     assert (run.result, run.error, session.run) == (None, None, None)
     assert session.preview(KNOWN) is not None
 
@@ -323,7 +338,7 @@ def test_the_memory_of_a_session_is_that_of_its_picture_result_and_file(session:
     session.load(tmp_path / "a.png", "a.png")
     picture = 20 * 10 * (3 + 1 + 3)  # colours, alpha, and the colours that are restored
     assert session.bytes == picture
-    assert session.start(KNOWN).ended.wait(60)
+    assert session.start(KNOWN).ended.wait(SECONDS)
     assert session.bytes == picture + 40 * 20 * (3 + 1)
     file = session.encode(FileChoice())
     assert session.bytes == picture + 40 * 20 * (3 + 1) + len(b"".join(file.parts))

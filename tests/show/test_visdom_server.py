@@ -27,7 +27,7 @@ def test_the_server_listens_on_loopback_only(shared_port):
         address = probe.getsockname()[0]
     assert visdom_server.is_running(shared_port)
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection((address, shared_port), timeout=2)
+        socket.create_connection((address, shared_port), timeout=60)
 
 
 def test_ctrl_c_in_the_terminal_does_not_reach_the_server(server):
@@ -35,22 +35,25 @@ def test_ctrl_c_in_the_terminal_does_not_reach_the_server(server):
 
 
 def test_the_server_ends_when_its_parent_is_killed(port, tmp_path):
-    script = "import sys, time, pathlib; from srmd.show import visdom_server as v; "
-    script += "p = v.start(int(sys.argv[1]), pathlib.Path(sys.argv[2])); "
-    parent = subprocess.Popen([sys.executable, "-c", script + "time.sleep(60)", str(port), str(tmp_path)], cwd=ROOT)
-    eventually(lambda: visdom_server.is_running(port))
-    parent.kill()
-    parent.wait()
+    script = "import sys, pathlib; from srmd.show import visdom_server as v; "
+    script += "v.START_SECONDS = 240; p = v.start(int(sys.argv[1]), pathlib.Path(sys.argv[2])); sys.stdin.read()"
+    command = [sys.executable, "-c", script, str(port), str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE) as parent:
+        eventually(lambda: visdom_server.is_running(port))
+        parent.kill()
     eventually(lambda: not visdom_server.is_running(port))
 
 
-def test_a_hung_server_and_another_program_do_not_count_as_running():
+def test_a_hung_server_and_another_program_do_not_count_as_running(monkeypatch):
+    patience = visdom_server.ANSWER_SECONDS
+    monkeypatch.setattr(visdom_server, "ANSWER_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as hung:
         port = hung.getsockname()[1]
         start = time.monotonic()
         assert not visdom_server.is_running(port)
         assert visdom_server.start(port) is None
-        assert time.monotonic() - start < 20  # without time limits, it would wait for ever
+        assert time.monotonic() - start < 60  # without time limits, it would wait for ever
+    monkeypatch.setattr(visdom_server, "ANSWER_SECONDS", patience)
     served = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as other_program:
 
@@ -63,7 +66,7 @@ def test_a_hung_server_and_another_program_do_not_count_as_running():
 
         threading.Thread(target=answer, daemon=True).start()
         assert not visdom_server.is_running(other_program.getsockname()[1])
-        assert served.wait(5)
+        assert served.wait(60)
 
 
 @pytest.fixture
@@ -90,12 +93,14 @@ def test_without_scripts_and_network_the_server_runs_and_a_message_says_that_the
     script = f"""
 import sys, time, pathlib
 sys.modules["torch"] = None  # hides torch, so that visdom starts sooner
-from srmd.show import dashboard
+from srmd.show import dashboard, visdom_server
+visdom_server.START_SECONDS = visdom_server.ANSWER_SECONDS = 240
+dashboard.POST_TIMEOUT_SECONDS = dashboard.CLOSE_TIMEOUT_SECONDS = 240
 messages = []
 env_path = pathlib.Path({str(tmp_path)!r})
 with dashboard.open_dashboard("auto", "srmd_a", True, messages.append, {port}, env_path) as board:
     board.curves("loss", 1, {{"loss": 1.0}})
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while len(messages) < 2 and time.monotonic() < deadline:
         time.sleep(.05)
 print(*messages, sep="\\n")

@@ -186,7 +186,7 @@ def process_in(folder: str, then: str = "") -> Iterator[None]:
     """A process that holds the lock of a run, until it is killed as `kill -9` does."""
     hold = "import os, sys, time; from pathlib import Path; from srmd.train.run_folder import RunFolder\n"
     hold += f"with RunFolder(Path({folder!r})).locked():\n"
-    hold += indent(f"{then}\nprint('held', flush=True); time.sleep(60)", " ")
+    hold += indent(f"{then}\nprint('held', flush=True); time.sleep(600)", " ")
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     with subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE, env=environment) as process:
         try:
@@ -210,7 +210,7 @@ def test_a_forked_child_does_not_keep_the_lock_of_a_process_that_was_killed():
 if os.fork() == 0:
     Path("new").write_text(str(os.getpid()))
     os.rename("new", "child")
-    time.sleep(60)
+    time.sleep(600)
     os._exit(0)
 while not Path("child").exists():  # filelock closes the lock's file in the child, before `fork` returns there
     time.sleep(0.01)

@@ -163,7 +163,7 @@ def test_a_pytorch_file_that_would_take_much_is_refused_at_once(make: Callable, 
     start = time.process_time()
     with pytest.raises(InputError, match=rf"a\.pt: not a checkpoint \({message}"):
         load_pytorch_file(tmp_path / "a.pt")
-    assert time.process_time() - start < 2
+    assert time.process_time() - start < 20  # a fifth of a second on an idle machine, without measuring coverage
 
 
 @pytest.mark.parametrize("entry", ["ema", "network"])
