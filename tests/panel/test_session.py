@@ -206,8 +206,8 @@ def test_a_run_is_cancelled_between_tiles_and_frees_the_turn(session: Session, m
     monkeypatch.setattr("srmd.panel.whole.TILE", 24)
     restore_tiles, tiles, is_restoring, may_go_on = Restorer.restore_tiles, [], threading.Event(), threading.Event()
 
-    def held(*arguments: object) -> Iterator:
-        for tile in restore_tiles(*arguments):
+    def held(*arguments: object, **further: object) -> Iterator:
+        for tile in restore_tiles(*arguments, **further):
             tiles.append(tile)
             is_restoring.set()
             assert may_go_on.wait(SECONDS)
