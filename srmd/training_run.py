@@ -218,7 +218,7 @@ class TrainingRun:
         with stop_requests() as stop:
             damage = self._take_steps(stop)
         step = self.solver.step
-        if damage:
+        if damage is not None:
             saved = f"; the run is saved at step {step}" if step else ""
             raise RuntimeError(f"{damage}{saved}")
         if step < self.config.steps:
@@ -231,21 +231,23 @@ class TrainingRun:
         solver, row, damage = self.solver, None, None
         saved_step = solver.step
         self._restart_clock()
-        while not damage and solver.step < self.config.steps and not self.processes.any(bool(stop)):
+        while solver.step < self.config.steps and not self.processes.any(bool(stop)):
             try:
                 loss = solver.training_step()
-                if self._is_due(LOG_EVERY):
-                    row = self._log(loss)
             except InputError as error:  # pictures that can't be read any more
                 damage = str(error)
+                break
+            try:
+                if self._is_due(LOG_EVERY):
+                    row = self._log(loss)
             except OSError as error:  # such as a full disk, on which the checkpoint may still find room
                 damage = f"{error.filename}: {error.strerror}"
-            else:
-                self.progress(solver.step, row)
-                if solver.step % self.config.save_every == 0:
-                    self._save(loss)
-                    saved_step = solver.step
-                    self._restart_clock()
+                break
+            self.progress(solver.step, row)
+            if solver.step % self.config.save_every == 0:
+                self._save(loss)
+                saved_step = solver.step
+                self._restart_clock()
         if saved_step != solver.step:
             self._save(loss)
         return damage

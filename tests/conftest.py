@@ -40,8 +40,7 @@ def _own_cache_folder(tmp_path_factory: pytest.TempPathFactory):
 def _short_benchmarks():
     """Shortens the benchmark of backends to a sixteenth; no test depends on which backend is the fastest.
 
-    But tests compare results to the bit: so there is one choice for all, and not another one whenever the machine has
-    become busy or idle.
+    Tests that compare results exactly need the same choice all the time, so that the machine never counts as busy.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("srmd.backends.choice.BENCHMARK_SIDE", 64)

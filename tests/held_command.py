@@ -68,6 +68,7 @@ def hold_picture(number: int) -> None:
 
 
 if __name__ == "__main__":
+    signal.alarm(1800)  # ends the process if the test has ended without it
     distributed.SECONDS_FOR_FIRST = 600  # on a busy machine, the first process may find its error late
     rank, number = os.environ.get("HOLD", ":").split(":")
     if rank == os.environ["RANK"]:

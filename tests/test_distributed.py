@@ -236,13 +236,14 @@ def namespaces_are_allowed() -> bool:
 
 START_TWO_MACHINES = """
 ip link set lo up
-unshare -n sleep {seconds} & other=$!
+unshare -n sleep {seconds} > sleep.log 2>&1 & other=$!
 until [ "$(readlink /proc/$other/ns/net)" != "$(readlink /proc/$$/ns/net)" ]; do sleep .1; done
 ip link add first type veth peer name second netns $other
 ip addr add 10.0.0.1/24 dev first; ip link set first up
 nsenter -t $other -n sh -c 'ip link set lo up; ip addr add 10.0.0.2/24 dev second; ip link set second up'
 GLOO_SOCKET_IFNAME=second nsenter -t $other -n {launcher} --node_rank=1 {command} > second.log 2>&1 & second=$!
 GLOO_SOCKET_IFNAME=first {launcher} --node_rank=0 {command} > first.log 2>&1 & first=$!
+trap 'kill $other $second 2> end.log' EXIT
 """
 WAIT_FOR_BOTH = """
 wait $first; code=$?

@@ -207,7 +207,7 @@ def test_a_closed_pipe_ends_the_command_without_a_message(unbuffered: str, monke
     reading, writing = os.pipe()
     os.close(reading)  # before the command could write
     command = [sys.executable, str(ROOT / "main.py"), "--help"]
-    with os.fdopen(writing) as pipe:
+    with os.fdopen(writing, "wb") as pipe:
         done = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, text=True, timeout=600)
     assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
 

@@ -83,6 +83,7 @@ def slow(*arguments):
             time.sleep(0.01)
     time.sleep(0.1)
     return write(*arguments)
+signal.alarm(1800)  # ends the process if the test has ended without it
 signal.signal(signal.SIGINT, signal.default_int_handler)  # unattended test runs may ignore it
 import srmd.evaluate.restoring as restoring
 write = restoring.write_picture

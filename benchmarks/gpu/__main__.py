@@ -10,8 +10,10 @@ import shlex
 import sys
 from pathlib import Path
 
+from benchmarks.gpu.clock import STARTED  # noqa: F401 - before all others, so that the time of their import counts
+
+# isort: split
 from benchmarks.commands import add_train_data, command_parser, one_line_errors, positive
-from benchmarks.gpu.clock import STARTED  # noqa: F401 - before torch, so that the time of its import counts
 from benchmarks.gpu.run import run_sitting
 from benchmarks.gpu.settings import BY_NAME, NETWORKS, Settings
 from srmd.base.errors import Stopped

@@ -1,11 +1,11 @@
 """Symmetric 2×2 matrices, such as covariances, by their principal values and the direction of the first one."""
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 
-def symmetric_matrix(value1: ArrayLike, value2: ArrayLike, angle: ArrayLike) -> NDArray:
-    """The entries (..., 3), of columns, of both and of rows, of the matrix with these principal values.
+def symmetric_matrix(value1: float | NDArray, value2: float | NDArray, angle: float | NDArray) -> NDArray:
+    """The entries (..., 3) of the matrix with these principal values: (column, column), (column, row), (row, row).
 
     The first value has the direction (cos angle, sin angle) in (column, row), in degrees.
     """

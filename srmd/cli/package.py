@@ -48,9 +48,10 @@ def _metadata(path: Path) -> dict:
 
     try:
         with safe_open(path, "np") as file:
-            return json.loads((file.metadata() or {}).get("srmd", "{}"))
-    except SafetensorError:
+            metadata = json.loads((file.metadata() or {}).get("srmd", "{}"))
+    except (SafetensorError, OSError, ValueError):
         return {}
+    return metadata if isinstance(metadata, dict) and "scale" in metadata else {}
 
 
 def _row(name: str, metadata: dict) -> list[str]:

@@ -37,7 +37,7 @@ import os, signal, time
 from srmd.base.isolated import run_isolated
 def wait():
     os.kill(os.getppid(), signal.SIGINT)
-    time.sleep(3600)
+    time.sleep(900)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 try:
     run_isolated(wait)
@@ -94,6 +94,6 @@ def test_errors_come_back_with_their_message():
 
 
 def test_ctrl_c_ends_the_child():
-    done = subprocess.run([sys.executable, "-c", INTERRUPTED], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.stdout == "interrupted\n"
-    assert done.stderr.splitlines()[-1].startswith("ChildProcessError"), done.stderr
+    assert "ChildProcessError" in done.stderr, done.stderr

@@ -134,7 +134,7 @@ def test_what_cannot_be_used_is_named_on_one_line(
     assert sorted(os.listdir()) == before
 
 
-@pytest.mark.parametrize(("name", "package"), [("engines", "onnxruntime"), ("screenshots", "playwright")])
+@pytest.mark.parametrize(("name", "package"), [("engines", "ncnn"), ("screenshots", "playwright")])
 def test_a_package_that_is_not_installed_is_named(
     name: str, package: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ):

@@ -53,6 +53,9 @@ def test_files_that_are_no_networks_of_srmd_are_left_out_of_the_list(
     (tmp_path / "cut.safetensors").write_bytes((ROOT / "weights/srmd_x2.safetensors").read_bytes()[:1000])
     (tmp_path / "empty.safetensors").touch()
     save_file({"weight": torch.zeros(3)}, tmp_path / "other.safetensors")
+    (tmp_path / "folder.safetensors").mkdir()
+    for name, value in {"list": "[1]", "no_scale": '{"a": 1}', "text": "x"}.items():
+        save_file({"weight": torch.zeros(3)}, tmp_path / f"{name}.safetensors", {"srmd": value})
     write_weights(
         tmp_path / "own_x3.safetensors", Weights(SRMD(NetworkConfig(scale=3, layers=3)), torch.zeros(15, 225))
     )
@@ -60,9 +63,8 @@ def test_files_that_are_no_networks_of_srmd_are_left_out_of_the_list(
     assert main.main(["--list_weights"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].split()[:2] == ["own_x3", "x3"]
-    assert [line.split()[2] for line in lines if line.startswith("Left out")] == [
-        *("cut.safetensors,", "empty.safetensors,", "other.safetensors,")
-    ]
+    left_out = [line.split()[2].removesuffix(".safetensors,") for line in lines if line.startswith("Left out")]
+    assert left_out == ["cut", "empty", "folder", "list", "no_scale", "other", "text"]
 
 
 def test_the_networks_are_listed_without_torch():
