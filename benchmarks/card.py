@@ -21,7 +21,7 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-from benchmarks.commands import command_parser
+from benchmarks.commands import command_parser, one_line_errors
 from benchmarks.pages import replace_part
 from benchmarks.reproduce import reference_cells
 from srmd.base.files import atomic_write
@@ -278,4 +278,5 @@ def write_all() -> None:
 
 if __name__ == "__main__":
     command_parser(__doc__).parse_args()
-    write_all()
+    with one_line_errors():
+        write_all()
