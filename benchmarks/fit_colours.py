@@ -293,9 +293,18 @@ def parse_protected(kernel: str, noise_level: str, share: str) -> Protected:
         raise InputError(str(error), "--protected") from error
 
 
+def parse_all_protected(values: list[list[str]]) -> list[Protected]:
+    """The degradations in all values of --protected; raises InputError if one is wrong, or their sum of shares."""
+    protected = [parse_protected(*words) for words in values]
+    share = sum(each.share for each in protected)
+    if share > 1:
+        raise InputError(f"expected shares whose sum is at most 1, found {share:g}", "--protected")
+    return protected
+
+
 def fit(options: argparse.Namespace) -> None:
     """Writes the corrected network, with new scores if there are pictures to score."""
-    protected = [parse_protected(*words) for words in options.protected]
+    protected = parse_all_protected(options.protected)
     shipped = ROOT / "weights" / f"{options.name}.safetensors"
     weights, output = read_weights(shipped), options.output or shipped
     pictures, _ = open_training_data(options.train_data).split()

@@ -2,7 +2,8 @@
 
 import time
 
-SECONDS = 240  # in which requests end that take a second or two on an idle machine
+from patience import PATIENCE
+
 QUIET_TURNS = 10  # of TURN in which a page sends nothing after its last request has ended
 TURN = "new Promise((resolve) => setTimeout(resolve, 100))"  # by the page's clock: a busy machine may stop it
 
@@ -42,9 +43,9 @@ def watch(page: object) -> None:
 
 def wait_for_the_end_of_requests(page: object) -> None:
     """Waits until all requests of the page have ended, and it has sent no other one for a while."""
-    quiet, before, end = 0, page.traffic.state, time.monotonic() + SECONDS
+    quiet, before, end = 0, page.traffic.state, time.monotonic() + PATIENCE
     while quiet < QUIET_TURNS:
-        assert time.monotonic() < end, f"requests of the page after {SECONDS} s: {page.traffic.urls[-5:]}"
+        assert time.monotonic() < end, f"requests of the page after {PATIENCE} s: {page.traffic.urls[-5:]}"
         page.evaluate(TURN)
         state = page.traffic.state
         quiet = quiet + 1 if state == before and not state[1] else 0

@@ -27,7 +27,7 @@ RESTORE = ["--mode=test", "--weights=tiny.safetensors", "--engine=torch", "--pre
 RESTORE += ["--visdom=off", "--output=out", "--kernel=gaussian:1", "--noise_level=0"]
 LAUNCHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
 LAUNCHER += ["--shutdown_timeout=120"]
-SECONDS = 1800  # for what takes half a minute on an idle machine
+MAX_SECONDS = 1800  # for what takes half a minute on an idle machine
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +48,7 @@ def start(*flags: str, launcher_flags: tuple[str, ...] = ()) -> subprocess.Popen
 
 
 def finish(process: subprocess.Popen) -> tuple[int, str, str]:
-    output, errors = process.communicate(timeout=SECONDS)
+    output, errors = process.communicate(timeout=MAX_SECONDS)
     return process.returncode, output, errors
 
 
@@ -57,7 +57,7 @@ def run(*flags: str, **options: object) -> tuple[int, str, str]:
 
 
 def wait_for(condition: Callable[[], object], process: subprocess.Popen) -> None:
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + MAX_SECONDS
     while not condition():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
@@ -267,9 +267,9 @@ def train_on_two_machines(script: str, *flags: str) -> subprocess.CompletedProce
         pytest.skip("this system allows no network namespaces")
     launcher = f"{sys.executable} -m torch.distributed.run --nnodes=2 --nproc_per_node=1 --master_addr=10.0.0.1"
     command = " ".join([f"--master_port=29400 {ROOT / 'tests' / 'held_command.py'}", *TRAIN, *flags, "--output=run"])
-    start_both = START_TWO_MACHINES.format(seconds=SECONDS, launcher=launcher, command=command)
+    start_both = START_TWO_MACHINES.format(seconds=MAX_SECONDS, launcher=launcher, command=command)
     shell = ["unshare", "-rn", "sh", "-c", start_both + script]
-    return subprocess.run(shell, capture_output=True, text=True, timeout=SECONDS)
+    return subprocess.run(shell, capture_output=True, text=True, timeout=MAX_SECONDS)
 
 
 @pytest.mark.skipif(sys.platform != "linux" or not shutil.which("unshare"), reason="no network namespaces")

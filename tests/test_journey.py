@@ -17,6 +17,7 @@ from PIL import Image
 
 from benchmarks.browser import free_port
 from default_pca import default_pca
+from patience import PATIENCE
 from picture_files import open_picture
 from srmd.model import SRMD, NetworkConfig
 from srmd.show import visdom_server
@@ -149,7 +150,7 @@ def points(port: int) -> list[float]:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The 'warn' method:DeprecationWarning")
 def test_training_continues_while_its_visdom_server_hangs_dies_and_restarts(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(visdom_server, "START_SECONDS", 240)
+    monkeypatch.setattr(visdom_server, "START_SECONDS", PATIENCE)
     port = free_port()
     server = visdom_server.start(port, Path("saved"))
     flags = ["--batch_size=1", "--patch_size=12", f"--visdom=http://127.0.0.1:{port}"]

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from patience import PATIENCE
 from restoring_commands import COMMAND, ROOT, degraded, pictures, run, run_auto
 from small_restoring import metrics, write_network
 from srmd.cli.main import main
@@ -97,7 +98,7 @@ command()
 
 
 def wait_for_results(count: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + PATIENCE
     while len(list(Path("out").glob("[0-9]*.png"))) < count:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline

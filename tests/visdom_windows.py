@@ -6,8 +6,10 @@ from json import loads
 
 import visdom
 
+from patience import PATIENCE
 
-def eventually(check: Callable[[], object], seconds: float = 240) -> None:
+
+def eventually(check: Callable[[], object], seconds: float = PATIENCE) -> None:
     """Waits until the check returns something true; fails the test after `seconds`."""
     deadline = time.monotonic() + seconds
     while not check():

@@ -8,9 +8,8 @@ from concurrent.futures import Future, wait
 
 import pytest
 
+from patience import PATIENCE
 from srmd.base.background import BackgroundWriter, map_in_order, prefetch
-
-SECONDS = 240  # how long a test waits for an event before it fails
 
 
 def test_prefetch_yields_each_item_once_and_in_order():
@@ -29,7 +28,7 @@ def test_the_next_item_is_fetched_while_one_is_in_use():
 
     for number in prefetch(items()):
         if number == 0:
-            assert fetched[1].wait(SECONDS)
+            assert fetched[1].wait(PATIENCE)
             assert not fetched[2].is_set()  # only one item is fetched ahead
 
 
@@ -78,7 +77,7 @@ def test_jobs_run_in_the_background_one_at_a_time():
     may_finish, done = threading.Event(), []
 
     def slow() -> None:
-        assert may_finish.wait(SECONDS)
+        assert may_finish.wait(PATIENCE)
         done.append("slow")
 
     with BackgroundWriter() as writer:
@@ -90,7 +89,7 @@ def test_jobs_run_in_the_background_one_at_a_time():
 
 
 def test_as_many_jobs_run_at_once_as_there_are_threads():
-    all_run = threading.Barrier(3, timeout=SECONDS)
+    all_run = threading.Barrier(3, timeout=PATIENCE)
     with BackgroundWriter(threads=3) as writer:
         for _ in range(6):
             writer.submit(all_run.wait)  # ends when three jobs wait
@@ -102,7 +101,7 @@ def test_the_data_of_jobs_are_limited_but_one_job_may_always_run(monkeypatch: py
     def recorded_wait(futures: Collection[Future], **options: object) -> object:
         if "return_when" in options and not waits:  # the writer waits for room: only now may jobs finish
             waits.append(len(futures))
-            assert len(futures) != 2 or both_run.wait(SECONDS)
+            assert len(futures) != 2 or both_run.wait(PATIENCE)
             may_finish.set()
         return wait(futures, **options)
 
@@ -113,7 +112,7 @@ def test_the_data_of_jobs_are_limited_but_one_job_may_always_run(monkeypatch: py
         most.append(len(running))
         if len(running) == 2:
             both_run.set()
-        assert may_finish.wait(SECONDS)
+        assert may_finish.wait(PATIENCE)
         running.pop()
 
     def submit_all() -> None:
@@ -167,7 +166,7 @@ def test_several_threads_work_at_once_and_only_a_few_items_ahead():
     def work(number: int) -> int:
         started.append(number)
         if number < 3:
-            together.wait(SECONDS)  # raises BrokenBarrierError if fewer than three threads work
+            together.wait(PATIENCE)  # raises BrokenBarrierError if fewer than three threads work
         return number
 
     results = map_in_order(work, range(100), 3)

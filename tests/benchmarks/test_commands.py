@@ -84,6 +84,11 @@ def test_help_needs_no_optional_package(name: str, monkeypatch: pytest.MonkeyPat
         ("figures", ["missing"], "missing: expected the folder of a run, found no rows in metrics.jsonl"),
         ("fit_colours", ["srmd_x9"], f"srmd_x9.safetensors: {NO_FILE}"),
         ("fit_colours", ["srmd_x9", "--protected", "delta", "50", "x"], "--protected: expected a number from 0 to 1"),
+        (
+            "fit_colours",
+            ["srmd_x9", *["--protected", "delta", "50", "0.6"] * 2],
+            "--protected: expected shares whose sum is at most 1, found 1.2",
+        ),
         ("gpu", [], "the following arguments are required: --output, --minutes, --total_minutes"),
         ("gpu", ["--output=text.txt", *MINUTES], "text.txt: expected a folder to write to, found"),
         ("gpu", ["--output=new", *MINUTES, "--batch_size=0"], "argument --batch_size: expected a whole number"),

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from chromium import skip_without_chromium
+from patience import wait_longer_for_servers
 from picture_files import open_picture
 from srmd.cli.demo_steps import Budget
-from srmd.show import dashboard, visdom_server
+from srmd.show import visdom_server
 
 pytestmark = [
     pytest.mark.slow,
@@ -33,10 +34,7 @@ def test_the_dashboard_shows_the_windows_of_a_training(
     if not visdom_server.is_installed() or not visdom_server.page_is_complete():
         pytest.skip("visdom or the scripts of its page are missing")
     monkeypatch.setattr(screenshots, "TRAINING", Budget(steps=2, batch_size=1, patch_size=8))
-    for name in ("POST_TIMEOUT_SECONDS", "CLOSE_TIMEOUT_SECONDS"):  # on a busy machine, a server may be slow
-        monkeypatch.setattr(dashboard, name, 240)
-    for name in ("START_SECONDS", "ANSWER_SECONDS"):
-        monkeypatch.setattr(visdom_server, name, 240)
+    wait_longer_for_servers(monkeypatch)
     screenshots.dashboard(tmp_path / "dashboard.png")
     picture = np.asarray(open_picture(tmp_path / "dashboard.png").convert("RGB"))
     assert picture.shape == (900, 1300, 3)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from patience import PATIENCE
 from small_packs import folder_of, random_picture
 from srmd.base.errors import InputError, Stopped
 from srmd.config import PackOptions
@@ -182,7 +183,7 @@ def test_a_pack_is_the_same_for_any_number_of_processors(tmp_path: Path, monkeyp
 
 def test_pictures_are_read_by_as_many_threads_as_there_are_processors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     folder_of(tmp_path / "pictures", *[(9, 9)] * 6)
-    together = threading.Barrier(3, timeout=240)
+    together = threading.Barrier(3, timeout=PATIENCE)
 
     def read_with_others(path: Path, max_pixels: int) -> Picture:
         together.wait()  # raises BrokenBarrierError if fewer than three threads read

@@ -16,11 +16,11 @@ from benchmarks.browser import free_port
 from chromium import chromium
 from panel_pages import wait_for_the_end_of_requests, watch
 from panel_pictures import write_photo
+from patience import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 MAIN = (str(ROOT / "main.py"),)
 NO_COMPILER = "no-compiler"  # so that no benchmark chooses between convolutions that round differently
-PATIENCE = 240_000  # milliseconds that a page may take for what it does in a second or two on an idle machine
 
 
 # The page with previews that take five seconds, unless a newer one ends them.
@@ -59,7 +59,7 @@ def running_server(folder: Path, *arguments: str, program: tuple[str, ...] = MAI
         time.sleep(0.1)
     yield SimpleNamespace(address=address, port=port, temporary=temporary, process=process, log=log)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(240) == 143
+    assert process.wait(PATIENCE) == 143
     assert list(temporary.iterdir()) == []  # nothing stays on the disk
     assert "Traceback" not in log.read_text()
 
@@ -101,9 +101,9 @@ def context(browser: object) -> Iterator[object]:
     """The tabs of one person, which share the browser's cache."""
     from playwright.sync_api import expect
 
-    expect.set_options(timeout=PATIENCE)
+    expect.set_options(timeout=1000 * PATIENCE)
     with browser.new_context(viewport={"width": 1400, "height": 1000}) as context:
-        context.set_default_timeout(PATIENCE)
+        context.set_default_timeout(1000 * PATIENCE)
         yield context
 
 

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from panel_pictures import photo, write_photo
+from patience import PATIENCE
 from srmd.base.errors import InputError
 from srmd.config import PanelRequest
 from srmd.panel.cancel import Cancelled
@@ -98,7 +99,7 @@ def test_others_get_their_turn_between_the_tiles_of_alpha(session: Session, tmp_
     turns, done = Turns(), []
     monkeypatch.setattr(turns, "give_way", lambda: done.append(run.done))
     run.start(Turns(), turns)
-    assert run.ended.wait(240)
+    assert run.ended.wait(PATIENCE)
     assert (run.error, run.done) == (None, 1)
     assert done == [0.25, 0.5]  # of two passes, alpha is the first
 

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from panel_pictures import write_photo
+from patience import PATIENCE
 from srmd.base.errors import InputError
 from srmd.config import PanelRequest
 from srmd.panel.server import serve
@@ -20,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def get(server: SimpleNamespace, path: str, headers: dict | None = None) -> tuple[int, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=240)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
     connection.request("GET", path, headers=headers or {})
     response = connection.getresponse()
     answer = response.status, response.read().decode("utf-8", "replace")
@@ -45,7 +46,7 @@ def test_only_this_machine_can_connect(server):
     if address.startswith("127."):
         pytest.skip("this machine has no address but the loopback")
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection((address, server.port), timeout=240)
+        socket.create_connection((address, server.port), timeout=PATIENCE)
 
 
 @pytest.mark.slow
@@ -65,7 +66,7 @@ def test_a_path_that_a_browser_sends_is_not_opened(server, tmp_path):
     values = [{"path": str(secret), "orig_name": "a.png", "meta": {"_type": "gradio.FileData"}}]
     values += [None] * (len(event["inputs"]) - 1)
     body = {"data": values, "fn_index": event["id"], "session_hash": "attacker", "event_data": None, "trigger_id": 1}
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=240)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
     headers = {"Content-Type": "application/json"}
     connection.request("POST", "/gradio_api/queue/join", json.dumps(body), headers)
     joined = connection.getresponse()

@@ -13,6 +13,7 @@ from PIL import Image
 
 import srmd
 from panel_pictures import photo, write_photo
+from patience import PATIENCE
 from small_restoring import write_network
 from srmd import model
 from srmd.backends import choice
@@ -35,7 +36,6 @@ from srmd.winograd import compiled
 
 REQUEST = PanelRequest(engine="torch", precision="fp32")
 KNOWN = Settings(width=1.2, noise_level=3)
-SECONDS = 240  # for what takes a second on an idle machine
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_a_newer_preview_cancels_one_that_waits(session: Session):
             time.sleep(0.001)
         new = threading.Thread(target=preview, args=("new", KNOWN), daemon=True)
         new.start()
-        old.join(timeout=SECONDS)
+        old.join(timeout=PATIENCE)
         assert results == {"old": None}
     new.join()
     assert results["new"] is not None
@@ -125,7 +125,7 @@ def test_a_newer_preview_of_the_same_tab_ends_a_running_one_within_a_layer(
 
 def test_the_whole_picture_equals_what_a_restorer_returns_and_keeps_its_metadata(session: Session, tmp_path: Path):
     run = session.start(KNOWN)
-    assert run.ended.wait(SECONDS)
+    assert run.ended.wait(PATIENCE)
     assert np.array_equal(run.result.pixels, restored(session, KNOWN))
     file = session.encode(FileChoice("tiff"))
     path = tmp_path / file.name
@@ -147,7 +147,7 @@ def test_with_several_tiles_the_command_states_those_of_the_page(
 
     monkeypatch.setattr(Restorer, "restore_tiles", recorded)
     run = session.start(KNOWN)
-    assert run.ended.wait(SECONDS)
+    assert run.ended.wait(PATIENCE)
     assert (run.error, run.done, sides) == (None, 1, [24])
     told = session.told(KNOWN)
     config = session._networks.config(told.weights)
@@ -174,13 +174,13 @@ def test_one_whole_picture_is_restored_at_a_time(session: Session, compute: Comp
     session.preview(KNOWN)  # opens the network
     with compute.pictures.turn():
         run = session.start(KNOWN)
-        end = time.monotonic() + SECONDS
+        end = time.monotonic() + PATIENCE
         while not compute.pictures._waiting and not run.ended.is_set() and time.monotonic() < end:
             time.sleep(0.001)
         assert compute.pictures._waiting
         assert session.preview(KNOWN) is not None  # crops do not wait for whole pictures
         assert not run.ended.is_set()
-    assert run.ended.wait(SECONDS)
+    assert run.ended.wait(PATIENCE)
     assert run.result is not None
 
 
@@ -192,7 +192,7 @@ def test_transparent_and_grey_pictures_keep_their_channels(session: Session, tmp
         session.load(tmp_path / name, name)
         _, sr = session.preview(KNOWN)
         run = session.start(KNOWN)
-        assert run.ended.wait(SECONDS)
+        assert run.ended.wait(PATIENCE)
         assert run.error is None
         assert run.done == 1
         (tmp_path / "result.png").write_bytes(b"".join(result_file(run.result, FileChoice()).parts))
@@ -210,15 +210,15 @@ def test_a_run_is_cancelled_between_tiles_and_frees_the_turn(session: Session, m
         for tile in restore_tiles(*arguments, **further):
             tiles.append(tile)
             is_restoring.set()
-            assert may_go_on.wait(SECONDS)
+            assert may_go_on.wait(PATIENCE)
             yield tile
 
     monkeypatch.setattr(Restorer, "restore_tiles", held)
     run = session.start(KNOWN)
-    assert is_restoring.wait(SECONDS)
+    assert is_restoring.wait(PATIENCE)
     session.cancel()
     may_go_on.set()
-    assert run.ended.wait(SECONDS)
+    assert run.ended.wait(PATIENCE)
     assert len(tiles) == 1
     assert (run.result, run.error, session.run) == (None, None, None)
     assert session.preview(KNOWN) is not None
@@ -338,7 +338,7 @@ def test_the_memory_of_a_session_is_that_of_its_picture_result_and_file(session:
     session.load(tmp_path / "a.png", "a.png")
     picture = 20 * 10 * (3 + 1 + 3)  # colours, alpha, and the colours that are restored
     assert session.bytes == picture
-    assert session.start(KNOWN).ended.wait(SECONDS)
+    assert session.start(KNOWN).ended.wait(PATIENCE)
     assert session.bytes == picture + 40 * 20 * (3 + 1)
     file = session.encode(FileChoice())
     assert session.bytes == picture + 40 * 20 * (3 + 1) + len(b"".join(file.parts))

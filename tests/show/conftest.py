@@ -6,22 +6,15 @@ from collections.abc import Iterator
 import pytest
 
 from benchmarks.browser import free_port
+from patience import wait_longer_for_servers
 from srmd.show import dashboard, visdom_server
-
-PATIENCE_SECONDS = 240.0  # for what takes a second or two on an idle machine
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _patience():
-    """On a busy machine, a server may take long to start and to answer: only those that hang count as such.
-
-    Tests of servers that hang set shorter times.
-    """
+    """A busy machine is slow. Tests of servers that hang set shorter times."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(visdom_server, "START_SECONDS", PATIENCE_SECONDS)
-        patch.setattr(visdom_server, "ANSWER_SECONDS", PATIENCE_SECONDS)
-        patch.setattr(dashboard, "POST_TIMEOUT_SECONDS", PATIENCE_SECONDS)
-        patch.setattr(dashboard, "CLOSE_TIMEOUT_SECONDS", PATIENCE_SECONDS)
+        wait_longer_for_servers(patch)
         yield
 
 

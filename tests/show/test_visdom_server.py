@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import visdom
 
+from patience import PATIENCE
 from srmd.show import visdom_server
 from visdom_windows import eventually
 
@@ -36,7 +37,8 @@ def test_ctrl_c_in_the_terminal_does_not_reach_the_server(server):
 
 def test_the_server_ends_when_its_parent_is_killed(port, tmp_path):
     script = "import sys, pathlib; from srmd.show import visdom_server as v; "
-    script += "v.START_SECONDS = 240; p = v.start(int(sys.argv[1]), pathlib.Path(sys.argv[2])); sys.stdin.read()"
+    script += f"v.START_SECONDS = {PATIENCE}; p = v.start(int(sys.argv[1]), pathlib.Path(sys.argv[2])); "
+    script += "sys.stdin.read()"
     command = [sys.executable, "-c", script, str(port), str(tmp_path)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE) as parent:
         eventually(lambda: visdom_server.is_running(port))
@@ -45,7 +47,6 @@ def test_the_server_ends_when_its_parent_is_killed(port, tmp_path):
 
 
 def test_a_hung_server_and_another_program_do_not_count_as_running(monkeypatch):
-    patience = visdom_server.ANSWER_SECONDS
     monkeypatch.setattr(visdom_server, "ANSWER_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as hung:
         port = hung.getsockname()[1]
@@ -53,7 +54,7 @@ def test_a_hung_server_and_another_program_do_not_count_as_running(monkeypatch):
         assert not visdom_server.is_running(port)
         assert visdom_server.start(port) is None
         assert time.monotonic() - start < 60  # without time limits, it would wait for ever
-    monkeypatch.setattr(visdom_server, "ANSWER_SECONDS", patience)
+    monkeypatch.setattr(visdom_server, "ANSWER_SECONDS", PATIENCE)
     served = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as other_program:
 
@@ -94,13 +95,13 @@ def test_without_scripts_and_network_the_server_runs_and_a_message_says_that_the
 import sys, time, pathlib
 sys.modules["torch"] = None  # hides torch, so that visdom starts sooner
 from srmd.show import dashboard, visdom_server
-visdom_server.START_SECONDS = visdom_server.ANSWER_SECONDS = 240
-dashboard.POST_TIMEOUT_SECONDS = dashboard.CLOSE_TIMEOUT_SECONDS = 240
+visdom_server.START_SECONDS = visdom_server.ANSWER_SECONDS = {PATIENCE}
+dashboard.POST_TIMEOUT_SECONDS = dashboard.CLOSE_TIMEOUT_SECONDS = {PATIENCE}
 messages = []
 env_path = pathlib.Path({str(tmp_path)!r})
 with dashboard.open_dashboard("auto", "srmd_a", True, messages.append, {port}, env_path) as board:
     board.curves("loss", 1, {{"loss": 1.0}})
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + {PATIENCE}
     while len(messages) < 2 and time.monotonic() < deadline:
         time.sleep(.05)
 print(*messages, sep="\\n")
