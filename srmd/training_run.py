@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from srmd import __version__
@@ -54,6 +55,8 @@ def train(
     processes = processes or Processes.of_environment()
     with processes.joined(), ExitStack() as stack:
         config = processes.from_first(config)
+        if config.threads is not None:  # also of a resumed run, whose threads only the first process has read
+            torch.set_num_threads(config.threads)
         folder, checkpoint, setup = RunFolder(config.output), None, None
         with processes.common_errors():
             check_shared_training(config, processes)
@@ -207,7 +210,7 @@ class TrainingRun:
     def run(self) -> None:
         """Train to the last step and save. On a signal, save after the current step and raise `Stopped`.
 
-        If the pictures can't be read or metrics.jsonl can't be written any more, save after the last step and raise
+        If the pictures can't be read or metrics.jsonl can't be written any more, save the last complete step and raise
         RuntimeError.
         """
         if self.is_first:

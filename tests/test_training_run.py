@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from picture_files import open_picture
 from small_packs import damage
 from small_runs import have_same_weights, logged_losses, read_rows, train
 from srmd import training_run
+from srmd.base.distributed import Processes
+from srmd.config import TrainConfig
 from srmd.model import NetworkConfig
 from srmd.packs.reader import PackedPictures
 from srmd.packs.sources import pack
@@ -47,6 +50,17 @@ def test_a_run_writes_its_files(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     assert open_picture("run/samples/step-0000012.png").size[0] > 4 * 16
     assert read_weights(Path("run/last.safetensors")).metadata["steps"] == 12
     assert "run contains the network (last.safetensors)" in capsys.readouterr().out
+
+
+def test_a_process_has_the_number_of_threads_of_the_first_one(monkeypatch: pytest.MonkeyPatch):
+    def from_first(processes: Processes, value: object) -> object:
+        return replace(value, threads=3) if isinstance(value, TrainConfig) else value
+
+    numbers = []
+    monkeypatch.setattr(Processes, "from_first", from_first)
+    monkeypatch.setattr(torch, "set_num_threads", numbers.append)
+    assert train("run", "--steps=1") == 0
+    assert numbers == [3]
 
 
 def gain_of_training(flags: str) -> float:

@@ -5,7 +5,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,7 @@ class _ConsoleHandler(logging.Handler):
         message = name_flags(str(record.msg))  # before file names are inserted, which may also contain backticks
         with name_in_errors(STANDARD_OUTPUT):
             tqdm.write(printable(prefix + (message % arguments if arguments else message)))
+            sys.stdout.flush()  # a file or a pipe gets each message at once, before those of standard error
 
 
 def _shown(value: object) -> object:
@@ -138,7 +139,8 @@ class TrainingLines:
 
             seconds_per_step = (now - self._start[1]) / (step - self._start[0])
             parts.append(f"{tqdm.format_interval(seconds_per_step * (self._steps - step))} left")
-        print(", ".join(parts), file=sys.stderr)
+        with suppress(OSError):  # such as a full disk, or a closed pipe: the training goes on without its lines
+            print(", ".join(parts), file=sys.stderr)
 
 
 @contextmanager

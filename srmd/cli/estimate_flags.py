@@ -23,7 +23,7 @@ ESTIMATE_FLAGS = (
     Flag(
         "noise_grid",
         ("test",),
-        "write such a sheet with these noise levels, 0 to 255",
+        "write a labelled sheet of each picture, restored with these noise levels, 0 to 255",
         {"type": numbers(0, 255, MAX_GRID_NUMBERS), "metavar": "X,X,…"},
     ),
     Flag(

@@ -23,7 +23,6 @@ def export_request(values: dict) -> ExportRequest:
         raise InputError(f"expected fp32 or fp16 with --mode=export, found {precision}", "precision")
     if "bake" in values:
         values = degradation_values(values)
-    values = {name: value for name, value in values.items() if name not in ("kernel_index", "recentre_kernel")}
     if "weights" not in values:
         values["weights"] = _shipped_weights(values)
     request = ExportRequest(**values | {"precision": PRECISIONS[precision]})

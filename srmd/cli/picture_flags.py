@@ -40,14 +40,14 @@ PICTURE_GROUPS: dict[str, tuple[Flag, ...]] = {
             "output",
             ("train", "test", "prepare", "export"),
             "folder for the results; with --mode=prepare, the HDF5 file; with --mode=export, also the file to write; "
-            "for the result of one LR picture, also the file to write, or - for standard output, where messages go to "
+            "for the result of one LR picture, also the file to write, or - for standard output; messages then go to "
             "standard error",
             {"type": output_place, "metavar": "PATH"},
         ),
         Flag(
             "max_pixels",
             ("test", "prepare", "panel"),
-            "most pixels of a picture; larger pictures are left out",
+            "largest number of pixels of a picture; larger pictures are not read",
             {"type": whole(1), "metavar": "N"},
         ),
         Flag("save_lr", ("test",), "also save the LR pictures, clipped and rounded to 8 bits", ON),
@@ -58,7 +58,7 @@ PICTURE_GROUPS: dict[str, tuple[Flag, ...]] = {
             ("test", "export"),
             "blur kernel: delta (no blur), gaussian:W, gaussian:W1,W2,ANGLE, or a .mat, .npy, .png, .txt or .csv file; "
             "W: widths, that is standard deviations (not variances) in HR pixels; ANGLE: of the long axis, in degrees; "
-            "for LR pictures also auto, estimated from each one; with a map of regions, once for each region",
+            "with --mode=test and LR pictures also auto, estimated from each one; with --regions, once for each region",
             {"type": auto_or(checked(kernel_choice)), "action": "append", "metavar": "auto|SPEC"},
         ),
         Flag(
@@ -81,7 +81,8 @@ PICTURE_GROUPS: dict[str, tuple[Flag, ...]] = {
         Flag(
             "noise_level",
             ("test", "export"),
-            "standard deviation of the Gaussian noise, 0 to 255; for LR pictures also auto, estimated from each one",
+            "standard deviation of the Gaussian noise, 0 to 255; with --mode=test and LR pictures also auto, "
+            "estimated from each one",
             {"type": auto_or(number(0, 255)), "metavar": "auto|X"},
         ),
         Flag(
@@ -94,10 +95,10 @@ PICTURE_GROUPS: dict[str, tuple[Flag, ...]] = {
         Flag(
             "jpeg",
             ("test", "export"),
-            "compression of the LR pictures as JPEGs: a quality from 1 to 100, applied after the noise and told to the "
-            "network; with LR pictures what the network is told: auto, the quantisation tables of each file, or for a "
-            "picture that once was a JPEG estimated ones; off, no JPEG; or the standard tables of a quality; with "
-            "--mode=export what is built in: off or a quality",
+            "JPEG compression; with HR pictures: off, or a quality from 1 to 100, applied after the noise and told to "
+            "the network; with LR pictures, what the network is told: auto (the quantisation tables of each file, or "
+            "estimated ones of a picture that once was a JPEG), off, or a quality; with --mode=export, what is built "
+            "in: off or a quality",
             {"type": jpeg_quality, "metavar": "auto|off|N"},
         ),
         Flag(

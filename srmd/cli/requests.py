@@ -197,7 +197,7 @@ def _train_config(values: dict, processes: Processes) -> TrainConfig:
 
 def _check_pack_flags(values: dict, train_data: Path | None) -> None:
     """Raises InputError if a flag for packing a folder is given without a folder."""
-    for name in ("recursive", "pack_sizes", "pack_sizes_lossy"):
+    for name in ("recursive", "pack_sizes", "pack_sizes_lossy", "max_pixels"):
         if name in values and (train_data is None or not train_data.is_dir()):
             found = "none" if train_data is None else f"the file {train_data}"
             raise InputError(f"expected a folder in --train_data, whose pictures are packed, found {found}", name)

@@ -27,8 +27,8 @@ RESTORING_FLAGS = (
     Flag(
         "overwrite",
         ("test",),
-        "make results anew that exist; without it, a result that was made with equal settings is skipped, and others "
-        "are an error",
+        "make results anew that exist; without it, a result that was made with equal settings is skipped, and one "
+        "made with other settings is an error",
         ON,
     ),
     Flag(

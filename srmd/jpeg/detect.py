@@ -110,7 +110,7 @@ def _sure_fit(tiles: list[NDArray], deviations: NDArray, larger_than: NDArray) -
 
 
 def _fit(planes: list[NDArray], deviations: NDArray, larger_than: NDArray) -> _Fit | None:
-    """The best grid and quality, by the lowest frequencies; None if the picture is smaller than a block.
+    """The best grid and quality, by the lowest frequencies; None if the picture is smaller than two blocks.
 
     Steps count only if they are larger than `larger_than` and large enough to be told from noise of the standard
     deviations `deviations`, of which there are 64.

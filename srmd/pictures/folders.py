@@ -1,5 +1,6 @@
 """Lists the picture files of a folder and of its subfolders, recognised by their suffix."""
 
+import logging
 import os
 import re
 from collections import Counter
@@ -12,6 +13,8 @@ from PIL import Image
 from srmd.base.errors import InputError
 from srmd.base.files import describe_path
 from srmd.pictures.files import readable_formats
+
+logger = logging.getLogger("srmd")
 
 
 @dataclass
@@ -35,7 +38,8 @@ class FolderScan:
 def list_pictures(folder: Path, recursive: bool = False) -> list[Path]:
     """The picture files in a folder, and with `recursive` in its subfolders, in natural order: img2 before img10.
 
-    Hidden files and folders are ignored. Raises InputError if there is no such folder, or no picture in it.
+    Hidden files and folders are ignored; subfolders that can't be listed are left out with a warning. Raises InputError
+    if there is no such folder, or no picture in it.
     """
     folder = Path(folder)
     scan = scan_folder(folder, recursive)
@@ -43,6 +47,8 @@ def list_pictures(folder: Path, recursive: bool = False) -> list[Path]:
     if not pictures:
         where = "inside it or its subfolders" if recursive else "directly inside it"
         raise InputError(f"{folder}: expected pictures {where}, found {scan.describe_others()}")
+    for subfolder, message in scan.unreadable.items():
+        logger.warning("left out: %s: %s", subfolder, message)
     return pictures
 
 

@@ -15,7 +15,7 @@ def check_kernel_can_be_estimated(scale: int, downsamplers: set[str]) -> None:
     """
     estimator_file(scale)
     if "direct" in downsamplers and scale > 1:
-        raise InputError("expected a kernel with the direct downsampler, because auto knows only bicubic, found auto")
+        raise InputError("auto works for the bicubic downsampler only: expected a kernel, found auto")
 
 
 def estimated_kernel(estimate: Estimate, size: int) -> NDArray:
@@ -29,7 +29,7 @@ def describe_estimate(estimate: Estimate, kernel: bool = True, noise_level: bool
     if kernel and estimate.is_sure:
         parts.append(f"kernel {estimate.kernel_spec} (sure)")
     elif kernel:
-        parts.append("tells too little about its blur: assumed no blur")
+        parts.append("blur can't be estimated, no blur is assumed")
     if noise_level:
         parts.append(f"noise {estimate.noise_level:g}")
     return ", ".join(parts)

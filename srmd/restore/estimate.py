@@ -93,6 +93,9 @@ class BlindEstimator:
             path = estimator_file(number) if weights is None else Path(weights)
         with prefix_errors("weights"):
             self._weights = read_estimator(path)
+            if self._weights.network.config.scale != number:
+                found = f"one of x{self._weights.network.config.scale}"
+                raise InputError(f"{path}: expected an estimator of x{number}, found {found}")
 
     def estimate(
         self,

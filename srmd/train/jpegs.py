@@ -36,7 +36,7 @@ class RandomJpegs(NamedTuple):
 
 
 def random_jpegs(rng: np.random.Generator, count: int) -> RandomJpegs:
-    """Draw the compression of `count` samples: any quality of 1 to 100, with the grid of blocks beginning anywhere.
+    """Draw the compression of `count` samples: any quality of 1 to 100, on any of the 64 grids of blocks.
 
     A grey JPEG is not subsampled, and its luma table is told as that of chroma, too.
     """

@@ -90,5 +90,5 @@ def _with_pca_for(config: TrainConfig, source: Weights, kernels: TrainingKernels
     if kernels.own_kernels is None and run_sizes == source_sizes:
         return source
     pca = _pca(config, kernels)
-    logger.info("the run has another P than %s, whose first layer is reprojected to it", config.weights)
+    logger.info("the first layer of %s is reprojected to the run's P", config.weights)
     return Weights(reproject_first_layer(source.network, source.pca, pca, kernels.sample()), pca)

@@ -78,8 +78,7 @@ def read_ncnn(path: Path) -> ForeignNetwork:
 
 def _ncnn_layers(param: Path) -> tuple[list[Shape], int]:
     """The shapes of the convolutions' weights, and the scale of the pixel shuffle, from a .param."""
-    if param.stat().st_size > MAX_PARAM_BYTES:
-        raise InputError(f"{param}: expected at most {MAX_PARAM_BYTES} bytes, found {param.stat().st_size}")
+    check_size(param, MAX_PARAM_BYTES)
     layers = [line.split() for line in param.read_text(errors="replace").splitlines()[2:] if line.strip()]
     types = [layer[0] for layer in layers]
     if types != ["Input", *["Convolution"] * (len(types) - 2), "PixelShuffle"]:

@@ -1,11 +1,21 @@
 """Progress on the console."""
 
+import errno
+import io
+import os
+import select
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
+from patience import PATIENCE
 from srmd.cli import console
 from srmd.cli.console import training_bar
 from srmd.config import TrainConfig
 
+ROOT = Path(__file__).parents[2]
 ROW = {"loss": 0.02345, "images_per_s": 12.34}
 
 
@@ -60,3 +70,30 @@ def test_before_the_first_loss_the_step_alone_is_shown(clock: Clock, capsys: pyt
     with training_bar(TrainConfig(steps=1)) as progress:
         progress(1, None)
     assert capsys.readouterr().err == "step 1 of 1\n"
+
+
+class FullDisk(io.StringIO):
+    """A file on a full disk."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_line_that_cannot_be_written_does_not_end_the_training(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(console.sys, "stderr", FullDisk())
+    with training_bar(TrainConfig(steps=1)) as progress:
+        progress(1, ROW)
+
+
+def test_a_message_reaches_a_pipe_at_once():
+    script = "import logging, sys; from srmd.cli.console import log_to_console; log_to_console(); "
+    script += "logging.getLogger('srmd').info('begins'); sys.stdin.read()"
+    command = [sys.executable, "-c", script]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, **pipes) as process:
+        readable, _, _ = select.select([process.stdout], [], [], PATIENCE)
+        if not readable:
+            process.kill()
+        assert readable
+        assert process.stdout.readline() == b"begins\n"

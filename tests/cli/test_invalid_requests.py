@@ -50,6 +50,7 @@ INVALID = [
     (f"{EXPORT} red.png", "red.png", "expected a flag\n"),
     (f"{TRAIN} --noise_level=5", "--noise_level", "not used by --mode=train"),
     (f"{TEST} --steps=5", "--steps", "not used by --mode=test"),
+    ("--mode=prepare --max_pixels=5", "--max_pixels", "expected a folder in --train_data, whose pictures are packed"),
     ("--mode=prepare --seed=5", "--seed", "not used by --mode=prepare"),
     (f"{TRAIN} stray", "stray", "expected a flag"),
     (f"{TRAIN} --scale_factor=0", "--scale_factor", "'0'"),

@@ -49,7 +49,7 @@ def test_what_is_not_given_is_estimated_and_each_picture_gets_its_network(capsys
     lines = capsys.readouterr().out.splitlines()
     assert "in/clean.png: kernel gaussian:1.4 (sure), noise 0" in lines
     assert "in/noisy.png: kernel delta (sure), noise 6" in lines
-    assert "in/flat.png: tells too little about its blur: assumed no blur, noise 0" in lines
+    assert "in/flat.png: blur can't be estimated, no blur is assumed, noise 0" in lines
     assert sum(line.startswith("assumed: ") for line in lines) == 1
     assert "assumed: kernel and noise level estimated from each LR picture" in lines
     assert sum(" x2 from " in line for line in lines) == 2
@@ -190,7 +190,10 @@ def test_a_self_ensemble_is_told_the_estimate():
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--downsampler=direct"], "--kernel: expected a kernel with the direct downsampler, because auto knows only"),
+        (
+            ["--downsampler=direct"],
+            "--kernel: auto works for the bicubic downsampler only: expected a kernel, found auto",
+        ),
         (["--weights=x5.safetensors"], "--noise_level: expected a scale that has an estimator (2, 3), found 5"),
         (["--weights=x5.safetensors", "--noise_level=0"], "--kernel: expected a scale that has an estimator"),
     ],

@@ -108,7 +108,7 @@ def test_a_restorer_that_has_estimated_can_be_pickled():
 @pytest.mark.parametrize(
     ("shape", "arguments", "message"),
     [
-        ({"downsampler": "direct"}, {"noise_level": 0}, "^kernel: expected a kernel with the direct downsampler"),
+        ({"downsampler": "direct"}, {"noise_level": 0}, "^kernel: auto works for the bicubic downsampler only"),
         ({"scale": 5}, {"noise_level": 0}, "^kernel: expected a scale that has an estimator .*, found 5"),
         ({"scale": 5}, {"kernel": "delta"}, "^noise_level: expected a scale that has an estimator .*, found 5"),
         ({}, {"noise_level": "much"}, "^noise_level: expected a number from 0 to 255, found 'much'"),
@@ -125,7 +125,7 @@ def test_what_cannot_be_estimated_is_an_error_that_names_the_argument(shape: dic
     [
         (Estimate((1.4, 1.1), 30, 6.0, 0.9), {}, "kernel gaussian:1.4,1.1,30 (sure), noise 6"),
         (Estimate((0, 0), 0, 6.5, 0.9), {}, "kernel delta (sure), noise 6.5"),
-        (Estimate((0, 0), 0, 0.0, 0.1), {}, "tells too little about its blur: assumed no blur, noise 0"),
+        (Estimate((0, 0), 0, 0.0, 0.1), {}, "blur can't be estimated, no blur is assumed, noise 0"),
         (Estimate((1.4, 1.4), 0, 6.0, 0.9), {"noise_level": False}, "kernel gaussian:1.4 (sure)"),
         (Estimate((1.4, 1.4), 0, 6.0, 0.9), {"kernel": False}, "noise 6"),
     ],

@@ -312,6 +312,8 @@ def test_the_file_of_an_estimator_may_be_a_text_and_is_named_in_errors(tmp_path:
         BlindEstimator(7, path)
     with pytest.raises(srmd.InputError, match=r"^weights: .*absent: expected a file, found no such file"):
         BlindEstimator(2, tmp_path / "absent")
+    with pytest.raises(srmd.InputError, match=r"^weights: .*: expected an estimator of x3, found one of x2"):
+        BlindEstimator(3, path)
 
 
 @pytest.mark.parametrize("shape", [(32, 32), (32, 32, 1), (32, 32, 4)])

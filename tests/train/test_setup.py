@@ -133,7 +133,7 @@ def test_the_first_layer_is_reprojected_to_a_new_p(
     if flag == "own kernels":
         flag = write_own_kernels()
     assert train("run", "--steps=1", "--lr=1e-9", "--weights=first.safetensors", flag) == 0
-    message = "the run has another P than first.safetensors, whose first layer is reprojected to it"
+    message = "the first layer of first.safetensors is reprojected to the run's P"
     assert message in capsys.readouterr().out
     checkpoint = load_only_checkpoint("run")
     size, dim = (checkpoint.network_config[name] for name in ("kernel_size", "pca_dim"))
