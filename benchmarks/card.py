@@ -34,6 +34,11 @@ SUMMARY_DATA = "Set5"
 SHORT_SUMMARY = ("delta, noise 0", "gaussian:1.3, noise 0", "gaussian:1.3, noise 15")  # the README's rows
 WIDTH = 120  # characters of a line
 CONDITION_TAGS = {"kernel": "deblur", "noise": "denoise", "jpeg": "jpeg"}  # tags of OpenModelDB
+NO_PUBLISHED = "The paper's authors published no network that is told of JPEG."
+DATASETS = {  # by the folder in the command of the training
+    "data/train_pictures": "730 pictures, listed in weights/README.md",
+    "data/both": "846 pictures, listed in weights/README.md",
+}
 MAX_PSNR = 100.0  # dB; above, the pictures are equal but for rounding
 
 Scores = dict[str, float]
@@ -122,7 +127,8 @@ def score_card(name: str, network: dict) -> str:
     known, kind, scale = published_scores(), kind_of(name), network["scale"]
     cells = {cell: (scores, known.get((kind, scale, cell))) for cell, scores in network.get("scores", {}).items()}
     gains = [round(scores["psnr_y"], 2) - round(published[0], 2) for scores, published in cells.values() if published]
-    lines = [f"### {name}", "", distance(gains), ""]
+    is_told_of_jpeg = "jpeg" in network.get("conditions", ())
+    lines = [f"### {name}", "", NO_PUBLISHED if is_told_of_jpeg else distance(gains), ""]
     lines += ["| pictures, kernel, noise level | bicubic | this network | published |", "|---|---|---|---|"]
     for cell, (scores, published) in cells.items():
         bicubic = f"{decibels(scores['bicubic_psnr_y'])} / {scores['bicubic_ssim_y']:.4f}"
@@ -154,9 +160,12 @@ def training_card(name: str, network: dict) -> str:
 
 
 def _shares(share: float, source: str) -> str:
-    # A file that is not shipped: the network before.
-    other = f"`{source}`, which it started from" if source.endswith(".safetensors") else f"`{source}`"
-    text = f"Its weights are {share:g} of the last training's and {1 - share:g} of those of {other}."
+    """Return a sentence on the weights of an average; `source` is a name or a file, or describes a network."""
+    if source.endswith(".safetensors"):
+        source = f"`{source}`, the network that it started from"
+    elif " " not in source:
+        source = f"`{source}`"
+    text = f"Its weights are {share:g} of the last training's and {1 - share:g} of those of {source}."
     return textwrap.fill(text, WIDTH)
 
 
@@ -238,7 +247,7 @@ def database_entry(path: Path, network: dict) -> dict:
         "trainingBatchSize": training["batch_size"],
         "trainingHRSize": training["patch_size"] * network["scale"],
         "trainingOTF": True,
-        "dataset": "730 pictures, listed in weights/README.md",
+        "dataset": DATASETS.get(training.get("train_data"), str(training.get("train_data"))),
         "images": [],
     }
 
