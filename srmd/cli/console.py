@@ -41,7 +41,8 @@ class _ConsoleHandler(logging.Handler):
         message = name_flags(str(record.msg))  # before file names are inserted, which may also contain backticks
         with name_in_errors(STANDARD_OUTPUT):
             tqdm.write(printable(prefix + (message % arguments if arguments else message)))
-            sys.stdout.flush()  # a file or a pipe gets each message at once, before those of standard error
+            with suppress(OSError):  # what can't be written stays in the buffer, and is an error at the end
+                sys.stdout.flush()  # a file or a pipe gets each message at once
 
 
 def _shown(value: object) -> object:

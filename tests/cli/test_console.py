@@ -85,6 +85,7 @@ def test_a_line_that_cannot_be_written_does_not_end_the_training(monkeypatch: py
         progress(1, ROW)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows can't wait for pipes")
 def test_a_message_reaches_a_pipe_at_once():
     script = "import logging, sys; from srmd.cli.console import log_to_console; log_to_console(); "
     script += "logging.getLogger('srmd').info('begins'); sys.stdin.read()"
