@@ -145,7 +145,14 @@ def test_the_card_says_what_a_file_that_is_not_shipped_was():
     training = {"weights": None, "steps": 5, "batch_size": 4, "patch_size": 48, "lr": 1e-4}
     average = {"share": 0.5, "source": "before.safetensors", "command": "average"}
     text = training_card("srmdj_x1", {"command": "python main.py", "training": training, "average": average})
-    assert "0.5 of those of `before.safetensors`, which it started from.\n\n" in text
+    assert "0.5 of those of `before.safetensors`, the network that it started from.\n\n" in text
+
+
+def test_a_network_that_is_only_described_is_not_in_backticks():
+    training = {"weights": None, "steps": 5, "batch_size": 4, "patch_size": 48, "lr": 1e-4}
+    text = training_card("srmdnf_x4", {"command": "python main.py", "training": training, "trained_share": 0.5})
+    sentence = "0.5 of those of the network shipped before, with its kernel window enlarged.\n\n"
+    assert sentence in text.replace("window\nenlarged", "window enlarged")
 
 
 def test_an_unknown_network_is_an_error_of_one_line():
