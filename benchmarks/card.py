@@ -123,19 +123,20 @@ def _order(row: tuple[str, str]) -> tuple[int, int, str, int]:
 
 
 def score_card(name: str, network: dict) -> str:
-    """Return the table of a network's scores, with its distance from the published network."""
+    """Return the table of a network's scores, beside those of the published network if there are any."""
     known, kind, scale = published_scores(), kind_of(name), network["scale"]
     cells = {cell: (scores, known.get((kind, scale, cell))) for cell, scores in network.get("scores", {}).items()}
     gains = [round(scores["psnr_y"], 2) - round(published[0], 2) for scores, published in cells.values() if published]
     is_told_of_jpeg = "jpeg" in network.get("conditions", ())
-    lines = [f"### {name}", "", NO_PUBLISHED if is_told_of_jpeg else distance(gains), ""]
-    lines += ["| pictures, kernel, noise level | bicubic | this network | published |", "|---|---|---|---|"]
+    rows = [["pictures, kernel, noise level", "bicubic", "this network", "published"]]
     for cell, (scores, published) in cells.items():
         bicubic = f"{decibels(scores['bicubic_psnr_y'])} / {scores['bicubic_ssim_y']:.4f}"
         measured = f"{decibels(scores['psnr_y'])} / {scores['ssim_y']:.4f}"
-        published_text = f"{published[0]:.2f} / {published[1]:.4f}" if published else ""
-        lines.append(f"| {cell} | {bicubic} | {measured} | {published_text} |")
-    return "\n".join(lines)
+        rows.append([cell, bicubic, measured, f"{published[0]:.2f} / {published[1]:.4f}" if published else ""])
+    columns = 4 if gains else 3
+    table = [f"| {' | '.join(row[:columns])} |" for row in rows]
+    table.insert(1, "|---" * columns + "|")
+    return "\n".join([f"### {name}", "", NO_PUBLISHED if is_told_of_jpeg else distance(gains), "", *table])
 
 
 def training_card(name: str, network: dict) -> str:

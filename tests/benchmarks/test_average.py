@@ -148,6 +148,13 @@ def test_the_card_says_what_a_file_that_is_not_shipped_was():
     assert "0.5 of those of `before.safetensors`, the network that it started from.\n\n" in text
 
 
+def test_a_network_that_is_only_described_is_not_in_backticks():
+    training = {"weights": None, "steps": 5, "batch_size": 4, "patch_size": 48, "lr": 1e-4}
+    text = training_card("srmdnf_x4", {"command": "python main.py", "training": training, "trained_share": 0.5})
+    sentence = "0.5 of those of the network shipped before, with its kernel window enlarged.\n\n"
+    assert sentence in text.replace("window\nenlarged", "window enlarged")
+
+
 def test_an_unknown_network_is_an_error_of_one_line():
     command = [sys.executable, "-m", "benchmarks.average", "srmdj_x9", "srmd_x4"]
     done = subprocess.run(command, capture_output=True, text=True)

@@ -84,6 +84,22 @@ def test_the_tables_of_the_documents_are_those_of_the_shipped_files():
         assert card.training_card(name, network) in texts["weights/README.md"]
 
 
+@pytest.mark.parametrize(
+    ("name", "says", "columns"),
+    [
+        ("srmd_x2", "Compared with the published network", 4),
+        ("srmd_x1", "The published network was not scored.", 3),
+        ("srmdj_x2", "The paper's authors published no network that is told of JPEG.", 3),
+    ],
+)
+def test_a_card_has_the_published_scores_only_where_there_are_some(name: str, says: str, columns: int):
+    lines = card.score_card(name, card.shipped_metadata()[name]).splitlines()
+    table = [line.strip("|").split("|") for line in lines if line.startswith("|")]
+    assert lines[2].startswith(says)
+    assert {len(row) for row in table} == {columns}
+    assert ("published" in table[0][-1]) == (columns == 4)
+
+
 def test_the_entries_for_openmodeldb_are_those_of_the_shipped_files():
     networks = card.shipped_metadata()
     names = {f"{card.database_id(*item)}.json" for item in networks.items()}
