@@ -63,6 +63,7 @@ class Handlers:
         self._sessions.bound(tab)
         cleared = {controls.progress: "", controls.download: "", controls.candidates: gr.update(visible=False)}
         yield cleared | dict.fromkeys(controls.autos.values(), True) | self._shown_crop(session, settings)
+        yield self._centre(session)
         yield from self._show(session, settings, FileChoice())
 
     def change(self, *values: object, tab: str, changed: str = "") -> Iterator[Updates]:
@@ -84,7 +85,9 @@ class Handlers:
         session = self._sessions.session(tab)
         height, width = session.loaded.overview.shape[:2]
         column, row = event.index
-        yield from self._move(session, row / height, column / width, values)
+        session.centre = tuple(float(np.clip(at, 0, 1)) for at in (row / height, column / width))
+        yield self._centre(session)
+        yield from self._show_moved(session, values)
 
     def type_centre(self, *values: object, tab: str) -> Iterator[Updates]:
         """Column and row of the crop's middle were typed; they are the last two values."""
@@ -92,10 +95,11 @@ class Handlers:
         *values, column, row = values
         height, width = session.loaded.size
         row, column = number_between("row", row, 0, height), number_between("column", column, 0, width)
-        yield from self._move(session, row / height, column / width, tuple(values))
+        session.centre = row / height, column / width
+        yield from self._show_moved(session, tuple(values))
 
-    def _move(self, session: Session, row: float, column: float, values: tuple) -> Iterator[Updates]:
-        session.centre = tuple(float(np.clip(at, 0, 1)) for at in (row, column))
+    def _show_moved(self, session: Session, values: tuple) -> Iterator[Updates]:
+        """Shows the crop at its new place."""
         settings = self.read_settings(values)
         yield self._shown_crop(session, settings)
         yield from self._show(session, settings, self._file_choice(values))
@@ -116,8 +120,17 @@ class Handlers:
         chosen = {name: getattr(candidate.settings, name) for name in NUMBERS}
         settings = replace(self.read_settings(values), **chosen)
         autos = {controls.autos[name]: number is None for name, number in chosen.items()}
+        numbers = {
+            controls.numbers[name]: _within_bounds(name, number)
+            for name, number in chosen.items()
+            if number is not None
+        }
         text = f"The settings of candidate {candidate.label} are taken."
-        yield autos | {controls.candidates: gr.update(selected_index=None), controls.message: markup.message(text)}
+        yield (
+            autos
+            | numbers
+            | {controls.candidates: gr.update(selected_index=None), controls.message: markup.message(text)}
+        )
         yield from self._show(session, settings, self._file_choice(values), text)
 
     def restore(self, *values: object, tab: str) -> Iterator[Updates]:
@@ -192,16 +205,16 @@ class Handlers:
         blur = chosen_blur(settings, found.estimate)
         values = blur._asdict() | {"noise_level": chosen_noise_level(settings, found.estimate)}
         for name, value in values.items():
-            low, high, _ = BOUNDS[name]
-            shown[controls.numbers[name]] = float(np.clip(value, low, high))
-        yield shown | self._centre(session)
+            if getattr(settings, name) is None:  # a person may move on the others while this is computed
+                shown[controls.numbers[name]] = _within_bounds(name, value)
+        yield shown
         yield {controls.comparison: session.preview(settings, number)}
 
     def _shown_crop(self, session: Session, settings: Settings) -> Updates:
-        """The whole picture with a frame around the crop, and the crop's middle in numbers."""
+        """The whole picture with a frame around the crop."""
         picture, controls = session.loaded, self._controls
         rows, columns = picture.crop(session.centre, settings.scale)
-        return {controls.overview: _framed(picture.overview, rows, columns, picture.size)} | self._centre(session)
+        return {controls.overview: _framed(picture.overview, rows, columns, picture.size)}
 
     def _centre(self, session: Session) -> Updates:
         """The crop's middle in numbers."""
@@ -240,6 +253,12 @@ class Handlers:
     def _file_choice(self, values: tuple) -> FileChoice:
         """Format and quality of the file, the values after those of the settings."""
         return FileChoice(*values[len(self._controls.settings) :][:2])
+
+
+def _within_bounds(name: str, value: float) -> float:
+    """A number as its slider takes it."""
+    low, high, _ = BOUNDS[name]
+    return float(np.clip(value, low, high))
 
 
 def _framed(overview: NDArray, rows: slice, columns: slice, size: tuple[int, int]) -> NDArray:
