@@ -225,6 +225,7 @@ def database_entry(path: Path, network: dict) -> dict:
     puts its address in place of the path in `urls`.
     """
     training = network["training"]
+    data = training.get("train_data") or "the built-in set"
     told = ", ".join(network["conditions"])
     description = (
         f"Super-resolution by {network['scale']} for pictures whose degradation is known or estimated (Zhang, Zuo and "
@@ -248,7 +249,7 @@ def database_entry(path: Path, network: dict) -> dict:
         "trainingBatchSize": training["batch_size"],
         "trainingHRSize": training["patch_size"] * network["scale"],
         "trainingOTF": True,
-        "dataset": DATASETS.get(training.get("train_data"), str(training.get("train_data"))),
+        "dataset": DATASETS.get(data, data),
         "images": [],
     }
 

@@ -20,7 +20,7 @@ from srmd.config import PackOptions
 from srmd.packs.writer import EncodedFile, EncodedPicture, write_pack
 from srmd.pictures.compression import is_lossy
 from srmd.pictures.files import over_white, read_picture
-from srmd.pictures.folders import list_pictures
+from srmd.pictures.folders import scan_pictures
 from srmd.pictures.photos import builtin_training_pictures
 from srmd.pictures.picture import Picture
 
@@ -116,7 +116,10 @@ def _read_folder(
     folder: Path, options: PackOptions, summary: PackSummary, progress: PackingProgress
 ) -> Iterator[EncodedFile]:
     """Yield the pictures of each file that can be read, and add the others to the summary."""
-    paths = list_pictures(folder, options.recursive)
+    scan = scan_pictures(folder, options.recursive)
+    for subfolder, message in scan.unreadable.items():
+        logger.warning("left out: %s: %s", subfolder, message)
+    paths = scan.pictures
     results = map_in_order(partial(_read_file, folder, options, summary.warnings), paths, _processors())
     for number, result in enumerate(results, start=1):
         if isinstance(result, EncodedFile):

@@ -62,8 +62,8 @@ class Handlers:
         session.load(path, path.name)
         self._sessions.bound(tab)
         cleared = {controls.progress: "", controls.download: "", controls.candidates: gr.update(visible=False)}
-        yield cleared | dict.fromkeys(controls.autos.values(), True) | self._shown_crop(session, settings)
-        yield self._centre(session)
+        placed = self._shown_crop(session, settings) | self._centre(session)
+        yield cleared | dict.fromkeys(controls.autos.values(), True) | placed
         yield from self._show(session, settings, FileChoice())
 
     def change(self, *values: object, tab: str, changed: str = "") -> Iterator[Updates]:
@@ -119,18 +119,13 @@ class Handlers:
         candidate = session.candidate(event.index)
         chosen = {name: getattr(candidate.settings, name) for name in NUMBERS}
         settings = replace(self.read_settings(values), **chosen)
-        autos = {controls.autos[name]: number is None for name, number in chosen.items()}
-        numbers = {
-            controls.numbers[name]: _within_bounds(name, number)
-            for name, number in chosen.items()
-            if number is not None
-        }
+        taken: Updates = {controls.candidates: gr.update(selected_index=None)}
+        for name, number in chosen.items():
+            taken[controls.autos[name]] = number is None
+            if number is not None:
+                taken[controls.numbers[name]] = _within_bounds(name, number)
         text = f"The settings of candidate {candidate.label} are taken."
-        yield (
-            autos
-            | numbers
-            | {controls.candidates: gr.update(selected_index=None), controls.message: markup.message(text)}
-        )
+        yield taken | {controls.message: markup.message(text)}
         yield from self._show(session, settings, self._file_choice(values), text)
 
     def restore(self, *values: object, tab: str) -> Iterator[Updates]:

@@ -1,6 +1,5 @@
 """Lists the picture files of a folder and of its subfolders, recognised by their suffix."""
 
-import logging
 import os
 import re
 from collections import Counter
@@ -13,8 +12,6 @@ from PIL import Image
 from srmd.base.errors import InputError
 from srmd.base.files import describe_path
 from srmd.pictures.files import readable_formats
-
-logger = logging.getLogger("srmd")
 
 
 @dataclass
@@ -36,20 +33,22 @@ class FolderScan:
 
 
 def list_pictures(folder: Path, recursive: bool = False) -> list[Path]:
-    """The picture files in a folder, and with `recursive` in its subfolders, in natural order: img2 before img10.
+    """The picture files in a folder, and with `recursive` in its subfolders; see `scan_pictures`."""
+    return scan_pictures(folder, recursive).pictures
 
-    Hidden files and folders are ignored; subfolders that can't be listed are left out with a warning. Raises InputError
-    if there is no such folder, or no picture in it.
+
+def scan_pictures(folder: Path, recursive: bool = False) -> FolderScan:
+    """Finds the picture files in a folder, and with `recursive` in its subfolders, in natural order: img2 before img10.
+
+    Hidden files and folders are ignored. Raises InputError if there is no such folder, or no picture in it.
     """
     folder = Path(folder)
     scan = scan_folder(folder, recursive)
-    pictures = [path for path in scan.pictures if path.is_file()]
-    if not pictures:
+    scan.pictures = [path for path in scan.pictures if path.is_file()]
+    if not scan.pictures:
         where = "inside it or its subfolders" if recursive else "directly inside it"
         raise InputError(f"{folder}: expected pictures {where}, found {scan.describe_others()}")
-    for subfolder, message in scan.unreadable.items():
-        logger.warning("left out: %s: %s", subfolder, message)
-    return pictures
+    return scan
 
 
 def scan_folder(

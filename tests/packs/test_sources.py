@@ -20,6 +20,7 @@ from srmd.config import PackOptions
 from srmd.packs import sources
 from srmd.packs.reader import PackedPictures
 from srmd.packs.sources import pack
+from srmd.packs.training_data import open_training_data
 from srmd.pictures.files import read_picture
 from srmd.pictures.picture import Picture
 
@@ -220,3 +221,22 @@ def test_a_full_disk_ends_packing_with_one_line_and_without_a_file(tmp_path: Pat
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
     assert (done.returncode, done.stderr) == (1, "out/pack.h5: File too large\n")
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_subfolder_that_cannot_be_listed_is_named_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    folder = folder_of(tmp_path / "pictures", (9, 9))
+    (folder / "closed").mkdir()
+    scandir = os.scandir
+
+    def refuse(path: Path) -> object:
+        if Path(path).name == "closed":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with open_training_data(folder, tmp_path / "cache", options=PackOptions(recursive=True)):
+        pass
+    warning = f"left out: {folder / 'closed'}: Permission denied"
+    assert [message for message in caplog.messages if message.startswith("left out")] == [warning]

@@ -92,19 +92,3 @@ def test_names_of_any_bytes_are_listed(tmp_path: Path):
     with open(os.fsencode(tmp_path) + b"/\xff\n.png", "wb"):
         pass
     assert [os.fsencode(path.name) for path in scan_folder(tmp_path).pictures] == [b"\xff\n.png"]
-
-
-def test_a_subfolder_that_cannot_be_listed_is_named_in_a_warning(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-):
-    make(tmp_path, "a.png", "closed/b.png")
-    scandir = os.scandir
-
-    def refuse(path: Path) -> object:
-        if Path(path).name == "closed":
-            raise PermissionError(13, "Permission denied", str(path))
-        return scandir(path)
-
-    monkeypatch.setattr(os, "scandir", refuse)
-    assert list_pictures(tmp_path, recursive=True) == [tmp_path / "a.png"]
-    assert caplog.messages == [f"left out: {tmp_path / 'closed'}: Permission denied"]
