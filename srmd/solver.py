@@ -13,7 +13,7 @@ from torch import Tensor
 
 from srmd import __version__
 from srmd.backends.choice import winograd_is_faster
-from srmd.backends.device import autocast, choose_device, choose_precision, exact_convolutions
+from srmd.backends.device import autocast, choose_device, choose_training_precision, exact_convolutions
 from srmd.base.arithmetic import ceil_div
 from srmd.base.distributed import Processes
 from srmd.base.errors import prefix_errors
@@ -75,7 +75,7 @@ class Solver:
         self.processes = processes or Processes()
         self.part = self.processes.part(config.batch_size)  # the samples of each batch that this process trains on
         self.device = choose_device(config.device)
-        self.precision = choose_precision(config.precision, self.device)
+        self.precision = choose_training_precision(config.precision, self.device)
         self.pictures_identity = training.identity
         self.network, self.pca, self.kernels = setup or new_setup(config)
         self.network.to(self.device, memory_format=torch.channels_last)

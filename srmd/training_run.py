@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from srmd import __version__
-from srmd.backends.device import choose_device, choose_precision
+from srmd.backends.device import choose_device, choose_training_precision
 from srmd.base.distributed import Processes
 from srmd.base.errors import InputError, Stopped, prefix_errors
 from srmd.base.files import make_folder
@@ -143,7 +143,7 @@ def _own_config(config: TrainConfig, processes: Processes) -> TrainConfig:
     """Return the configuration of this process: with its own device, and the precision of the first process."""
     with processes.common_errors():
         device = choose_device(processes.device(config.device))
-        precision = choose_precision(config.precision, device)
+        precision = choose_training_precision(config.precision, device)
     return replace(config, device=str(device), precision=processes.from_first(precision))
 
 

@@ -64,7 +64,7 @@ def test_training_steps_are_those_of_a_plain_loop(
 
 
 def test_a_gradient_that_overflows_float16_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("srmd.solver.choose_precision", lambda *_: "fp16")  # which is refused on a CPU
+    monkeypatch.setattr("srmd.solver.choose_training_precision", lambda *_: "fp16")  # which is refused on a CPU
     solver = small_solver(photos(tmp_path), loss="l2")
     batch = solver.batches.draw(1)
     solver.check_loss(solver.forward_backward(batch))

@@ -59,6 +59,17 @@ def choose_precision(precision: str, device: torch.device) -> str:
     return "bf16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "fp32"
 
 
+def choose_training_precision(precision: str, device: torch.device) -> str:
+    """Return the precision to train in: that of `choose_precision`, except that `auto` is always float32 on a CPU.
+
+    Gradients in bfloat16 have errors as large as themselves (benchmarks/recipe.md), and float32 is faster with
+    Winograd's algorithm.
+    """
+    if precision == "auto" and device.type == "cpu":
+        return "fp32"
+    return choose_precision(precision, device)
+
+
 def autocast(device: torch.device, precision: str) -> torch.autocast:
     """Return a context in which PyTorch computes a network in a precision: fp32, bf16 or fp16."""
     return torch.autocast(device.type, AUTOCAST_DTYPES.get(precision), enabled=precision in AUTOCAST_DTYPES)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from srmd.backends.device import choose_device, choose_precision
+from srmd.backends.device import choose_device, choose_precision, choose_training_precision
 from srmd.base.errors import InputError
 
 CPU = torch.device("cpu")
@@ -30,6 +30,13 @@ def test_auto_takes_bfloat16_on_processors_with_instructions_for_it(
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
     assert choose_precision("auto", CPU) == expected
     assert choose_precision("fp32", CPU) == "fp32"
+
+
+def test_cpus_train_in_float32_unless_another_precision_is_asked_for(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    assert choose_training_precision("auto", CPU) == "fp32"
+    assert choose_training_precision("bf16", CPU) == "bf16"
+    assert choose_training_precision("auto", torch.device("cuda")) == "fp16"
 
 
 def test_auto_takes_float16_on_a_gpu():
