@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from small_restoring import BASE, Estimator, metrics, write_network
 from srmd.cli import main
@@ -27,10 +28,17 @@ def use_small_package(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Estimator, "calls", [])
 
 
-def write_estimators(hidden: int = 4) -> None:
+def write_estimators(seed: int = 0, jpeg_seed: int = 0) -> None:
+    """Writes estimators, and those for JPEGs in the same files, with random weights of these seeds."""
     for scale in (2, 3):
-        network = EstimatorNetwork(EstimatorConfig(scale, hidden))
-        write_estimator(Path(f"shipped/weights/estimate_x{scale}.safetensors"), EstimatorWeights(network))
+        network, jpeg_network = (_estimator(scale, each) for each in (seed, jpeg_seed))
+        weights = EstimatorWeights(network, jpeg_network=jpeg_network)
+        write_estimator(Path(f"shipped/weights/estimate_x{scale}.safetensors"), weights)
+
+
+def _estimator(scale: int, seed: int) -> EstimatorNetwork:
+    torch.manual_seed(seed)
+    return EstimatorNetwork(EstimatorConfig(scale, hidden=4))
 
 
 def auto(*flags: str) -> int:

@@ -54,6 +54,15 @@ def test_a_shipped_network_restores_a_degraded_photo():
     assert errors[0] < 0.7 * min(errors[1:])
 
 
+def test_loading_and_restoring_leave_the_random_numbers_of_the_program_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # the engines are compared once more
+    state = torch.get_rng_state()
+    srmd.load("srmd_x2", device="cpu").restore(RGB)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 def test_floats_are_not_rounded_and_the_seed_determines_the_noise():
     hr = RGB / 255
     clean, noisy = (srmd.degrade(hr, "gaussian:1.0", level) for level in (0, 50))

@@ -16,7 +16,8 @@ def symmetric_matrix(value1: float | NDArray, value2: float | NDArray, angle: fl
 
 
 def principal_values(entries: NDArray) -> tuple[NDArray, NDArray, NDArray]:
-    """The inverse of `symmetric_matrix`: value1 ≥ value2 and the angle, from 0 to below 180 degrees."""
-    values, vectors = np.linalg.eigh(entries[..., [[0, 1], [1, 2]]])
-    angle = np.rad2deg(np.arctan2(vectors[..., 1, 1], vectors[..., 0, 1])) % 180
-    return values[..., 1], values[..., 0], angle
+    """The inverse of `symmetric_matrix`: value1 ≥ value2 and the angle, 0 to 180 degrees; 0 for equal values."""
+    of_columns, of_both, of_rows = np.moveaxis(np.asarray(entries), -1, 0)
+    mean, half_difference = (of_columns + of_rows) / 2, np.hypot((of_columns - of_rows) / 2, of_both)
+    angle = np.rad2deg(np.arctan2(2 * of_both, of_columns - of_rows)) / 2 % 180
+    return mean + half_difference, mean - half_difference, angle

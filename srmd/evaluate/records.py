@@ -181,9 +181,10 @@ def differences(old: dict, new: dict) -> list[str]:
 
 
 def _estimator_digest(scale: int) -> str:
-    """A hash of the estimator's weights."""
-    tensors = read_estimator(estimator_file(scale)).network.state_dict().values()
-    return _digest(tensor.numpy() for tensor in tensors)
+    """A hash of the weights of the estimator, and of the one for JPEGs in its file."""
+    estimator = read_estimator(estimator_file(scale))
+    networks = [network for network in (estimator.network, estimator.jpeg_network) if network is not None]
+    return _digest(tensor.numpy() for network in networks for tensor in network.state_dict().values())
 
 
 def _digest(arrays: Iterable[NDArray]) -> str:

@@ -65,7 +65,8 @@ def read_estimator(path: Path) -> EstimatorWeights:
 
 
 def _network(config: EstimatorConfig, tensors: dict[str, Tensor], path: Path) -> Estimator:
-    network = Estimator(config)
+    with torch.random.fork_rng(devices=[]):  # the program's random numbers stay as they are
+        network = Estimator(config)
     untrained = {name: tensor for name, tensor in network.state_dict().items() if name.startswith(JPEG_LAYERS)}
     try:
         network.load_state_dict(untrained | tensors)

@@ -102,6 +102,19 @@ def test_help_that_cannot_be_written_is_an_error(flags: list[str]):
     assert (done.returncode, done.stderr) == (1, "standard output: No space left on device\n")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+def test_lines_of_progress_that_cannot_be_written_do_not_change_the_exit_code(tmp_path: Path):
+    (tmp_path / "photos").mkdir()
+    for name in ("a.png", "b.png"):
+        Image.effect_noise((160, 160), 50).convert("RGB").save(tmp_path / "photos" / name)
+    flags = ["--mode=train", f"--train_data={tmp_path / 'photos'}", "--steps=1", "--batch_size=1", "--patch_size=8"]
+    flags += [f"--output={tmp_path / 'run'}", "--visdom=off"]
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, str(ROOT / "main.py"), *flags]
+        done = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=full, check=False)
+    assert done.returncode == 0
+
+
 def test_a_picture_for_a_closed_standard_output_is_refused(tmp_path: Path):
     Image.new("RGB", (20, 16)).save(tmp_path / "photo.png")
     flags = [str(tmp_path / "photo.png"), "--kernel=delta", "--output=-"]

@@ -44,10 +44,11 @@ def test_auto_and_given_values_are_other_settings(flags: list[str], difference: 
     assert f"out/a.png exists and was made with other settings: {difference};" in capsys.readouterr().err
 
 
-def test_the_weights_of_the_estimator_are_part_of_the_settings(capsys: pytest.CaptureFixture):
+@pytest.mark.parametrize("changed", ["seed", "jpeg_seed"])
+def test_the_weights_of_both_estimators_are_part_of_the_settings(changed: str, capsys: pytest.CaptureFixture):
     marked("in/a.png", 1.4, 6)
     assert auto("--input", "in") == 0
-    write_estimators(hidden=8)
+    write_estimators(**{changed: 1})
     assert auto("--input", "in") == 2
     assert "out/a.png exists and was made with other settings: estimator;" in capsys.readouterr().err
     assert auto("--input", "in", "--overwrite") == 0
