@@ -17,7 +17,6 @@ from srmd.jpeg.colour import HALF, SCALE, TO_RGB, TO_YCBCR, TO_YCBCR_OFFSET
 from srmd.jpeg.dct import compress_blocks
 from srmd.jpeg.resampling import (
     DOWN_BIAS,
-    FACTORS,
     UP_BIAS_COLUMNS,
     UP_BIAS_ROWS,
     alternating,
@@ -26,12 +25,12 @@ from srmd.jpeg.resampling import (
     planes_table,
     up_matrix,
 )
-from srmd.jpeg.tables import MAX_ENTRY, SUBSAMPLINGS
+from srmd.jpeg.tables import CHROMA_FACTORS, MAX_ENTRY, SUBSAMPLINGS
 
 BLOCK = 8  # side of a block
 GRID = 16  # side of the part of a picture that its grid repeats: two blocks, because chroma may have half the pixels
 # For each of SUBSAMPLINGS, numbers of Y, Cb and Cr, (4, 3, 2)
-_FACTORS, _DOWN_BIAS = planes_table(FACTORS), planes_table(DOWN_BIAS)
+_FACTORS, _DOWN_BIAS = planes_table(CHROMA_FACTORS), planes_table(DOWN_BIAS)
 _UP_BIAS_ROWS, _UP_BIAS_COLUMNS = planes_table(UP_BIAS_ROWS), planes_table(UP_BIAS_COLUMNS)
 
 

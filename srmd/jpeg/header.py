@@ -9,7 +9,7 @@ from mmap import mmap
 import numpy as np
 from PIL import Image
 
-from srmd.jpeg.tables import SUBSAMPLINGS, JpegTables
+from srmd.jpeg.tables import CHROMA_FACTORS, SUBSAMPLINGS, JpegTables
 
 # Position in a table, row by row, of the entries in the order in which a file stores them (ITU-T T.81, figure A.6).
 ZIGZAG = sorted(range(64), key=lambda i: (i // 8 + i % 8, (i // 8 if (i // 8 + i % 8) % 2 else i % 8)))
@@ -19,7 +19,7 @@ DEFINE_TABLES, START_OF_SCAN, JFIF_SEGMENT, ADOBE_SEGMENT = 0xDB, 0xDA, 0xE0, 0x
 FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # markers of frames; the others are Huffman tables and the like
 MARKERS_WITHOUT_LENGTH = {0x01, *range(0xD0, 0xDA)}
 # How often luma has more samples than chroma along columns and rows → the subsampling
-NAMED_SUBSAMPLINGS = {(1, 1): "4:4:4", (2, 1): "4:2:2", (1, 2): "4:4:0", (2, 2): "4:2:0"}
+NAMED_SUBSAMPLINGS = {(columns, rows): name for name, (rows, columns) in CHROMA_FACTORS.items()}
 
 
 @dataclass(frozen=True)

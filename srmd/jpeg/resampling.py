@@ -10,8 +10,6 @@ from torch import Tensor
 
 from srmd.jpeg.tables import SUBSAMPLINGS
 
-# Subsampling → pixels of luma per pixel of chroma, along rows and along columns
-FACTORS = {"4:4:4": (1, 1), "4:2:2": (1, 2), "4:4:0": (2, 1), "4:2:0": (2, 2)}
 # Bias of sums of 4 pixels in even and odd columns of chroma. libjpeg alternates it, so that the mean is not changed.
 DOWN_BIAS = {"4:4:4": (0, 0), "4:2:2": (0, 2), "4:4:0": (2, 2), "4:2:0": (1, 2)}
 # Bias of sums of 16 pixels in even and odd rows of the picture, and in even and odd columns

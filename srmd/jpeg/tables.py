@@ -37,6 +37,8 @@ STANDARD_CHROMA = (
 MAX_ENTRY = 255  # of a table of baseline JPEG; larger entries, of 16 bits, count as 255
 # Subsampling of chroma → what the network is told
 SUBSAMPLINGS = {"4:4:4": 0.0, "4:2:2": 0.5, "4:4:0": 0.5, "4:2:0": 1.0}
+# Subsampling → pixels of luma per pixel of chroma, along rows and along columns
+CHROMA_FACTORS = {"4:4:4": (1, 1), "4:2:2": (1, 2), "4:4:0": (2, 1), "4:2:0": (2, 2)}
 
 
 class JpegCondition(NamedTuple):
