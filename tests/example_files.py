@@ -74,10 +74,16 @@ def _write_networks(folder: Path) -> None:
     param, binary = ncnn_files(SRMD(NetworkConfig(2)))  # of full size: training starts only from such networks
     (folder / "srmd_x2.param").write_text(param)
     (folder / "srmd_x2.bin").write_bytes(binary)
-    (folder / "runs" / "wide").mkdir(parents=True)  # of the training of srmdnf_x4
-    np.save(folder / "runs" / "wide" / "kernels.npy", checked_gaussian(3.0)[None])
-    first = folder / "runs" / "wide" / "srmdnf_x4_all_widths.safetensors"
-    first.symlink_to(ROOT / "weights" / "srmdnf_x4.safetensors")
+    wide = folder / "runs" / "wide"  # of the trainings of shipped networks
+    wide.mkdir(parents=True)
+    for name in ("kernels.npy", "kernels_x3.npy"):
+        np.save(wide / name, checked_gaussian(3.0)[None])
+    for name, shipped in (
+        ("srmdnf_x4_all_widths", "srmdnf_x4"),
+        ("srmdnf_x3_21", "srmdnf_x3"),
+        ("srmdj_x3_21", "srmdj_x3"),
+    ):
+        (wide / f"{name}.safetensors").symlink_to(ROOT / "weights" / f"{shipped}.safetensors")
     kair = SRMD(NetworkConfig(3, conditions=("kernel",), **SMALL))
     layers = dict(enumerate(layer.conv.state_dict() for layer in kair.chain()))
     state = {f"model.{2 * number}.{key}": tensor for number, layer in layers.items() for key, tensor in layer.items()}
