@@ -134,7 +134,10 @@ class Solver:
         if not torch.equal(checkpoint.pca, self.pca):
             raise ValueError("state: expected the state of a run with the same P, found another P")
         self.step = checkpoint.step
-        self.winograd = checkpoint.winograd and self._can_use_winograd()  # a run may be resumed on a GPU or without GCC
+        if checkpoint.precision == self.precision:  # with another one, what was measured for it stays
+            self.winograd = (
+                checkpoint.winograd and self._can_use_winograd()
+            )  # it may be resumed on a GPU or without GCC
         self.network.load_state_dict(checkpoint.network)
         self.ema.load_state_dict(checkpoint.ema)
         self.optimizer.load_state_dict(checkpoint.optimizer)

@@ -46,6 +46,19 @@ def test_the_state_of_a_run_with_another_p_is_refused():
         solver.load_state_dict(solver.state_dict() | {"pca": -solver.pca})
 
 
+def test_a_run_that_continues_in_another_precision_keeps_the_convolution_measured_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    state = new_solver().state_dict() | {"precision": "bf16", "winograd": False}
+    solver = new_solver()
+    monkeypatch.setattr(solver, "_can_use_winograd", lambda: True)
+    solver.winograd = True
+    solver.load_state_dict(state)
+    assert solver.winograd
+    solver.load_state_dict(state | {"precision": "fp32"})
+    assert not solver.winograd
+
+
 def test_a_run_with_winograd_continues_without_it_in_bfloat16():
     state = new_solver().state_dict() | {"winograd": True}
     solver = new_solver(precision="bf16")

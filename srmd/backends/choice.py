@@ -170,9 +170,9 @@ def winograd_is_faster(network: SRMD, size: tuple[int, int, int]) -> bool:
     if network.config.batch_norm or compiled.load() is None:
         return False
     layer, (count, height, width) = network.convs[1], size
-    features = (
-        torch.rand(count, layer.in_channels, height, width).to(memory_format=torch.channels_last).requires_grad_()
-    )
+    generator = torch.Generator().manual_seed(0)  # the program's random numbers stay as they are
+    features = torch.rand(count, layer.in_channels, height, width, generator=generator)
+    features = features.to(memory_format=torch.channels_last).requires_grad_()
     weight, bias = (tensor.detach().requires_grad_() for tensor in (layer.weight, layer.bias))
 
     def direct(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

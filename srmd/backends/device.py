@@ -37,10 +37,11 @@ def choose_device(device: str) -> torch.device:
 
 
 def choose_precision(precision: str, device: torch.device) -> str:
-    """Return `fp32`, `bf16` or `fp16`; for `auto`, a 16-bit type if the device computes faster in it than in float32.
+    """Return `fp32`, `bf16` or `fp16`; for `auto`, a 16-bit type that the device may compute faster in than in float32.
 
     On CUDA GPUs that is float16: bfloat16 is never faster there, and has 8 significant bits, while float16 has 11. On
-    CPUs it is bfloat16, if the processor has instructions for it. Apple's GPUs get float32, the only precision tried.
+    CPUs it is bfloat16, if the processor has instructions for it; `choose_backend` compares it with float32. Apple's
+    GPUs get float32, the only precision tried.
     Raises InputError for an unknown precision, and for one that is not supported on the device.
     """
     if precision not in PRECISIONS:
@@ -62,7 +63,7 @@ def choose_precision(precision: str, device: torch.device) -> str:
 def choose_training_precision(precision: str, device: torch.device) -> str:
     """Return the precision to train in: that of `choose_precision`, except that `auto` is always float32 on a CPU.
 
-    Gradients in bfloat16 have errors as large as themselves (benchmarks/recipe.md), and float32 is faster with
+    Gradients in bfloat16 have errors larger than themselves (benchmarks/recipe.md), and float32 is faster with
     Winograd's algorithm.
     """
     if precision == "auto" and device.type == "cpu":

@@ -16,8 +16,10 @@ def symmetric_matrix(value1: float | NDArray, value2: float | NDArray, angle: fl
 
 
 def principal_values(entries: NDArray) -> tuple[NDArray, NDArray, NDArray]:
-    """The inverse of `symmetric_matrix`: value1 ≥ value2 and the angle, 0 to 180 degrees; 0 for equal values."""
+    """The inverse of `symmetric_matrix`: value1 ≥ value2 and the angle, 0 to 180 degrees; 0 if both are equal."""
     of_columns, of_both, of_rows = np.moveaxis(np.asarray(entries), -1, 0)
-    mean, half_difference = (of_columns + of_rows) / 2, np.hypot((of_columns - of_rows) / 2, of_both)
+    mean = (of_columns + of_rows) / 2
+    half_difference = np.hypot((of_columns - of_rows) / 2, of_both)
+    # By formula, because `np.linalg.eigh` gives a round matrix the angle 90.
     angle = np.rad2deg(np.arctan2(2 * of_both, of_columns - of_rows)) / 2 % 180
     return mean + half_difference, mean - half_difference, angle

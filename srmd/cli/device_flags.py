@@ -23,8 +23,8 @@ DEVICE_GROUPS: dict[str, tuple[Flag, ...]] = {
         Flag(
             "precision",
             ("train", "test", "export", "panel"),
-            "number format of the computation; auto: fp16 on a GPU, else fp32, or bf16 for restoring on a CPU where it "
-            "is faster; with --mode=export, the numbers in the file, fp32 or fp16",
+            "number format of the computation; auto: fp16 on a CUDA GPU, else fp32, and restoring on a CPU also tries "
+            "bf16; with --mode=export, the numbers in the file, fp32 or fp16",
             words("auto", "fp32", "bf16", "fp16"),
         ),
         Flag("threads", ("train", "test", "panel"), "CPU threads", {"type": whole(1, 1024), "metavar": "N"}),

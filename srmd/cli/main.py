@@ -7,7 +7,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, redirect_stdout
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from typing import BinaryIO, NoReturn
 
 from srmd.base.distributed import Processes
@@ -151,14 +151,16 @@ def main(arguments: list[str]) -> int:
         return 141  # 128 + SIGPIPE, which Windows doesn't have
     except (Exception, KeyboardInterrupt, Stopped) as error:
         if "--debug" in arguments and not isinstance(error, (InputError, Stopped)):
-            traceback.print_exc()
+            with suppress(OSError):
+                traceback.print_exc()
         if isinstance(error, Stopped):
             return 128 + error.signal
         if isinstance(error, KeyboardInterrupt):
             return 128 + signal.SIGINT
         if processes.is_first or not processes.has_common_error:
             name = "" if processes.is_first else f"process {processes.rank}: "
-            print(f"{name}{one_line(error)}", file=sys.stderr)
+            with suppress(OSError):  # such as a full disk: the exit code tells at least the kind of error
+                print(f"{name}{one_line(error)}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1
     return 0
 

@@ -65,7 +65,7 @@ def read_estimator(path: Path) -> EstimatorWeights:
 
 
 def _network(config: EstimatorConfig, tensors: dict[str, Tensor], path: Path) -> Estimator:
-    with torch.random.fork_rng(devices=[]):  # the program's random numbers stay as they are
+    with torch.random.fork_rng(devices=[]):  # initial weights are drawn, but not from the program's random numbers
         network = Estimator(config)
     untrained = {name: tensor for name, tensor in network.state_dict().items() if name.startswith(JPEG_LAYERS)}
     try:

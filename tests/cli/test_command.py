@@ -115,6 +115,15 @@ def test_lines_of_progress_that_cannot_be_written_do_not_change_the_exit_code(tm
     assert done.returncode == 0
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+@pytest.mark.parametrize("flags", [["--bogus"], ["--bogus", "--debug"], ["nothing.png"]])
+def test_an_error_that_cannot_be_written_keeps_its_exit_code(flags: list[str], tmp_path: Path):
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, str(ROOT / "main.py"), *flags]
+        done = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=full, check=False)
+    assert done.returncode == 2
+
+
 def test_a_picture_for_a_closed_standard_output_is_refused(tmp_path: Path):
     Image.new("RGB", (20, 16)).save(tmp_path / "photo.png")
     flags = [str(tmp_path / "photo.png"), "--kernel=delta", "--output=-"]
