@@ -135,9 +135,8 @@ class Solver:
             raise ValueError("state: expected the state of a run with the same P, found another P")
         self.step = checkpoint.step
         if checkpoint.precision == self.precision:  # with another one, what was measured for it stays
-            self.winograd = (
-                checkpoint.winograd and self._can_use_winograd()
-            )  # it may be resumed on a GPU or without GCC
+            # A run may be resumed on a GPU or without GCC.
+            self.winograd = checkpoint.winograd and self._can_use_winograd()
         self.network.load_state_dict(checkpoint.network)
         self.ema.load_state_dict(checkpoint.ema)
         self.optimizer.load_state_dict(checkpoint.optimizer)

@@ -41,8 +41,8 @@ def choose_precision(precision: str, device: torch.device) -> str:
 
     On CUDA GPUs that is float16: bfloat16 is never faster there, and has 8 significant bits, while float16 has 11. On
     CPUs it is bfloat16, if the processor has instructions for it; `choose_backend` compares it with float32. Apple's
-    GPUs get float32, the only precision tried.
-    Raises InputError for an unknown precision, and for one that is not supported on the device.
+    GPUs get float32, the only precision tried. Raises InputError for an unknown precision, and for one that is not
+    supported on the device.
     """
     if precision not in PRECISIONS:
         raise InputError(f"expected one of {', '.join(PRECISIONS)}, found {precision!r}", "precision")
