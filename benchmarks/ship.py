@@ -149,6 +149,12 @@ def history(training: dict) -> list[dict]:
     return [*trainings, source["training"]] if "training" in source else trainings
 
 
+def with_trainings(metadata: dict, training: dict, conditions: tuple[str, ...]) -> dict:
+    """The metadata that a run has written, with the settings of the run and of the trainings before it."""
+    training |= {"conditions": conditions}
+    return metadata | {"training": training, "history": history(training), "license": "MIT"}
+
+
 def read_training(path: Path) -> dict:
     """The settings of a run in its config.json that are kept; raises InputError for any other file."""
     check_is_file(path)
@@ -165,11 +171,7 @@ def ship(run: Path, folders: list[Path]) -> None:
     config = weights.network.config
     output = ROOT / "weights" / f"{network_name(config.conditions, config.scale)}.safetensors"
     training = read_training(run / "config.json")
-    metadata = weights.metadata | {
-        "training": training | {"conditions": config.conditions},
-        "history": history(training),
-        "license": "MIT",
-    }
+    metadata = with_trainings(weights.metadata, training, config.conditions)
     candidate = run / "float16.safetensors"
     write_weights(candidate, replace(weights, metadata=metadata), torch.float16)
     held_out = held_out_score(candidate, training["train_data"], config.conditions)

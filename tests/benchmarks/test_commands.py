@@ -123,8 +123,9 @@ def test_help_needs_no_optional_package(name: str, monkeypatch: pytest.MonkeyPat
         ("train_weights", ["--train_data=missing"], f"argument --train_data: {NO_PATH}"),
         ("training", ["missing"], f"argument train_data: {NO_PATH}"),
         ("training", ["text.txt"], "text.txt: expected "),
-        ("window", ["srmd_x9"], f"srmd_x9.safetensors: {NO_FILE}"),
-        ("window", ["srmdnf_x2", "missing"], f"argument files: missing: {NO_FILE}"),
+        ("window", ["missing"], f"argument before: missing: {NO_FILE}"),
+        ("window", ["text.txt"], "text.txt: expected "),
+        ("window", ["text.txt", "--run=missing"], f"argument --run: {NO_PATH}"),
     ],
 )
 @pytest.mark.usefixtures("folder")
