@@ -76,10 +76,12 @@ def _write_networks(folder: Path) -> None:
     (folder / "srmd_x2.bin").write_bytes(binary)
     wide = folder / "runs" / "wide"  # of the trainings of shipped networks
     wide.mkdir(parents=True)
-    for name in ("kernels.npy", "kernels_x3.npy"):
+    for name in ("kernels.npy", "kernels_x3.npy", "kernels_x4.npy", "delta.npy"):
         np.save(wide / name, checked_gaussian(3.0)[None])
     for name, shipped in (
         ("srmdnf_x4_all_widths", "srmdnf_x4"),
+        ("srmd_x4_21", "srmd_x4"),
+        ("srmd_x3_21", "srmd_x3"),
         ("srmdnf_x3_21", "srmdnf_x3"),
         ("srmdj_x3_21", "srmdj_x3"),
     ):
