@@ -151,7 +151,7 @@ def history(training: dict) -> list[dict]:
 
 def with_trainings(metadata: dict, training: dict, conditions: tuple[str, ...]) -> dict:
     """The metadata that a run has written, with the settings of the run and of the trainings before it."""
-    training |= {"conditions": conditions}
+    training = training | {"conditions": conditions}
     return metadata | {"training": training, "history": history(training), "license": "MIT"}
 
 

@@ -1,4 +1,4 @@
-"""Gives a network a larger kernel window, for wide blur at x3 and x4: compares shares of a training, and writes one.
+"""Gives a network a larger kernel window, for wide blur at x3 and x4, and averages it with a training from there.
 
     python -m benchmarks.window before.safetensors --output=converted.safetensors           # to train from
     python -m benchmarks.window before.safetensors --train_data=pictures                    # scores both
@@ -26,7 +26,7 @@ from benchmarks.average import average
 from benchmarks.commands import add_train_data, command_parser, one_line_errors
 from benchmarks.crops import middle
 from benchmarks.ship import HELD_OUT_SIDE, KERNELS, noise_levels, read_training, with_trainings, write_changed
-from srmd.base.errors import InputError
+from srmd.base.errors import InputError, prefix_errors
 from srmd.cli.values import existing, existing_file, number, output_path
 from srmd.degradation import Degradation, degrade, modcrop, seeded_noise
 from srmd.evaluate.picture import to_array
@@ -43,7 +43,7 @@ from srmd.weights.files import NETWORK_OF_RUN, Weights, read_weights
 from srmd.weights.surgery import reproject_first_layer
 
 CELLS = [(spec, KERNEL_SIZE) for spec in KERNELS]
-WIDE_BLUR = (0.6, 0.8, 0.9)  # widths in LR pixels
+WIDE_WIDTHS = (0.6, 0.8, 0.9)  # of Gaussians, in LR pixels
 SHARES = (0.3, 0.5, 0.75, 1)  # of the trained weights
 
 
@@ -59,15 +59,15 @@ def converted(weights: Weights, size: int = WIDE_KERNEL_SIZE) -> Weights:
 
 
 def trained(run: Path, start: Weights) -> Weights:
-    """The network of a run that started from `start`, with its P: a run with kernels of its own computes another one.
+    """The network of a run that started from `start`, reprojected to its P: kernels of its own give a run another P.
 
     Raises InputError if the run has trained a network of another kind.
     """
-    weights, kernels = read_weights(run / NETWORK_OF_RUN), training_kernels(run_config({"resume": str(run)}))
-    if weights.network.config != start.network.config:
-        raise InputError(f"{run}: expected a run that started from the converted network, found another kind")
+    weights, training = read_weights(run / NETWORK_OF_RUN), read_training(run / "config.json")
+    kernels = training_kernels(run_config({"resume": str(run)}))
+    if weights.network.config != start.network.config or not training["weights"]:
+        raise InputError(f"{run}: expected a run that started from the converted network, found another one")
     network = reproject_first_layer(weights.network, weights.pca, start.pca, kernels.sample())
-    training = read_training(run / "config.json")
     return Weights(network, start.pca, with_trainings(weights.metadata, training, network.config.conditions))
 
 
@@ -94,8 +94,8 @@ def print_scores(networks: dict[str, Weights], train_data: Path | None) -> None:
     restorers = [open_restorer(weights, "cpu", "torch", "fp32") for weights in networks.values()]
     _, held_out = open_training_data(train_data).split()
     hrs = list(middles(held_out, config.scale))
-    wide = [(f"gaussian:{width * config.scale:g}", WIDE_KERNEL_SIZE) for width in WIDE_BLUR]
-    print(f"| kernel, noise | {' | '.join(networks)} |", "|---" * (1 + len(networks)) + "|", sep="\n")
+    wide = [(f"gaussian:{width * config.scale:g}", WIDE_KERNEL_SIZE) for width in WIDE_WIDTHS]
+    print("", f"| kernel, noise | {' | '.join(networks)} |", "|---" * (1 + len(networks)) + "|", sep="\n")
     for level, (spec, size) in itertools.product(noise_levels(config.conditions), CELLS + wide):
         kernel = torch.from_numpy(parse_kernels(spec, size)[0])
         psnr = mean_psnr(restorers, hrs, Degradation.uniform(kernel[None], torch.tensor([float(level)])))
@@ -136,7 +136,8 @@ def main() -> None:
     """Prints a table, or writes a network."""
     options = parsed()
     before = read_weights(options.before)
-    start = converted(before)
+    with prefix_errors(str(options.before)):
+        start = converted(before)
     run = trained(options.run, start) if options.run else None
     if options.output:
         write_changed(options.output, share_of(run, start, options.share) if run else start, {}, [])

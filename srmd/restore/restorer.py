@@ -245,7 +245,7 @@ class Restorer:
     def _limit_flat_areas(self, sr: Tensor, lr: NDArray) -> None:
         """Limits SR (1, 3, s·h, s·w) where LR (h, w, 3) is flat or nearly flat as far as blur reaches.
 
-        Without this, the shipped networks are wrong there by up to 1.3 levels of 255 at x2 to x4 and 2.3 at x1, and by
+        Without this, the shipped networks are wrong there by up to 2.0 levels of 255 at x2 to x4 and 2.4 at x1, and by
         up to 72 at the edges of the picture, because the zeros beyond the edges mean black to their convolutions.
         """
         halo = self.config.layers  # of a tile; nothing beyond it is seen

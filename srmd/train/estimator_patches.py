@@ -18,7 +18,7 @@ from srmd.train.jpeg_patches import compress_patches
 from srmd.train.special_patches import make_special
 from srmd.train.unnatural_patches import draw_dots, draw_graphics
 
-KERNEL_SIZE = 21  # HR pixels; pictures are not blurred by kernels cut to the networks' 15×15
+KERNEL_SIZE = 21  # HR pixels; at no scale are pictures blurred by kernels cut to 15×15
 MAX_WIDTHS = {1: 2.6, 2: 2.6, 3: 3.2, 4: 4.0}  # HR pixels, by scale
 MIN_WIDTH, MIN_VARIANCE, NO_BLUR_WIDTH = 0.1, 0.2, 0.05  # HR pixels: of isotropic, anisotropic and delta kernels
 ISOTROPIC_SHARE, NO_BLUR_SHARE = 0.5, 0.1

@@ -94,8 +94,8 @@ def test_a_share_of_a_run_with_kernels_of_its_own_is_written_and_scored():
 
     table = run("before.safetensors", "--run=run", "--train_data=pictures").splitlines()
     assert table[0].startswith("15×15: the codes keep 99.9")
-    assert table[2] == "| kernel, noise | before | converted | 0.3 | 0.5 | 0.75 | 1 |"
-    assert [line.split(" |")[0] for line in table[4:]] == [
+    assert table[3] == "| kernel, noise | before | converted | 0.3 | 0.5 | 0.75 | 1 |"
+    assert [line.split(" |")[0] for line in table[5:]] == [
         "| `delta` (15×15), 0",
         "| `gaussian:1.3` (15×15), 0",
         "| `gaussian:2.6` (15×15), 0",
