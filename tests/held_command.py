@@ -3,8 +3,11 @@
 The environment variable HOLD is `RANK:NUMBER`: the process of this rank waits before the training step, or before
 writing the picture, with this number. It writes its process number to the file `held`, and goes on when the file `go`
 exists; before a training step also when a signal has arrived.
+
+When Python exits, each process writes the names of its threads to the file `threads-RANK`.
 """
 
+import atexit
 import os
 import signal
 import time
@@ -18,6 +21,11 @@ from srmd.__main__ import command
 from srmd.base import distributed
 from srmd.evaluate import restoring
 from srmd.solver import Solver
+
+
+def write_threads() -> None:
+    names = [Path(task, "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
+    Path(f"threads-{os.environ['RANK']}").write_text("\n".join(names))
 
 
 def may_go() -> bool:
@@ -68,6 +76,8 @@ def hold_picture(number: int) -> None:
 
 
 if __name__ == "__main__":
+    if Path("/proc/self/task").exists():  # on Linux
+        atexit.register(write_threads)
     signal.alarm(1800)  # ends the process if the test has ended without it
     distributed.SECONDS_FOR_FIRST = 600  # on a busy machine, the first process may find its error late
     rank, number = os.environ.get("HOLD", ":").split(":")

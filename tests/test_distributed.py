@@ -103,6 +103,15 @@ def test_two_processes_train_on_the_batches_of_one(uninterrupted: Path):
     assert (checkpoint.step, checkpoint.processes) == (21, 2)
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's list of threads")
+def test_no_thread_of_the_process_group_is_left_when_python_exits():
+    """Such a thread aborts a process that has done its work, now and then."""
+    code, _, errors = run(*TRAIN, "--output=run")
+    assert code == 0, errors
+    for rank in range(2):
+        assert "gloo" not in Path(f"threads-{rank}").read_text()
+
+
 def test_the_first_gradients_of_two_processes_are_those_of_one(tmp_path: Path):
     alone = small_solver(photos(tmp_path))
     loss = alone.training_step()

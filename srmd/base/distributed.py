@@ -113,6 +113,10 @@ class Processes:
         import torch
         import torch.distributed as dist
 
+        # Its functions have the process group as a default argument. Imported after the group is made, as the compiler
+        # of PyTorch does, they would keep the group's threads alive while Python exits, which aborts now and then.
+        import torch.distributed.nn.functional
+
         has_gpus = torch.cuda.is_available() and dist.is_nccl_available()
         with _ended_by_signals(), self._lost_process():
             store, rank, count = next(dist.rendezvous("env://", timeout=TIMEOUT))

@@ -150,7 +150,7 @@ def shipped_small_networks(folder_with_pictures: None, monkeypatch: pytest.Monke
     small = {"features": 16, "layers": 4}
     for name in NETWORKS:
         shape = read_weights(ROOT / "weights" / f"{name}.safetensors").network.config
-        weights = Weights(SRMD(replace(shape, **small)), default_pca(), {"training": {"steps": 5}})
+        weights = Weights(SRMD(replace(shape, **small)), default_pca(shape.kernel_size), {"training": {"steps": 5}})
         write_weights(Path("weights", f"{name}.safetensors"), weights)
     monkeypatch.setattr("srmd.train.setup.NetworkConfig", functools.partial(NetworkConfig, **small))
     monkeypatch.setattr("srmd.solver.RESET_PATCHES", 2)  # batches have one patch
