@@ -12,6 +12,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
@@ -24,7 +25,10 @@ from srmd.solver import Solver
 
 
 def write_threads() -> None:
-    names = [Path(task, "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
+    names = []
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(OSError):  # the thread has ended meanwhile
+            names.append((task / "comm").read_text().strip())
     Path(f"threads-{os.environ['RANK']}").write_text("\n".join(names))
 
 
