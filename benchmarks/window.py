@@ -47,12 +47,12 @@ WIDE_WIDTHS = (0.6, 0.8, 0.9)  # of Gaussians, in LR pixels
 SHARES = (0.3, 0.5, 0.75, 1)  # of the trained weights
 
 
-def converted(weights: Weights, size: int = WIDE_KERNEL_SIZE) -> Weights:
-    """The weights with a larger kernel window and its P, without further training."""
-    if weights.network.config.kernel_size >= size:
-        window = weights.network.config.kernel_size
-        raise InputError(f"expected a network with a smaller window than {size}×{size}, found {window}×{window}")
-    kernels = TrainingKernels(size)
+def converted(weights: Weights) -> Weights:
+    """The weights with a window of 21×21 and its P, without further training; raises InputError if they have it."""
+    size, wide = weights.network.config.kernel_size, WIDE_KERNEL_SIZE
+    if size >= wide:
+        raise InputError(f"expected a network with a smaller window than {wide}×{wide}, found {size}×{size}")
+    kernels = TrainingKernels(wide)
     pca = torch.from_numpy(kernels.pca(weights.network.config.pca_dim))
     network = reproject_first_layer(weights.network, weights.pca, pca, kernels.sample())
     return Weights(network, pca, weights.metadata)
@@ -61,7 +61,7 @@ def converted(weights: Weights, size: int = WIDE_KERNEL_SIZE) -> Weights:
 def trained(run: Path, start: Weights) -> Weights:
     """The network of a run that started from `start`, reprojected to its P: kernels of its own give a run another P.
 
-    Raises InputError if the run has trained a network of another kind.
+    Raises InputError if the run has trained a network of another kind, or from scratch.
     """
     weights, training = read_weights(run / NETWORK_OF_RUN), read_training(run / "config.json")
     kernels = training_kernels(run_config({"resume": str(run)}))
