@@ -1,7 +1,6 @@
 """What the commands in `benchmarks/` share: their parser, arguments that several of them take, and error messages."""
 
 import importlib.util
-import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.pages import split_page
 from srmd.base.errors import InputError
-from srmd.cli.console import one_line
+from srmd.cli.console import print_error
 from srmd.cli.values import checked, existing, number
 from srmd.pictures.folders import list_pictures
 
@@ -28,7 +27,7 @@ def one_line_errors() -> Iterator[None]:
     except (InputError, OSError) as error:
         if isinstance(error, OSError) and error.filename is None:
             raise
-        print(one_line(error), file=sys.stderr)
+        print_error(error)
         raise SystemExit(2 if isinstance(error, InputError) else 1) from error
 
 

@@ -73,6 +73,15 @@ def one_line(error: Exception) -> str:
     return printable(f"--{line}" if isinstance(error, InputError) and error.argument in FLAG_NAMES else line)
 
 
+def print_error(error: Exception, name: str = "") -> None:
+    """Prints an error on one line of standard error, after a name; one that can't be written is passed over.
+
+    So a full disk does not change the exit code, which tells at least the kind of error.
+    """
+    with suppress(OSError):
+        print(f"{name}{one_line(error)}", file=sys.stderr)
+
+
 def log_to_console() -> None:
     """Prints the library's log messages; calling it again has no effect."""
     logger.setLevel(logging.INFO)

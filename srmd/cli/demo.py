@@ -9,7 +9,7 @@ from pathlib import Path
 from srmd.base.errors import InputError, Stopped
 from srmd.base.signals import deferred_signals
 from srmd.cli import main
-from srmd.cli.console import one_line
+from srmd.cli.console import print_error
 from srmd.cli.demo_steps import JPEG_GAIN, Budget, Demo, Step
 from srmd.show import visdom_server
 
@@ -91,7 +91,7 @@ def command() -> int:
     except Stopped as error:
         return 128 + error.signal
     except (InputError, OSError) as error:  # such as a file in the place of a folder, or a full disk
-        print(one_line(error), file=sys.stderr)
+        print_error(error)
         return 2 if isinstance(error, InputError) else 1
 
 

@@ -14,7 +14,7 @@ from srmd.base.distributed import Processes
 from srmd.base.errors import InputError, Stopped, prefix_errors
 from srmd.base.files import make_folder, name_in_errors
 from srmd.base.signals import deferred_signals
-from srmd.cli.console import discard_log, log_to_console, one_line, printable, progress_bar, training_bar
+from srmd.cli.console import discard_log, log_to_console, print_error, printable, progress_bar, training_bar
 from srmd.cli.package import run_package_command
 from srmd.cli.panel_flags import check_gradio
 from srmd.cli.requests import Request, parse
@@ -159,8 +159,7 @@ def main(arguments: list[str]) -> int:
             return 128 + signal.SIGINT
         if processes.is_first or not processes.has_common_error:
             name = "" if processes.is_first else f"process {processes.rank}: "
-            with suppress(OSError):  # such as a full disk: the exit code tells at least the kind of error
-                print(f"{name}{one_line(error)}", file=sys.stderr)
+            print_error(error, name)
         return 2 if isinstance(error, InputError) else 1
     return 0
 

@@ -288,4 +288,4 @@ def _read_pytorch(path: Path) -> Weights:
     network = _network(config, checkpoint.ema, path)
     if checkpoint.precision == "bf16":
         round_to_bfloat16(network)
-    return Weights(network, pca, {"step": checkpoint.step, "downsampler": checkpoint.downsampler})
+    return Weights(network, pca, {"steps": checkpoint.step, "downsampler": checkpoint.downsampler})

@@ -3,6 +3,7 @@
 import logging
 import os
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -154,6 +155,16 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path, capsys: pytest.C
         (tmp_path / "missing" / "result.png").write_bytes(b"")
     assert ended.value.code == 1
     assert capsys.readouterr().err == f"{tmp_path}/missing/result.png: No such file or directory\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+def test_an_error_that_cannot_be_written_keeps_its_exit_code(tmp_path: Path):
+    text = tmp_path / "text.txt"
+    text.write_text("no weights")
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "benchmarks.window", str(text)]
+        done = subprocess.run(command, cwd=ROOT, stderr=full, check=False)
+    assert done.returncode == 2
 
 
 @pytest.mark.parametrize("error", [OSError("no file is named"), ValueError("a fault of the program")])

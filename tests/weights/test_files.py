@@ -131,6 +131,11 @@ def checkpoint(path: Path) -> dict:
     return state
 
 
+def test_the_metadata_of_a_checkpoint_have_its_steps(tmp_path: Path):
+    checkpoint(tmp_path / "a.pt")
+    assert read_weights(tmp_path / "a.pt").metadata["steps"] == 5
+
+
 def test_a_truncated_checkpoint_is_refused(tmp_path: Path):
     checkpoint(tmp_path / "a.pt")
     data = (tmp_path / "a.pt").read_bytes()
