@@ -1,1 +1,1 @@
-"""Trains several networks side by side on one GPU, in sittings of some minutes; gpu.md beside this folder says how."""
+"""Trains several networks side by side on one GPU, in jobs of some minutes; gpu.md beside this folder says how."""

@@ -14,7 +14,7 @@ from benchmarks.gpu.clock import STARTED  # noqa: F401 - before all others, so t
 
 # isort: split
 from benchmarks.commands import add_train_data, command_parser, one_line_errors, positive
-from benchmarks.gpu.run import run_sitting
+from benchmarks.gpu.run import run_job
 from benchmarks.gpu.settings import BY_NAME, NETWORKS, Settings
 from srmd.base.errors import Stopped
 from srmd.cli.console import log_to_console
@@ -26,8 +26,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = command_parser(__doc__, "python -m benchmarks.gpu")
     add = parser.add_argument
     add("--output", type=Path, required=True, help="folder of the run, new or to continue")
-    add("--minutes", type=positive, required=True, help="time of this sitting, from the start of the process")
-    add("--total_minutes", type=positive, required=True, help="time of all sittings; then the learning rate is zero")
+    add("--minutes", type=positive, required=True, help="time of this job, from the start of the process")
+    add("--total_minutes", type=positive, required=True, help="time of all jobs; then the learning rate is zero")
     add_train_data(parser)
     add("--networks", nargs="+", choices=sorted(BY_NAME), default=NETWORKS, help=f"default: {' '.join(NETWORKS)}")
     add("--batch_size", type=whole(1), default=128, help="patches per step of each network (default: %(default)s)")
@@ -39,7 +39,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 @one_line_errors()
 def main(arguments: list[str]) -> int:
-    """Run a sitting; return the exit code: 1 if a network diverged."""
+    """Run a job; return the exit code: 1 if a network diverged."""
     flags = parse(arguments)
     train_data = str(flags.train_data) if flags.train_data else None
     networks = tuple(flags.networks)
@@ -48,13 +48,13 @@ def main(arguments: list[str]) -> int:
     log_to_console()
     command = f"python -m benchmarks.gpu {shlex.join(arguments)}"
     try:
-        finished, diverged = run_sitting(flags.output, settings, flags.minutes, flags.save_minutes, command)
+        finished, diverged = run_job(flags.output, settings, flags.minutes, flags.save_minutes, command)
     except Stopped as stopped:
         print("stopped and saved; the same command continues")
         return 128 + stopped.signal
     if diverged:
         print(f"diverged, files not replaced: {', '.join(diverged)}", file=sys.stderr)
-    print("the run is finished" if finished else "this sitting is over; the same command continues")
+    print("the run is finished" if finished else "this job is over; the same command continues")
     return 1 if diverged else 0
 
 

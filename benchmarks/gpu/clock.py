@@ -1,6 +1,6 @@
-"""The time that a run has taken over all its sittings, and the learning rate that follows from it.
+"""The time that a run has taken over all its jobs, and the learning rate that follows from it.
 
-A sitting is one call of the command. Its time begins when its process does, so that sittings of ten minutes each end
+A job is one call of the command. Its time begins when its process does, so that jobs of ten minutes each end
 the run when they are planned to, however long loading and compiling take.
 """
 
@@ -16,17 +16,17 @@ WARM_UP_SHARE = 0.01  # share of the training's time in which the learning rate 
 class Clock:
     """The times of a run, in seconds."""
 
-    total: float  # time of all sittings together
-    sitting: float  # maximum time of this sitting
-    before: float = 0.0  # time of the earlier sittings, up to the state that this one continues from
+    total: float  # time of all jobs together
+    job: float  # maximum time of this job
+    before: float = 0.0  # time of the earlier jobs, up to the state that this one continues from
     begin: float | None = None  # time at the run's first training step; before it, there is only loading
 
     def elapsed(self) -> float:
-        """Return the time of all sittings so far."""
+        """Return the time of all jobs so far."""
         return self.before + since_start()
 
     def begin_training(self) -> None:
-        """Call this before the first step of a sitting; the first sitting's call begins the schedule."""
+        """Call this before the first step of a job; the first job's call begins the schedule."""
         if self.begin is None:
             self.begin = self.elapsed()
 
@@ -39,12 +39,12 @@ class Clock:
         return self.elapsed() >= self.total
 
     def is_over(self) -> bool:
-        """Return whether this sitting or the whole run is over."""
-        return self.is_finished() or since_start() >= self.sitting
+        """Return whether this job or the whole run is over."""
+        return self.is_finished() or since_start() >= self.job
 
 
 def since_start() -> float:
-    """Return the time of this sitting in seconds."""
+    """Return the time of this job in seconds."""
     return monotonic() - STARTED
 
 

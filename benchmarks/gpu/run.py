@@ -1,4 +1,4 @@
-"""A sitting of a run: trains the networks until its time is over, and writes their files every few minutes."""
+"""A job of a run: trains the networks until its time is over, and writes their files every few minutes."""
 
 import json
 import logging
@@ -43,7 +43,7 @@ def make_group(settings: Settings, command: str) -> TrainingGroup:
     return TrainingGroup(solvers)
 
 
-def run_sitting(
+def run_job(
     folder: Path, settings: Settings, minutes: float, save_minutes: float, command: str
 ) -> tuple[bool, list[str]]:
     """Train for some minutes. Return whether the whole run is finished, and the names of networks that diverged.
@@ -60,12 +60,12 @@ def run_sitting(
         if clock.before >= clock.total:
             logger.info("The run in %s is finished", folder)
             return True, []
-    sitting = Sitting(folder, settings, group, clock)
-    sitting.train(60 * save_minutes)
-    return clock.is_finished(), sitting.diverged
+    job = Job(folder, settings, group, clock)
+    job.train(60 * save_minutes)
+    return clock.is_finished(), job.diverged
 
 
-class Sitting:
+class Job:
     """The loop over the rounds of steps, with saving and logging."""
 
     def __init__(self, folder: Path, settings: Settings, group: TrainingGroup, clock: Clock):
@@ -93,10 +93,10 @@ class Sitting:
         return {name: row["psnr_y"] for name, row in rows.items()}
 
     def train(self, save_seconds: float) -> None:
-        """Train until the sitting is over, save, and raise `Stopped` if a signal ended it before that."""
+        """Train until the job is over, save, and raise `Stopped` if a signal ended it before that."""
         device = torch.cuda.get_device_name() if self.group.device.type == "cuda" else processor_description()
         logger.info("%s, matrix product: %.3g TFLOP/s", device, self.matrix_rate / 1e12)
-        logger.info("training begins %.0f s after the start of this sitting", since_start())
+        logger.info("training begins %.0f s after the start of this job", since_start())
         self.clock.begin_training()
         rounds, interval_start = 0, since_start()  # since the files were written last
         with stop_requests() as stop:

@@ -1,4 +1,4 @@
-"""What a run trains, and with which settings: the same in all its sittings."""
+"""What a run trains, and with which settings: the same in all its jobs."""
 
 import json
 from dataclasses import asdict, dataclass, fields
@@ -20,7 +20,7 @@ class Settings:
     """The settings of a run, stored in settings.json."""
 
     networks: tuple[str, ...]
-    total_minutes: float  # of all sittings together
+    total_minutes: float  # of all jobs together
     train_data: str | None  # folder of pictures or pack; None: the built-in set
     batch_size: int
     patch_size: int

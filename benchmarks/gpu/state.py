@@ -31,7 +31,7 @@ OPTIMIZER_DTYPES = {"basis": torch.float16, "covariance": torch.bfloat16, "squar
 class Progress:
     """How far a run was when a file was written; stored in its metadata."""
 
-    elapsed: float  # seconds over all sittings
+    elapsed: float  # seconds over all jobs
     begin: float  # seconds, at the run's first training step
 
 

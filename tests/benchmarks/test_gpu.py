@@ -140,7 +140,7 @@ def test_after_a_kill_between_two_files_the_time_is_that_of_the_newer_one(tmp_pa
     group.train_round(1e-3, reset_dormant=False)
 
 
-# --- sittings, with a clock that advances by half a minute in each round
+# --- jobs, with a clock that advances by half a minute in each round
 
 
 @pytest.fixture
@@ -159,8 +159,8 @@ def shipped_small_networks(folder_with_pictures: None, monkeypatch: pytest.Monke
 
 
 @pytest.fixture
-def sitting_clock(shipped_small_networks: None, monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The time of the sitting; its item is to be set to 0 where a new process would begin."""
+def job_clock(shipped_small_networks: None, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time of the job; its item is to be set to 0 where a new process would begin."""
     seconds = [0.0]
     monkeypatch.setattr(clock, "STARTED", 0.0)
     monkeypatch.setattr(clock, "monotonic", lambda: seconds[0])
@@ -174,7 +174,7 @@ def sitting_clock(shipped_small_networks: None, monkeypatch: pytest.MonkeyPatch)
     return seconds
 
 
-def sit(seconds: list[float], minutes: float = 2.5, total_minutes: float = 5, *flags: str) -> int:
+def run_job(seconds: list[float], minutes: float = 2.5, total_minutes: float = 5, *flags: str) -> int:
     seconds[0] = 0
     times = [f"--minutes={minutes}", f"--total_minutes={total_minutes}", "--save_minutes=1"]
     return main([*times, "--output=run", *SMALL, *flags])
@@ -184,13 +184,13 @@ def steps(rows: list[dict], name: str) -> list[int]:
     return [row["step"] for row in rows if row["network"] == name]
 
 
-def test_a_run_of_two_sittings_saves_in_intervals_and_ends_with_its_time(
-    sitting_clock: list[float], capsys: pytest.CaptureFixture
+def test_a_run_of_two_jobs_saves_in_intervals_and_ends_with_its_time(
+    job_clock: list[float], capsys: pytest.CaptureFixture
 ):
-    assert sit(sitting_clock) == 0
-    assert "this sitting is over; the same command continues" in capsys.readouterr().out
+    assert run_job(job_clock) == 0
+    assert "this job is over; the same command continues" in capsys.readouterr().out
     assert steps(read_rows("run"), "srmdnf_x2") == steps(read_rows("run"), "srmd_x4") == [0, 2, 4, 5]
-    assert sit(sitting_clock) == 0
+    assert run_job(job_clock) == 0
     rows = read_rows("run")
     assert steps(rows, "srmd_x4") == [0, 2, 4, 5, 7, 9, 10]
     rates = {row["elapsed"]: row["lr"] for row in rows if row["step"]}
@@ -198,13 +198,13 @@ def test_a_run_of_two_sittings_saves_in_intervals_and_ends_with_its_time(
     printed = capsys.readouterr().out
     assert "5.0 of 5 minutes" in printed
     assert "the run is finished" in printed
-    assert sit(sitting_clock) == 0
+    assert run_job(job_clock) == 0
     assert read_rows("run") == rows
     assert "The run in run is finished" in capsys.readouterr().out
 
 
-def test_a_run_of_six_networks_has_eight_files(sitting_clock: list[float]):
-    assert sit(sitting_clock, 0.5) == 0
+def test_a_run_of_six_networks_has_eight_files(job_clock: list[float]):
+    assert run_job(job_clock, 0.5) == 0
     names = {"settings.json", "metrics.jsonl", *(f"{name}.safetensors" for name in NETWORKS)}
     assert {path.name for path in Path("run").iterdir()} == names
     assert len(settings.NETWORKS) == 6
@@ -224,20 +224,20 @@ def test_the_files_of_six_networks_have_at_most_16_mib_each_and_64_mib_together(
     assert 6 * largest < 63 * MIB
 
 
-def test_what_was_logged_after_the_last_saved_state_is_dropped(sitting_clock: list[float]):
-    assert sit(sitting_clock) == 0
+def test_what_was_logged_after_the_last_saved_state_is_dropped(job_clock: list[float]):
+    assert run_job(job_clock) == 0
     rows = read_rows("run")
     with Path("run/metrics.jsonl").open("a") as file:
         file.write(json.dumps(rows[-1] | {"elapsed": 280.0, "step": 9}) + '\n{"step": 1')
-    assert sit(sitting_clock, 1) == 0
+    assert run_job(job_clock, 1) == 0
     assert read_rows("run")[: len(rows)] == rows
     assert steps(read_rows("run"), "srmd_x4") == [0, 2, 4, 5, 7]
 
 
 def test_a_network_that_diverges_keeps_its_file_and_the_others_go_on(
-    sitting_clock: list[float], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    job_clock: list[float], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ):
-    assert sit(sitting_clock, 1) == 0
+    assert run_job(job_clock, 1) == 0
     good = Path("run/srmd_x4.safetensors").read_bytes()
     check_loss = Solver.check_loss
 
@@ -245,30 +245,30 @@ def test_a_network_that_diverges_keeps_its_file_and_the_others_go_on(
         return check_loss(solver, loss * torch.inf if solver.config.scale_factor == 4 else loss)
 
     monkeypatch.setattr(Solver, "check_loss", diverged_at_x4)
-    assert sit(sitting_clock, 1) == 1
+    assert run_job(job_clock, 1) == 1
     assert "diverged, files not replaced: srmd_x4" in capsys.readouterr().err
     assert Path("run/srmd_x4.safetensors").read_bytes() == good
     with safe_open("run/srmdnf_x2.safetensors", "pt") as file:
         assert json.loads(file.metadata()["srmd_training"])["config"]["steps"] == 4
 
 
-def test_other_settings_than_those_of_the_run_are_refused(sitting_clock: list[float], capsys: pytest.CaptureFixture):
+def test_other_settings_than_those_of_the_run_are_refused(job_clock: list[float], capsys: pytest.CaptureFixture):
     messages = {
         ("--lr=1e-3",): "--lr: the run in run was started with 0.0001, found 0.001\n",
         ("--networks", "srmd_x4"): "started with ['srmdnf_x2', 'srmd_x4'], found ['srmd_x4']\n",
         ("--total_minutes=6",): "total_minutes: the run in run was started with 5.0, found 6.0\n",
     }
-    assert sit(sitting_clock, 0.5) == 0
+    assert run_job(job_clock, 0.5) == 0
     capsys.readouterr()
     for flags, message in messages.items():
         with pytest.raises(SystemExit) as ended:
-            sit(sitting_clock, 0.5, 5, *flags)
+            run_job(job_clock, 0.5, 5, *flags)
         assert ended.value.code == 2
         assert capsys.readouterr().err.endswith(message)
 
 
-def test_the_networks_of_a_run_are_collected_and_shipped(sitting_clock: list[float], monkeypatch: pytest.MonkeyPatch):
-    assert sit(sitting_clock, 0.5) == 0
+def test_the_networks_of_a_run_are_collected_and_shipped(job_clock: list[float], monkeypatch: pytest.MonkeyPatch):
+    assert run_job(job_clock, 0.5) == 0
     first, second = collect(Path("run"))
     assert [first.name, second.name] == ["srmd_x4", "srmdnf_x2"]
     network = read_weights(second / "last.safetensors")

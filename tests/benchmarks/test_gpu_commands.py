@@ -54,10 +54,10 @@ def test_the_commands_of_the_page_have_flags_that_exist():
     assert run["networks"] == settings.NETWORKS
 
 
-# A sitting in which packages that a bare machine lacks cannot be imported. Its clock advances by five seconds in each
+# A job in which packages that a bare machine lacks cannot be imported. Its clock advances by five seconds in each
 # round of steps and stands still otherwise, so that the number of rounds does not depend on the machine. It waits to be
 # killed before the round whose number is the first argument.
-SITTING = f"""
+JOB = f"""
 import runpy, sys, time
 sys.modules |= dict.fromkeys({MISSING})
 from benchmarks.gpu import clock
@@ -76,10 +76,10 @@ runpy.run_module("benchmarks.gpu", run_name="__main__")
 
 
 def process(folder: Path, total_minutes: float, last_round: int = 1000) -> subprocess.Popen:
-    """A sitting in a process of its own."""
+    """A job in a process of its own."""
     flags = [f"--minutes={total_minutes}", f"--total_minutes={total_minutes}", "--save_minutes=0.02", "--output=run"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", SITTING, str(last_round), *flags, *SMALL]
+    command = [sys.executable, "-c", JOB, str(last_round), *flags, *SMALL]
     return subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
 
 
@@ -94,7 +94,7 @@ def test_a_run_goes_on_after_a_kill_on_a_bare_machine_and_ends_with_its_time():
         killed.send_signal(signal.SIGKILL)
         killed.communicate()
     before = rows_of_steps()
-    assert before, "the first sitting saved nothing"
+    assert before, "the first job saved nothing"
     with process(Path.cwd(), 2) as resumed:
         output, _ = resumed.communicate(timeout=900)
     assert resumed.returncode == 0, output
