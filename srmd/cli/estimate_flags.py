@@ -16,14 +16,14 @@ ESTIMATE_FLAGS = (
     Flag(
         "kernel_grid",
         ("test",),
-        "write a labelled sheet of each picture, restored with isotropic Gaussians of these widths in HR pixels, 0 "
-        "being no blur, up to 20; with --noise_grid, with every combination; auto's choice is marked",
+        "write a labelled sheet of each picture, restored with isotropic Gaussians of these widths in HR pixels, at "
+        "most 12 widths of 0 (no blur) to 20; with --noise_grid, with every combination; auto's choice is marked",
         {"type": numbers(0, MAX_GRID_WIDTH, MAX_GRID_NUMBERS), "metavar": "W,W,…"},
     ),
     Flag(
         "noise_grid",
         ("test",),
-        "write a labelled sheet of each picture, restored with these noise levels, 0 to 255",
+        "write a labelled sheet of each picture, restored with these noise levels, at most 12, 0 to 255",
         {"type": numbers(0, 255, MAX_GRID_NUMBERS), "metavar": "X,X,…"},
     ),
     Flag(

@@ -23,7 +23,7 @@ MISSING = ("filelock", "gradio", "ncnn", "openvino", "playwright", "torchvision"
 
 
 def test_the_parts_of_the_pictures_are_joined_again(folder_with_pictures: None):
-    make, join = (block.text for block in blocks("benchmarks/gpu.md")[:2])
+    make, _, join = (block.text for block in blocks("benchmarks/gpu.md")[:3])
     assert "split -b 34M " in make  # parts of at most 35 MiB
     shell(make.replace("-b 34M", "-b 4K"))
     assert len(list(Path("parts").glob("pictures.tar.??"))) > 2
