@@ -12,7 +12,7 @@ import numpy as np
 STANDARD_STREAM = Path("-")  # as `input` standard input, as `output` standard output
 MAX_PIXELS = 2**28  # by default, of a picture that is read
 CONDITIONS = ("kernel", "noise", "jpeg")  # all conditions that a network can have, in the order of its channels
-AUTO = "auto"  # as kernel or noise level: estimated from each LR picture
+AUTO = "auto"  # as kernel or noise level: estimated from each LR picture; as JPEG: the file's tables
 Auto = Literal["auto"]
 OFF = "off"  # as JPEG: not compressed
 Off = Literal["off"]

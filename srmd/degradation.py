@@ -4,6 +4,7 @@ LR = (HR ⊗ k) ↓s + n (paper, equation 1). A spatially variant degradation is
 weights on the LR grid; a uniform degradation has M = 1.
 """
 
+import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -264,8 +265,8 @@ def degrade_picture(
     A uint8 or uint16 result is clipped and rounded, a float result is not. Raises InputError, which names the argument.
     """
     pixels = to_pixels(picture)
-    if downsampler not in ("bicubic", "direct"):
-        raise InputError(f"expected bicubic or direct, found {downsampler!r}", "downsampler")
+    if not isinstance(downsampler, str) or downsampler not in ("bicubic", "direct"):
+        raise InputError(f"expected bicubic or direct, found {reprlib.repr(downsampler)}", "downsampler")
     noise_level, jpeg = checked_noise_level(noise_level), checked_jpeg(jpeg)
     seed, scale = _checked_integer("seed", seed, minimum=0), _checked_integer("scale", scale, minimum=1)
     hr = _hr_tensor(pixels, scale)
@@ -283,7 +284,7 @@ def degrade_picture(
 def _checked_integer(name: str, value: Any, minimum: int) -> int:
     number = to_integer(value)
     if number is None or number < minimum:
-        raise InputError(f"expected a whole number of at least {minimum}, found {value!r}", name)
+        raise InputError(f"expected a whole number of at least {minimum}, found {reprlib.repr(value)}", name)
     return number
 
 
@@ -314,7 +315,7 @@ def checked_noise_level(noise_level: Any) -> float:
     """The noise level as float; raises InputError unless it is a number from 0 to 255."""
     number = to_real(noise_level)
     if number is None or not 0 <= number <= 255:
-        raise InputError(f"expected a number from 0 to 255, found {noise_level!r}", "noise_level")
+        raise InputError(f"expected a number from 0 to 255, found {reprlib.repr(noise_level)}", "noise_level")
     return number
 
 

@@ -246,3 +246,11 @@ def test_read_kernel_reads_a_kernel_of_a_file_by_its_index(tmp_path: Path):
         srmd.read_kernel(tmp_path / "k.npy", 2)
     with pytest.raises(srmd.InputError, match=r"^path: expected the path of a kernel file, found NoneType"):
         srmd.read_kernel(None)
+
+
+def test_a_message_on_a_wrong_array_has_one_line():
+    with pytest.raises(srmd.InputError, match=r"^noise_level: expected .*, found array") as noise:
+        srmd.degrade(RGB, noise_level=np.zeros((30, 30)))
+    with pytest.raises(srmd.InputError, match=r"^downsampler: expected .*, found array") as downsampler:
+        srmd.degrade(RGB, downsampler=np.array(["direct", "bicubic"]))
+    assert "\n" not in f"{noise.value}{downsampler.value}"

@@ -133,3 +133,16 @@ def test_a_pil_picture_keeps_its_profile_and_exif(restorer: srmd.Restorer, tmp_p
     sr = restorer.restore(open_picture(tmp_path / "a.png"), "delta")
     assert sr.info["icc_profile"] == profile
     assert sr.getexif()[271] == "camera"
+
+
+def test_damaged_exif_of_a_pil_picture_is_left_out(restorer: srmd.Restorer, tmp_path: Path):
+    Image.fromarray(RGB).save(tmp_path / "a.jpg", exif=b"Exif\0\0damaged")
+    picture = open_picture(tmp_path / "a.jpg")
+    for result in (srmd.degrade(picture, scale=2), restorer.restore(picture, "delta", 0, jpeg=None)):
+        assert "exif" not in result.info
+    assert "exif" in picture.info
+
+
+def test_a_tensor_of_a_type_that_numpy_lacks_is_refused():
+    with pytest.raises(srmd.InputError, match=r"^picture: expected a tensor of .*, found torch\.float8_e4m3fn$"):
+        srmd.degrade(torch.zeros(3, 8, 8).to(torch.float8_e4m3fn), scale=2)

@@ -22,6 +22,8 @@ CACHED_FILES = ("engines.json", "convolution-*.so", TEMPORARY_FILES)
 _cleaned_folders: set[Path] = set()  # those in which this process has removed the temporary files of killed ones
 LOCK_SECONDS = 5  # to wait for another process that removes temporary files of the same folder
 _foreign_folders: set[Path] = set()  # those that another program holds for longer, such as flock of util-linux
+NO_PERMISSION = "no permission"  # as `describe_path` says it
+MAX_NAME_BYTES = 255  # of a file name, on most file systems
 SPECIAL_FILES = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
 
 
@@ -30,7 +32,7 @@ def describe_path(path: str | Path, missing: str = "no such file") -> str:
     try:
         mode = os.stat(path).st_mode
     except PermissionError:
-        return "no permission"
+        return NO_PERMISSION
     except (OSError, ValueError):  # ValueError: a null character
         return missing
     if stat.S_ISDIR(mode):
@@ -179,7 +181,7 @@ def check_folder(path: Path) -> None:
 def _describe_obstacle(path: Path) -> str | None:
     """What lies in the way of a folder, at its path or at that of a parent, such as ` a file`; None if nothing does."""
     for folder in (path, *path.parents):
-        if (found := describe_path(folder, missing="nothing")) not in ("a folder", "nothing", "no permission"):
+        if (found := describe_path(folder, missing="nothing")) not in ("a folder", "nothing", NO_PERMISSION):
             return f" {found}" if folder == path else f" {found} at {folder}"
     return None
 

@@ -22,6 +22,7 @@ MAX_MEMORY = 2**30  # bytes that the child may use in addition to those of this 
 MAX_RESULT = 2**28  # bytes
 MAX_SECONDS = 10  # of processor time
 MAX_WALL_SECONDS = 60  # in all, also those in which the child sleeps or waits for a disk; a busy machine is slow
+UNKNOWN_STATUS = 256  # above all exit codes
 CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL} if os.name != "nt" else set()
 
 
@@ -44,8 +45,9 @@ def run_isolated(read: Callable[..., Result], *arguments: object) -> Result:
         if child == 0:
             _run_in_child(read, arguments, answer.fileno())
         status = _wait(child)
+        is_complete = answer.seek(0, os.SEEK_END) > 0  # the child writes all at once
         answer.seek(0)
-        if status == 0:
+        if status == 0 or (status == UNKNOWN_STATUS and is_complete):
             succeeded, value = pickle.load(answer)  # written by our own code in the child
             if succeeded:
                 return value
@@ -66,6 +68,8 @@ def _wait(child: int) -> int:
     """Waits for the child, which is ended if an exception such as KeyboardInterrupt ends the waiting; its exit code."""
     try:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    except ChildProcessError:  # where SIGCHLD is ignored, the system keeps no exit code, but waits all the same
+        return UNKNOWN_STATUS
     except BaseException:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
@@ -129,4 +133,6 @@ def _describe(status: int) -> str:
         return f"reading it takes more than {MAX_WALL_SECONDS} s"
     if -status in CRASHES:
         return "it is damaged: its reader crashed"
+    if status == UNKNOWN_STATUS:
+        return "its reader gave no answer"
     return f"its reader ended with status {status}"

@@ -12,9 +12,12 @@ def stop_requests() -> Iterator[list[int]]:
 
     A second SIGINT or SIGTERM has its usual effect and ends the process at once. A second SIGHUP is ignored: closing a
     terminal sends two, one from the shell and one from the system. If SIGHUP was ignored before, as under nohup, it
-    stays ignored.
+    stays ignored. Outside the main thread, which alone can set handlers, the list stays empty.
     """
     requests: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield requests
+        return
     numbers = [signal.SIGINT, signal.SIGTERM]
     sighup = getattr(signal, "SIGHUP", None)  # Windows has no SIGHUP
     if sighup is not None and signal.getsignal(sighup) != signal.SIG_IGN:

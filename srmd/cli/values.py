@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 
 from srmd.base.errors import InputError
-from srmd.base.files import SPECIAL_FILES, describe_path
+from srmd.base.files import MAX_NAME_BYTES, NO_PERMISSION, SPECIAL_FILES, describe_path
 from srmd.config import AUTO, CONDITIONS, OFF, STANDARD_STREAM, are_conditions
 from srmd.kernel.files import is_kernel_output
 from srmd.kernel.specs import parse_kernels
 from srmd.show.dashboard import check_address
 
-MAX_NAME_BYTES = 255  # of a file name, on most file systems
 MAX_PATH_BYTES = 4000  # of an absolute path: most systems allow 4096, and the names of results are added to it
 MAX_SIDE = 65535  # of a result, in pixels
 # Suffixes of the files of this package that are no pictures: no folder to write to is meant to have such a name.
@@ -203,7 +202,7 @@ def output_path(text: str) -> Path:
     length = len(os.fsencode(os.path.abspath(text)))
     if length > MAX_PATH_BYTES:
         raise argparse.ArgumentTypeError(f"expected a path of up to {MAX_PATH_BYTES} bytes, found {length} bytes")
-    if (found := describe_path(text)) in SPECIAL_FILES.values():
+    if (found := describe_path(text)) in (*SPECIAL_FILES.values(), NO_PERMISSION):
         raise argparse.ArgumentTypeError(f"{text}: expected a path to write to, found {found}")
     return Path(text)
 

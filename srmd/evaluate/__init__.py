@@ -1,1 +1,1 @@
-"""Testing a network: pictures are degraded, restored and scored."""
+"""`--mode=test`: HR pictures are degraded, restored and scored; LR pictures are restored."""

@@ -18,7 +18,7 @@ from srmd.evaluate.picture import PictureEvaluation, Progress, Restored, to_arra
 from srmd.jpeg.tables import JpegTables
 from srmd.kernel.specs import mean_width
 from srmd.pictures.detail import most_detailed_part
-from srmd.pictures.picture import Picture, as_floats, quantise
+from srmd.pictures.picture import Picture, as_floats, change_depth, quantise
 from srmd.pictures.transparency import spread_visible_colours
 from srmd.restore.part import BICUBIC_HALO, Part, with_halo
 from srmd.restore.restorer import Restorer
@@ -92,9 +92,16 @@ class SheetEvaluation(PictureEvaluation):
             networks = self._open_networks.networks
             return self._open_networks.restorer(networks.suiting(NamedDegradation([], noisy), jpeg is not None))
 
-        pixels, entries = grid_sheet(Path(label).name, lr, grid, assumption.degradation, is_sure, restorer_for, jpeg)
+        pixels, entries = grid_sheet(
+            _one_line(Path(label).name), lr, grid, assumption.degradation, is_sure, restorer_for, jpeg
+        )
         progress(lr.shape[0] * lr.shape[1])
         return Restored(pixels, None, assumption, time.perf_counter() - start, entries)
+
+
+def _one_line(name: str) -> str:
+    """The name of a file, which may contain line feeds, as a text of one line."""
+    return name.replace("\n", "\\n")
 
 
 def check_grid(networks: Networks) -> None:
@@ -156,17 +163,13 @@ def _panel(
     area, inner = with_halo(part, pixels.shape[:2], restorer.config.layers, restorer.config.scale)
     jpeg = jpeg if "jpeg" in restorer.config.conditions else None
     sr = restorer.restore(pixels[area], told.kernel, told.noise_level, jpeg=jpeg)
-    return Panel(told.label, _to_rgb8(sr[inner]), is_marked)
+    return Panel(told.label, change_depth(sr[inner], np.dtype(np.uint8)), is_marked)
 
 
 def _bicubic(pixels: NDArray, part: Part, scale: int) -> NDArray[np.uint8]:
     area, inner = with_halo(part, pixels.shape[:2], BICUBIC_HALO, scale)
     lr = torch.from_numpy(as_floats(pixels[area])).permute(2, 0, 1)[None]
-    return _to_rgb8(to_array(upsample(lr, scale))[inner])
-
-
-def _to_rgb8(pixels: NDArray) -> NDArray[np.uint8]:
-    return quantise(as_floats(pixels), np.dtype(np.uint8))
+    return quantise(to_array(upsample(lr, scale))[inner], np.dtype(np.uint8))
 
 
 def _part_entry(part: Part) -> dict[str, int]:

@@ -92,14 +92,17 @@ def _result_exists(request: TestRequest, job: RestoringJob) -> bool:
 def _difference(network: NetworkJobs, job: RestoringJob, records: ResultRecords) -> str:
     """Why an existing result cannot be kept; empty if it was made from the same picture with equal settings."""
     row = records.rows.get(job.file)
-    is_estimated = network.networks.settings.request.kernel == AUTO
-    if row is None or (is_estimated and "kernel" not in row.get("estimated", {})):
-        return "no metrics.json says how it was made"
+    request, unknown = network.networks.settings.request, "no metrics.json says how it was made"
+    if row is None:
+        return unknown
     found = differences(row["settings"], network.entry)
-    if row.get("quality") != quality_of(network.networks.settings.request, job):
+    if row.get("quality") != quality_of(request, job):
         found.append("quality")
     if found:
         return f"was made with other settings: {', '.join(found)}"
+    estimates = "windows" if request.estimate_map else "kernel"
+    if request.kernel == AUTO and estimates not in row.get("estimated", {}):
+        return unknown
     old, new = row.get("input", {}), input_entry(job.source)
     if (old.get("bytes"), old.get("modified_ns")) != (new["bytes"], new["modified_ns"]):
         return f"was made from {old.get('path')}, which is another picture than {job.source} or has changed since"

@@ -1,6 +1,7 @@
 """What a run over LR pictures reports: warnings, pictures that were left out, and the summary."""
 
 import logging
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -18,6 +19,7 @@ MAX_ASPECT_CHANGE = 0.01  # a final size that distorts a picture by more is warn
 LOSSES = {
     "transparency": "no transparency: it is laid on white",
     "16 bits": "8 bits per channel for this picture, not 16",
+    "more than 256 colours": "at most 256 colours",
 }
 
 
@@ -38,6 +40,7 @@ class RestoringReport:
         self.count = len(plan.jobs) + len(plan.left_out)
         self._lost: Counter[str] = Counter()
         self._warned: set[str] = set()
+        self._lock = threading.Lock()  # several threads write results
         self.warnings = PictureWarnings()
         self._start = time.monotonic()
 
@@ -75,7 +78,8 @@ class RestoringReport:
     def warn_of_loss(self, job: RestoringJob, lost: list[str]) -> None:
         """Warns of what the format of a result cannot hold."""
         for what in lost:
-            self._lost[what] += 1
+            with self._lock:
+                self._lost[what] += 1
             self._warn_once(what, f"{job.label}: {format_of(Path(job.file))} has {LOSSES[what]}")
 
     def warn_of_size(self, job: RestoringJob, size: tuple[int, int], new_size: tuple[int, int], scale: int) -> None:
@@ -95,8 +99,10 @@ class RestoringReport:
 
     def _warn_once(self, kind: str, text: str) -> None:
         """Logs the first warning of a kind only, because a folder may hold thousands of such pictures."""
-        if kind not in self._warned:
+        with self._lock:
+            is_first = kind not in self._warned
             self._warned.add(kind)
+        if is_first:
             logger.warning("%s", text)
 
     def summary(self) -> str:

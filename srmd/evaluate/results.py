@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from srmd.base.errors import InputError, prefix_errors
+from srmd.base.files import MAX_NAME_BYTES
 from srmd.config import STANDARD_STREAM, TestRequest
 from srmd.evaluate.names import result_file
 from srmd.evaluate.records import ResultRecords, is_results_folder
 from srmd.pictures.folders import FolderScan, scan_folder
 from srmd.pictures.formats import result_suffix
-
-MAX_NAME_BYTES = 255  # of a file name, on most file systems
 
 
 @dataclass(frozen=True)

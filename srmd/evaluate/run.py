@@ -46,7 +46,7 @@ def evaluate(
         request = _own_request(request, processes)
         if request.input:
             return restore_pictures(request, progress, standard_input, standard_output, processes)
-        return _score_pictures(request, progress or (lambda done, total: None), processes)
+        return _score_pictures(request, progress, processes)
 
 
 def _own_request(request: TestRequest, processes: Processes) -> TestRequest:
@@ -60,7 +60,9 @@ def _own_request(request: TestRequest, processes: Processes) -> TestRequest:
     return replace(request, output=output, device=device, visdom=visdom)
 
 
-def _score_pictures(request: TestRequest, progress: Callable[[int, int], object], processes: Processes) -> list[dict]:
+def _score_pictures(
+    request: TestRequest, progress: Callable[[int, int], object] | None, processes: Processes
+) -> list[dict]:
     with processes.common_errors():
         networks = read_networks(request, request.weights, request.noise_free_weights, request.jpeg_weights)
         inputs = Inputs(request, networks.scale, min_side(networks.scale))
@@ -105,15 +107,16 @@ def _made_folders(request: TestRequest) -> Iterator[None]:
 
 
 def _evaluate_all(
-    evaluation: PictureEvaluation, inputs: Inputs, dashboard: Dashboard, progress: Callable[[int, int], object]
+    evaluation: PictureEvaluation, inputs: Inputs, dashboard: Dashboard, progress: Callable[[int, int], object] | None
 ) -> list[dict]:
-    rows, cumulative_pixels = [], inputs.cumulative_pixels()
+    rows, cumulative_pixels = [], inputs.cumulative_pixels() if progress else {}
     total, done = max(cumulative_pixels.values(), default=0), 0
 
     def advance(pixels: int) -> None:
         nonlocal done
         done += pixels
-        progress(done, total)
+        if progress:
+            progress(done, total)
 
     for window, (picture, caption) in degradation_pictures(evaluation.settings).items():
         dashboard.image(window, picture, caption)
@@ -121,5 +124,6 @@ def _evaluate_all(
         for name, picture in prefetch(inputs):
             row = evaluation.score(name, picture, advance, writer)
             rows.append({"name": name} | row)
-            advance(cumulative_pixels[name] - done)  # also counts broken pictures between the last one and this one
+            if progress:
+                advance(cumulative_pixels[name] - done)  # also counts broken pictures between the last one and this one
     return rows

@@ -44,14 +44,13 @@ class EncodedFile:
     pictures: list[EncodedPicture]
 
 
-def write_pack(path: Path, files: Iterable[EncodedFile]) -> PackIndex:
-    """Write a pack; return its index. Raises OSError, for example if the disk is full."""
+def write_pack(path: Path, files: Iterable[EncodedFile]) -> None:
+    """Write a pack. Raises OSError, for example if the disk is full."""
     with path.open("wb") as file:
         file.write(bytes(PIXELS_START))
         index = _write_pixels(file, files)
         if index.pictures.size:
             _write_metadata(file, index)
-    return index
 
 
 def _write_pixels(file: BinaryIO, files: Iterable[EncodedFile]) -> PackIndex:

@@ -12,7 +12,7 @@ from PIL import Image
 from srmd.base.errors import InputError, prefix_errors
 from srmd.pictures.decode import float_white, to_picture
 from srmd.pictures.files import to_image
-from srmd.pictures.metadata import fit_metadata, read_metadata
+from srmd.pictures.metadata import fit_metadata, has_damaged_exif, read_metadata
 from srmd.pictures.picture import quantise
 
 logger = logging.getLogger("srmd")
@@ -97,6 +97,9 @@ def _from_pil_floats(image: Image.Image) -> Pixels:
 
 def _with_info(result: Image.Image, source: Image.Image, icc: bytes | None) -> Image.Image:
     """The result with the metadata of its source in `info`; with `icc` as colour profile."""
+    if has_damaged_exif(source):
+        source = source.copy()  # the source is the caller's
+        del source.info["exif"]
     metadata = fit_metadata(read_metadata(source), result.width, result.height)
     info = {"icc_profile": icc, "exif": metadata.exif, "xmp": metadata.xmp, "dpi": metadata.dpi}
     info |= {key: source.info.get(key) for key in ("gamma", "chromaticity", "srgb")}
@@ -148,7 +151,12 @@ def _from_tensor(tensor: Any) -> Pixels:
         found = "one without values" if tensor.device.type == "meta" else str(tensor.layout)
         raise InputError(f"expected a dense tensor with values, found {found}", "picture")
     array = tensor.detach().cpu().resolve_neg()
-    array = (array.float() if array.dtype == torch.bfloat16 else array).numpy().reshape(-1, *shape[-2:])
+    try:
+        array = (array.float() if array.dtype == torch.bfloat16 else array).numpy()
+    except TypeError as error:  # NumPy has no such type
+        expected = "expected a tensor of uint8, uint16 or floats"
+        raise InputError(f"{expected}, found {tensor.dtype}", "picture") from error
+    array = array.reshape(-1, *shape[-2:])
     pixels = _from_array(array[0] if channels == 1 else array.transpose(1, 2, 0))
 
     def convert_back(values: NDArray, alpha: NDArray | None) -> Any:

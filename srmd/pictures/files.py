@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from srmd.base.errors import InputError
 from srmd.base.files import atomic_write, describe_path
@@ -32,15 +32,20 @@ from srmd.pictures.formats import (
     format_to_write,
 )
 from srmd.pictures.jpeg import read_jpeg_tables
-from srmd.pictures.metadata import fit_metadata, has_several_pictures, load_image, read_metadata, save_options
+from srmd.pictures.metadata import (
+    fit_metadata,
+    has_several_pictures,
+    load_image,
+    orientation_of,
+    read_metadata,
+    save_options,
+)
 from srmd.pictures.picture import Metadata, Picture, as_floats, change_depth, quantise
 from srmd.pictures.pillow import pillow_settings
 from srmd.pictures.png16 import encode_16_bit_png, with_16_bits
 from srmd.pictures.png_chunks import HEADER_END, PNG_GREY_ALPHA, PngHeader, metadata_chunks, read_png_header
 from srmd.pictures.stated_size import check_ico, check_scans, check_stated_size
 from srmd.pictures.tiff import check_tiff, correct_tiff, describe_tiff, stored_size
-
-ORIENTATION = ExifTags.Base.Orientation
 
 
 def read_picture(path: Path, max_pixels: int = MAX_PIXELS) -> Picture:
@@ -77,10 +82,10 @@ def _read_picture(path: Path, max_pixels: int) -> Picture:
         check_scans(image)
         if image.format == "TIFF":
             check_tiff(image)
-            orientation = image.tag_v2.get(ORIENTATION, 1)  # Pillow removes it when it loads the pixels
+            orientation = orientation_of(image)  # Pillow removes it when it loads the pixels
         load_image(image)
         if image.format != "TIFF":
-            orientation = image.getexif().get(ORIENTATION, 1)
+            orientation = orientation_of(image)
         png = read_png_header(path) if image.format == "PNG" else None
         if png and png.bit_depth < 8 and "transparency" in image.info and image.mode == "L":
             # Pillow scales grey values of 2 and 4 bits to 8, but not the value that is transparent.
@@ -128,7 +133,7 @@ def upright_size(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     with errors_of_reading(path), open_image(path, max_pixels) as image:
         # Of a TIFF some versions of Pillow state the upright size, the others the one in the file.
         width, height = stored_size(image) if image.format == "TIFF" else image.size
-        is_turned = image.getexif().get(ORIENTATION, 1) >= 5  # by 90°
+        is_turned = orientation_of(image) >= 5  # by 90°
         return (width, height) if is_turned else (height, width)
 
 

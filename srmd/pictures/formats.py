@@ -11,7 +11,9 @@ from srmd.pictures.picture import Picture
 # Formats that are never read or written: Pillow renders EPS and WMF with another program, and opens what is in IPTC as
 # any format, EPS too; the others are data or video.
 REFUSED_FORMATS = {"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"}
-ICON_FORMATS = {"ICO", "ICNS"}  # never written: their writers shrink a picture that is too large
+# Never written: the writers of icons shrink a picture that is too large, PDF and MPO hold a JPEG whose quality can't be
+# chosen, Pillow gives up IM, and the others hold no RGB.
+NOT_WRITTEN_FORMATS = {"ICO", "ICNS", "PDF", "MPO", "IM", "BLP", "MSP", "PALM", "SPIDER", "XBM"}
 # Suffixes of picture formats that Pillow does not know: of phones, of cameras, of drawing programs, and newer ones.
 UNKNOWN_SUFFIXES = {".heic", ".heif", ".hif", ".jxl", ".jxr", ".svg", ".exr", ".hdr", ".xcf", ".kra", ".ai", ".raw"}
 UNKNOWN_SUFFIXES |= {".dng", ".arw", ".cr2", ".cr3", ".nef", ".orf", ".pef", ".raf", ".rw2"}
@@ -42,7 +44,7 @@ def is_picture_name(path: Path) -> bool:
 def can_be_written(name: str | None) -> bool:
     """Whether pictures are written in a format, given by Pillow's name."""
     Image.init()
-    return name in Image.SAVE and name not in REFUSED_FORMATS | ICON_FORMATS
+    return name in Image.SAVE and name not in REFUSED_FORMATS | NOT_WRITTEN_FORMATS
 
 
 def format_to_write(path: Path) -> str:
@@ -78,12 +80,14 @@ def holds_16_bits(name: str, source: Picture) -> bool:
 
 
 def lost_properties(name: str, source: Picture) -> list[str]:
-    """What of a picture the format `name` cannot hold: `transparency`, `16 bits`."""
+    """What of a picture the format `name` cannot hold: `transparency`, `16 bits`, `more than 256 colours`."""
     lost = []
     if source.alpha is not None and name not in ALPHA_FORMATS:
         lost.append("transparency")
     if source.pixels.dtype == np.uint16 and not holds_16_bits(name, source):
         lost.append("16 bits")
+    if name == "GIF" and not source.grey:
+        lost.append("more than 256 colours")
     return lost
 
 

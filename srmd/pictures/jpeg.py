@@ -32,7 +32,7 @@ TILE_OFFSETS, STRIP_OFFSETS = ExifTags.Base.TileOffsets, ExifTags.Base.StripOffs
 def read_jpeg_tables(image: Image.Image, path: Path, orientation: int) -> tuple[JpegTables | None, list[str]]:
     """The tables of the picture when it is upright, and warnings of what of them a network can't be told.
 
-    None for formats other than JPEG, and for CMYK. `orientation` is the EXIF orientation of the file.
+    None for formats other than JPEG, and for CMYK. `orientation` is the EXIF orientation of the file, 1 to 8.
     """
     if image.format in ("JPEG", "MPO"):
         tables, warnings = tables_of_header(header_of_image(image))

@@ -35,8 +35,20 @@ def load_image(image: Image.Image) -> None:
     image.load()  # also reads the EXIF that a PNG stores after its pixels
     if image.format == "TIFF":  # Pillow keeps the EXIF of a TIFF among its tags, not in `info`
         image.info["exif"] = _tiff_exif(image)
-    elif not _is_valid_exif(image.info.get("exif", b"")):  # damaged EXIF could not be written
+    elif has_damaged_exif(image):  # it could not be written
         image.info.pop("exif", None)
+
+
+def orientation_of(image: Image.Image) -> int:
+    """The EXIF orientation of an opened picture file, 1 to 8; 1 if it states none, or another value."""
+    try:
+        tags = image.tag_v2 if image.format == "TIFF" else image.getexif()  # loads a PNG that may have it at its end
+    except Exception:  # damaged EXIF can raise any exception
+        return 1
+    if image.format != "TIFF" and has_damaged_exif(image):
+        return 1
+    orientation = tags.get(ExifTags.Base.Orientation, 1)
+    return orientation if orientation in range(1, 9) else 1  # as in Pillow's `exif_transpose`
 
 
 def _tiff_exif(image: Image.Image) -> bytes:
@@ -47,16 +59,17 @@ def _tiff_exif(image: Image.Image) -> bytes:
     return exif.tobytes() if exif else b""
 
 
-def _is_valid_exif(data: bytes) -> bool:
-    exif = Image.Exif()
+def has_damaged_exif(image: Image.Image) -> bool:
+    """Whether EXIF is stored with a picture that cannot be read, or not be written again."""
+    data, exif = image.info.get("exif", b""), Image.Exif()
     try:
         with pillow_settings():
             earlier_warnings = count_warnings()
             exif.load(data)
             has_ifds = all(isinstance(exif.get_ifd(tag), dict) for tag in EXIF_SUB_IFDS)
-            return has_ifds and bool(exif.tobytes()) and count_warnings() == earlier_warnings
+            return not (has_ifds and exif.tobytes() and count_warnings() == earlier_warnings)
     except Exception:  # damaged EXIF can raise any exception
-        return False
+        return True
 
 
 def has_several_pictures(image: Image.Image) -> bool:

@@ -15,7 +15,7 @@ from srmd.base.numbers import to_integer
 from srmd.base.principal import principal_values
 from srmd.degradation import MAX_NOISE_LEVEL, checked_noise_level
 from srmd.estimator import SCALES, STRIDE, WINDOW, blur_parameters, gaussian_of, turning_matrix
-from srmd.jpeg.tables import NO_JPEG, JpegCondition, JpegTables
+from srmd.jpeg.tables import NO_JPEG, JpegCondition, JpegTables, checked_jpeg
 from srmd.kernel.families import max_variance, max_width
 from srmd.kernel.specs import to_kernel
 from srmd.kernel.window import centre_offset
@@ -25,6 +25,7 @@ from srmd.pictures.picture import as_floats
 from srmd.pictures.transparency import spread_visible_colours
 from srmd.restore.decision import Posterior, decide
 from srmd.restore.flat import flat_share, without_bars
+from srmd.restore.jpeg import tables_of_quality
 from srmd.restore.periodic import line_share
 from srmd.weights.estimators import read_estimator
 from srmd.weights.shipped import estimator_file
@@ -195,22 +196,22 @@ def estimate(
     scale: int,
     kernel: str | Path | ArrayLike | None = None,
     noise_level: float | None = None,
-    jpeg: JpegTables | None = None,
+    jpeg: int | JpegTables | None = None,
 ) -> Estimate:
     """Estimates blur and noise of an LR picture that is to be restored at a scale, 1 to 4.
 
     Pictures and kernels have the forms that `Restorer.restore` takes. `kernel` or `noise_level` is what is known
     already, None what is to be estimated. The estimate repeats a known noise level. Of a known kernel it states the
-    Gaussian with equal second moments. `jpeg` is the quantisation of a JPEG, None of a picture that was never
-    compressed. Raises InputError, which names the argument.
+    Gaussian with equal second moments. `jpeg` is the quantisation of a JPEG, or a quality, 1 to 100, of the standard
+    tables in 4:2:0; None of a picture that was never compressed. Raises InputError, which names the argument.
     """
     pixels = to_pixels(picture)
     noise_level = None if noise_level is None else checked_noise_level(noise_level)
-    if not (jpeg is None or isinstance(jpeg, JpegTables)):
-        raise InputError(f"expected JpegTables or None, found {jpeg!r}", "jpeg")
+    jpeg = checked_jpeg(jpeg)
     kernel = None if kernel is None else to_kernel(kernel)
     rgb = pixels.rgb if pixels.alpha is None else spread_visible_colours(pixels.rgb, pixels.alpha)
-    return BlindEstimator(scale).estimate(rgb, kernel, noise_level, jpeg)
+    tables = tables_of_quality(jpeg, rgb) if isinstance(jpeg, int) else jpeg
+    return BlindEstimator(scale).estimate(rgb, kernel, noise_level, tables)
 
 
 def _to_lr(pixels: NDArray) -> Tensor:

@@ -81,11 +81,6 @@ class EstimateMap:
         columns = tuple(sorted({column for _, column in by_centre}))
         return cls(size, rows, columns, tuple(tuple(by_centre[row, column] for column in columns) for row in rows))
 
-    @property
-    def is_sure(self) -> bool:
-        """Whether any window is sure."""
-        return any(estimate.is_sure for row in self.estimates for estimate in row)
-
     def smoothed(self) -> tuple[NDArray, NDArray]:
         """Covariances (gh, gw, 3), of columns, both and rows, in HR pixels squared, and noise levels (gh, gw).
 

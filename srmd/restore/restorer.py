@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import reprlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cached_property
@@ -100,7 +101,7 @@ class Restorer:
         tile, jpeg = _checked_tile(tile), self._checked_jpeg(jpeg)
         of_file = tables_of_pil(picture) if "jpeg" in self.config.conditions else None
         if not isinstance(self_ensemble, bool | np.bool_):
-            raise InputError(f"expected True or False, found {self_ensemble!r}", "self_ensemble")
+            raise InputError(f"expected True or False, found {reprlib.repr(self_ensemble)}", "self_ensemble")
         known_kernel, known_noise_level = self._known_kernel(kernel), self._known_noise_level(noise_level)
         rgb, alpha = pixels.rgb, pixels.alpha
         if alpha is not None:
@@ -321,7 +322,7 @@ def _checked_tile(tile: Any) -> int | None:
         return None
     side = to_integer(tile)
     if side is None or side < 1:
-        raise InputError(f"expected auto or a whole number of LR pixels, found {tile!r}", "tile")
+        raise InputError(f"expected auto or a whole number of LR pixels, found {reprlib.repr(tile)}", "tile")
     return side
 
 

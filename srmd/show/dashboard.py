@@ -294,7 +294,8 @@ def _client(address: str, env: str) -> "visdom.Visdom":
             return reply.text
 
     parts = urlsplit(address)
-    server = f"{parts.scheme}://{parts.hostname}"
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname  # an IPv6 address
+    server = f"{parts.scheme}://{host}"
     return Client(server, port=parts.port, env=env, raise_exceptions=True, use_incoming_socket=False)
 
 

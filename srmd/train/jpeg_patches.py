@@ -38,6 +38,6 @@ def draw_tables(rng: np.random.Generator, grey: bool) -> JpegTables:
     lowest, highest = QUALITIES[rng.choice(len(QUALITIES), p=QUALITY_SHARES)]
     tables = JpegTables.of_quality(int(rng.integers(lowest, highest + 1)))
     if grey:
-        return JpegTables(tables.luma, tables.luma, "4:4:4")
+        return tables.as_grey()
     subsampling = rng.choice([*SUBSAMPLING_SHARES], p=[*SUBSAMPLING_SHARES.values()])
     return JpegTables(tables.luma, tables.chroma, str(subsampling))

@@ -97,3 +97,21 @@ def test_ctrl_c_ends_the_child():
     done = subprocess.run([sys.executable, "-c", INTERRUPTED], cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.stdout == "interrupted\n"
     assert "ChildProcessError" in done.stderr, done.stderr
+
+
+# Where SIGCHLD is ignored, as some supervisors let their programs inherit it, the system keeps no exit codes.
+WITHOUT_EXIT_CODES = """
+import os, signal
+from srmd.base.isolated import ReaderError, run_isolated
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+print(run_isolated(lambda: "answer"))
+try:
+    run_isolated(lambda: os._exit(3))
+except ReaderError as error:
+    print(error)
+"""
+
+
+def test_a_child_whose_exit_code_is_not_kept():
+    done = subprocess.run([sys.executable, "-c", WITHOUT_EXIT_CODES], cwd=ROOT, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("answer\nits reader gave no answer\n", "")

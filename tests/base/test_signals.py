@@ -129,3 +129,19 @@ sys.exit(main.main(sys.argv[1:]))
     output, _ = process.communicate(timeout=600)
     assert process.returncode == 129, output
     assert list((tmp_path / "run").glob("checkpoint-*.pt"))
+
+
+def test_there_are_no_requests_outside_the_main_thread():
+    code = """
+import threading
+before, found = signal.getsignal(signal.SIGTERM), []
+def work():
+    with stop_requests() as requests:
+        found.append((list(requests), signal.getsignal(signal.SIGTERM) is before))
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+assert found == [([], True)]
+"""
+    done = run(code)
+    assert done.returncode == 0, done.stderr

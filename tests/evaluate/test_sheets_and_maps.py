@@ -110,3 +110,18 @@ def test_a_result_without_a_map_is_not_taken_for_one(photo, capsys):
     assert run("photo.png") == 0
     assert run("photo.png", "--estimate_map") == 2
     assert "estimate_map" in capsys.readouterr().err
+
+
+def test_a_result_of_an_estimated_map_is_skipped(photo: np.ndarray, capsys: pytest.CaptureFixture):
+    assert run("photo.png", "--estimate_map") == 0
+    capsys.readouterr()
+    assert run("photo.png", "--estimate_map") == 0
+    assert "skipped 1" in capsys.readouterr().out
+    assert run("photo.png") == 2
+    assert "out/photo.png exists and was made with other settings: " in capsys.readouterr().err
+
+
+def test_a_sheet_of_a_picture_whose_name_has_a_line_feed(photo: np.ndarray):
+    Path("photo.png").rename("a\nb.png")
+    assert run("a\nb.png", "--noise_grid=0,8") == 0
+    assert files() == ["a\nb_grid.png", "metrics.json"]

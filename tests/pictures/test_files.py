@@ -21,10 +21,12 @@ from example_pictures import (
     srgb_profile,
 )
 from srmd.base.errors import InputError
-from srmd.pictures.files import read_picture, write_picture
+from srmd.pictures.files import read_picture, upright_size, write_picture
 from srmd.pictures.folders import list_pictures
 from srmd.pictures.picture import Picture
 from srmd.pictures.pillow import pillow_settings
+
+TEXT_AS_ORIENTATION = b"\x01\x12\0\2\0\0\0\2" + b"6\0\0\0" + bytes(4)  # an entry of EXIF, in big-endian order
 
 
 @pytest.mark.parametrize("suffix", ["png", "bmp", "tif", "tga", "ppm", "jp2", "qoi"])
@@ -277,3 +279,18 @@ def test_two_threads_that_read_pictures_restore_the_settings_that_they_found():
     second.__exit__(None, None, None)
     assert list(warnings.filters) == filters
     assert limit == Image.MAX_IMAGE_PIXELS
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp", "avif"])
+@pytest.mark.parametrize("orientation", [1, 5, 6, 8, 0, 9, 255])  # the last three mean nothing
+def test_the_size_in_the_header_is_that_of_the_picture_that_is_read(tmp_path, suffix, orientation):
+    path = save(tmp_path, f"a.{suffix}", colour_image(), exif=exif(orientation))
+    assert upright_size(path) == read_picture(path).pixels.shape[:2]
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+@pytest.mark.parametrize("data", [b"Exif\0\0damaged", b"MM\0*\0\0\0\b\0\1" + TEXT_AS_ORIENTATION])
+def test_damaged_exif_leaves_a_picture_as_it_is(tmp_path, suffix, data):
+    path = save(tmp_path, f"a.{suffix}", colour_image(), exif=data)
+    assert upright_size(path) == (HEIGHT, WIDTH)
+    assert read_picture(path).pixels.shape == (HEIGHT, WIDTH, 3)

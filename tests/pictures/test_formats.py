@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from picture_files import open_picture
 from srmd.base.errors import InputError
 from srmd.pictures.files import read_picture, write_picture
-from srmd.pictures.formats import check_size, format_of, lost_properties, result_suffix
+from srmd.pictures.formats import can_be_written, check_size, format_of, lost_properties, result_suffix
 from srmd.pictures.picture import Picture
 
 RAMP = np.linspace(0, 65535, 64 * 48).reshape(48, 64).astype(np.uint16)
@@ -47,6 +48,8 @@ def test_the_suffix_of_a_result_follows_from_the_format_and_the_source(format_na
         (".tiff", Picture(RGB16), ["16 bits"]),
         (".tiff", Picture(np.repeat(RAMP[..., None], 3, 2), grey=True), []),
         (".bmp", Picture(np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4), np.uint8)), ["transparency"]),
+        (".gif", Picture(np.zeros((4, 4, 3), np.uint8)), ["more than 256 colours"]),
+        (".gif", Picture(np.zeros((4, 4, 3), np.uint8), grey=True), []),
     ],
 )
 def test_what_a_format_cannot_hold_is_named_and_what_is_written_agrees(
@@ -107,3 +110,17 @@ def test_the_largest_sides_are_those_that_can_be_written(suffix: str, side: int,
         write_picture(path, np.zeros((1, side + 1, 3), np.uint8))
     with pytest.raises(InputError):
         check_size(format_of(path), side + 1, 1)
+
+
+Image.init()
+WRITTEN = sorted(suffix for suffix, name in Image.registered_extensions().items() if can_be_written(name))
+
+
+def test_what_cannot_hold_every_colour_picture_is_not_written():
+    assert not {".pdf", ".mpo", ".ico", ".xbm", ".eps"} & set(WRITTEN)
+
+
+@pytest.mark.parametrize("suffix", WRITTEN)
+def test_a_colour_picture_is_written_in_every_other_format(suffix: str, tmp_path: Path):
+    write_picture(tmp_path / f"a{suffix}", np.full((16, 20, 3), (0.8, 0.4, 0.2)))
+    np.testing.assert_allclose(read_picture(tmp_path / f"a{suffix}").pixels[8, 8], (204, 102, 51), atol=4)

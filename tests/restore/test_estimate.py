@@ -320,3 +320,10 @@ def test_the_file_of_an_estimator_may_be_a_text_and_is_named_in_errors(tmp_path:
 def test_an_estimator_takes_arrays_of_three_channels(shape: tuple[int, ...]):
     with pytest.raises(srmd.InputError, match=f"^pixels: expected an array H×W×3, found {'×'.join(map(str, shape))}"):
         estimator().estimate(np.zeros(shape, np.uint8))
+
+
+def test_a_quality_stands_for_its_standard_tables():
+    compressed = compress_array(lr("gaussian:1.6", 8, "astronaut"), JpegTables.of_quality(60, "4:2:0"))
+    tables = JpegTables.of_quality(60, "4:2:0")
+    assert srmd.estimate(compressed, 2, jpeg=60) == srmd.estimate(compressed, 2, jpeg=tables)
+    assert srmd.estimate(compressed, 2, jpeg=60) != srmd.estimate(compressed, 2)

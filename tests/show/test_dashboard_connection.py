@@ -4,6 +4,7 @@ import signal
 import socket
 import threading
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import numpy as np
 import pytest
@@ -155,3 +156,31 @@ def test_auto_starts_no_server_on_a_port_that_another_program_uses(monkeypatch):
             board.curves("loss", 1, {"loss": 0.5})
             eventually(lambda: messages)
     assert messages == [f"dashboard: visdom did not start on port {port}, or another program uses the port"]
+
+
+class IPv6Server(HTTPServer):
+    """A server that takes requests at an IPv6 address."""
+
+    address_family = socket.AF_INET6
+
+
+def test_a_server_is_found_by_its_ipv6_address():
+    paths = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            paths.append(self.path)
+            self.send_error(500)
+
+        def log_message(self, *arguments: object) -> None: ...
+
+    try:
+        server = IPv6Server(("::1", 0), Handler)
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(ConnectionError):  # the server is none of visdom
+            dashboard._client(f"http://[::1]:{server.server_port}", "srmd_a")
+        server.shutdown()
+    assert paths
