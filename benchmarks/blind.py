@@ -83,7 +83,9 @@ def measured_pairs(page: str) -> int:
 
 
 def write_page(text: str, page: Path) -> None:
-    """Writes the tables to a page; raises InputError if it reports more pairs."""
+    """Writes the tables to a page; raises InputError if it reports more pairs, or if nothing is measured."""
+    if not text:
+        raise InputError(f"{page}: expected scores to write, found none")
     if page.exists():
         check_is_file(page)
     before = measured_pairs(page.read_text(encoding="utf-8")) if page.exists() else 0
@@ -105,8 +107,6 @@ def options_of(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--every", type=whole(1), default=1, metavar="N", help="use only every N-th picture of B100")
     parser.add_argument("--tables", default=",".join(TABLES), metavar="NAME,…", help="dasr, gaussian8, noise")
     parser.add_argument("--scales", default=",".join(map(str, SCALES)), metavar="N,…", help="2, 3, 4")
-    parser.add_argument("--precision", default="fp32", help="as main.py takes it")
-    parser.add_argument("--device", default="auto", help="as main.py takes it")
     parser.add_argument("--threads", type=whole(1), metavar="N", help="CPU threads")
     parser.add_argument("--report", action="store_true", help="measure nothing; report the pairs that are complete")
     return parser.parse_args(arguments)
@@ -135,7 +135,7 @@ def main(arguments: list[str]) -> None:
     _check_names(options)
     scales = [int(scale) for scale in options.scales.split(",")]
     pairs = all_pairs(pictures_of(options.data, options.every), options.tables.split(","), scales)
-    scorers = {scale: ScaleScorer(scale, options.precision, options.device) for scale in scales}
+    scorers = {scale: ScaleScorer(scale) for scale in scales}
     cache = ScoreCache(options.output, options.share)
     if not options.report:
         make_folder(options.output)

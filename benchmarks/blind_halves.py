@@ -63,9 +63,9 @@ UNIFORM = (Halves((1.2, 1.2), (0, 0)), Halves((1.2, 1.2), (10, 10)))  # here a m
 class HalvesStudy:
     """The networks and the estimator of a scale."""
 
-    def __init__(self, scale: int, precision: str = "fp32"):
+    def __init__(self, scale: int):
         self.scale, self.estimator = scale, BlindEstimator(scale)
-        self._restorers = {noisy: load(shipped_weights(scale, noisy), precision=precision) for noisy in (False, True)}
+        self._restorers = {noisy: load(shipped_weights(scale, noisy), precision="fp32") for noisy in (False, True)}
 
     def scores(self, hr: Tensor, halves: Halves) -> dict[str, float]:
         """PSNR of Y by column, of HR (1, 3, H, W) in 0 to 1."""

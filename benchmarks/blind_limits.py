@@ -84,9 +84,9 @@ CASES = (
 class LimitsStudy:
     """The networks and the estimator of x2."""
 
-    def __init__(self, precision: str = "fp32"):
+    def __init__(self):
         self.estimator = BlindEstimator(SCALE)
-        self._restorers = {noisy: load(shipped_weights(SCALE, noisy), precision=precision) for noisy in (False, True)}
+        self._restorers = {noisy: load(shipped_weights(SCALE, noisy), precision="fp32") for noisy in (False, True)}
 
     def scores(self, hr: Tensor, case: Case) -> tuple[dict[str, float], str]:
         """PSNR of Y by column, of HR (1, 3, H, W) in 0 to 1, and the estimate in words."""

@@ -4,6 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -69,8 +70,9 @@ class ScoreCache:
     def add(self, row: dict) -> None:
         """Keeps a row, and appends it to this share's file."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
+        is_cut_off = self._path.exists() and not self._path.read_bytes().endswith(b"\n")  # by a kill
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+            file.write("\n" * is_cut_off + json.dumps(row) + "\n")
         self._rows[_key(row)] = row
 
 
@@ -79,17 +81,17 @@ def _key(row: dict) -> tuple:
 
 
 def _read_rows(path: Path) -> Iterator[dict]:
-    """The rows of a file; the last line of a process that was killed may be cut off."""
+    """The rows of a file; lines of processes that were killed may be cut off."""
     for line in path.read_text(encoding="utf-8").splitlines():
-        if line.endswith("}"):
+        with suppress(ValueError):
             yield json.loads(line)
 
 
 class ScaleScorer:
     """The networks and the estimator of a scale."""
 
-    def __init__(self, scale: int, precision: str = "fp32", device: str = "auto"):
-        self.scale, self._precision, self._device = scale, precision, device
+    def __init__(self, scale: int):
+        self.scale = scale
         self._restorers: dict[bool, Restorer] = {}
         estimator = estimator_file(scale)
         networks = [shipped_weights(scale, noisy) for noisy in (False, True)]
@@ -104,7 +106,7 @@ class ScaleScorer:
         """SRMD, or SRMDNF for pictures without noise."""
         if noisy not in self._restorers:
             weights = shipped_weights(self.scale, noisy)
-            self._restorers[noisy] = load(weights, self._device, self._precision)
+            self._restorers[noisy] = load(weights, precision="fp32")
         return self._restorers[noisy]
 
     @cached_property

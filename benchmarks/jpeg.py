@@ -45,6 +45,7 @@ from srmd.evaluate.resize import resize_picture
 from srmd.pictures.files import read_picture
 from srmd.pictures.folders import list_pictures
 from srmd.pictures.metrics import psnr, score
+from srmd.pictures.picture import has_equal_channels
 from srmd.restore.restorer import load
 
 NOISE_LEVELS = (0, 5, 10, 15, 20, 30)  # assumed instead of JPEG
@@ -80,6 +81,8 @@ class Benchmark:
 
     def _cells(self, folder: Path) -> list[Cell]:
         pictures = [modcrop_picture(read_picture(path).pixels, self.scale) for path in list_pictures(folder)]
+        if self._is_grey != all(map(has_equal_channels, pictures)):
+            raise InputError(f"{folder}: expected --grey with grey pictures, and only with these")
         kernels, qualities = (KERNELS[:1], GREY_QUALITIES) if self._is_grey else (KERNELS, QUALITIES)
         pairs = [(kernel, quality) for kernel in kernels for quality in qualities]
         return [Cell(folder.name, kernel, quality, pictures, self.scale) for kernel, quality in pairs]
@@ -154,6 +157,8 @@ def main() -> None:
         return
     if not options.folders:
         parser.error("expected a network and folders of HR pictures, or --report")
+    if options.scores == SCORES and options.weights.resolve() != shipped(options.weights.stem):
+        raise InputError(f"{options.weights}: expected a shipped network, or another file by --scores")
     benchmark = Benchmark(options.weights, options.scores, options.grey)
     for folder in options.folders:
         if options.curve:

@@ -47,6 +47,7 @@ def measure(work: Callable[[], object], processes: Processes, alone: bool = Fals
 
 
 def median(costs: list[Cost]) -> Cost:
+    """The median of the times and that of the processor times."""
     times, processor_times = zip(*((cost.seconds, cost.processor_seconds) for cost in costs), strict=True)
     return Cost(statistics.median(times), statistics.median(processor_times))
 

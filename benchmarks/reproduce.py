@@ -5,8 +5,8 @@
 
 WEIGHTS is a folder with srmd_x2, srmdnf_x2, … in any format that `--weights` takes. DATA is a folder that contains one
 or more of the folders Set5, Set14 and B100. The reference is benchmarks/published.csv: the scores of the same networks
-from their ncnn files. Computes in float32; LR is not rounded. The exit code is 1 if a score
-differs from its reference by more than the tolerance.
+from their ncnn files. Computes in float32; LR is not rounded. The exit code is 1 if a score differs from its reference
+by more than the tolerance.
 """
 
 import csv
@@ -89,7 +89,9 @@ def reference_cells() -> list[Cell]:
     return [_cell(**row) for row in csv.DictReader(lines, delimiter=";")]
 
 
-def _cell(data: str, kernel: str, noise_level: str, network: str, scale: str, psnr_y: str, ssim_y: str, paper: str):
+def _cell(
+    data: str, kernel: str, noise_level: str, network: str, scale: str, psnr_y: str, ssim_y: str, paper: str
+) -> Cell:
     setting = Setting(data, kernel, int(noise_level), int(scale))
     return Cell(setting, network, (float(psnr_y), float(ssim_y)), paper)
 

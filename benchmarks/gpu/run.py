@@ -132,8 +132,11 @@ class Job:
 
     def _find_diverged(self) -> None:
         for name, solver in self.group.solvers.items():
+            if name in self.diverged:
+                continue
             try:
                 solver.check_loss(self.group.losses[name])
+                solver.check_weights()
             except RuntimeError as error:
                 logger.warning("%s: %s; its file is not replaced", name, error)
                 self.diverged.append(name)

@@ -39,32 +39,33 @@ class Handlers:
         self._controls, self._sessions, self._request = controls, sessions, request
         self._networks = sessions.networks
 
-    def open_first(self, scale: object, tab: str) -> Iterator[Updates]:
+    def open_first(self, *values: object, tab: str) -> Iterator[Updates]:
         """A new tab: loads the picture of the command line, if there is one."""
         if self._request.input is not None:
-            yield from self._open(tab, self._request.input, scale)
+            yield from self._open(tab, self._request.input, values)
 
-    def upload(self, uploaded: object, scale: object, tab: str) -> Iterator[Updates]:
+    def upload(self, uploaded: object, *values: object, tab: str) -> Iterator[Updates]:
         """A picture was dropped, pasted or chosen; its file is removed once it is read."""
         if uploaded is None:
             return
         path = self._sessions.uploaded(uploaded)
         try:
-            yield from self._open(tab, path, scale)
+            yield from self._open(tab, path, values)
         finally:
             path.unlink(missing_ok=True)
 
-    def _open(self, tab: str, path: Path, scale: object) -> Iterator[Updates]:
+    def _open(self, tab: str, path: Path, values: tuple) -> Iterator[Updates]:
+        """Loads a picture. The scale and the format of the file stay; what belongs to a picture is auto again."""
         controls = self._controls
         yield {controls.upload: None, controls.message: markup.message(f"Reading {path.name} …")}
-        settings = Settings(self._scale(scale))
+        settings = Settings(self._scale(values[0]))
         session = self._sessions.session(tab)
         session.load(path, path.name)
         self._sessions.bound(tab)
         cleared = {controls.progress: "", controls.download: "", controls.candidates: gr.update(visible=False)}
         placed = self._shown_crop(session, settings) | self._centre(session)
-        yield cleared | dict.fromkeys(controls.autos.values(), True) | placed
-        yield from self._show(session, settings, FileChoice())
+        yield cleared | dict.fromkeys(controls.autos.values(), True) | {controls.jpeg: AUTO} | placed
+        yield from self._show(session, settings, self._file_choice(values))
 
     def change(self, *values: object, tab: str, changed: str = "") -> Iterator[Updates]:
         """A setting was changed; a number that a person sets is no longer auto."""

@@ -55,8 +55,8 @@ def _connect(page: gr.Blocks, controls: Controls, handlers: Handlers) -> None:
     run = [controls.restore, controls.cancel, controls.progress, controls.download]
     opened = [*crop, *autos, overview, candidates, controls.upload, controls.progress, controls.download]
     listen = _Listener(controls)
-    listen(page.load, handlers.open_first, [controls.scale], opened)
-    listen(controls.upload.upload, handlers.upload, [controls.upload, controls.scale], opened)
+    listen(page.load, handlers.open_first, inputs, opened)
+    listen(controls.upload.upload, handlers.upload, [controls.upload, *inputs], opened)
     listen(controls.scale.input, handlers.change, inputs, [*crop, overview, candidates], changed="scale")
     for name, slider in controls.numbers.items():
         listen(slider.input, handlers.change, inputs, [*crop, controls.autos[name]], changed=name)

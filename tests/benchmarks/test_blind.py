@@ -110,6 +110,8 @@ def test_scores_of_all_shares_are_read_and_those_of_other_weights_are_not(tmp_pa
     assert cache.get(pair.key(AUTO), "old")
     assert cache.get(pair.key(AUTO), "new") is None
     assert cache.get(pair.key(NOISE_0), "old") is None
+    ScoreCache(tmp_path, "1/2").add(row_of(pair, NOISE_0, "old"))  # the share is continued
+    assert ScoreCache(tmp_path).get(pair.key(NOISE_0), "old")
 
 
 def test_the_digest_of_auto_depends_on_the_estimator_and_that_of_the_truth_does_not():
@@ -214,7 +216,7 @@ def test_a_page_is_replaced_by_tables_of_as_many_pairs(before, after, tmp_path):
     [
         (f"Old.\n{SOME}", f"New.\n{SOME.replace('2962', '2961')}", "found 2961$"),
         (f"Old.\n{SOME}", f"New.\n{FEW}", "found 12$"),
-        (f"Old.\n{SOME}", "", "found 0$"),
+        (f"Old.\n{SOME}", "", "found none$"),
     ],
 )
 def test_a_page_that_reports_more_pairs_is_kept(before, after, message, tmp_path):
@@ -248,7 +250,7 @@ def test_a_report_without_scores_does_not_empty_the_page(data, tmp_path, capsys)
     page = tmp_path / "blind_scores.md"
     page.write_text(SOME)
     error = error_of([str(data), f"--output={tmp_path / 'none'}", "--report", f"--page={page}"], capsys)
-    assert "blind_scores.md: expected scores of as many pairs" in error
+    assert "blind_scores.md: expected scores to write, found none" in error
     assert page.read_text() == SOME
 
 

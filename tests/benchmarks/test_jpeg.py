@@ -270,3 +270,24 @@ def test_either_pictures_or_a_report_are_expected(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(sys, "argv", ["jpeg", *arguments])
     with pytest.raises(SystemExit):
         jpeg.main()
+
+
+@pytest.mark.usefixtures("network")
+def test_other_networks_do_not_get_into_the_file_of_the_shipped_ones(monkeypatch: pytest.MonkeyPatch):
+    write_network("mine.safetensors", conditions=("kernel", "noise", "jpeg"))
+    monkeypatch.setattr(jpeg, "SCORES", FILE)
+    monkeypatch.setattr(sys, "argv", ["jpeg", "mine.safetensors", "Tiny", f"--scores={FILE}"])
+    with pytest.raises(SystemExit) as ended:
+        jpeg.main()
+    assert ended.value.code == 2
+    assert not FILE.exists()
+
+
+@pytest.mark.usefixtures("network")
+def test_grey_and_colour_pictures_are_not_mixed_up(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    with pytest.raises(SystemExit):
+        run(monkeypatch, "--grey")
+    Image.fromarray(PHOTO).convert("L").save(DATA / "a.png")
+    with pytest.raises(SystemExit):
+        run(monkeypatch)
+    assert capsys.readouterr().err == "Tiny: expected --grey with grey pictures, and only with these\n" * 2

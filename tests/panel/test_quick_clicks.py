@@ -53,6 +53,26 @@ def test_without_a_picture_the_page_keeps_its_settings_and_takes_an_upload(empty
     assert list(empty_server.temporary.rglob("first.png")) == []  # an upload is removed once it is read
 
 
+def test_a_second_picture_is_shown_with_the_settings_that_the_page_shows(empty_page, tmp_path):
+    page = empty_page
+    page.set_input_files("#upload input[type=file]", write_photo(tmp_path / "first.png", size=(100, 80)))
+    page.wait_for_selector("#comparison img")
+    wait_for_the_end_of_requests(page)
+    page.click("#jpeg label:has-text('none')")
+    page.click("#format input")
+    page.click("[role=option]:has-text('WebP')")
+    command = "document.querySelector('#command textarea').value"
+    page.wait_for_function(f"{command}.includes('--jpeg=off') && {command}.includes('--format=webp')")
+    wait_for_the_end_of_requests(page)
+    page.set_input_files("#upload input[type=file]", write_photo(tmp_path / "second.png", size=(100, 80)))
+    page.wait_for_function(f"{command}.includes('second.png')")
+    wait_for_the_end_of_requests(page)
+    assert page.inner_text("#jpeg label.selected") == "auto"  # the compression is one of the picture
+    assert "--jpeg" not in page.input_value("#command textarea")
+    assert page.input_value("#format input") == "WebP"
+    assert "--format=webp" in page.input_value("#command textarea")
+
+
 @pytest.mark.parametrize("button", ["#restore", "#show-candidates", "#scale label:has-text('×3')"])
 def test_without_a_picture_an_action_asks_for_one(empty_page, button):
     empty_page.click(button)
