@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -234,8 +235,11 @@ def test_a_folder_is_restored_in_shares_and_completed_after_a_process_was_killed
     assert main([*RESTORE, "--input=lr"]) == 0
     assert [row["file"] for row in several["images"]] == [row["file"] for row in metrics()["images"]]
     for number in range(40):
-        pixels = [open_picture(f"{folder}/{number}.png").tobytes() for folder in ("several", "out")]
-        assert pixels[0] == pixels[1]
+        several, alone = (np.asarray(open_picture(f"{folder}/{number}.png"), int) for folder in ("several", "out"))
+        # With another number of threads, another algorithm may be the fastest one. Sums then have other rounding errors,
+        # and values between two levels may be rounded to the other one.
+        assert np.abs(several - alone).max() <= 1
+        assert (several != alone).mean() < 0.01
 
 
 def namespaces_are_allowed() -> bool:

@@ -12,6 +12,7 @@ import srmd
 from picture_files import open_picture
 from small_restorers import RGB, load_small
 from srmd.pictures.transparency import is_constant, spread_visible_colours
+from srmd.restore.jpeg import tables_of_pil
 
 
 @pytest.fixture(scope="module")
@@ -146,3 +147,20 @@ def test_damaged_exif_of_a_pil_picture_is_left_out(restorer: srmd.Restorer, tmp_
 def test_a_tensor_of_a_type_that_numpy_lacks_is_refused():
     with pytest.raises(srmd.InputError, match=r"^picture: expected a tensor of .*, found torch\.float8_e4m3fn$"):
         srmd.degrade(torch.zeros(3, 8, 8).to(torch.float8_e4m3fn), scale=2)
+
+
+def test_a_broken_pil_picture_is_refused(restorer: srmd.Restorer, tmp_path: Path):
+    Image.fromarray(RGB).resize((160, 160)).save(tmp_path / "a.jpg")
+    (tmp_path / "a.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:-200])
+    for work in (restorer.restore, srmd.degrade):
+        with Image.open(tmp_path / "a.jpg") as picture, pytest.raises(srmd.InputError, match=r"^picture: .*truncated"):
+            work(picture)
+
+
+def test_a_jpeg_that_is_read_at_a_smaller_size_has_no_tables(tmp_path: Path):
+    Image.fromarray(RGB).resize((160, 160)).save(tmp_path / "a.jpg", quality=40)
+    with Image.open(tmp_path / "a.jpg") as picture:
+        assert tables_of_pil(picture) is not None
+        picture.draft("RGB", (40, 40))
+        assert picture.size == (40, 40)
+        assert tables_of_pil(picture) is None

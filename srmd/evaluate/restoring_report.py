@@ -150,4 +150,4 @@ class RestoringReport:
     def _left_out_names(self) -> str:
         names = list(self.left_out)
         more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
-        return ", ".join(names[:MAX_NAMED]) + more
+        return ", ".join(name.replace("\n", "\\n") for name in names[:MAX_NAMED]) + more

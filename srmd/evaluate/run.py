@@ -88,7 +88,7 @@ def _score_pictures(
         logger.info("%s", line)
     logger.info("Pictures and metrics.json are in %s", request.output)
     if inputs.left_out:
-        names = ", ".join(map(str, inputs.left_out))
+        names = ", ".join(str(path).replace("\n", "\\n") for path in inputs.left_out)
         raise RuntimeError(f"{len(inputs.left_out)} of {len(inputs.paths)} pictures were left out: {names}")
     return rows
 

@@ -37,6 +37,7 @@ STANDARD_CHROMA = (
 MAX_ENTRY = 255  # of a table of baseline JPEG; larger entries, of 16 bits, count as 255
 # Subsampling of chroma → what the network is told
 SUBSAMPLINGS = {"4:4:4": 0.0, "4:2:2": 0.5, "4:4:0": 0.5, "4:2:0": 1.0}
+MAX_STEP = 65535  # a table has 8 or 16 bits; in damaged files steps may be 0
 # Subsampling → pixels of luma per pixel of chroma, along rows and along columns
 CHROMA_FACTORS = {"4:4:4": (1, 1), "4:2:2": (1, 2), "4:4:0": (2, 1), "4:2:0": (2, 2)}
 
@@ -119,6 +120,8 @@ def _steps(table: Iterable[int], name: str) -> tuple[int, ...]:
         raise InputError(f"expected 64 whole numbers, found {reprlib.repr(table)}", name) from None
     if len(steps) != 64:
         raise InputError(f"expected 64 steps, found {len(steps)}", name)
+    if not 0 <= min(steps) <= max(steps) <= MAX_STEP:
+        raise InputError(f"expected steps of 0 to {MAX_STEP}, found {reprlib.repr(table)}", name)
     return steps
 
 

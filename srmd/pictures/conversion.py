@@ -66,6 +66,10 @@ def to_pixels(picture: Any) -> Pixels:
 def _from_pil(image: Image.Image) -> Pixels:
     if 0 in image.size:
         raise InputError(f"expected pixels, found {image.width}×{image.height}")
+    try:
+        image.load()
+    except Exception as error:  # a damaged file can raise any exception in Pillow's readers
+        raise InputError(f"expected a picture that can be read, found a broken one ({error})", "picture") from error
     if image.mode == "F":
         return _from_pil_floats(image)
     picture = to_picture(image)

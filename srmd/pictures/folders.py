@@ -62,7 +62,7 @@ def scan_folder(
     if (found := describe_path(folder, missing="no such folder")) != "a folder":
         raise InputError(f"{folder}: expected a folder of pictures, found {found}")
     scan = FolderScan()
-    readable, suffixes = set(readable_formats()), Image.registered_extensions()
+    readable, suffixes = {*readable_formats(), "MPO"}, Image.registered_extensions()  # Pillow opens MPO as JPEG
     for path in _walk(folder, recursive, is_excluded, scan):
         suffix = path.suffix.lower()
         if suffixes.get(suffix) in readable:

@@ -49,6 +49,8 @@ def test_a_quality_outside_of_1_to_100_is_refused(quality):
             "4:4:4",
             r"luma: expected 64 whole numbers, found \(1.5, 1.5, 1.5, 1.5, 1.5, 1.5, ...\)",
         ),
+        ((-1,) * 64, (1,) * 64, "4:4:4", "luma: expected steps of 0 to 65535, found "),
+        ((1,) * 64, (10**30,) * 64, "4:4:4", "chroma: expected steps of 0 to 65535, found "),
         ((1,) * 64, None, "4:4:4", "chroma: expected 64 whole numbers, found None"),
         ((1,) * 64, (1,) * 64, ["4:4:4"], r"subsampling: expected one of 4:4:4, .*, found \['4:4:4'\]"),
         ((1,) * 64, (1,) * 64, "4:1:1", "subsampling: expected one of 4:4:4, 4:2:2, 4:4:0, 4:2:0, found '4:1:1'"),

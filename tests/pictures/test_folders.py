@@ -92,3 +92,8 @@ def test_names_of_any_bytes_are_listed(tmp_path: Path):
     with open(os.fsencode(tmp_path) + b"/\xff\n.png", "wb"):
         pass
     assert [os.fsencode(path.name) for path in scan_folder(tmp_path).pictures] == [b"\xff\n.png"]
+
+
+def test_pictures_of_cameras_with_several_lenses_are_found(tmp_path: Path):
+    make(tmp_path, "a.mpo", "b.jpg", "c.eps")
+    assert found(tmp_path) == ["a.mpo", "b.jpg"]

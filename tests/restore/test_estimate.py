@@ -287,7 +287,7 @@ def test_an_estimate_names_its_kernel(widths: tuple[float, float], angle: float,
         ({"scale": 2.0}, "scale: expected a whole number from 1 to 4, found 2.0"),
         ({"scale": 2, "noise_level": -1}, "noise_level: expected a number from 0 to 255, found -1"),
         ({"scale": 2, "kernel": "round"}, "kernel: expected delta"),
-        ({"scale": 2, "jpeg": 90}, "jpeg: expected JpegTables or None, found 90"),
+        ({"scale": 2, "jpeg": 101}, "jpeg: expected a quality from 1 to 100, JpegTables or None, found 101"),
     ],
 )
 def test_invalid_arguments_are_named(arguments: dict, message: str):
