@@ -236,8 +236,8 @@ def test_a_folder_is_restored_in_shares_and_completed_after_a_process_was_killed
     assert [row["file"] for row in several["images"]] == [row["file"] for row in metrics()["images"]]
     for number in range(40):
         several, alone = (np.asarray(open_picture(f"{folder}/{number}.png"), int) for folder in ("several", "out"))
-        # With another number of threads, another algorithm may be the fastest one. Sums then have other rounding errors,
-        # and values between two levels may be rounded to the other one.
+        # With another number of threads, another algorithm may be the fastest one. Its rounding errors differ, so that
+        # values between two levels may be rounded to the other one.
         assert np.abs(several - alone).max() <= 1
         assert (several != alone).mean() < 0.01
 
