@@ -81,8 +81,11 @@ class Benchmark:
 
     def _cells(self, folder: Path) -> list[Cell]:
         pictures = [modcrop_picture(read_picture(path).pixels, self.scale) for path in list_pictures(folder)]
-        if self._is_grey != all(map(has_equal_channels, pictures)):
-            raise InputError(f"{folder}: expected --grey with grey pictures, and only with these")
+        are_grey = all(map(has_equal_channels, pictures))
+        if self._is_grey and not are_grey:
+            raise InputError(f"{folder}: expected grey pictures with --grey, found colours")
+        if are_grey and not self._is_grey:
+            raise InputError(f"{folder}: expected --grey for grey pictures, found them without it")
         kernels, qualities = (KERNELS[:1], GREY_QUALITIES) if self._is_grey else (KERNELS, QUALITIES)
         pairs = [(kernel, quality) for kernel in kernels for quality in qualities]
         return [Cell(folder.name, kernel, quality, pictures, self.scale) for kernel, quality in pairs]
@@ -157,7 +160,8 @@ def main() -> None:
         return
     if not options.folders:
         parser.error("expected a network and folders of HR pictures, or --report")
-    if options.scores == SCORES and options.weights.resolve() != shipped(options.weights.stem):
+    is_shipped = options.weights.resolve() == shipped(options.weights.stem).resolve()
+    if options.scores.resolve() == SCORES.resolve() and not is_shipped:
         raise InputError(f"{options.weights}: expected a shipped network, or another file by --scores")
     benchmark = Benchmark(options.weights, options.scores, options.grey)
     for folder in options.folders:

@@ -12,6 +12,7 @@ import pickle
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NoReturn, TypeVar
 
 from srmd.base.errors import InputError
@@ -45,10 +46,12 @@ def run_isolated(read: Callable[..., Result], *arguments: object) -> Result:
         if child == 0:
             _run_in_child(read, arguments, answer.fileno())
         status = _wait(child)
-        is_complete = answer.seek(0, os.SEEK_END) > 0  # the child writes all at once
         answer.seek(0)
-        if status == 0 or (status == UNKNOWN_STATUS and is_complete):
-            succeeded, value = pickle.load(answer)  # written by our own code in the child
+        if status in (0, UNKNOWN_STATUS):
+            try:
+                succeeded, value = pickle.load(answer)  # written by our own code in the child
+            except (EOFError, pickle.UnpicklingError):  # the child ended before it had written all
+                raise ReaderError(_describe(status)) from None
             if succeeded:
                 return value
             raise value
@@ -71,8 +74,10 @@ def _wait(child: int) -> int:
     except ChildProcessError:  # where SIGCHLD is ignored, the system keeps no exit code, but waits all the same
         return UNKNOWN_STATUS
     except BaseException:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+        with suppress(ChildProcessError):
+            os.waitpid(child, 0)
         raise
 
 

@@ -12,7 +12,7 @@ from srmd.pictures.picture import Picture
 # any format, EPS too; the others are data or video.
 REFUSED_FORMATS = {"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"}
 # Never written: the writers of icons shrink a picture that is too large, PDF and MPO hold a JPEG whose quality can't be
-# chosen, Pillow gives up IM, and the others hold no RGB.
+# chosen, Pillow will drop IM, and the others hold no RGB.
 NOT_WRITTEN_FORMATS = {"ICO", "ICNS", "PDF", "MPO", "IM", "BLP", "MSP", "PALM", "SPIDER", "XBM"}
 # Suffixes of picture formats that Pillow does not know: of phones, of cameras, of drawing programs, and newer ones.
 UNKNOWN_SUFFIXES = {".heic", ".heif", ".hif", ".jxl", ".jxr", ".svg", ".exr", ".hdr", ".xcf", ".kra", ".ai", ".raw"}

@@ -3,6 +3,7 @@
 import io
 import math
 import re
+from contextlib import suppress
 from dataclasses import replace
 
 from PIL import ExifTags, Image, ImageCms
@@ -35,19 +36,20 @@ def load_image(image: Image.Image) -> None:
     image.load()  # also reads the EXIF that a PNG stores after its pixels
     if image.format == "TIFF":  # Pillow keeps the EXIF of a TIFF among its tags, not in `info`
         image.info["exif"] = _tiff_exif(image)
-    elif has_damaged_exif(image):  # it could not be written
+    _drop_damaged_exif(image)
+
+
+def _drop_damaged_exif(image: Image.Image) -> None:
+    if image.format != "TIFF" and has_damaged_exif(image):
         image.info.pop("exif", None)
 
 
 def orientation_of(image: Image.Image) -> int:
     """The EXIF orientation of an opened picture file, 1 to 8; 1 if it states none, or another value."""
-    try:
-        tags = image.tag_v2 if image.format == "TIFF" else image.getexif()  # loads a PNG that may have it at its end
-    except Exception:  # damaged EXIF can raise any exception
-        return 1
-    if image.format != "TIFF" and has_damaged_exif(image):
-        return 1
-    orientation = tags.get(ExifTags.Base.Orientation, 1)
+    if image.format == "PNG" and "exif" not in image.info:
+        image.load()  # it may come after the pixels
+    _drop_damaged_exif(image)
+    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)  # of EXIF, or else of XMP
     return orientation if orientation in range(1, 9) else 1  # as in Pillow's `exif_transpose`
 
 
@@ -89,7 +91,8 @@ def read_metadata(image: Image.Image) -> Metadata:
     """The metadata of a loaded picture without the colour profile, which `fitting_profile` checks."""
     exif = image.info.get("exif")
     if not exif and "Raw profile type exif" in image.info:  # ImageMagick wrote it so before PNG had the chunk eXIf
-        exif = image.getexif().tobytes()
+        with suppress(Exception):  # damaged EXIF can raise any exception
+            exif = image.getexif().tobytes()
     xmp = image.info.get("xmp")
     comment = image.info.get("comment")
     return Metadata(

@@ -60,7 +60,7 @@ def tables_of_pil(picture: Any) -> JpegTables | None:
     """The tables of a PIL picture that was opened from a JPEG; None for other pictures, also for its copies."""
     if getattr(picture, "format", None) not in ("JPEG", "MPO") or not hasattr(picture, "quantization"):
         return None
-    reduction = picture.decoderconfig[0] if picture.decoderconfig else 1  # by `draft` and `thumbnail`
+    reduction = picture.decoderconfig[0] if picture.decoderconfig else 1  # by `draft`, which `thumbnail` may use
     if reduction > 1:
         return None
     tables, warnings = tables_of_header(header_of_image(picture))

@@ -274,9 +274,10 @@ def test_either_pictures_or_a_report_are_expected(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.usefixtures("network")
 def test_other_networks_do_not_get_into_the_file_of_the_shipped_ones(monkeypatch: pytest.MonkeyPatch):
-    write_network("mine.safetensors", conditions=("kernel", "noise", "jpeg"))
+    Path("runs").mkdir()
+    write_network("runs/srmdj_x2.safetensors", conditions=("kernel", "noise", "jpeg"))
     monkeypatch.setattr(jpeg, "SCORES", FILE)
-    monkeypatch.setattr(sys, "argv", ["jpeg", "mine.safetensors", "Tiny", f"--scores={FILE}"])
+    monkeypatch.setattr(sys, "argv", ["jpeg", "runs/srmdj_x2.safetensors", "Tiny", f"--scores={FILE}"])
     with pytest.raises(SystemExit) as ended:
         jpeg.main()
     assert ended.value.code == 2
@@ -290,4 +291,6 @@ def test_grey_and_colour_pictures_are_not_mixed_up(monkeypatch: pytest.MonkeyPat
     Image.fromarray(PHOTO).convert("L").save(DATA / "a.png")
     with pytest.raises(SystemExit):
         run(monkeypatch)
-    assert capsys.readouterr().err == "Tiny: expected --grey with grey pictures, and only with these\n" * 2
+    expected = ["expected grey pictures with --grey, found colours", "expected --grey for grey pictures, found them"]
+    for line, text in zip(capsys.readouterr().err.splitlines(), expected, strict=True):
+        assert line.startswith(f"Tiny: {text}")

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from example_pictures import (
     CAMERA,
@@ -294,3 +294,16 @@ def test_damaged_exif_leaves_a_picture_as_it_is(tmp_path, suffix, data):
     path = save(tmp_path, f"a.{suffix}", colour_image(), exif=data)
     assert upright_size(path) == (HEIGHT, WIDTH)
     assert read_picture(path).pixels.shape == (HEIGHT, WIDTH, 3)
+
+
+@pytest.mark.parametrize("options", [{}, {"exif": b"Exif\0\0damaged"}])
+@pytest.mark.parametrize("suffix", ["tif", "webp", "png", "jpg"])
+def test_the_orientation_of_xmp_counts_where_there_is_no_other(tmp_path, suffix, options):
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    options = {"tiffinfo": {700: xmp}} if suffix == "tif" else options | {"xmp": xmp}
+    if suffix == "png":
+        text = PngImagePlugin.PngInfo()
+        text.add_itxt("XML:com.adobe.xmp", xmp.decode())
+        options = options | {"pnginfo": text}
+    path = save(tmp_path, f"a.{suffix}", colour_image(), **options)
+    assert upright_size(path) == read_picture(path).pixels.shape[:2]
