@@ -93,8 +93,10 @@ def test_errors_come_back_with_their_message():
         run_isolated(lambda: 1 / 0)
 
 
-def test_ctrl_c_ends_the_child():
-    done = subprocess.run([sys.executable, "-c", INTERRUPTED], cwd=ROOT, capture_output=True, text=True, timeout=600)
+@pytest.mark.parametrize("before", ["", "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"])
+def test_ctrl_c_ends_the_child(before: str):
+    command = [sys.executable, "-c", before + INTERRUPTED]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.stdout == "interrupted\n"
     assert "ChildProcessError" in done.stderr, done.stderr
 
