@@ -72,7 +72,9 @@ class ScoreCache:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         is_cut_off = self._path.exists() and not self._path.read_bytes().endswith(b"\n")  # by a kill
         with self._path.open("a", encoding="utf-8") as file:
-            file.write("\n" * is_cut_off + json.dumps(row) + "\n")
+            if is_cut_off:
+                file.write("\n")
+            file.write(json.dumps(row) + "\n")
         self._rows[_key(row)] = row
 
 

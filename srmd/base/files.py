@@ -27,6 +27,11 @@ MAX_NAME_BYTES = 255  # of a file name, on most file systems
 SPECIAL_FILES = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
 
 
+def on_one_line(path: str | Path) -> str:
+    """A path, or the name of a file, for a message: line feeds, which it may contain, are written as \\n."""
+    return str(path).replace("\n", "\\n")
+
+
 def describe_path(path: str | Path, missing: str = "no such file") -> str:
     """What lies at a path, without opening it: a file, a folder, a pipe, a socket, a device, or `missing`."""
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from srmd.base.errors import InputError
-from srmd.base.files import name_in_errors
+from srmd.base.files import name_in_errors, on_one_line
 from srmd.cli.flags import FLAGS
 from srmd.cli.standard_output import STANDARD_OUTPUT
 from srmd.config import TrainConfig
@@ -49,7 +49,7 @@ def _shown(value: object) -> object:
     """An argument of a message on one line: errors name flags, and line feeds in the names of files are escaped."""
     if isinstance(value, InputError):
         return one_line(value)
-    return str(value).replace("\n", "\\n") if isinstance(value, str | Path) else value
+    return on_one_line(value) if isinstance(value, str | Path) else value
 
 
 def printable(text: str) -> str:

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from srmd.base.errors import InputError
+from srmd.base.files import on_one_line
 from srmd.config import NamedDegradation
 from srmd.degradation import upsample
 from srmd.evaluate.networks import Networks
@@ -93,15 +94,10 @@ class SheetEvaluation(PictureEvaluation):
             return self._open_networks.restorer(networks.suiting(NamedDegradation([], noisy), jpeg is not None))
 
         pixels, entries = grid_sheet(
-            _one_line(Path(label).name), lr, grid, assumption.degradation, is_sure, restorer_for, jpeg
+            on_one_line(Path(label).name), lr, grid, assumption.degradation, is_sure, restorer_for, jpeg
         )
         progress(lr.shape[0] * lr.shape[1])
         return Restored(pixels, None, assumption, time.perf_counter() - start, entries)
-
-
-def _one_line(name: str) -> str:
-    """The name of a file, which may contain line feeds, as a text of one line."""
-    return name.replace("\n", "\\n")
 
 
 def check_grid(networks: Networks) -> None:

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from srmd.base.errors import InputError
+from srmd.base.files import on_one_line
 from srmd.base.warnings import PictureWarnings
 from srmd.config import STANDARD_STREAM, TestRequest
 from srmd.evaluate.results import RestoringJob, RestoringPlan
@@ -150,4 +151,4 @@ class RestoringReport:
     def _left_out_names(self) -> str:
         names = list(self.left_out)
         more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
-        return ", ".join(name.replace("\n", "\\n") for name in names[:MAX_NAMED]) + more
+        return ", ".join(map(on_one_line, names[:MAX_NAMED])) + more

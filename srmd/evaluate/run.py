@@ -10,7 +10,7 @@ from typing import BinaryIO
 from srmd.base.background import BackgroundWriter, prefetch
 from srmd.base.distributed import Processes
 from srmd.base.errors import prefix_errors
-from srmd.base.files import make_folder, removed_if_empty
+from srmd.base.files import make_folder, on_one_line, removed_if_empty
 from srmd.config import TestRequest
 from srmd.evaluate.announcement import degradation_pictures
 from srmd.evaluate.inputs import Inputs
@@ -88,7 +88,7 @@ def _score_pictures(
         logger.info("%s", line)
     logger.info("Pictures and metrics.json are in %s", request.output)
     if inputs.left_out:
-        names = ", ".join(str(path).replace("\n", "\\n") for path in inputs.left_out)
+        names = ", ".join(map(on_one_line, inputs.left_out))
         raise RuntimeError(f"{len(inputs.left_out)} of {len(inputs.paths)} pictures were left out: {names}")
     return rows
 
